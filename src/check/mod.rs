@@ -1,0 +1,1 @@
+//! Syntax tree → typed tree: names, types, symbolic shapes, stages.

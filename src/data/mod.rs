@@ -1,0 +1,1 @@
+//! Data files → named arrays; matching them with a model's declarations.

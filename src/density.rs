@@ -1,0 +1,47 @@
+//! The one door between a model and the inference methods: an unnormalised log density on `R^D`.
+//!
+//! Points come in batches, `[B, D]` row-major. A value that is NaN or infinite is returned as such;
+//! the methods decide what to do about it.
+
+use crate::real::Real;
+
+/// What a score evaluation keeps for the Hessian-vector products that follow it.
+///
+/// Opaque to its users: made by [`LogDensity::score_keep`], read by [`LogDensity::hvp`] of the same
+/// density. Reuse one across iterations so that nothing is allocated.
+#[derive(Debug, Clone, Default)]
+pub struct Residuals<E> {
+    /// Points of the batch that was evaluated, `[B, D]`.
+    pub points: Vec<E>,
+    /// Whatever else the density wants to remember; the layout is its own.
+    pub saved: Vec<E>,
+}
+
+/// A differentiable log density `log p` on `R^D`, evaluated for `B` points at once.
+///
+/// Lengths: `z`, `score`, `v` and `out` are `[B, D]` row-major, `log_p` is `[B]`.
+pub trait LogDensity<E: Real>: Send + Sync {
+    /// The dimension `D` of the unconstrained space.
+    fn dim(&self) -> usize;
+
+    /// `log p(z_b)` for each point, in nats.
+    fn log_density(&self, z: &[E], log_p: &mut [E]);
+
+    /// `log p(z_b)` and `∇ log p(z_b)` for each point.
+    fn score(&self, z: &[E], log_p: &mut [E], score: &mut [E]);
+
+    /// Like [`score`](Self::score), and keeps what [`hvp`](Self::hvp) needs at these points.
+    fn score_keep(&self, z: &[E], log_p: &mut [E], score: &mut [E], keep: &mut Residuals<E>) {
+        keep.points.clear();
+        keep.points.extend_from_slice(z);
+        self.score(z, log_p, score);
+    }
+
+    /// `out_b = ∇² log p(z_b) v_b` at the points that `residuals` was kept for.
+    fn hvp(&self, residuals: &Residuals<E>, v: &[E], out: &mut [E]);
+
+    /// Names where in the model a non-finite value at the point `z: [D]` first arose, if it knows.
+    fn explain_non_finite(&self, _z: &[E]) -> Option<String> {
+        None
+    }
+}

@@ -1,0 +1,1 @@
+//! Messages about source text: codes, labels, rendering.

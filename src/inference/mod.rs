@@ -1,0 +1,12 @@
+//! [`LogDensity`](crate::density::LogDensity) → draws and a verdict.
+//!
+//! Networks, objectives and optimisers are dfdx; the model enters through [`Target`] only, so every
+//! method runs, and is tested, on closed-form densities as well.
+
+mod fit;
+mod method;
+mod settings;
+
+pub use fit::{Fit, InferenceError, Khat, KhatKind, Trace, Verdict, VerdictLevel};
+pub use method::{METHODS, Method, MethodOption, find};
+pub use settings::{Monitor, Precision, Progress, Settings, Silent, Target};

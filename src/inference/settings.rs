@@ -1,0 +1,110 @@
+//! What a user may set for a run, and how a run tells how it is getting on.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use crate::density::LogDensity;
+
+/// Floating-point type of training. Final assessments are always in `f64`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit.
+    F32,
+    /// 64-bit.
+    F64,
+}
+
+/// One density at both precisions.
+#[derive(Clone, Copy)]
+pub struct Target<'a> {
+    /// The density in `f64`.
+    pub f64: &'a dyn LogDensity<f64>,
+    /// The same density in `f32`.
+    pub f32: &'a dyn LogDensity<f32>,
+}
+
+impl std::fmt::Debug for Target<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Target(dim = {})", self.f64.dim())
+    }
+}
+
+/// Settings shared by all methods; `None` means the method's own default.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Seed of every random stream of the run.
+    pub seed: u64,
+    /// Posterior draws to return, over all chains.
+    pub draws: usize,
+    /// Training iterations.
+    pub iterations: Option<usize>,
+    /// Adam's learning rate.
+    pub learning_rate: Option<f64>,
+    /// Particles (reparameterised draws) per gradient.
+    pub grad_samples: Option<usize>,
+    /// Langevin steps `K`.
+    pub bridges: Option<usize>,
+    /// Wall-clock limit; training stops in time to leave a result.
+    pub max_time: Option<Duration>,
+    /// Stop when the relative gain of the objective falls below this.
+    pub tolerance: Option<f64>,
+    /// Another method whose result is the starting point.
+    pub init: Option<String>,
+    /// Precision of training.
+    pub precision: Precision,
+    /// Worker threads; results do not depend on it.
+    pub threads: usize,
+    /// `--set method.option=value`, keyed by option name, for the method that runs.
+    pub options: BTreeMap<String, String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            seed: 1,
+            draws: 4000,
+            iterations: None,
+            learning_rate: None,
+            grad_samples: None,
+            bridges: None,
+            max_time: None,
+            tolerance: None,
+            init: None,
+            precision: Precision::F64,
+            threads: 1,
+            options: BTreeMap::new(),
+        }
+    }
+}
+
+/// How far a run has got.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress<'a> {
+    /// What is being done, such as `training` or `sampling`.
+    pub phase: &'a str,
+    /// Iterations done in this phase.
+    pub done: usize,
+    /// Iterations this phase will take at most.
+    pub total: usize,
+    /// Name of the objective and its smoothed value, if there is one.
+    pub objective: Option<(&'a str, f64)>,
+    /// Change of the smoothed objective per 100 iterations, if known.
+    pub trend: Option<f64>,
+}
+
+/// Receives progress; breaking asks the method to stop now and return what it has.
+pub trait Monitor {
+    /// Called once an iteration (cheap when nothing is to be shown).
+    fn progress(&mut self, progress: Progress<'_>) -> ControlFlow<()>;
+}
+
+/// A monitor that shows nothing and never stops a run.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Silent;
+
+impl Monitor for Silent {
+    fn progress(&mut self, _: Progress<'_>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,1 @@
+//! Typed tree + data → IR of the log joint.

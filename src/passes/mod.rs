@@ -1,0 +1,1 @@
+//! IR → IR with the same values.

@@ -1,0 +1,1 @@
+//! Model + data → LogDensity; constrained draws.

@@ -1,0 +1,1 @@
+//! Draws → what people and scripts read.

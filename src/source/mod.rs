@@ -1,0 +1,1 @@
+//! Source files, byte spans in them, and line numbers.

@@ -1,0 +1,1 @@
+//! Scalar special functions in f64, with stated error bounds.

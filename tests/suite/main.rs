@@ -1,0 +1,4 @@
+//! The test suite: one binary, a module per subject.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test, as it should")]
+
+mod tolerance;

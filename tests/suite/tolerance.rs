@@ -1,0 +1,15 @@
+//! Default tolerances, said once.
+
+/// `|a - b| <= rtol * max(|a|, |b|) + atol`; equal infinities and two NaN agree.
+#[must_use]
+pub fn close(a: f64, b: f64, rtol: f64, atol: f64) -> bool {
+    a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= rtol * a.abs().max(b.abs()) + atol
+}
+
+#[test]
+fn close_is_relative_and_knows_infinity() {
+    assert!(close(1e10, 1e10 * (1.0 + 1e-13), 1e-12, 0.0));
+    assert!(!close(1e10, 1e10 * (1.0 + 1e-11), 1e-12, 0.0));
+    assert!(close(f64::INFINITY, f64::INFINITY, 0.0, 0.0));
+    assert!(!close(f64::INFINITY, 1.0, 1e-2, 0.0));
+}
