@@ -23,6 +23,6 @@ pub mod verify;
 pub use builder::Builder;
 pub use entity::ValueId;
 pub use function::{Function, Input, Inst, Output};
-pub use op::{Args, BinaryOp, Op, Scan, Tensor, TernaryOp, UnaryOp};
+pub use op::{Args, BinaryOp, Op, Scan, ScanRef, Tensor, TernaryOp, UnaryOp};
 pub use shape_rule::{TypeError, infer_type};
 pub use ty::{DType, Shape, Type, num_elements};

@@ -1,7 +1,8 @@
 //! The test suite: one binary, a module per subject.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test, as it should")]
 
-mod special;
 mod exec;
+mod passes;
 mod random_ir;
+mod special;
 mod tolerance;
