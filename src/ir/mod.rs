@@ -18,6 +18,6 @@ mod ty;
 pub use builder::Builder;
 pub use entity::ValueId;
 pub use function::{Function, Input, Inst, Output};
-pub use op::{Args, BinaryOp, Op, Scan, Tensor, TernaryOp, UnaryOp};
+pub use op::{Args, BinaryOp, Op, Scan, ScanRef, Tensor, TernaryOp, UnaryOp};
 pub use shape_rule::{TypeError, infer_type};
 pub use ty::{DType, Shape, Type, num_elements};
