@@ -1,1 +1,4 @@
 //! IR → numbers.
+
+mod index;
+pub mod reference;
