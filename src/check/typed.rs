@@ -396,8 +396,8 @@ pub enum ExprKind {
     Range(Box<Expr>, Box<Expr>),
     /// `if cond { … } else { … }`. With a condition that is an array: elementwise.
     If(Box<Expr>, Box<Expr>, Box<Expr>),
-    /// Local definitions, then a value.
-    Block(Vec<(VarId, Expr)>, Box<Expr>),
+    /// Local definitions, then a value; a recursion inside a function is a [`LetValue::Elements`].
+    Block(Vec<(VarId, LetValue)>, Box<Expr>),
 }
 
 /// One axis of an index list.
