@@ -1,1 +1,3 @@
 //! Text → tokens → syntax tree, and back (formatter, highlighting).
+
+pub mod ast;
