@@ -1,4 +1,9 @@
 //! What can be wrong with a data file, and where.
+//!
+//! Mismatches between data and a model's declarations are `bind`'s; they point into the model. These
+//! point into the data file, whose lines may be megabytes long, so they show no excerpt.
+
+use crate::diagnostics::Code;
 
 /// A place in a text file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,16 +118,16 @@ fn hint(found: &str) -> &'static str {
 impl DataError {
     /// The stable code of this error; `ppl explain CODE` has a page for it.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self.kind {
-            DataErrorKind::Unreadable(_) | DataErrorKind::NotUtf8(_) => "E0401",
-            DataErrorKind::Syntax(_) => "E0402",
-            DataErrorKind::Duplicate { .. } => "E0403",
-            DataErrorKind::Ragged { .. } | DataErrorKind::MixedDepth => "E0404",
-            DataErrorKind::NotANumber { .. } => "E0405",
-            DataErrorKind::OutOfRange(_) => "E0406",
-            DataErrorKind::TooDeep(_) => "E0407",
-            DataErrorKind::Header(_) | DataErrorKind::RowLength { .. } => "E0408",
+            DataErrorKind::Unreadable(_) | DataErrorKind::NotUtf8(_) => Code::E0401,
+            DataErrorKind::Syntax(_) => Code::E0402,
+            DataErrorKind::Duplicate { .. } => Code::E0403,
+            DataErrorKind::Ragged { .. } | DataErrorKind::MixedDepth => Code::E0404,
+            DataErrorKind::NotANumber { .. } => Code::E0405,
+            DataErrorKind::OutOfRange(_) => Code::E0406,
+            DataErrorKind::TooDeep(_) => Code::E0407,
+            DataErrorKind::Header(_) | DataErrorKind::RowLength { .. } => Code::E0408,
         }
     }
 

@@ -68,6 +68,15 @@ codes! {
     E0016 "only a name can be called or assigned",
     // -- Names
     E0102 "unknown name",
+    // -- Data files
+    E0401 "the data file cannot be read",
+    E0402 "the data file is not valid JSON",
+    E0403 "a name that occurs twice in the data file",
+    E0404 "a ragged array",
+    E0405 "a value that is not a number",
+    E0406 "a number that does not fit",
+    E0407 "lists nested too deeply",
+    E0408 "a CSV table without its form",
 }
 
 impl Code {
