@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::density::LogDensity;
@@ -16,12 +17,14 @@ pub enum Precision {
 }
 
 /// One density at both precisions.
+///
+/// The densities are shared (`Arc`) because operations on dfdx's tape outlive the call that records them.
 #[derive(Clone, Copy)]
 pub struct Target<'a> {
     /// The density in `f64`.
-    pub f64: &'a dyn LogDensity<f64>,
+    pub f64: &'a Arc<dyn LogDensity<f64>>,
     /// The same density in `f32`.
-    pub f32: &'a dyn LogDensity<f32>,
+    pub f32: &'a Arc<dyn LogDensity<f32>>,
 }
 
 impl std::fmt::Debug for Target<'_> {
