@@ -6,6 +6,7 @@
 pub mod assess;
 mod fit;
 mod method;
+mod nuts;
 mod settings;
 
 pub use fit::{Fit, InferenceError, Khat, KhatKind, Trace, Verdict, VerdictLevel};
