@@ -3,8 +3,10 @@
 //! Networks, objectives and optimisers are dfdx; the model enters through [`Target`] only, so every
 //! method runs, and is tested, on closed-form densities as well.
 
+pub mod assess;
 mod fit;
 mod method;
+mod nuts;
 mod settings;
 
 pub use fit::{Fit, InferenceError, Khat, KhatKind, Trace, Verdict, VerdictLevel};
