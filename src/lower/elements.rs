@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use crate::check::builtins::Builtin;
 use crate::check::typed::{Expr, ExprKind, Index, LetValue, Stmt, StmtKind, VarId};
 use crate::diagnostics::Code;
-use crate::ir::{BinaryOp, Builder, Function, Op, Scan, Shape, Type, ValueId};
+use crate::ir::{Builder, Function, Scan, Shape, Type, ValueId};
 
 use super::Lower;
 use super::lowerer::Lowerer;
@@ -71,12 +71,12 @@ impl Sequence {
     }
 }
 
-impl<'m> Lowerer<'m> {
+impl Lowerer<'_> {
     /// The array that a block of assignments defines.
     ///
     /// # Errors
     /// E0505 when an element is defined twice, or not at all.
-    pub(super) fn elements(&mut self, var: VarId, dims: Shape, stmts: &'m [Stmt]) -> Lower<Val> {
+    pub(super) fn elements(&mut self, var: VarId, dims: Shape, stmts: &[Stmt]) -> Lower<Val> {
         let outer = self.loops.clone();
         let inner_loops = std::mem::take(&mut self.masks);
         self.frames.push(Frame::new(var, dims, outer));
@@ -149,7 +149,7 @@ impl<'m> Lowerer<'m> {
         Ok(Val { id, axes: frame.outer.clone() })
     }
 
-    fn element_stmt(&mut self, s: &'m Stmt) -> Lower<()> {
+    fn element_stmt(&mut self, s: &Stmt) -> Lower<()> {
         self.at(s.span, |l| match &s.kind {
             StmtKind::Let { var, value: LetValue::Expr(e) } => {
                 let v = l.expr(e)?;
@@ -294,7 +294,7 @@ impl<'m> Lowerer<'m> {
         self.sequence.as_ref().is_some_and(|s| s.inside)
     }
 
-    fn element_loop(&mut self, var: VarId, lo: &Expr, hi: &Expr, body: &'m [Stmt]) -> Lower<()> {
+    fn element_loop(&mut self, var: VarId, lo: &Expr, hi: &Expr, body: &[Stmt]) -> Lower<()> {
         let (lo, hi) = self.loop_bounds(lo, hi)?;
         let target = self.frame().var;
         let reads = body.iter().any(|s| stmt_mentions(s, target));
@@ -362,7 +362,7 @@ impl<'m> Lowerer<'m> {
     }
 
     /// A loop that reads rows up to `lag` steps back, as a scan.
-    fn recursion(&mut self, var: VarId, lo: i64, hi: i64, lag: i64, body: &'m [Stmt]) -> Lower<()> {
+    fn recursion(&mut self, var: VarId, lo: i64, hi: i64, lag: i64, body: &[Stmt]) -> Lower<()> {
         let length = usize::try_from(hi - lo + 1).expect("checked by the caller");
         let frame = self.frames.pop().expect("assignments stand inside a definition");
         let row_dims: Shape = frame.dims[1..].into();

@@ -2,7 +2,7 @@
 
 use crate::check::typed::{Expr, Index};
 use crate::diagnostics::Code;
-use crate::ir::{BinaryOp, DType, Shape, Tensor, Type, ValueId};
+use crate::ir::{BinaryOp, Shape};
 
 use super::Lower;
 use super::lowerer::Lowerer;
@@ -208,11 +208,6 @@ impl Lowerer<'_> {
         let mut perm: Vec<usize> = (0..lead).collect();
         perm.extend(result.iter().map(|r| lead + place(r).expect("every axis is there")));
         Val { id: self.b.transpose(v.id, &perm), axes: v.axes }
-    }
-
-    /// A constant vector of integers.
-    pub(super) fn positions(&mut self, data: Vec<f64>) -> ValueId {
-        self.b.tensor(Tensor::new(Type::new(DType::Int, [data.len()].as_slice()), data))
     }
 }
 

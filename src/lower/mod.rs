@@ -168,9 +168,9 @@ fn known_stage(
 }
 
 /// Everything that depends on parameters.
-fn parameter_stage<'m>(
-    l: &mut Lowerer<'m>,
-    model: &'m Model,
+fn parameter_stage(
+    l: &mut Lowerer<'_>,
+    model: &Model,
     shapes: &[(VarId, Shapes)],
     space: Space,
 ) -> Lower<Parts> {

@@ -9,9 +9,9 @@ use super::elements::bounds_depend_on;
 use super::lowerer::{Lowerer, Term};
 use super::value::{AxisTable, Val};
 
-impl<'m> Lowerer<'m> {
+impl Lowerer<'_> {
     /// A statement about the log joint.
-    pub(super) fn stmt(&mut self, s: &'m Stmt) -> Lower<()> {
+    pub(super) fn stmt(&mut self, s: &Stmt) -> Lower<()> {
         self.at(s.span, |l| match &s.kind {
             StmtKind::Tilde { lhs, dist } => {
                 let x = l.expr(lhs)?;
@@ -45,7 +45,7 @@ impl<'m> Lowerer<'m> {
     }
 
     /// The value of a `let`.
-    pub(super) fn let_value(&mut self, var: crate::check::typed::VarId, value: &'m LetValue) -> Lower<Val> {
+    pub(super) fn let_value(&mut self, var: crate::check::typed::VarId, value: &LetValue) -> Lower<Val> {
         match value {
             LetValue::Expr(e) => self.expr(e),
             LetValue::Elements { dims, stmts } => {

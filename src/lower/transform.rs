@@ -39,7 +39,7 @@ impl Lowerer<'_> {
     /// The concrete sizes of a support.
     pub(super) fn support_shapes(&mut self, support: &Support) -> Lower<Shapes> {
         let array = self.size_list(&support.array)?;
-        let mut one = |l: &mut Self, k: &Expr| -> Lower<usize> {
+        let one = |l: &mut Self, k: &Expr| -> Lower<usize> {
             let v = l.expr(k)?;
             l.at(k.span, |l| l.size(&v))
         };

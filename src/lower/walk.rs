@@ -3,7 +3,7 @@
 use crate::check::typed::{Dist, DistKind, Expr, ExprKind, Index, LetValue, Stmt, StmtKind, VarId};
 
 /// Whether `test` holds for `e` or any expression in it.
-pub(super) fn any_expr(e: &Expr, test: &mut impl FnMut(&Expr) -> bool) -> bool {
+pub(super) fn any_expr(e: &Expr, test: &mut dyn FnMut(&Expr) -> bool) -> bool {
     let mut found = false;
     visit(e, &mut |x| found |= test(x));
     found
@@ -35,7 +35,7 @@ pub(super) fn stmt_mentions_bare(s: &Stmt, var: VarId) -> bool {
 }
 
 /// Calls `f` on every expression, outermost first.
-pub(super) fn visit(e: &Expr, f: &mut impl FnMut(&Expr)) {
+pub(super) fn visit(e: &Expr, f: &mut dyn FnMut(&Expr)) {
     f(e);
     match &e.kind {
         ExprKind::Int(_)
@@ -61,32 +61,38 @@ pub(super) fn visit(e: &Expr, f: &mut impl FnMut(&Expr)) {
             visit(otherwise, f);
         }
         ExprKind::Block(lets, result) => {
-            lets.iter().for_each(|(_, e)| visit(e, f));
+            lets.iter().for_each(|(_, value)| visit_let(value, f));
             visit(result, f);
         }
     }
 }
 
-fn visit_index(i: &Index, f: &mut impl FnMut(&Expr)) {
+fn visit_index(i: &Index, f: &mut dyn FnMut(&Expr)) {
     match i {
         Index::At(e) => visit(e, f),
         Index::Slice(lo, hi) => lo.iter().chain(hi).for_each(|e| visit(e, f)),
     }
 }
 
+fn visit_let(value: &LetValue, f: &mut dyn FnMut(&Expr)) {
+    match value {
+        LetValue::Expr(e) => visit(e, f),
+        LetValue::Elements { dims, stmts } => {
+            dims.iter().for_each(|d| visit(d, f));
+            stmts.iter().for_each(|s| visit_stmt(s, f));
+        }
+    }
+}
+
 /// Calls `f` on every expression of a statement, outermost first.
-pub(super) fn visit_stmt(s: &Stmt, f: &mut impl FnMut(&Expr)) {
+pub(super) fn visit_stmt(s: &Stmt, f: &mut dyn FnMut(&Expr)) {
     match &s.kind {
         StmtKind::Tilde { lhs, dist } => {
             visit(lhs, f);
             visit_dist(dist, f);
         }
         StmtKind::Factor(e) => visit(e, f),
-        StmtKind::Let { value: LetValue::Expr(e), .. } => visit(e, f),
-        StmtKind::Let { value: LetValue::Elements { dims, stmts }, .. } => {
-            dims.iter().for_each(|d| visit(d, f));
-            stmts.iter().for_each(|s| visit_stmt(s, f));
-        }
+        StmtKind::Let { value, .. } => visit_let(value, f),
         StmtKind::Assign { indices, value, .. } => {
             indices.iter().for_each(|i| visit_index(i, f));
             visit(value, f);
@@ -103,7 +109,7 @@ pub(super) fn visit_stmt(s: &Stmt, f: &mut impl FnMut(&Expr)) {
     }
 }
 
-fn visit_dist(d: &Dist, f: &mut impl FnMut(&Expr)) {
+fn visit_dist(d: &Dist, f: &mut dyn FnMut(&Expr)) {
     match &d.kind {
         DistKind::Named { args, .. } => args.iter().for_each(|a| visit(a, f)),
         DistKind::Mixture { weights, components } => {
