@@ -153,6 +153,7 @@ impl Lowerer<'_> {
                 let value = self.int(n);
                 self.define(v, value);
                 origins.insert(v, (size.span, format!("`{name}` has {}", show(&array.shape))));
+                self.check_size_field(v, n, size.span, name, file)?;
                 continue;
             }
             let declared = self.expr(size)?;
@@ -179,6 +180,26 @@ impl Lowerer<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A file may state a size that the model takes from a shape; then the two have to agree.
+    fn check_size_field(
+        &self,
+        size: VarId,
+        n: usize,
+        span: Span,
+        from: &str,
+        file: &DataSet,
+    ) -> Lower<()> {
+        let stated = &self.model.var(size).name;
+        let Some(field) = file.get(stated).filter(|a| a.shape.is_empty()) else { return Ok(()) };
+        #[allow(clippy::cast_precision_loss, reason = "sizes are far below 2^53")]
+        if field.to_reals()[0] == n as f64 {
+            return Ok(());
+        }
+        let place = place(stated, field, 0, file);
+        let message = format!("{place} is {}, but `{from}` makes it {n}", field.to_reals()[0]);
+        Err(Box::new(Diagnostic::error(Code::E0413, span, message, format!("`{stated}` is {n} here"))))
     }
 
     /// Checks the declared bounds and structure.

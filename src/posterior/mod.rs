@@ -1,1 +1,7 @@
-//! Model + data → LogDensity; constrained draws.
+//! Model + data → [`LogDensity`](crate::density::LogDensity), and draws in the model's own terms.
+
+mod compile;
+mod constrain;
+
+pub use compile::Posterior;
+pub use constrain::Values;
