@@ -7,4 +7,5 @@ mod data;
 mod eight_schools;
 mod nuts;
 mod special;
+mod syntax;
 mod tolerance;
