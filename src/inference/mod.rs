@@ -4,10 +4,15 @@
 //! method runs, and is tested, on closed-form densities as well.
 
 pub mod assess;
+pub mod bridge;
 mod fit;
 mod method;
+pub mod network;
 mod nuts;
+pub mod optimizer;
 mod settings;
+pub mod tape;
+pub mod train;
 
 pub use fit::{Fit, InferenceError, Khat, KhatKind, Trace, Verdict, VerdictLevel};
 pub use method::{METHODS, Method, MethodOption, find};
