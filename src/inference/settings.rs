@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::InferenceError;
 use crate::density::LogDensity;
 
 /// Floating-point type of training. Final assessments are always in `f64`.
@@ -78,6 +79,24 @@ impl Default for Settings {
             threads: 1,
             options: BTreeMap::new(),
         }
+    }
+}
+
+impl Settings {
+    /// The value of `--set method.name=…`, or `default` where it is not set.
+    ///
+    /// # Errors
+    /// [`InferenceError::Setting`] where the text does not parse.
+    pub fn option<T: std::str::FromStr>(
+        &self,
+        name: &str,
+        default: T,
+    ) -> Result<T, InferenceError> {
+        self.options.get(name).map_or(Ok(default), |text| {
+            text.parse().map_err(|_| {
+                InferenceError::Setting(format!("`{text}` is not a value that `{name}` can take"))
+            })
+        })
     }
 }
 

@@ -2,4 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test, as it should")]
 
 mod densities;
+mod assess;
+mod eight_schools;
+mod nuts;
 mod tolerance;
