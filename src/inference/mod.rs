@@ -3,17 +3,14 @@
 //! Networks, objectives and optimisers are dfdx; the model enters through [`Target`] only, so every
 //! method runs, and is tested, on closed-form densities as well.
 
+pub mod assess;
 pub mod bridge;
 mod fit;
 pub mod langevin;
 mod method;
 pub mod network;
-pub mod optimizer;
-pub mod assess;
-mod fit;
-pub mod langevin;
-mod method;
 mod nuts;
+pub mod optimizer;
 mod settings;
 pub mod tape;
 pub mod train;
