@@ -4,5 +4,6 @@
 mod densities;
 mod assess;
 mod eight_schools;
+mod langevin;
 mod nuts;
 mod tolerance;
