@@ -6,6 +6,7 @@
 pub mod assess;
 pub mod bridge;
 mod fit;
+pub mod langevin;
 mod method;
 pub mod network;
 mod nuts;

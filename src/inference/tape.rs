@@ -10,7 +10,6 @@
 use std::cell::RefCell;
 use std::ops::DerefMut;
 use std::rc::Rc;
-use std::sync::Once;
 
 use dfdx::prelude::{
     Backward, Cache, Cpu, Device as DfdxDevice, Dtype, Gradients, HasErr, Merge, OwnedTape,
@@ -24,14 +23,33 @@ use crate::real::Real;
 pub trait Element: Real + Dtype {
     /// Where tensors of this type live.
     type Device: DfdxDevice<Self> + Cache + Storage<Self, Vec: DerefMut<Target = Vec<Self>>>;
+
+    /// This thread's device; one for all, because buffers are recycled within a device.
+    fn device() -> Self::Device;
+}
+
+thread_local! {
+    static CPU: Cpu = {
+        // An error means that the global pool exists already; products then use that one.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(1).build_global();
+        let device = Cpu::default();
+        device.enable_cache();
+        device
+    };
 }
 
 impl Element for f32 {
     type Device = Cpu;
+    fn device() -> Cpu {
+        CPU.with(Cpu::clone)
+    }
 }
 
 impl Element for f64 {
     type Device = Cpu;
+    fn device() -> Cpu {
+        CPU.with(Cpu::clone)
+    }
 }
 
 /// A scalar on a [`SharedTape`].
@@ -124,14 +142,7 @@ pub fn backward<E: Element>(loss: Scalar<E>) -> Result<Grads<E>, InferenceError>
 /// otherwise), and matrix products confined to one thread so that their bits depend on nothing else.
 #[must_use]
 pub fn device<E: Element>() -> E::Device {
-    static ONE_THREAD: Once = Once::new();
-    ONE_THREAD.call_once(|| {
-        // An error means that the global pool exists already; products then use that one.
-        let _ = rayon::ThreadPoolBuilder::new().num_threads(1).build_global();
-    });
-    let device = E::Device::default();
-    device.enable_cache();
-    device
+    E::device()
 }
 
 #[cfg(test)]
