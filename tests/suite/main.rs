@@ -4,7 +4,9 @@
 mod assess;
 mod conformance;
 mod data;
+mod densities;
 mod eight_schools;
+mod langevin;
 mod nuts;
 mod special;
 mod syntax;
