@@ -29,7 +29,8 @@ impl Values {
             .iter()
             .map(|v| vec![0.0; draws * v.shape.iter().product::<usize>()])
             .collect();
-        self.program.run(draws, &[theta], &mut out);
+        let mut slices: Vec<&mut [f64]> = out.iter_mut().map(Vec::as_mut_slice).collect();
+        self.program.run(draws, &[theta], &mut slices);
         let variables = self
             .variables
             .iter()

@@ -2,6 +2,8 @@
 
 mod compile;
 mod constrain;
+mod points;
 
 pub use compile::Posterior;
 pub use constrain::Values;
+pub use points::{LogJoint, Parts};
