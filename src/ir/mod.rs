@@ -9,6 +9,7 @@
 
 mod builder;
 mod entity;
+mod extract;
 mod function;
 mod names;
 mod op;
