@@ -1,8 +1,9 @@
 //! The test suite: one binary, a module per subject.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test, as it should")]
 
-mod data;
 mod assess;
+mod data;
 mod eight_schools;
 mod nuts;
+mod results;
 mod tolerance;
