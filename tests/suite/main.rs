@@ -10,6 +10,7 @@ mod exec;
 mod langevin;
 mod nuts;
 mod random_ir;
+mod results;
 mod special;
 mod syntax;
 mod tolerance;
