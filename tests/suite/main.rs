@@ -2,4 +2,5 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test, as it should")]
 
 mod syntax;
+mod special;
 mod tolerance;
