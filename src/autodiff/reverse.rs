@@ -78,20 +78,16 @@ impl Forward {
 
 fn guarded(f: &Function) -> Vec<bool> {
     let mut guarded = vec![false; f.insts.len()];
-    for (value, inst) in f.values().collect::<Vec<_>>().into_iter().rev() {
+    for index in (0..f.insts.len()).rev() {
+        let (value, inst) = (ValueId::new(index), &f.insts[index]);
         let operands = match inst.op {
             Op::Ternary(TernaryOp::Select) => &inst.args[1..],
             Op::Binary(BinaryOp::ZeroMul) => &inst.args[..],
-            _ if guarded[value.index()] => &inst.args[..],
             _ => &[],
         };
-        for a in operands {
+        let all = if guarded[value.index()] { &inst.args[..] } else { operands };
+        for a in all {
             guarded[a.index()] = true;
-        }
-        if guarded[value.index()] {
-            for a in &inst.args {
-                guarded[a.index()] = true;
-            }
         }
     }
     guarded

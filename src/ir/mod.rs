@@ -9,11 +9,16 @@
 
 mod builder;
 mod entity;
+mod extract;
 mod function;
+mod names;
 mod op;
+pub mod parse;
+pub mod print;
 pub mod semantics;
 mod shape_rule;
 mod ty;
+pub mod verify;
 
 pub use builder::Builder;
 pub use entity::ValueId;

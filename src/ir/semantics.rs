@@ -53,7 +53,7 @@ pub fn unary(op: UnaryOp, a: f64) -> f64 {
         UnaryOp::NormalLogCdf => special::std_normal_log_cdf(a),
         UnaryOp::NormalQuantile => special::std_normal_quantile(a),
         UnaryOp::LogBesselI0 => special::log_bessel_i0(a),
-        UnaryOp::BesselRatio => special::bessel_ratio(a),
+        UnaryOp::BesselRatio => special::bessel_i1_over_i0(a),
         UnaryOp::Not => truth(a == 0.0),
     }
 }

@@ -20,7 +20,11 @@ fn fail<T>(message: impl Into<String>) -> Result<T, TypeError> {
 /// When the operands do not fit the operation.
 pub fn infer_type(op: &Op, args: &[&Type]) -> Result<Type, TypeError> {
     let arity = |n: usize| {
-        if args.len() == n { Ok(()) } else { fail(format!("{} operands where {n} fit", args.len())) }
+        if args.len() == n {
+            Ok(())
+        } else {
+            fail(format!("{} operands where {n} fit", args.len()))
+        }
     };
     match op {
         Op::Input(_) | Op::Proj(_) => fail("inputs and projections carry their own types"),
@@ -62,7 +66,9 @@ pub fn infer_type(op: &Op, args: &[&Type]) -> Result<Type, TypeError> {
             let shape = elementwise_shape(args)?;
             let dtype = match t {
                 TernaryOp::Select if args[1].dtype == args[2].dtype => args[1].dtype,
-                TernaryOp::Select if args[1].dtype != DType::Real && args[2].dtype != DType::Real => {
+                TernaryOp::Select
+                    if args[1].dtype != DType::Real && args[2].dtype != DType::Real =>
+                {
                     DType::Int
                 }
                 TernaryOp::Select | TernaryOp::IncBeta => DType::Real,
@@ -114,8 +120,12 @@ pub fn infer_type(op: &Op, args: &[&Type]) -> Result<Type, TypeError> {
             if low.len() != args[0].rank() || high.len() != args[0].rank() {
                 return fail(format!("pad of {} by {low:?} and {high:?}", args[0]));
             }
-            let shape: Shape =
-                args[0].shape.iter().zip(low.iter().zip(high)).map(|(n, (l, h))| n + l + h).collect();
+            let shape: Shape = args[0]
+                .shape
+                .iter()
+                .zip(low.iter().zip(high))
+                .map(|(n, (l, h))| n + l + h)
+                .collect();
             Ok(Type::new(args[0].dtype, shape))
         }
         Op::Concat { axis } => {
@@ -152,7 +162,9 @@ pub fn infer_type(op: &Op, args: &[&Type]) -> Result<Type, TypeError> {
         Op::ScatterAdd { axis, size } => {
             arity(2)?;
             let (upd, idx) = (args[0], args[1]);
-            if axis + idx.rank() > upd.rank() || upd.shape[*axis..axis + idx.rank()] != idx.shape[..] {
+            if axis + idx.rank() > upd.rank()
+                || upd.shape[*axis..axis + idx.rank()] != idx.shape[..]
+            {
                 return fail(format!("scatter of {upd} by {idx} along axis {axis}"));
             }
             let mut shape: Shape = upd.shape[..*axis].into();
@@ -186,9 +198,8 @@ pub fn infer_type(op: &Op, args: &[&Type]) -> Result<Type, TypeError> {
         Op::MatMul { ta, tb } => {
             arity(2)?;
             let dims = |t: &Type, flip: bool| {
-                (t.rank() == 2).then(|| {
-                    if flip { (t.shape[1], t.shape[0]) } else { (t.shape[0], t.shape[1]) }
-                })
+                (t.rank() == 2)
+                    .then(|| if flip { (t.shape[1], t.shape[0]) } else { (t.shape[0], t.shape[1]) })
             };
             match (dims(args[0], *ta), dims(args[1], *tb)) {
                 (Some((m, k)), Some((l, n))) if k == l => Ok(Type::real([m, n].as_slice())),
