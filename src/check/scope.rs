@@ -275,12 +275,11 @@ impl Checker<'_> {
     }
 
     fn nearest_callee(&self, name: &str) -> Option<String> {
-        let mut names: Vec<&str> =
-            Builtin::ALL.iter().map(|b| b.name()).filter(|n| Builtin::parse(n).is_some()).collect();
-        names.extend(Combinator::ALL.into_iter().map(|(_, name)| name));
-        names.extend(stdlib::names());
-        names.extend(self.user.fns.keys().chain(self.user.dists.keys()).map(String::as_str));
-        suggest::nearest(name, names.into_iter()).map(str::to_string)
+        let builtins = Builtin::ALL.iter().map(|b| b.name()).filter(|n| Builtin::parse(n).is_some());
+        let combinators = Combinator::ALL.into_iter().map(|(_, name)| name);
+        let fixed = suggest::nearest(name, builtins.chain(combinators).chain(stdlib::names()));
+        let user = self.user.fns.keys().chain(self.user.dists.keys()).map(String::as_str);
+        suggest::nearest(name, user.chain(fixed)).map(str::to_string)
     }
 
     /// Returns the distribution of an entry, checked.
