@@ -4,6 +4,8 @@
 mod assess;
 mod data;
 mod eight_schools;
+mod gradients;
 mod nuts;
 mod special;
 mod tolerance;
+mod transforms;
