@@ -1,1 +1,4 @@
-//! Syntax tree → typed tree: names, types, symbolic shapes, stages.
+//! Syntax tree → typed tree: names, types, symbolic shapes, stages, supports.
+
+pub mod builtins;
+pub mod typed;

@@ -77,6 +77,22 @@ codes! {
     E0406 "a number that does not fit",
     E0407 "lists nested too deeply",
     E0408 "a CSV table without its form",
+    E0411 "a field that the data file lacks",
+    E0412 "data of another type than declared",
+    E0413 "data of another shape than declared",
+    E0414 "data outside of its declared bounds",
+    E0415 "a null where no value may be missing",
+    E0416 "data outside of the support of its distribution",
+    // -- Numbers and limits
+    E0501 "shapes that do not fit with this data",
+    E0502 "an index outside of its axis",
+    E0503 "something that has to be known from the data",
+    E0504 "a negative size",
+    E0505 "an element defined twice, too late or never",
+    E0506 "not in this release",
+    E0507 "a loop too long to unroll",
+    E0508 "a distribution that cannot be cut off",
+    E0509 "an operation without a derivative",
 }
 
 impl Code {

@@ -4,10 +4,17 @@
 //! method runs, and is tested, on closed-form densities as well.
 
 pub mod assess;
+pub mod bridge;
 mod fit;
+pub mod langevin;
 mod method;
+pub mod network;
 mod nuts;
+pub mod optimizer;
+mod semi_implicit;
 mod settings;
+pub mod tape;
+pub mod train;
 
 pub use fit::{Fit, InferenceError, Khat, KhatKind, Trace, Verdict, VerdictLevel};
 pub use method::{METHODS, Method, MethodOption, find};

@@ -2,8 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test, as it should")]
 
 mod assess;
+mod conformance;
 mod data;
+mod densities;
 mod eight_schools;
+mod exec;
+mod langevin;
 mod nuts;
+mod random_ir;
 mod results;
+mod special;
+mod syntax;
 mod tolerance;

@@ -1,0 +1,3 @@
+//! Langevin diffusion variational inference.
+mod chain;
+pub use chain::{Chain, Dynamics, Handles, Initial, Momentum, Paths};

@@ -1,0 +1,500 @@
+//! SIVI-SM: semi-implicit variational inference by score matching [yu2023].
+//!
+//! The Fisher divergence of `q` from `p` is a maximum over functions `f`, in which the score of the
+//! mixture may be replaced by that of a conditional:
+//!
+//! ```text
+//! E_q|s_p − s_q|² = max_f E_{z,ξ}[ f(u)ᵀ (2 s_p(u) + 2 ξ/σ − f(u)) ],    f* = s_p − s_q
+//! ```
+//!
+//! Each iteration makes one descent step in the family's parameters `φ` (through `u`, `f(u)`, `s_p(u)`,
+//! so Hessian-vector products of `log p`, and `ξ/σ`), and `critic-steps` ascent steps in those of `f`.
+//!
+//! Departures from the paper, each an option that can be set back: standardised coordinates; `σ²`
+//! bounded smoothly, so that no gradient is lost at the bound; antithetic `ξ`; a linear part of the
+//! family; `f = c s_p + u + network` with a constant `c = 1`, so that the network has to learn `−s_q`
+//! only, which is smooth and known for the standard normal; several critic steps; a learning rate
+//! that ends near zero; the draws come from an average of the last iterates.
+
+use std::sync::Arc;
+
+use dfdx::prelude::{HasShape, PutTape, Rank0, SumTo, TensorFromVec};
+
+use super::assessment::{self, Evidence};
+use super::family::{Family, FamilySettings, Noise};
+use super::standardize::{Affine, Standardize, Standardized, fit_gaussian};
+use crate::density::LogDensity;
+use crate::inference::bridge::Bridge;
+use crate::inference::network::ReluMlp;
+use crate::inference::optimizer::{Average, Group, Parameters, Schedule, Update};
+use crate::inference::tape::{Element, Matrix, SharedTape, backward, device};
+use crate::inference::train::{Context, Plan, Step, Stop, Training, train};
+use crate::inference::{
+    Fit, InferenceError, Method, MethodOption, Monitor, Precision, Settings, Target,
+};
+use crate::random::{Stream, stream};
+
+/// The row of the method table.
+pub(in crate::inference) const SIVI_SM: Method = Method {
+    name: "sivi-sm",
+    group: "semi-implicit",
+    summary: "A Gaussian mixed by a network, trained by score matching against a critic network.",
+    paper: "Yu & Zhang, ICLR 2023, arXiv 2308.10014",
+    options: OPTIONS,
+    run,
+};
+
+const OPTIONS: &[MethodOption] = &[
+    option("iterations", "6000", "training iterations", "T"),
+    option("learning-rate", "0.002", "Adam's learning rate for the family", ""),
+    option("critic-learning-rate", "0.004", "Adam's learning rate for the critic", ""),
+    option("grad-samples", "128", "draws per gradient", "K"),
+    option("latent", "auto", "dimension of the mixing variable; auto is min(D, 50)", "d_z"),
+    option("hidden", "64,64", "widths of the hidden layers of the family's network", "μ_φ"),
+    option("critic-hidden", "128,128", "widths of the hidden layers of the critic", "f_ψ"),
+    option("critic-steps", "2", "critic updates per iteration", ""),
+    option("critic-warmup", "200", "critic updates before the first iteration", ""),
+    option("residual", "1", "weight c of the target's score in the critic at the start", "c"),
+    option("residual-decay", "1", "c is divided by this every 100 iterations", "ψ_t"),
+    option("log-variance", "-1", "log σ² at the start, in standardised coordinates", "log σ²"),
+    option("log-variance-floor", "-6", "smooth lower bound of log σ²", ""),
+    option("linear", "true", "give the family a linear part A z, and the critic a part u", ""),
+    option("antithetic", "true", "pair each draw with one of the same z and opposite ξ", ""),
+    option("standardize", "auto", "first Gaussian fit: auto, full, diagonal or none", ""),
+    option("annealing", "0", "fraction of training in which s_p is weighted from 0.1 up to 1", ""),
+    option("schedule", "cosine", "learning rates: cosine, or step (x0.9 every `decay-every`)", ""),
+    option("decay-every", "1000", "iterations between reductions of the step schedule", ""),
+    option("average", "0.1", "fraction of training that the final average looks back on", ""),
+    option("mixing-draws", "2000", "components that estimate the density of the fit", "K"),
+];
+
+const fn option(
+    name: &'static str,
+    default: &'static str,
+    meaning: &'static str,
+    symbol: &'static str,
+) -> MethodOption {
+    MethodOption { name, default, meaning, symbol }
+}
+
+/// Parameter group of the family.
+const FAMILY: usize = 0;
+/// Parameter group of the critic.
+const CRITIC: usize = 1;
+/// Critic updates on the finished family, before it is judged.
+const EXAMINATION: usize = 1000;
+
+/// Everything that can be set, parsed.
+#[derive(Debug, Clone)]
+struct Options {
+    iterations: usize,
+    learning_rate: f64,
+    critic_learning_rate: f64,
+    batch: usize,
+    family: FamilySettings,
+    critic_hidden: Vec<usize>,
+    critic_steps: usize,
+    critic_warmup: usize,
+    residual: f64,
+    residual_decay: f64,
+    antithetic: bool,
+    standardize: Standardize,
+    annealing: f64,
+    schedule: Schedule,
+    average: f64,
+    mixing_draws: usize,
+}
+
+/// The default of an option, as the table states it.
+fn default<T: std::str::FromStr>(name: &str) -> Result<T, InferenceError> {
+    OPTIONS
+        .iter()
+        .find(|o| o.name == name)
+        .and_then(|o| o.default.parse().ok())
+        .ok_or_else(|| InferenceError::Breakdown(format!("bug in ppl: no default for `{name}`")))
+}
+
+impl Options {
+    fn new(settings: &Settings, dim: usize) -> Result<Options, InferenceError> {
+        fn get<T: std::str::FromStr>(s: &Settings, name: &str) -> Result<T, InferenceError> {
+            s.option(name, default(name)?)
+        }
+        let bad = |text: String| Err(InferenceError::Setting(text));
+        let widths = |name: &str| -> Result<Vec<usize>, InferenceError> {
+            let text: String = get(settings, name)?;
+            let parsed: Option<Vec<usize>> =
+                text.split(',').map(|w| w.trim().parse().ok().filter(|w| *w > 0)).collect();
+            parsed.ok_or_else(|| {
+                InferenceError::Setting(format!(
+                    "`{name}` wants widths such as 64,64, not `{text}`"
+                ))
+            })
+        };
+        let latent: String = get(settings, "latent")?;
+        let latent = match latent.as_str() {
+            "auto" => dim.min(50),
+            text => match text.parse() {
+                Ok(m) if m > 0 => m,
+                _ => {
+                    return bad(format!("`latent` must be auto or a positive number, not `{text}`"));
+                }
+            },
+        };
+        let schedule: String = get(settings, "schedule")?;
+        let schedule = match schedule.as_str() {
+            "cosine" => Schedule::Cosine { warmup: 0.02, floor: 0.005 },
+            "step" => Schedule::Step { every: get(settings, "decay-every")?, factor: 0.9 },
+            text => return bad(format!("`schedule` must be cosine or step, not `{text}`")),
+        };
+        let learning_rate = get(settings, "learning-rate")?;
+        let options = Options {
+            iterations: settings
+                .option("iterations", settings.iterations.unwrap_or(default("iterations")?))?,
+            learning_rate: settings
+                .option("learning-rate", settings.learning_rate.unwrap_or(learning_rate))?,
+            critic_learning_rate: get(settings, "critic-learning-rate")?,
+            batch: settings.option(
+                "grad-samples",
+                settings.grad_samples.unwrap_or(default("grad-samples")?),
+            )?,
+            family: FamilySettings {
+                latent,
+                hidden: widths("hidden")?,
+                linear: get(settings, "linear")?,
+                log_variance: get(settings, "log-variance")?,
+                log_variance_floor: get(settings, "log-variance-floor")?,
+            },
+            critic_hidden: widths("critic-hidden")?,
+            critic_steps: get(settings, "critic-steps")?,
+            critic_warmup: get(settings, "critic-warmup")?,
+            residual: get(settings, "residual")?,
+            residual_decay: get(settings, "residual-decay")?,
+            antithetic: get(settings, "antithetic")?,
+            standardize: get_standardize(settings)?,
+            annealing: get(settings, "annealing")?,
+            schedule,
+            average: get(settings, "average")?,
+            mixing_draws: get(settings, "mixing-draws")?,
+        };
+        if options.iterations == 0 || options.batch < 2 || options.critic_steps == 0 {
+            return bad(
+                "`iterations` and `critic-steps` must be at least 1, `grad-samples` at least 2"
+                    .into(),
+            );
+        }
+        if options.mixing_draws == 0 || options.residual_decay < 1.0 {
+            return bad("`mixing-draws` and `residual-decay` must be at least 1".into());
+        }
+        let positive = |x: f64| x.is_finite() && x > 0.0;
+        if !positive(options.learning_rate) || !positive(options.critic_learning_rate) {
+            return bad("learning rates must be positive".into());
+        }
+        if !(0.0..=1.0).contains(&options.annealing) || !(0.0..=1.0).contains(&options.average) {
+            return bad("`annealing` and `average` are fractions between 0 and 1".into());
+        }
+        Ok(options)
+    }
+}
+
+fn get_standardize(settings: &Settings) -> Result<Standardize, InferenceError> {
+    settings.option("standardize", Standardize::Auto)
+}
+
+fn run(
+    target: Target<'_>,
+    settings: &Settings,
+    monitor: &mut dyn Monitor,
+) -> Result<Fit, InferenceError> {
+    let dim = target.f64.dim();
+    let options = Options::new(settings, dim)?;
+    let affine = match &settings.init {
+        Some(name) => start_from(name, target, settings, monitor)?,
+        None => fit_gaussian(
+            &**target.f64,
+            options.standardize,
+            &mut stream(settings.seed, "sivi-sm standardize"),
+        )?,
+    };
+    match settings.precision {
+        Precision::F64 => fit(target.f64, target, affine, &options, settings, monitor),
+        Precision::F32 => fit(target.f32, target, affine, &options, settings, monitor),
+    }
+}
+
+/// Mean and covariance of another method's draws.
+fn start_from(
+    name: &str,
+    target: Target<'_>,
+    settings: &Settings,
+    monitor: &mut dyn Monitor,
+) -> Result<Affine, InferenceError> {
+    let method = crate::inference::find(name)
+        .filter(|m| m.name != SIVI_SM.name)
+        .ok_or_else(|| InferenceError::Setting(format!("sivi-sm cannot start from `{name}`")))?;
+    let mut inner =
+        Settings { seed: settings.seed, threads: settings.threads, ..Settings::default() };
+    inner.max_time = settings.max_time.map(|t| t / 4);
+    let first = (method.run)(target, &inner, monitor)?;
+    Affine::of_draws(&first.draws, first.dim).ok_or_else(|| {
+        InferenceError::Breakdown(format!("the draws of `{name}` do not span the space"))
+    })
+}
+
+/// The critic `f(u) = c (s_p(u) + u) + network(u)`; without the part `u` where there is no linear part.
+struct Critic {
+    network: ReluMlp,
+    identity: bool,
+}
+
+impl Critic {
+    /// What is added to `c s_p`.
+    fn rest<E: Element>(
+        &self,
+        parameters: &Parameters<E>,
+        u: Matrix<E>,
+        c: f64,
+        tape: &SharedTape<E>,
+    ) -> Matrix<E> {
+        let network = self.network.forward(parameters, u.clone(), tape);
+        if self.identity { network + u * E::of(c) } else { network }
+    }
+}
+
+/// Networks, target and noise of one run.
+struct Trainer<'a, E: Element> {
+    target: Bridge<E>,
+    family: Family,
+    critic: Critic,
+    options: &'a Options,
+    rng: Stream,
+}
+
+impl<E: Element> Trainer<'_, E> {
+    fn constant(&self, values: Vec<E>) -> Matrix<E> {
+        let d = self.target.dim();
+        let rows = values.len() / d;
+        device::<E>()
+            .tensor_from_vec(values, (rows, d))
+            .put_tape(SharedTape::off())
+    }
+
+    fn noise(&mut self) -> Noise<E> {
+        Noise::draw(&self.family, self.options.batch, self.options.antithetic, &mut self.rng)
+    }
+
+    /// Weight `c` of the target's score in the critic.
+    fn residual(&self, iteration: usize) -> f64 {
+        self.options.residual / self.options.residual_decay.powf((iteration / 100) as f64)
+    }
+
+    /// Weight of the target's score while annealing.
+    fn temperature(&self, done: f64) -> f64 {
+        if self.options.annealing > 0.0 {
+            (0.1 + done / self.options.annealing).min(1.0)
+        } else {
+            1.0
+        }
+    }
+
+    /// One descent step of the family; the objective, per dimension.
+    fn family_step(
+        &mut self,
+        parameters: &mut Parameters<E>,
+        context: Context,
+    ) -> Result<Step, InferenceError> {
+        let noise = self.noise();
+        let (c, heat) = (self.residual(context.iteration), self.temperature(context.done));
+        let tape = SharedTape::recording();
+        let (u, n) = self.family.sample(parameters, &noise, &tape);
+        let points = u.as_vec();
+        let s = self.target.score(u.clone()) * E::of(heat);
+        // The critic's weights are constants here.
+        let rest = self.critic.rest(parameters, u, c, &SharedTape::off());
+        let f = s.clone() * E::of(c) + rest;
+        let gap = f.clone() * ((s + n) * E::of(2.0)) - f.square();
+        let size = gap.shape().0 as f64;
+        let objective = gap.sum::<Rank0, _>() / E::of(size);
+        let value = objective.as_vec()[0].f64();
+        let place = || {
+            let d = self.target.dim();
+            points.chunks_exact(d).find_map(|u| self.target.density().explain_non_finite(u))
+        };
+        if !value.is_finite() {
+            return Ok(Step::NonFinite(place()));
+        }
+        let mut gradients = backward(objective)?;
+        let group = Group { betas: [0.9, 0.99], clip_norm: Some(10.0), ..Group::adam(FAMILY) };
+        Ok(match parameters.update(&group, context.rate, &mut gradients) {
+            Update::Stepped { .. } => Step::Done(value / self.target.dim() as f64),
+            Update::NonFinite => Step::NonFinite(place()),
+        })
+    }
+
+    /// One ascent step of the critic on fresh draws, which are constants here; the gap, per dimension,
+    /// up to the part that does not depend on the critic.
+    fn critic_step(
+        &mut self,
+        parameters: &mut Parameters<E>,
+        rate: f64,
+        c: f64,
+        heat: f64,
+    ) -> Result<Step, InferenceError> {
+        let noise = self.noise();
+        let (u, mut n) = self.family.values(parameters, &noise);
+        // f (2s + 2n − f) with f = cs + r is r (2(1−c)s + 2n − r) and a part without r: at c = 1 the
+        // critic learns −s_q alone and needs nothing of the target.
+        if c != 1.0 {
+            let (mut log_p, mut s) =
+                (vec![E::zero(); u.len() / self.target.dim()], vec![E::zero(); u.len()]);
+            self.target.density().score(&u, &mut log_p, &mut s);
+            for (n, s) in n.iter_mut().zip(&s) {
+                *n += E::of((1.0 - c) * heat) * *s;
+            }
+        }
+        let tape = SharedTape::recording();
+        let r = self.critic.rest(parameters, self.constant(u), c, &tape);
+        let size = (r.shape().0 * self.target.dim()) as f64;
+        let gap = r.clone().square() - r * (self.constant(n) * E::of(2.0));
+        let loss = gap.sum::<Rank0, _>() / E::of(size);
+        let value = -loss.as_vec()[0].f64();
+        if !value.is_finite() {
+            return Ok(Step::NonFinite(None));
+        }
+        let mut gradients = backward(loss)?;
+        let group = Group { betas: [0.9, 0.99], ..Group::adam(CRITIC) };
+        Ok(match parameters.update(&group, rate, &mut gradients) {
+            Update::Stepped { .. } => Step::Done(value),
+            Update::NonFinite => Step::NonFinite(None),
+        })
+    }
+}
+
+/// Trains in precision `E` and assesses in `f64`.
+fn fit<E: Element>(
+    density: &Arc<dyn LogDensity<E>>,
+    target: Target<'_>,
+    affine: Affine,
+    options: &Options,
+    settings: &Settings,
+    monitor: &mut dyn Monitor,
+) -> Result<Fit, InferenceError> {
+    let dim = density.dim();
+    let mut parameters = Parameters::<E>::default();
+    let mut rng = stream(settings.seed, "sivi-sm networks");
+    let family = Family::new(dim, &options.family, &mut parameters, FAMILY, &mut rng);
+    let sizes: Vec<usize> = std::iter::once(dim)
+        .chain(options.critic_hidden.iter().copied())
+        .chain(std::iter::once(dim))
+        .collect();
+    let critic = Critic {
+        network: ReluMlp::new(&mut parameters, CRITIC, &sizes, &mut rng),
+        identity: options.family.linear,
+    };
+    let seen: Arc<dyn LogDensity<E>> = Arc::new(Standardized::new(density, &affine));
+    let mut trainer = Trainer {
+        target: Bridge::new(&seen),
+        family,
+        critic,
+        options,
+        rng: stream(settings.seed, "sivi-sm training"),
+    };
+
+    let plan = Plan {
+        phase: "training",
+        objective: "fisher_divergence",
+        maximise: false,
+        iterations: options.iterations,
+        learning_rate: options.learning_rate,
+        schedule: options.schedule,
+        tolerance: settings.tolerance,
+        window: 500,
+        // The rest is for the examination.
+        max_time: settings.max_time.map(|t| t.mul_f64(0.85)),
+    };
+    for _ in 0..options.critic_warmup {
+        let (c, heat) = (trainer.residual(0), trainer.temperature(0.0));
+        trainer.critic_step(&mut parameters, options.critic_learning_rate, c, heat)?;
+    }
+    let horizon = (options.average * options.iterations as f64).max(1.0);
+    let mut average = Average::exponential(1.0 - 1.0 / horizon);
+    let training = train(&plan, &mut parameters, monitor, |parameters, context| {
+        let outcome = trainer.family_step(parameters, context)?;
+        let relative = context.rate / options.learning_rate;
+        // The critic must keep up to the end, so its rate falls less far.
+        let rate = options.critic_learning_rate * relative.max(0.05);
+        let (c, heat) = (trainer.residual(context.iteration), trainer.temperature(context.done));
+        for _ in 0..options.critic_steps {
+            trainer.critic_step(parameters, rate, c, heat)?;
+        }
+        if matches!(outcome, Step::Done(_)) && options.average > 0.0 {
+            average.add(parameters);
+        }
+        Ok(outcome)
+    })?;
+    if options.average > 0.0 {
+        average.store(&mut parameters);
+    }
+    let c = trainer.residual(training.iterations);
+    let examined = examine(&mut trainer, &mut parameters, c, &training, settings, monitor)?;
+    let evidence = evidence(&mut trainer, &parameters, target, affine, c, settings);
+    Ok(assessment::conclude(SIVI_SM.name, &evidence, training, examined))
+}
+
+/// Trains the critic further on the finished family, so that it finds what differences there are.
+/// Whether it got to its end.
+fn examine<E: Element>(
+    trainer: &mut Trainer<'_, E>,
+    parameters: &mut Parameters<E>,
+    c: f64,
+    training: &Training,
+    settings: &Settings,
+    monitor: &mut dyn Monitor,
+) -> Result<bool, InferenceError> {
+    if training.stop == Stop::Interrupted {
+        return Ok(false);
+    }
+    let plan = Plan {
+        phase: "examination",
+        objective: "critic_gap",
+        maximise: true,
+        iterations: EXAMINATION,
+        learning_rate: trainer.options.critic_learning_rate,
+        schedule: Schedule::Cosine { warmup: 0.0, floor: 0.01 },
+        tolerance: None,
+        window: EXAMINATION,
+        max_time: settings.max_time.map(|t| t.mul_f64(0.15)),
+    };
+    let run = train(&plan, parameters, monitor, |parameters, context| {
+        trainer.critic_step(parameters, context.rate, c, 1.0)
+    })?;
+    Ok(run.stop == Stop::Iterations)
+}
+
+/// Fresh draws, their densities, and the critic's opinion of them.
+fn evidence<E: Element>(
+    trainer: &mut Trainer<'_, E>,
+    parameters: &Parameters<E>,
+    target: Target<'_>,
+    affine: Affine,
+    c: f64,
+    settings: &Settings,
+) -> Evidence {
+    let family = &trainer.family;
+    let mut rng = stream(settings.seed, "sivi-sm draws");
+    let noise: Noise<E> = Noise::draw(family, settings.draws, false, &mut rng);
+    let (u, n) = family.values(parameters, &noise);
+    let rest = trainer.critic.rest(parameters, trainer.constant(u.clone()), c, &SharedTape::off());
+    let wide = |x: &[E]| -> Vec<f64> { x.iter().map(|x| x.f64()).collect() };
+    let components: Noise<E> = Noise::draw(family, trainer.options.mixing_draws, false, &mut rng);
+    Evidence {
+        own: family.centres(parameters, &noise.z),
+        centres: family.centres(parameters, &components.z),
+        sigma: family.sigma(parameters),
+        u: wide(&u),
+        negative_conditional_score: wide(&n),
+        critic_rest: wide(&rest.as_vec()),
+        critic_residual: c,
+        density: Standardized::new(target.f64, &affine),
+        affine,
+    }
+}
