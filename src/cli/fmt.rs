@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::driver::Session;
+use crate::syntax;
 
 use super::args::FmtArgs;
 use super::console::Console;
@@ -14,20 +15,23 @@ pub(super) fn run(args: &FmtArgs, console: Console) -> Outcome {
     for path in &args.files {
         let text = read_text(path)?;
         let mut session = Session::new();
-        let Some(formatted) = session.format(&path.display().to_string(), &text) else {
-            // One broken file does not keep the others from being formatted.
-            print_diagnostics(&session, console);
-            exit = Exit::Model;
-            continue;
-        };
-        if path == Path::new("-") && !args.check {
-            console.result(&formatted);
-        } else if formatted == text {
-        } else if args.check {
-            console.result(&format!("{}\n", path.display()));
-            exit = Exit::Model;
-        } else {
-            write(path, &formatted)?;
+        let file = session.sources.add(path.display().to_string(), text.clone());
+        match syntax::format(file, &text) {
+            Err(diagnostics) => {
+                // One broken file does not keep the others from being formatted.
+                session.diagnostics = diagnostics;
+                print_diagnostics(&session, console);
+                exit = Exit::Model;
+            }
+            Ok(formatted) if args.check => {
+                if formatted != text {
+                    console.result(&format!("{}\n", path.display()));
+                    exit = Exit::Model;
+                }
+            }
+            Ok(formatted) if path == Path::new("-") => console.result(&formatted),
+            Ok(formatted) if formatted != text => write(path, &formatted)?,
+            Ok(_) => {}
         }
     }
     Ok(exit)

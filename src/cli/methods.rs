@@ -21,9 +21,7 @@ pub(super) fn run(args: &MethodsArgs, console: Console) -> Outcome {
 }
 
 fn method_json(method: &Method) -> Value {
-    let option = |o: &MethodOption| {
-        json!({"name": o.name, "default": o.default, "meaning": o.meaning, "symbol": o.symbol})
-    };
+    let option = |o: &MethodOption| json!({"name": o.name, "default": o.default, "meaning": o.meaning, "symbol": o.symbol});
     json!({
         "name": method.name,
         "group": method.group,

@@ -135,7 +135,8 @@ fn write(
     let lowered = posterior.lowered();
     let layout: Vec<_> =
         lowered.params.iter().map(|p| (p.name.clone(), p.start..p.start + p.len)).collect();
-    let is_observed = |name: &str| lowered.terms.iter().any(|t| t.observed.as_deref() == Some(name));
+    let is_observed =
+        |name: &str| lowered.terms.iter().any(|t| t.observed.as_deref() == Some(name));
     let used = |name: &str| lowered.data.iter().any(|(n, _)| n == name);
     let (observed, constant): (Vec<_>, Vec<(&str, &DataArray)>) =
         input.data.iter().filter(|(name, _)| used(name)).partition(|(name, _)| is_observed(name));

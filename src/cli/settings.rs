@@ -20,7 +20,9 @@ pub(super) fn read_config(path: &Path) -> Result<RunFlags, Failure> {
 pub(super) fn method(flags: &RunFlags) -> Result<&'static Method, Failure> {
     let names = || METHODS.iter().map(|m| m.name).collect::<Vec<_>>().join(", ");
     match &flags.infer {
-        None => Err(Failure::usage(format!("--infer METHOD is missing; the methods are {}", names()))),
+        None => {
+            Err(Failure::usage(format!("--infer METHOD is missing; the methods are {}", names())))
+        }
         Some(name) => inference::find(name).ok_or_else(|| {
             Failure::usage(format!("there is no method `{name}`; the methods are {}", names()))
         }),
