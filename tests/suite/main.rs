@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test, as it should")]
 
 mod assess;
+mod cli;
 mod conformance;
 mod data;
 mod densities;
 mod eight_schools;
+mod examples;
 mod exec;
 mod gradients;
 mod langevin;
