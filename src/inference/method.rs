@@ -33,7 +33,7 @@ pub struct MethodOption {
 }
 
 /// Every method, in the order in which `ppl methods` lists them.
-pub const METHODS: &[Method] = &[super::nuts::NUTS];
+pub const METHODS: &[Method] = &[super::gaussian::MEAN_FIELD, super::nuts::NUTS];
 
 /// The method of that name.
 #[must_use]

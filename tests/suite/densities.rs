@@ -265,7 +265,8 @@ impl Logistic<f64> {
     /// At both precisions.
     pub(crate) fn both(self) -> Both {
         let of = |v: &[f64]| v.iter().map(|x| f32::of(*x)).collect();
-        let single = Logistic { x: of(&self.x), y: of(&self.y), d: self.d, precision: self.precision };
+        let single =
+            Logistic { x: of(&self.x), y: of(&self.y), d: self.d, precision: self.precision };
         Both { f64: Arc::new(self), f32: Arc::new(single) }
     }
 }

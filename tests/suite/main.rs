@@ -1,9 +1,10 @@
 //! The test suite: one binary, a module per subject.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test, as it should")]
 
-mod densities;
 mod assess;
+mod densities;
 mod eight_schools;
+mod gaussian;
 mod langevin;
 mod nuts;
 mod tolerance;
