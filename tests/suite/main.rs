@@ -9,6 +9,7 @@ mod densities;
 mod eight_schools;
 mod examples;
 mod exec;
+mod gaussian;
 mod gradients;
 mod langevin;
 mod nuts;
