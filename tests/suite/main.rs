@@ -15,6 +15,7 @@ mod langevin;
 mod nuts;
 mod random_ir;
 mod results;
+mod scratch;
 mod special;
 mod syntax;
 mod tolerance;
