@@ -70,7 +70,8 @@ impl Session {
 
     /// All diagnostics as people read them.
     #[must_use]
-    pub fn render(&self, color: Color) -> String {
+    pub fn render(&self, color: bool) -> String {
+        let color = if color { Color::On } else { Color::Off };
         render_all(&self.diagnostics, &self.sources, color)
     }
 

@@ -32,7 +32,7 @@ pub fn compile(model: &str, data: &DataSet) -> Posterior {
     let posterior = session
         .check(model, &text)
         .and_then(|checked| session.compile(&checked, data));
-    posterior.unwrap_or_else(|| panic!("{}", session.render(ppl::diagnostics::Color::Off)))
+    posterior.unwrap_or_else(|| panic!("{}", session.render(false)))
 }
 
 fn read_json(path: &Path) -> Value {
