@@ -314,6 +314,9 @@ impl Builtin {
     /// `min` and `max`.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|b| b.name() == name && name.starts_with(char::is_alphabetic))
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|b| b.name() == name && name.starts_with(char::is_alphabetic))
     }
 }

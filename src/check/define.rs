@@ -73,8 +73,12 @@ impl Checker<'_> {
         let declared = if good { self.declared(&f.result).map(|(_, ty)| ty) } else { None };
         let mut body = self.block(&f.body);
         let mut result = declared.unwrap_or(Type::Error);
-        if !self.require_type(&body, &result, &format!("the value of `{}`", f.name.text), f.result.span)
-        {
+        if !self.require_type(
+            &body,
+            &result,
+            &format!("the value of `{}`", f.name.text),
+            f.result.span,
+        ) {
             result = Type::Error;
         }
         let random = body.stage == Stage::Generated;
@@ -106,7 +110,8 @@ impl Checker<'_> {
         let mut good = true;
         let named: Vec<&str> = params.iter().map(|p| p.name.text.as_str()).collect();
         for (position, param) in params.iter().enumerate() {
-            if let Some(first) = params[..position].iter().find(|p| p.name.text == param.name.text) {
+            if let Some(first) = params[..position].iter().find(|p| p.name.text == param.name.text)
+            {
                 let message = format!("`{}` is defined twice", param.name.text);
                 self.report(
                     Diagnostic::error(Code::E0101, param.name.span, message, "again here")
@@ -155,7 +160,8 @@ impl Checker<'_> {
     fn bind_generic_sizes(&mut self, ty: &ast::TypeExpr, params: &[&str]) -> Vec<VarId> {
         let mut bound = Vec::new();
         for name in size_names(ty) {
-            let known = self.scope.find(&name.text).is_some() || params.contains(&name.text.as_str());
+            let known =
+                self.scope.find(&name.text).is_some() || params.contains(&name.text.as_str());
             if !known {
                 let var = self.new_var(&name, VarKind::Size, Type::INT, Stage::Data);
                 self.scope.push(&name.text, var);
@@ -207,20 +213,31 @@ impl Checker<'_> {
     fn members(&mut self, d: &ast::DistDecl, ty: &Type) -> Vec<Member> {
         let mut members: Vec<Member> = Vec::new();
         for member in &d.members {
-            let Some(id) = MemberId::ALL.into_iter().find(|id| id.name() == member.name.text) else {
+            let Some(id) = MemberId::ALL.into_iter().find(|id| id.name() == member.name.text)
+            else {
                 self.report_unknown_member(member);
                 continue;
             };
             if members.iter().any(|known| known.id == id) {
                 let message = format!("`{}` is defined twice", id.name());
-                self.report(Diagnostic::error(Code::E0101, member.name.span, message, "again here"));
+                self.report(Diagnostic::error(
+                    Code::E0101,
+                    member.name.span,
+                    message,
+                    "again here",
+                ));
                 continue;
             }
             if member.params.len() != id.arity() {
                 self.report(Diagnostic::error(
                     Code::E0110,
                     member.name.span,
-                    format!("`{}` has {} here, not {}", id.name(), arguments(member.params.len()), id.arity()),
+                    format!(
+                        "`{}` has {} here, not {}",
+                        id.name(),
+                        arguments(member.params.len()),
+                        id.arity()
+                    ),
                     format!("takes {}", arguments(id.arity())),
                 ));
                 continue;
@@ -274,9 +291,11 @@ impl Checker<'_> {
             MemberId::Variance => {
                 let covariance = ty.dims().len() == 1
                     && body.ty.dims().len() == 2
-                    && body.ty.dims().iter().all(|n| {
-                        self.compare(n, &ty.dims()[0]) != Agreement::Differ
-                    });
+                    && body
+                        .ty
+                        .dims()
+                        .iter()
+                        .all(|n| self.compare(n, &ty.dims()[0]) != Agreement::Differ);
                 if !covariance {
                     self.require_type(body, &reals, &what, d.support.span);
                 }

@@ -2,7 +2,9 @@
 
 use crate::source::Span;
 
-use super::typed::{Dist, DistKind, Expr, ExprKind, Index, LetValue, Stmt, StmtKind, Structure, Support, VarId};
+use super::typed::{
+    Dist, DistKind, Expr, ExprKind, Index, LetValue, Stmt, StmtKind, Structure, Support, VarId,
+};
 
 /// Calls `f` on the parts of an expression, not on the expression itself.
 pub(super) fn parts(e: &Expr, f: &mut dyn FnMut(&Expr)) {

@@ -101,4 +101,3 @@ pub(super) fn emit(
         }
     }
 }
-
