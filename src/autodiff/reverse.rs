@@ -43,7 +43,8 @@ impl Forward {
         let outer = b.span();
         for (value, inst) in f.values() {
             b.set_span(inst.span.or(outer));
-            let operands: Vec<ValueId> = inst.args.iter().map(|a| forward.map[a.index()]).collect();
+            let operands: Vec<ValueId> =
+                inst.args.iter().map(|a| forward.map[a.index()]).collect();
             let new = match &inst.op {
                 Op::Input(i) => args[*i as usize],
                 Op::Scan(s) if forward.active[value.index()] => {
@@ -122,7 +123,8 @@ pub(super) fn backward(
     forward: &Forward,
     seeds: &[(ValueId, ValueId)],
 ) -> Result<Vec<Option<ValueId>>, NotDifferentiable> {
-    let mut cotangents = Cotangents { of: vec![None; f.insts.len()], of_component: HashMap::new() };
+    let mut cotangents =
+        Cotangents { of: vec![None; f.insts.len()], of_component: HashMap::new() };
     for &(value, seed) in seeds {
         if forward.is_active(value) {
             cotangents.add(b, value, seed);

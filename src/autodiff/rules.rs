@@ -22,7 +22,9 @@ pub(super) fn transpose(
     let args: Vec<ValueId> = inst.args.iter().map(|&a| forward.value(a)).collect();
     let y = forward.value(value);
     let active: Vec<bool> = inst.args.iter().map(|&a| forward.is_active(a)).collect();
-    let fail = |operation, operand| Err(NotDifferentiable { operation, operand, span: inst.span });
+    let fail = |operation, operand| {
+        Err(NotDifferentiable { operation, operand, span: inst.span })
+    };
     let product = if forward.is_guarded(value) { BinaryOp::ZeroMul } else { BinaryOp::Mul };
     // The contribution to operand `i`, brought to its shape if it is a scalar that was spread out.
     let mut contribute = |b: &mut Builder, i: usize, ct: ValueId| {
@@ -47,13 +49,15 @@ pub(super) fn transpose(
                 let part = match op {
                     BinaryOp::Add | BinaryOp::Sub => Some(ct),
                     BinaryOp::Mul | BinaryOp::ZeroMul => Some(b.binary(product, ct, z)),
-                    BinaryOp::Div => Some(if product == BinaryOp::Mul {
-                        b.over(ct, z)
-                    } else {
-                        let one = b.scalar(1.0);
-                        let d = b.over(one, z);
-                        b.binary(product, ct, d)
-                    }),
+                    BinaryOp::Div => {
+                        Some(if product == BinaryOp::Mul {
+                            b.over(ct, z)
+                        } else {
+                            let one = b.scalar(1.0);
+                            let d = b.over(one, z);
+                            b.binary(product, ct, d)
+                        })
+                    }
                     BinaryOp::Pow => {
                         let one = b.scalar(1.0);
                         let less = b.minus(z, one);
@@ -319,11 +323,8 @@ pub(super) fn transpose(
             let op = Op::TriSolve { lower: *lower, trans: !trans };
             let of_b = b.add(op, [args[0], ct].as_slice());
             if active[0] {
-                let outer = if *trans {
-                    b.matmul(y, of_b, false, true)
-                } else {
-                    b.matmul(of_b, y, false, true)
-                };
+                let outer =
+                    if *trans { b.matmul(y, of_b, false, true) } else { b.matmul(of_b, y, false, true) };
                 let n = f.ty(inst.args[0]).shape[0];
                 let mask = triangle(b, n, 1.0, *lower);
                 let part = b.times(outer, mask);

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::ir::ScanRef;
 use crate::ir::{Builder, DType, Function, Op, Output, Scan, Shape, Type, ValueId};
+use crate::ir::ScanRef;
 
 use super::NotDifferentiable;
 use super::reverse::{Cotangents, Forward, backward};

@@ -112,6 +112,8 @@ pub(super) struct Checker<'a> {
     statements: Vec<(Rc<ast::File>, usize)>,
     /// Types as written, for lints: literal sizes with their places.
     pub(super) literal_sizes: Vec<(i64, Span)>,
+    /// Parameters that a statement gives a prior, with the place of its left side.
+    pub(super) priors: HashMap<VarId, Span>,
     imported: HashSet<String>,
     loaded: HashSet<usize>,
 }
@@ -130,6 +132,7 @@ impl<'a> Checker<'a> {
             stack: Vec::new(),
             statements: Vec::new(),
             literal_sizes: Vec::new(),
+            priors: HashMap::new(),
             imported: HashSet::new(),
             loaded: HashSet::new(),
         }

@@ -198,8 +198,10 @@ impl Checker<'_> {
                 self.draw(dist, Some(&value))?.0
             }
         };
-        if let Some((var, _)) = param {
-            self.note_prior(var, lhs.span);
+        match param {
+            Some((var, _)) => self.note_prior(var, &lhs, &dist),
+            None if lhs.stage == Stage::Parameter => self.lint_transformed(&lhs),
+            None => {}
         }
         if !fits {
             return None;

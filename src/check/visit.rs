@@ -135,13 +135,3 @@ pub(super) fn vars(e: &Expr, f: &mut dyn FnMut(VarId, Span)) {
     }
     parts(e, &mut |part| vars(part, f));
 }
-
-/// Tells whether `test` holds for an expression or any part of it.
-pub(super) fn any(e: &Expr, test: &dyn Fn(&Expr) -> bool) -> bool {
-    if test(e) {
-        return true;
-    }
-    let mut found = false;
-    parts(e, &mut |part| found = found || any(part, test));
-    found
-}

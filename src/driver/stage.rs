@@ -101,3 +101,4 @@ pub(super) fn emit(
         }
     }
 }
+

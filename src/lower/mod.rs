@@ -177,7 +177,9 @@ fn parameter_stage(
     let mut parts = Parts::default();
     let total: usize = shapes.iter().map(|(_, s)| s.size()).sum();
     let theta = match space {
-        Space::Unconstrained => Some(l.b.input("theta", Type::real([total].as_slice()))),
+        Space::Unconstrained => {
+            Some(l.b.input("theta", Type::real([total].as_slice())))
+        }
         Space::Constrained => None,
     };
     let mut next = shapes.iter();

@@ -67,3 +67,4 @@ impl Parts {
         }
     }
 }
+

@@ -91,9 +91,7 @@ fn authors_numbers_for_fixed_noise() {
         let fixture: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let (chain, parameters, pairs) = from_fixture(dynamics, &fixture);
         let off = SharedTape::off();
-        for (b, want) in
-            chain.levels(&parameters, &off).as_vec().iter().zip(numbers(&fixture["betas"]))
-        {
+        for (b, want) in chain.levels(&parameters, &off).as_vec().iter().zip(numbers(&fixture["betas"])) {
             assert!(close(*b, want, 1e-12, 0.0), "{name}: level {b} {want}");
         }
         let noise = numbers(&fixture["noise"]);

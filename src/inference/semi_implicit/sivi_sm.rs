@@ -136,9 +136,7 @@ impl Options {
             text => match text.parse() {
                 Ok(m) if m > 0 => m,
                 _ => {
-                    return bad(format!(
-                        "`latent` must be auto or a positive number, not `{text}`"
-                    ));
+                    return bad(format!("`latent` must be auto or a positive number, not `{text}`"));
                 }
             },
         };
@@ -275,7 +273,9 @@ impl<E: Element> Trainer<'_, E> {
     fn constant(&self, values: Vec<E>) -> Matrix<E> {
         let d = self.target.dim();
         let rows = values.len() / d;
-        device::<E>().tensor_from_vec(values, (rows, d)).put_tape(SharedTape::off())
+        device::<E>()
+            .tensor_from_vec(values, (rows, d))
+            .put_tape(SharedTape::off())
     }
 
     fn noise(&mut self) -> Noise<E> {
