@@ -25,7 +25,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("results", &["data", "diagnostics", "inference", "lower"]),
     (
         "posterior",
-        &["autodiff", "density", "diagnostics", "exec", "inference", "ir", "lower", "passes", "results"],
+        &[
+            "autodiff",
+            "density",
+            "diagnostics",
+            "exec",
+            "inference",
+            "ir",
+            "lower",
+            "passes",
+            "results",
+        ],
     ),
 ];
 

@@ -41,7 +41,8 @@ impl<E: Element> CompiledDensity<E> {
     /// When the function lacks an input or output, or its log joint or score depends on `v`.
     #[must_use]
     pub fn new(f: &Function) -> Self {
-        let input = |name: &str| f.input(name).unwrap_or_else(|| panic!("bug in ppl: no input {name}"));
+        let input =
+            |name: &str| f.input(name).unwrap_or_else(|| panic!("bug in ppl: no input {name}"));
         let output = |name: &str| {
             f.outputs
                 .iter()

@@ -179,7 +179,6 @@ trait Power: Sized {
     fn of(k: Self::Int) -> Self;
 }
 
-
 element! {
     f64, u64, i64,
     mantissa: 52, bias: 1023, magic: 6_755_399_441_055_744.0_f64,

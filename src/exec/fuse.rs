@@ -114,7 +114,9 @@ pub(super) fn lower(group: &Group, values: &[Value]) -> FusedLoop {
                     ops.push(LoopOp::Load { source, reg });
                     Arg::Reg(reg)
                 }
-                Operand::Value(_) => unreachable!("bug in ppl: a register is read before it is set"),
+                Operand::Value(_) => {
+                    unreachable!("bug in ppl: a register is read before it is set")
+                }
             });
         }
         let mut result = None;

@@ -78,19 +78,65 @@ impl<E> Plan<E> {
 pub(super) enum Step<E> {
     Fused(FusedLoop),
     /// Puts parts into a tensor, zeros elsewhere if `zero`.
-    Place { parts: Vec<(View, Places)>, zero: bool, out: usize },
+    Place {
+        parts: Vec<(View, Places)>,
+        zero: bool,
+        out: usize,
+    },
     /// Indexing by values that are known at run time only.
-    Gather { data: View, index: View, before: usize, size: usize, after: usize, out: usize },
+    Gather {
+        data: View,
+        index: View,
+        before: usize,
+        size: usize,
+        after: usize,
+        out: usize,
+    },
     /// Adds element `e` of `data` to element `places[e]`; `u32::MAX` is nowhere.
-    Scatter { data: View, places: Arc<[u32]>, out: usize },
+    Scatter {
+        data: View,
+        places: Arc<[u32]>,
+        out: usize,
+    },
     /// The same with indices known at run time only.
-    ScatterAt { data: View, index: View, before: usize, size: usize, after: usize, out: usize },
-    CumSum { data: View, before: usize, size: usize, after: usize, reverse: bool, out: usize },
+    ScatterAt {
+        data: View,
+        index: View,
+        before: usize,
+        size: usize,
+        after: usize,
+        out: usize,
+    },
+    CumSum {
+        data: View,
+        before: usize,
+        size: usize,
+        after: usize,
+        reverse: bool,
+        out: usize,
+    },
     /// Maximum (`log_sum_exp` false) or log-sum-exp of rows of `cols` elements.
-    Extreme { data: View, cols: usize, log_sum_exp: bool, out: usize },
+    Extreme {
+        data: View,
+        cols: usize,
+        log_sum_exp: bool,
+        out: usize,
+    },
     MatMul(MatMul),
-    Cholesky { a: View, n: usize, out: usize },
-    TriSolve { a: View, b: View, n: usize, cols: usize, lower: bool, trans: bool, out: usize },
+    Cholesky {
+        a: View,
+        n: usize,
+        out: usize,
+    },
+    TriSolve {
+        a: View,
+        b: View,
+        n: usize,
+        cols: usize,
+        lower: bool,
+        trans: bool,
+        out: usize,
+    },
     Scan(Box<ScanPlan<E>>),
 }
 

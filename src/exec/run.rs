@@ -141,7 +141,8 @@ fn run_step<E: Element>(
         }
         Step::Gather { data, index, before, size, after, .. } => {
             let sizes = (*before, *size, *after);
-            let (data, index) = ((slice(data), operands.width(data)), (slice(index), operands.width(index)));
+            let (data, index) =
+                ((slice(data), operands.width(data)), (slice(index), operands.width(index)));
             index::gather(data, index, sizes, width, out);
         }
         Step::Scatter { data, places, .. } => index::scatter(slice(data), places, width, out),
@@ -291,7 +292,13 @@ impl<E: Element> Tile<'_, E> {
         }
     }
 
-    fn arg<'r>(&'r self, arg: Arg, start: usize, numbers: usize, registers: &'r [Vec<E>]) -> &'r [E] {
+    fn arg<'r>(
+        &'r self,
+        arg: Arg,
+        start: usize,
+        numbers: usize,
+        registers: &'r [Vec<E>],
+    ) -> &'r [E] {
         match arg {
             Arg::None => &[],
             Arg::Reg(reg) => &registers[reg][..numbers],

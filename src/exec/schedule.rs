@@ -302,8 +302,7 @@ impl<E: Element> Planner<'_, E> {
 
     fn is_known(&self, id: ValueId) -> bool {
         let inst = self.f.inst(id);
-        self.tensors.contains_key(&id)
-            || (is_movement(&inst.op) && self.is_known(inst.args[0]))
+        self.tensors.contains_key(&id) || (is_movement(&inst.op) && self.is_known(inst.args[0]))
     }
 
     /// A value that is known now; movements of known values are made here, when somebody asks.
@@ -357,7 +356,9 @@ impl<E: Element> Planner<'_, E> {
         if matches!(view.map, Map::Contiguous(_)) && self.values[view.value].class == class {
             return view;
         }
-        if let Some((_, _, copy)) = self.copies.iter().find(|(v, c, _)| *c == class && v.same(&view)) {
+        if let Some((_, _, copy)) =
+            self.copies.iter().find(|(v, c, _)| *c == class && v.same(&view))
+        {
             return View::whole(*copy, view.len);
         }
         let len = view.len;
@@ -459,7 +460,14 @@ impl<E: Element> Planner<'_, E> {
         let data = self.stored_as_is(data);
         let index = self.view(inst.args[1]);
         let index = self.stored_as_is(index);
-        self.step(inst.ty.len(), class, |out| Step::Gather { data, index, before, size, after, out })
+        self.step(inst.ty.len(), class, |out| Step::Gather {
+            data,
+            index,
+            before,
+            size,
+            after,
+            out,
+        })
     }
 
     fn scatter(&mut self, inst: &Inst, axis: usize, size: usize, class: Class) -> View {
@@ -484,8 +492,13 @@ impl<E: Element> Planner<'_, E> {
         }
         let index = self.view(inst.args[1]);
         let index = self.stored_as_is(index);
-        self.step(inst.ty.len(), class, |out| {
-            Step::ScatterAt { data, index, before, size, after, out }
+        self.step(inst.ty.len(), class, |out| Step::ScatterAt {
+            data,
+            index,
+            before,
+            size,
+            after,
+            out,
         })
     }
 

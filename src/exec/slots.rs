@@ -125,7 +125,8 @@ impl Slots {
             let short = slot.len < len;
             (short, if short { len - slot.len } else { slot.len - len })
         };
-        let best = (0..self.free.len()).filter(|&i| self.all[self.free[i]].class == class).min_by_key(fit);
+        let best =
+            (0..self.free.len()).filter(|&i| self.all[self.free[i]].class == class).min_by_key(fit);
         match best {
             Some(i) => {
                 let slot = self.free.swap_remove(i);

@@ -55,7 +55,9 @@ impl Lowerer<'_> {
         } else {
             error.with_note(format!("fields in the file: {}", fields.join(", ")))
         };
-        Box::new(error.with_help(format!("add `{name}` to the file, or give a default: `data {name}: … = value`")))
+        Box::new(error.with_help(format!(
+            "add `{name}` to the file, or give a default: `data {name}: … = value`"
+        )))
     }
 
     fn check_missing(
@@ -168,12 +170,23 @@ impl Lowerer<'_> {
                     Code::E0413,
                     size.span,
                     message,
-                    format!("this is {declared}; the file's `{name}` has shape {}", show(&array.shape)),
+                    format!(
+                        "this is {declared}; the file's `{name}` has shape {}",
+                        show(&array.shape)
+                    ),
                 );
                 if let ExprKind::Var(v) = size.kind {
                     match origins.get(&v) {
-                        Some((span, why)) => error = error.with_label(*span, format!("{declared} comes from here: {why}")),
-                        None => error = error.with_label(self.model.var(v).span, format!("{declared} comes from here")),
+                        Some((span, why)) => {
+                            error = error
+                                .with_label(*span, format!("{declared} comes from here: {why}"))
+                        }
+                        None => {
+                            error = error.with_label(
+                                self.model.var(v).span,
+                                format!("{declared} comes from here"),
+                            )
+                        }
                     }
                 }
                 return Err(Box::new(error));
@@ -199,7 +212,12 @@ impl Lowerer<'_> {
         }
         let place = place(stated, field, 0, file);
         let message = format!("{place} is {}, but `{from}` makes it {n}", field.to_reals()[0]);
-        Err(Box::new(Diagnostic::error(Code::E0413, span, message, format!("`{stated}` is {n} here"))))
+        Err(Box::new(Diagnostic::error(
+            Code::E0413,
+            span,
+            message,
+            format!("`{stated}` is {n} here"),
+        )))
     }
 
     /// Checks the declared bounds and structure.
@@ -227,7 +245,11 @@ impl Lowerer<'_> {
                         x.is_nan() || if below { x < at_least(i) } else { x > at_least(i) }
                     });
                     if let Some((i, _)) = bad {
-                        let side = if below { "below the declared lower" } else { "above the declared upper" };
+                        let side = if below {
+                            "below the declared lower"
+                        } else {
+                            "above the declared upper"
+                        };
                         return outside(self, i, format!("{side} bound {}", at_least(i)));
                     }
                 }
@@ -238,7 +260,11 @@ impl Lowerer<'_> {
                 for (row, x) in tensor.data.chunks(k).enumerate() {
                     let total: f64 = x.iter().sum();
                     if x.iter().any(|&p| p.is_nan() || p < 0.0) || (total - 1.0).abs() > 1e-8 {
-                        return outside(self, row * k, format!("the start of a simplex that sums to {total}"));
+                        return outside(
+                            self,
+                            row * k,
+                            format!("the start of a simplex that sums to {total}"),
+                        );
                     }
                 }
                 Ok(())
@@ -247,7 +273,11 @@ impl Lowerer<'_> {
                 let k = tensor.ty.shape.last().copied().unwrap_or(1).max(1);
                 for (row, x) in tensor.data.chunks(k).enumerate() {
                     if let Some(i) = x.windows(2).position(|w| w[0] >= w[1]) {
-                        return outside(self, row * k + i + 1, "not above the element before it".into());
+                        return outside(
+                            self,
+                            row * k + i + 1,
+                            "not above the element before it".into(),
+                        );
                     }
                 }
                 Ok(())
@@ -283,6 +313,8 @@ pub(super) fn dtype(ty: &Type) -> DType {
     match ty {
         Type::Array { scalar: Scalar::Bool, .. } => DType::Bool,
         Type::Array { scalar: Scalar::Int, .. } => DType::Int,
-        Type::Array { scalar: Scalar::Real, .. } | Type::Function { .. } | Type::Error => DType::Real,
+        Type::Array { scalar: Scalar::Real, .. } | Type::Function { .. } | Type::Error => {
+            DType::Real
+        }
     }
 }

@@ -1,8 +1,6 @@
 //! Log densities of distributions and of what combinators make of them.
 
-use crate::check::typed::{
-    Dist, DistDef, DistId, DistKind, Expr, MemberId, Scalar, Structure,
-};
+use crate::check::typed::{Dist, DistDef, DistId, DistKind, Expr, MemberId, Scalar, Structure};
 use crate::diagnostics::Code;
 use crate::ir::{BinaryOp, Op, TernaryOp, UnaryOp};
 
@@ -92,7 +90,11 @@ impl Lowerer<'_> {
                     let value = value.map_or(String::new(), |v| format!(" {v}"));
                     return Err(self.error(
                         Code::E0416,
-                        format!("element {} of the data,{value}, lies outside of the support of `{}`", at + 1, def.name),
+                        format!(
+                            "element {} of the data,{value}, lies outside of the support of `{}`",
+                            at + 1,
+                            def.name
+                        ),
                         "its density is zero there, whatever the parameters are",
                     ));
                 }
@@ -133,7 +135,8 @@ impl Lowerer<'_> {
             }
             Structure::Simplex(_) => {
                 let zero = self.real(0.0);
-                let least = self.apply(crate::check::builtins::Builtin::ReduceMin, std::slice::from_ref(x))?;
+                let least = self
+                    .apply(crate::check::builtins::Builtin::ReduceMin, std::slice::from_ref(x))?;
                 let positive = self.binary(BinaryOp::Le, &zero, &least)?;
                 let total = self.reduce(Op::Sum, x);
                 let one = self.real(1.0);
@@ -274,7 +277,8 @@ impl Lowerer<'_> {
             } else if extra == shape {
                 batch.to_vec()
             } else {
-                let (extra, k): (crate::ir::Shape, crate::ir::Shape) = (extra.into(), [k].as_slice().into());
+                let (extra, k): (crate::ir::Shape, crate::ir::Shape) =
+                    (extra.into(), [k].as_slice().into());
                 return Err(self.shapes_differ(&extra, &k));
             };
             bound.push(AxisTable::own_to_axes(&v, &axes));
@@ -338,14 +342,14 @@ impl Lowerer<'_> {
         if let Some(lower) = &lower {
             let beyond = self.log_mass(dist, None, Some(lower))?;
             let at_end = self.binary(BinaryOp::Le, x, lower)?;
-            density = self
-                .elementwise(Op::Ternary(TernaryOp::Select), &[&at_end, &beyond, &density])?;
+            density =
+                self.elementwise(Op::Ternary(TernaryOp::Select), &[&at_end, &beyond, &density])?;
         }
         if let Some(upper) = &upper {
             let beyond = self.log_mass(dist, Some(upper), None)?;
             let at_end = self.binary(BinaryOp::Le, upper, x)?;
-            density = self
-                .elementwise(Op::Ternary(TernaryOp::Select), &[&at_end, &beyond, &density])?;
+            density =
+                self.elementwise(Op::Ternary(TernaryOp::Select), &[&at_end, &beyond, &density])?;
         }
         Ok(density)
     }
@@ -366,9 +370,8 @@ impl Lowerer<'_> {
             }
             other => other.cloned(),
         };
-        let with = |args: &[Val], end: &Val| -> Vec<Val> {
-            args.iter().chain([end]).cloned().collect()
-        };
+        let with =
+            |args: &[Val], end: &Val| -> Vec<Val> { args.iter().chain([end]).cloned().collect() };
         match (&lower, upper) {
             (None, None) => Ok(self.real(0.0)),
             (None, Some(upper)) => self.log_cdf(*id, &with(&args, upper)),

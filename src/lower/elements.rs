@@ -97,7 +97,11 @@ impl Lowerer<'_> {
             let name = &self.model.var(frame.var).name;
             let place = position_text(&frame.dims, missing);
             return Err(self
-                .error(Code::E0505, format!("element {name}{place} is never defined"), "not all elements are defined here")
+                .error(
+                    Code::E0505,
+                    format!("element {name}{place} is never defined"),
+                    "not all elements are defined here",
+                )
                 .with_help("each element has to be assigned exactly once")
                 .into());
         }
@@ -168,12 +172,10 @@ impl Lowerer<'_> {
             }
             StmtKind::Assign { indices, value, .. } => l.assign(indices, value),
             StmtKind::For { var, lo, hi, body } => l.element_loop(*var, lo, hi, body),
-            StmtKind::If { cond, then, otherwise } => {
-                l.branches(cond, |l, taken| {
-                    let branch = if taken { then } else { otherwise };
-                    branch.iter().try_for_each(|s| l.element_stmt(s))
-                })
-            }
+            StmtKind::If { cond, then, otherwise } => l.branches(cond, |l, taken| {
+                let branch = if taken { then } else { otherwise };
+                branch.iter().try_for_each(|s| l.element_stmt(s))
+            }),
             StmtKind::Tilde { .. } | StmtKind::Factor(_) => {
                 Err(l.not_yet("a statement about the log joint inside a definition"))
             }
@@ -227,9 +229,14 @@ impl Lowerer<'_> {
             return Err(self.shapes_differ(&own, &got));
         }
         let all_loops: Axes = loops.iter().copied().collect();
-        let target = Val { id: self.axes.spread(&mut self.b, &target, &all_loops, &own), axes: all_loops };
+        let target =
+            Val { id: self.axes.spread(&mut self.b, &target, &all_loops, &own), axes: all_loops };
         let Some(targets) = self.numbers(target.id) else {
-            return Err(self.error(Code::E0503, "which element is defined has to be known from the data", "this index depends on parameters"));
+            return Err(self.error(
+                Code::E0503,
+                "which element is defined has to be known from the data",
+                "this index depends on parameters",
+            ));
         };
         let mut full = outer.clone();
         full.extend_from_slice(&loops);
@@ -258,7 +265,11 @@ impl Lowerer<'_> {
             let spread = self.axes.spread(&mut self.b, &mask, &axes, &[]);
             let Some(t) = self.numbers(spread) else {
                 return Err(self
-                    .error(Code::E0503, "which elements are defined has to be known from the data", "this condition depends on parameters")
+                    .error(
+                        Code::E0503,
+                        "which elements are defined has to be known from the data",
+                        "this condition depends on parameters",
+                    )
                     .with_help("use an `if` expression on the right-hand side")
                     .into());
             };
@@ -300,9 +311,11 @@ impl Lowerer<'_> {
         let reads = body.iter().any(|s| stmt_mentions(s, target));
         if self.in_row() || !reads {
             if bounds_depend_on(body, var) {
-                return self.unrolled(var, lo, hi, |l| body.iter().try_for_each(|s| l.element_stmt(s)));
+                return self
+                    .unrolled(var, lo, hi, |l| body.iter().try_for_each(|s| l.element_stmt(s)));
             }
-            return self.vectorised(var, lo, hi, |l| body.iter().try_for_each(|s| l.element_stmt(s)));
+            return self
+                .vectorised(var, lo, hi, |l| body.iter().try_for_each(|s| l.element_stmt(s)));
         }
         match lags(body, var, target) {
             Some(lag) if hi >= lo => self.recursion(var, lo, hi, lag, body),
@@ -321,7 +334,10 @@ impl Lowerer<'_> {
         if hi - lo >= MAX_UNROLLED {
             return Err(self.error(
                 Code::E0507,
-                format!("this loop of {} steps can be neither vectorised nor run as a recursion", hi - lo + 1),
+                format!(
+                    "this loop of {} steps can be neither vectorised nor run as a recursion",
+                    hi - lo + 1
+                ),
                 format!("such loops may have {MAX_UNROLLED} steps"),
             ));
         }
@@ -377,7 +393,10 @@ impl Lowerer<'_> {
             let row = lo - k - 1;
             let Some(row) = usize::try_from(row).ok().filter(|&r| r < frame.dims[0]) else {
                 let name = &self.model.var(frame.var).name;
-                let message = format!("element {name}[{}] does not exist, but the recursion reads it", lo - k);
+                let message = format!(
+                    "element {name}[{}] does not exist, but the recursion reads it",
+                    lo - k
+                );
                 return Err(self.error(Code::E0505, message, "in this loop's first step"));
             };
             let positions: Vec<usize> = (row * row_len..(row + 1) * row_len).collect();
@@ -445,11 +464,19 @@ impl Lowerer<'_> {
         let turned = self.b.transpose(stacked, &perm);
         let piece = self.reshape_own(&Val { id: turned, axes: outer }, &[length * row_len]);
         let first = usize::try_from(lo - 1).map_err(|_| {
-            self.error(Code::E0502, format!("index {lo} is outside of the array"), "in this loop's first step")
+            self.error(
+                Code::E0502,
+                format!("index {lo} is outside of the array"),
+                "in this loop's first step",
+            )
         })?;
         let targets: Vec<usize> = (first * row_len..(first + length) * row_len).collect();
         if targets.last().is_some_and(|&t| t >= self.frame().defined.len()) {
-            return Err(self.error(Code::E0502, format!("index {hi} is outside of the array"), "in this loop's last step"));
+            return Err(self.error(
+                Code::E0502,
+                format!("index {hi} is outside of the array"),
+                "in this loop's last step",
+            ));
         }
         self.add_piece(piece, &targets)
     }
@@ -541,7 +568,8 @@ impl Lowerer<'_> {
                     return self.select(&row, &indices[1..]).map(Some);
                 }
                 None => {
-                    return Err(self.not_yet("reading a fixed element of the array inside its own recursion"));
+                    return Err(self
+                        .not_yet("reading a fixed element of the array inside its own recursion"));
                 }
             }
         }
@@ -558,7 +586,9 @@ impl Lowerer<'_> {
         let target = self.select(&Val::plain(all), indices)?;
         let numbers = if target.axes.is_empty() { self.numbers(target.id) } else { None };
         let Some(numbers) = numbers else {
-            return Err(self.not_yet("reading the array being defined at an index that varies in this way"));
+            return Err(
+                self.not_yet("reading the array being defined at an index that varies in this way")
+            );
         };
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positions")]
         let positions: Vec<usize> = numbers.data.iter().map(|&x| x as usize).collect();
@@ -571,7 +601,13 @@ impl Lowerer<'_> {
 }
 
 /// The step with its inputs in the order that a scan wants: carries, rows, whole values.
-fn reorder(step: &Function, carried: usize, order: &[usize], row: ValueId, rows: &[Val]) -> Function {
+fn reorder(
+    step: &Function,
+    carried: usize,
+    order: &[usize],
+    row: ValueId,
+    rows: &[Val],
+) -> Function {
     let mut b = Builder::new(step.name.clone());
     let mut args = vec![None; step.inputs.len()];
     let wanted = (0..carried).chain(order.iter().map(|i| carried + i));
@@ -640,9 +676,10 @@ fn assigns_row(s: &Stmt, index: VarId, target: VarId) -> bool {
                 && body.iter().all(|s| assigns_row(s, index, target))
         }
         StmtKind::Let { value: LetValue::Expr(_), .. } => true,
-        StmtKind::Let { .. } | StmtKind::If { .. } | StmtKind::Tilde { .. } | StmtKind::Factor(_) => {
-            false
-        }
+        StmtKind::Let { .. }
+        | StmtKind::If { .. }
+        | StmtKind::Tilde { .. }
+        | StmtKind::Factor(_) => false,
     }
 }
 

@@ -173,7 +173,11 @@ impl Lowerer<'_> {
             .iter()
             .zip(ranks)
             .map(|(arg, &rank)| {
-                if arg.rank(&self.b) > rank { AxisTable::own_to_axes(arg, &new) } else { arg.clone() }
+                if arg.rank(&self.b) > rank {
+                    AxisTable::own_to_axes(arg, &new)
+                } else {
+                    arg.clone()
+                }
             })
             .collect();
         let result = f(self, &inner)?;

@@ -172,8 +172,7 @@ impl Lowerer<'_> {
         let position = position.expect("there is a pick");
         let id = self.b.gather(flat, 0, position.id);
         // Layout now: steps, remaining loop axes, remaining own axes. Bring loop axes into order.
-        let other: Vec<Axis> =
-            base.axes.iter().copied().filter(|a| !shared.contains(a)).collect();
+        let other: Vec<Axis> = base.axes.iter().copied().filter(|a| !shared.contains(a)).collect();
         let current: Vec<Axis> = position.axes.iter().copied().chain(other).collect();
         let mut order: Vec<usize> = (0..current.len()).collect();
         order.sort_by_key(|&i| current[i]);

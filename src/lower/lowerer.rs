@@ -145,7 +145,11 @@ impl<'m> Lowerer<'m> {
         match numbers {
             #[allow(clippy::cast_possible_truncation, reason = "integers are exact below 2^53")]
             Some(t) if t.data.len() == 1 => Ok(t.data[0] as i64),
-            _ => Err(self.error(Code::E0503, "this has to be known from the data", "depends on parameters or on a loop index")),
+            _ => Err(self.error(
+                Code::E0503,
+                "this has to be known from the data",
+                "depends on parameters or on a loop index",
+            )),
         }
     }
 
@@ -153,7 +157,11 @@ impl<'m> Lowerer<'m> {
     pub(super) fn size(&mut self, v: &Val) -> Lower<usize> {
         let n = self.known_int(v)?;
         usize::try_from(n).map_err(|_| {
-            self.error(Code::E0504, format!("a size cannot be negative, but this is {n}"), "this size")
+            self.error(
+                Code::E0504,
+                format!("a size cannot be negative, but this is {n}"),
+                "this size",
+            )
         })
     }
 

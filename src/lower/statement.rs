@@ -45,7 +45,11 @@ impl Lowerer<'_> {
     }
 
     /// The value of a `let`.
-    pub(super) fn let_value(&mut self, var: crate::check::typed::VarId, value: &LetValue) -> Lower<Val> {
+    pub(super) fn let_value(
+        &mut self,
+        var: crate::check::typed::VarId,
+        value: &LetValue,
+    ) -> Lower<Val> {
         match value {
             LetValue::Expr(e) => self.expr(e),
             LetValue::Elements { dims, stmts } => {

@@ -121,8 +121,10 @@ impl Lowerer<'_> {
             for end in ends {
                 vals.push(end.as_ref().map(|e| self.expr(e)).transpose()?);
             }
-            let (x, log_j) =
-                self.scalar(&u, [vals[0].as_ref(), vals[1].as_ref(), vals[2].as_ref(), vals[3].as_ref()])?;
+            let (x, log_j) = self.scalar(
+                &u,
+                [vals[0].as_ref(), vals[1].as_ref(), vals[2].as_ref(), vals[3].as_ref()],
+            )?;
             // A Jacobian that does not depend on the element still counts once for each.
             let log_j = match log_j {
                 Some(j) if j.rank(&self.b) == 0 && u.rank(&self.b) > 0 => {
@@ -266,7 +268,8 @@ impl Lowerer<'_> {
         let left = Val { id: left, axes: u.axes.clone() };
         let one = self.b.splat(0.0, &zero_shape);
         let log_part = self.b.concat(&[log_z.id, one], axis);
-        let log_x = self.binary(BinaryOp::Add, &left, &Val { id: log_part, axes: u.axes.clone() })?;
+        let log_x =
+            self.binary(BinaryOp::Add, &left, &Val { id: log_part, axes: u.axes.clone() })?;
         let x = self.unary(UnaryOp::Exp, &log_x);
         let before = self.part(&left, 0, k - 1);
         let slope = self.binary(BinaryOp::Add, &log_z, &log_not_z)?;
@@ -302,8 +305,7 @@ impl Lowerer<'_> {
         let two = self.real(2.0);
         let log_rest = self.binary(BinaryOp::Mul, &two, &gap)?;
         let z = self.unary(UnaryOp::Tanh, u);
-        let below: Vec<usize> =
-            (0..k).flat_map(|i| (0..i).map(move |j| i * k + j)).collect();
+        let below: Vec<usize> = (0..k).flat_map(|i| (0..i).map(move |j| i * k + j)).collect();
         let z = self.place(&z, below.clone(), k);
         let logs = self.place(&log_rest, below, k);
         // Sum of the logs of earlier columns in each row.
@@ -314,8 +316,7 @@ impl Lowerer<'_> {
         let half = self.real(0.5);
         let scale = self.binary(BinaryOp::Mul, &half, &before)?;
         let scale = self.unary(UnaryOp::Exp, &scale);
-        let diagonal: Vec<f64> =
-            (0..k * k).map(|i| f64::from(u8::from(i / k == i % k))).collect();
+        let diagonal: Vec<f64> = (0..k * k).map(|i| f64::from(u8::from(i / k == i % k))).collect();
         let eye = Tensor::new(Type::real([k, k].as_slice()), diagonal);
         let eye = Val::plain(self.b.tensor(eye));
         let filled = self.binary(BinaryOp::Add, &z, &eye)?;

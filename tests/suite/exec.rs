@@ -5,7 +5,9 @@ use ppl::exec::density::CompiledDensity;
 use ppl::exec::element::Element;
 use ppl::exec::program::Program;
 use ppl::exec::reference;
-use ppl::ir::{BinaryOp, Builder, Function, Op, Scan, Tensor, TernaryOp, Type, UnaryOp, ValueId, parse};
+use ppl::ir::{
+    BinaryOp, Builder, Function, Op, Scan, Tensor, TernaryOp, Type, UnaryOp, ValueId, parse,
+};
 use proptest::prelude::*;
 
 use crate::random_ir::{self, numbers};
@@ -20,11 +22,8 @@ fn run<E: Element>(program: &Program<E>, f: &Function, points: &[Vec<Tensor>]) -
     };
     let inputs: Vec<Vec<E>> = (0..f.inputs.len()).map(gather).collect();
     let inputs: Vec<&[E]> = inputs.iter().map(Vec::as_slice).collect();
-    let mut outputs: Vec<Vec<E>> = f
-        .outputs
-        .iter()
-        .map(|o| vec![E::of(-99.0); f.ty(o.value).len() * points.len()])
-        .collect();
+    let mut outputs: Vec<Vec<E>> =
+        f.outputs.iter().map(|o| vec![E::of(-99.0); f.ty(o.value).len() * points.len()]).collect();
     let mut slices: Vec<&mut [E]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
     program.run(points.len(), &inputs, &mut slices);
     outputs
@@ -51,7 +50,11 @@ fn check(f: &Function, lo: f64, hi: f64, rtol: f64, rtol_f32: f64) {
                     let (x, x32) = (got[o][b * n + i], f64::from(got32[o][b * n + i]));
                     let what = || format!("{}[{i}] of point {b} of {batch}\n{f}", output.name);
                     assert!(close(x, want, rtol, rtol), "f64 {x} for {want}: {}", what());
-                    assert!(close(x32, want, rtol_f32, rtol_f32), "f32 {x32} for {want}: {}", what());
+                    assert!(
+                        close(x32, want, rtol_f32, rtol_f32),
+                        "f32 {x32} for {want}: {}",
+                        what()
+                    );
                 }
             }
         }
@@ -110,7 +113,8 @@ fn every_unary_op_agrees_with_the_reference() {
                     vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, 1e300, -1e300],
                 )]];
                 let got = run(&Program::<f64>::compile(&f), &f, &points);
-                for (&x, &want) in got[0].iter().zip(&*reference::evaluate(&f, &points[0])[0].data) {
+                for (&x, &want) in got[0].iter().zip(&*reference::evaluate(&f, &points[0])[0].data)
+                {
                     let wild = matches!(op, UnaryOp::Sin | UnaryOp::Cos | UnaryOp::Tan);
                     assert!(wild || close(x, want, 1e-14, 0.0), "{op:?}: {x} for {want}");
                 }
@@ -158,10 +162,8 @@ fn ties_and_special_values_of_binary_ops_agree() {
             continue; // Outside their domain.
         }
         let f = build(&[&[49], &[49]], |builder, x| builder.binary(op, x[0], x[1]));
-        let points = vec![vec![
-            Tensor::new(real(&[49]), a.clone()),
-            Tensor::new(real(&[49]), b.clone()),
-        ]];
+        let points =
+            vec![vec![Tensor::new(real(&[49]), a.clone()), Tensor::new(real(&[49]), b.clone())]];
         let got = run(&Program::<f64>::compile(&f), &f, &points);
         let want = reference::evaluate(&f, &points[0]);
         for i in 0..49 {
@@ -245,7 +247,8 @@ fn reductions_agree_for_all_axes_and_lengths() {
     let axes: [&[usize]; 7] = [&[0], &[1], &[2], &[0, 1], &[0, 2], &[1, 2], &[0, 1, 2]];
     for axes in axes {
         for shape in [[2, 3, 4], [3, 40, 2], [2, 3, 700], [1, 0, 2], [0, 2, 2]] {
-            for op in [Op::Sum(axes.into()), Op::ReduceMax(axes.into()), Op::LogSumExp(axes.into())] {
+            for op in [Op::Sum(axes.into()), Op::ReduceMax(axes.into()), Op::LogSumExp(axes.into())]
+            {
                 let f = build(&[&shape], |b, x| b.add(op, [x[0]].as_slice()));
                 check(&f, -2.0, 2.0, 1e-13, 1e-4);
             }
@@ -492,8 +495,7 @@ fn density_at<E: Element>(batch: usize, rtol: f64) {
     for b in 0..batch {
         let r: Vec<f64> = (0..d).map(|i| z[b * d + i] - mu[i]).collect();
         let times = |x: &[f64], i: usize| (0..d).map(|j| p[i * d + j] * x[j]).sum::<f64>();
-        let value: f64 =
-            (0..d).map(|i| -0.5 * r[i] * times(&r, i) - r[i].powi(4) / 12.0).sum();
+        let value: f64 = (0..d).map(|i| -0.5 * r[i] * times(&r, i) - r[i].powi(4) / 12.0).sum();
         assert!(close(log_p[b].f64(), value, rtol, 0.0), "{} for {value}", log_p[b].f64());
         for i in 0..d {
             let s = -times(&r, i) - r[i].powi(3) / 3.0;

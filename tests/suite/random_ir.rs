@@ -80,8 +80,12 @@ fn step(b: &mut Builder, what: u8, a: ValueId, c: ValueId, number: u8) -> ValueI
             b.plus(a, shift)
         }
         11 if rank > 0 => b.sum(a, &[number as usize % rank]),
-        12 if rank > 0 => b.add(Op::LogSumExp([number as usize % rank].as_slice().into()), [a].as_slice()),
-        13 if rank > 0 => b.add(Op::ReduceMax([number as usize % rank].as_slice().into()), [a].as_slice()),
+        12 if rank > 0 => {
+            b.add(Op::LogSumExp([number as usize % rank].as_slice().into()), [a].as_slice())
+        }
+        13 if rank > 0 => {
+            b.add(Op::ReduceMax([number as usize % rank].as_slice().into()), [a].as_slice())
+        }
         14 if rank == 2 => b.transpose(a, &[1, 0]),
         14 | 15 if rank <= 1 => {
             let mut wide = shape.to_vec();
@@ -97,7 +101,10 @@ fn step(b: &mut Builder, what: u8, a: ValueId, c: ValueId, number: u8) -> ValueI
         17 if rank > 0 => {
             let low: Vec<usize> = shape.iter().map(|_| number as usize % 2).collect();
             let high: Vec<usize> = shape.iter().map(|_| 1).collect();
-            b.add(Op::Pad { low: low.as_slice().into(), high: high.as_slice().into() }, [a].as_slice())
+            b.add(
+                Op::Pad { low: low.as_slice().into(), high: high.as_slice().into() },
+                [a].as_slice(),
+            )
         }
         18 if rank > 0 && shape[0] > 0 => {
             let index = b.ints((0..5).map(|i| (i * number as usize + 1) % shape[0]));
@@ -126,7 +133,8 @@ fn scan(b: &mut Builder, a: ValueId, c: ValueId, reverse: bool) -> ValueId {
     let w = b.sum_all(c);
     let mut body = Builder::new("cell");
     let scalar = || Type::real([].as_slice());
-    let (h, x, w_in) = (body.input("h", scalar()), body.input("x", scalar()), body.input("w", scalar()));
+    let (h, x, w_in) =
+        (body.input("h", scalar()), body.input("x", scalar()), body.input("w", scalar()));
     let wh = body.times(w_in, h);
     let sum = body.plus(wh, x);
     let new = body.unary(UnaryOp::Tanh, sum);

@@ -280,14 +280,19 @@ impl<E: Element> Chain<E> {
         let rows = (k * n, d);
         let (momenta, refreshed) = (stacked(momenta), stacked(refreshed));
         let mut residual = momenta - broadcast_scalar(keep, rows) * refreshed.clone();
-        if let Some(score) = self.dynamics.network.then(|| {
-            let seen = (stacked(points), refreshed).concat_along(Axis::<1>);
-            self.correction(parameters, seen, tape)
-        }).flatten() {
+        if let Some(score) = self
+            .dynamics
+            .network
+            .then(|| {
+                let seen = (stacked(points), refreshed).concat_along(Axis::<1>);
+                self.correction(parameters, seen, tape)
+            })
+            .flatten()
+        {
             residual = residual - broadcast_scalar(variance.clone(), rows) * score;
         }
-        let per_row = half_squares(residual).reshape_like(&(k, n))
-            / broadcast_scalar(variance, (k, n));
+        let per_row =
+            half_squares(residual).reshape_like(&(k, n)) / broadcast_scalar(variance, (k, n));
         let log_weights = log_w - per_row.sum::<(usize,), Axis<0>>();
         Paths { log_weights, ends: node.z, log_p: node.log_p }
     }

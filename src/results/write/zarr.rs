@@ -4,13 +4,14 @@
 //! Every array is one uncompressed chunk with named dimensions: `chain`, `draw`, then `NAME_dim_0`,
 //! …; each dimension has a coordinate array counting from 0. Groups that a run has nothing for are
 //! absent. Traces with one value per draw are in `sample_stats` for samplers (`diverging`, `energy`),
-//! all others over their own dimension `NAME_step` in `fit_stats`.
+//! all others over their own dimension `NAME_step` in `fit_stats`. The root repeats all metadata
+//! (zarr-python's consolidated metadata), so that a reader opens one file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use zarrs::array::{ArrayBuilder, DataType, Element, FillValue};
 use zarrs::filesystem::FilesystemStore;
 use zarrs::group::GroupBuilder;
@@ -25,7 +26,8 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 /// Writes the store at `path`, which must not exist.
 pub(in crate::results) fn write(path: &Path, run: &Run<'_>) -> Result<(), Error> {
     std::fs::create_dir_all(path)?;
-    let store = Arc::new(FilesystemStore::new(path)?);
+    let mut tree = Tree { store: Arc::new(FilesystemStore::new(path)?), metadata: Map::new() };
+    groups(&mut tree, run)?;
     let root = json!({
         "inference_library": "ppl",
         "inference_library_version": run.config.version,
@@ -33,14 +35,26 @@ pub(in crate::results) fn write(path: &Path, run: &Run<'_>) -> Result<(), Error>
         "model": run.summary.model,
         "seed": run.config.seed,
     });
-    Group::create(&store, "", root)?;
-    let chains = [run.draws.chains, run.draws.draws_per_chain];
+    let metadata = json!({
+        "zarr_format": 3,
+        "node_type": "group",
+        "attributes": root,
+        "consolidated_metadata": {
+            "kind": "inline",
+            "must_understand": false,
+            "metadata": tree.metadata,
+        },
+    });
+    Ok(std::fs::write(path.join("zarr.json"), metadata.to_string())?)
+}
 
-    let mut posterior = Group::create(&store, "posterior", json!({}))?;
+fn groups(tree: &mut Tree, run: &Run<'_>) -> Result<(), Error> {
+    let chains = [run.draws.chains, run.draws.draws_per_chain];
+    let mut posterior = Group::create(tree, "posterior", json!({}))?;
     for variable in &run.draws.variables {
         posterior.draws(chains, variable)?;
     }
-    let mut unconstrained = Group::create(&store, "unconstrained_posterior", json!({}))?;
+    let mut unconstrained = Group::create(tree, "unconstrained_posterior", json!({}))?;
     for (name, slice) in run.layout {
         let values: Vec<f64> = run
             .fit
@@ -55,16 +69,16 @@ pub(in crate::results) fn write(path: &Path, run: &Run<'_>) -> Result<(), Error>
         ];
         unconstrained.reals(name, &dims, &values)?;
     }
-    sample_stats(&store, run, chains)?;
-    data(&store, "observed_data", run.observed)?;
-    data(&store, "constant_data", run.constant)?;
+    sample_stats(tree, run, chains)?;
+    data(tree, "observed_data", run.observed)?;
+    data(tree, "constant_data", run.constant)?;
     for (name, draws) in run.predictions {
-        let mut group = Group::create(&store, name, json!({}))?;
+        let mut group = Group::create(tree, name, json!({}))?;
         for variable in &draws.variables {
             group.draws([draws.chains, draws.draws_per_chain], variable)?;
         }
     }
-    fit(&store, run)
+    fit(tree, run)
 }
 
 /// Whether the trace has one value for each draw of a sampler.
@@ -73,12 +87,8 @@ fn is_per_draw(trace: &Trace, run: &Run<'_>) -> bool {
     sampler && trace.value.len() == run.draws.total()
 }
 
-fn sample_stats(
-    store: &Arc<FilesystemStore>,
-    run: &Run<'_>,
-    chains: [usize; 2],
-) -> Result<(), Error> {
-    let mut group = Group::create(store, "sample_stats", json!({}))?;
+fn sample_stats(tree: &mut Tree, run: &Run<'_>, chains: [usize; 2]) -> Result<(), Error> {
+    let mut group = Group::create(tree, "sample_stats", json!({}))?;
     let dims = [("chain".to_owned(), chains[0]), ("draw".to_owned(), chains[1])];
     group.reals("lp", &dims, &run.fit.log_p)?;
     group.reals("log_p", &dims, &run.fit.log_p)?;
@@ -91,15 +101,11 @@ fn sample_stats(
     Ok(())
 }
 
-fn data(
-    store: &Arc<FilesystemStore>,
-    name: &str,
-    arrays: &[(&str, &DataArray)],
-) -> Result<(), Error> {
+fn data(tree: &mut Tree, name: &str, arrays: &[(&str, &DataArray)]) -> Result<(), Error> {
     if arrays.is_empty() {
         return Ok(());
     }
-    let mut group = Group::create(store, name, json!({}))?;
+    let mut group = Group::create(tree, name, json!({}))?;
     for (name, array) in arrays {
         let dims = own_dims(name, &array.shape);
         match &array.values {
@@ -110,17 +116,17 @@ fn data(
     Ok(())
 }
 
-fn fit(store: &Arc<FilesystemStore>, run: &Run<'_>) -> Result<(), Error> {
+fn fit(tree: &mut Tree, run: &Run<'_>) -> Result<(), Error> {
     let summary = run.summary.to_json();
     let kept = ["verdict", "reasons", "next", "khat_kind", "interrupted", "timing"];
     let attributes: Value = kept.iter().map(|k| ((*k).to_owned(), summary[*k].clone())).collect();
-    let mut group = Group::create(store, "fit", attributes)?;
+    let mut group = Group::create(tree, "fit", attributes)?;
     for name in ["elbo", "elbo_se", "log_z", "khat", "fisher_divergence"] {
         if let Some(x) = summary[name].as_f64() {
             group.reals(name, &[], &[x])?;
         }
     }
-    let mut stats = Group::create(store, "fit_stats", json!({}))?;
+    let mut stats = Group::create(tree, "fit_stats", json!({}))?;
     for trace in run.fit.traces.iter().filter(|t| !is_per_draw(t, run) && !t.value.is_empty()) {
         let dims = [(format!("{}_step", trace.name), trace.value.len())];
         stats.reals(trace.name, &dims, &trace.value)?;
@@ -137,27 +143,29 @@ fn own_dims(name: &str, shape: &[usize]) -> Vec<(String, usize)> {
     shape.iter().enumerate().map(|(axis, n)| (format!("{name}_dim_{axis}"), *n)).collect()
 }
 
+/// The store and the metadata of everything in it, by path.
+struct Tree {
+    store: Arc<FilesystemStore>,
+    metadata: Map<String, Value>,
+}
+
 /// A group and the dimensions whose coordinates it has.
 struct Group<'a> {
-    store: &'a Arc<FilesystemStore>,
-    path: String,
+    tree: &'a mut Tree,
+    name: &'a str,
     coordinates: BTreeMap<String, usize>,
 }
 
 impl<'a> Group<'a> {
-    fn create(
-        store: &'a Arc<FilesystemStore>,
-        name: &str,
-        attributes: Value,
-    ) -> Result<Self, Error> {
-        let path = format!("/{name}");
+    fn create(tree: &'a mut Tree, name: &'a str, attributes: Value) -> Result<Self, Error> {
         let mut builder = GroupBuilder::new();
         if let Value::Object(attributes) = attributes {
             builder.attributes(attributes);
         }
-        builder.build(store.clone(), &path)?.store_metadata()?;
-        let path = if name.is_empty() { path } else { format!("{path}/") };
-        Ok(Group { store, path, coordinates: BTreeMap::new() })
+        let group = builder.build(tree.store.clone(), &format!("/{name}"))?;
+        group.store_metadata()?;
+        tree.metadata.insert(name.into(), serde_json::to_value(group.metadata())?);
+        Ok(Group { tree, name, coordinates: BTreeMap::new() })
     }
 
     fn draws(&mut self, chains: [usize; 2], variable: &Variable) -> Result<(), Error> {
@@ -187,7 +195,7 @@ impl<'a> Group<'a> {
     }
 
     fn array<T: Element>(
-        &self,
+        &mut self,
         name: &str,
         dims: &[(String, usize)],
         ty: DataType,
@@ -199,8 +207,10 @@ impl<'a> Group<'a> {
         let names: Vec<&str> = dims.iter().map(|(name, _)| name.as_str()).collect();
         let array = ArrayBuilder::new(shape, chunk, ty, fill)
             .dimension_names(Some(names))
-            .build(self.store.clone(), &format!("{}{name}", self.path))?;
+            .build(self.tree.store.clone(), &format!("/{}/{name}", self.name))?;
         array.store_metadata()?;
+        let path = format!("{}/{name}", self.name);
+        self.tree.metadata.insert(path, serde_json::to_value(array.metadata())?);
         if !elements.is_empty() {
             array.store_chunk_elements(&vec![0; dims.len()], elements)?;
         }
