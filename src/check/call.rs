@@ -170,32 +170,9 @@ impl Checker<'_> {
 
     /// Checks an argument; a parameter of function type takes a function by name.
     fn argument(&mut self, value: &ast::Expr, wanted: &Type) -> Expr {
-        let Type::Function { params, result } = wanted else { return self.expr(value) };
+        let Type::Function { .. } = wanted else { return self.expr(value) };
         let Some(id) = self.function_by_name(value) else { return error(value.span) };
-        let function = self.model.function(id);
-        let found = Type::Function {
-            params: function.params.iter().map(|p| self.model.var(*p).ty.clone()).collect(),
-            result: Box::new(function.result.clone()),
-        };
-        let same_kind = |a: &Type, b: &Type| {
-            a.scalar() == b.scalar() && a.rank() == b.rank() || a.is_error() || b.is_error()
-        };
-        let Type::Function { params: has, result: gives } = &found else {
-            return error(value.span);
-        };
-        let fits = has.len() == params.len()
-            && has.iter().zip(params).all(|(a, b)| same_kind(a, b))
-            && same_kind(gives, result);
-        if !fits {
-            let (found, wanted) = (self.show(&found), self.show(wanted));
-            self.report(Diagnostic::error(
-                Code::E0201,
-                value.span,
-                format!("another kind of function is wanted: {wanted}"),
-                format!("this is {found}"),
-            ));
-            return error(value.span);
-        }
+        let found = self.function_type(id);
         Expr { kind: ExprKind::FnRef(id), ty: found, stage: Stage::Data, span: value.span }
     }
 

@@ -14,10 +14,11 @@ use super::visit;
 /// A centred hierarchy of fewer groups than this mixes badly.
 const FEW_GROUPS: i64 = 30;
 
-/// Adds the warnings that need the whole model.
+/// Adds the warnings that need the whole model; with errors in it there are no warnings at all.
 pub(super) fn lint(checker: &mut Checker<'_>) {
     // The absence of what an error kept out of the tree says nothing.
     if checker.diagnostics.iter().any(Diagnostic::is_error) {
+        checker.diagnostics.retain(Diagnostic::is_error);
         return;
     }
     let decls = std::mem::take(&mut checker.model.decls);
