@@ -374,7 +374,7 @@ fn missing_separator(stop: &Stop<'_>) -> Option<Diagnostic> {
                 .with_fix("begin a new line", gap, "\n"),
         );
     }
-    let operator = stop.expected.iter().any(|rule| *rule == Rule::op_mul);
+    let operator = stop.expects(Rule::op_mul);
     operator.then(|| {
         let message = format!("expected an operator {between}");
         Diagnostic::error(Code::E0001, stop.span(), message, "a new operand begins here")

@@ -421,7 +421,8 @@ fn check_any(text: &str) {
     let mut sources = SourceMap::new();
     let file = sources.add("any.ppl", text);
     let outcome = syntax::parse(file, text);
-    render_all(&outcome.diagnostics, &sources, Color::Off);
+    let rendered = render_all(&outcome.diagnostics, &sources, Color::Off);
+    assert_eq!(rendered.is_empty(), outcome.diagnostics.is_empty());
     for diagnostic in &outcome.diagnostics {
         assert!(text.get(diagnostic.span().range()).is_some());
     }

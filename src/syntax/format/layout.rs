@@ -335,6 +335,12 @@ fn leaf<'a>(leaf: &Leaf<'a>) -> Doc<'a> {
     Doc::Concat(before.chain([Doc::Text(leaf.text)]).chain(after).collect())
 }
 
+/// A closing bracket without the comments above it, which stand at the depth of what it closes.
+fn without_above<'a>(close: &Leaf<'a>) -> Doc<'a> {
+    let after = close.after.iter().map(|comment| comment.doc());
+    Doc::Concat([Doc::Text(close.text)].into_iter().chain(after).collect())
+}
+
 /// The comments of a token that is dropped.
 fn comments_only<'a>(leaf: &Leaf<'a>) -> Doc<'a> {
     Doc::Concat(leaf.before.iter().chain(&leaf.after).map(|comment| comment.doc()).collect())
@@ -377,23 +383,28 @@ fn list<'a>(open: &Leaf<'a>, inside: &[Piece<'a>], close: &Leaf<'a>, context: Co
             None => &[],
         };
     }
+    elements.extend(close.before.iter().map(|comment| comment.doc()));
     Doc::Group(Box::new(Doc::Concat(vec![
         leaf(open),
         Doc::Nest(Box::new(Doc::Concat(elements))),
         Doc::Line(""),
-        leaf(close),
+        without_above(close),
     ])))
 }
 
 /// `{ … }`: on one line if it was and fits, else a statement a line.
 fn braces<'a>(open: &Leaf<'a>, inside: &[Piece<'a>], close: &Leaf<'a>, members: bool) -> Doc<'a> {
     if inside.is_empty() {
-        let tail = if close.before.is_empty() && open.after.is_empty() {
-            vec![leaf(open), Doc::Text(" "), leaf(close)]
-        } else {
-            vec![leaf(open), Doc::Hard { blank: false }, leaf(close)]
-        };
-        return Doc::Concat(tail);
+        if close.before.is_empty() && open.after.is_empty() {
+            return Doc::Concat(vec![leaf(open), Doc::Text(" "), leaf(close)]);
+        }
+        let mut comments: Vec<Doc<'a>> = Vec::new();
+        for comment in &close.before {
+            comments.extend([Doc::Hard { blank: false }, comment.doc()]);
+        }
+        let comments = Doc::Nest(Box::new(Doc::Concat(comments)));
+        let end = [Doc::Hard { blank: false }, without_above(close)];
+        return Doc::Concat([leaf(open), comments].into_iter().chain(end).collect());
     }
     let statements = statements(inside);
     let spread = members
@@ -415,11 +426,12 @@ fn braces<'a>(open: &Leaf<'a>, inside: &[Piece<'a>], close: &Leaf<'a>, members: 
         body.push(statement(kept));
         body.extend(dropped.iter().map(|piece| comments_only(piece.first())));
     }
+    body.extend(close.before.iter().map(|comment| comment.doc()));
     Doc::Group(Box::new(Doc::Concat(vec![
         leaf(open),
         Doc::Nest(Box::new(Doc::Concat(body))),
         if spread { Doc::Hard { blank: false } } else { Doc::Line(" ") },
-        leaf(close),
+        without_above(close),
     ])))
 }
 
