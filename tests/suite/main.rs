@@ -6,6 +6,7 @@ mod cli;
 mod conformance;
 mod data;
 mod densities;
+mod distributions;
 mod eight_schools;
 mod examples;
 mod exec;
