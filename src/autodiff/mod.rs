@@ -11,11 +11,12 @@
 mod reverse;
 mod rules;
 mod scan;
+mod slope;
 
 use crate::ir::{Builder, Function, Type};
 use crate::source::Span;
 
-use reverse::{Forward, backward};
+use reverse::{Forward, backward, guarded};
 
 /// An operation whose derivative in a parameter-dependent operand is not known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,7 +43,7 @@ pub struct NotDifferentiable {
 pub fn gradient(f: &Function, wrt: usize) -> Result<Function, NotDifferentiable> {
     let mut b = Builder::new(f.name.clone());
     let args: Vec<_> = f.inputs.iter().map(|i| b.input(i.name.clone(), i.ty.clone())).collect();
-    let forward = Forward::new(&mut b, f, &args, |i| i == wrt);
+    let forward = Forward::new(&mut b, f, &args, |i| i == wrt, guarded(f, &[]));
     let one = b.scalar(1.0);
     let cotangents = backward(&mut b, f, &forward, &[(f.outputs[0].value, one)])?;
     let shape = f.inputs[wrt].ty.shape.clone();
@@ -70,7 +71,7 @@ pub fn hvp(f: &Function, wrt: usize) -> Result<Function, NotDifferentiable> {
     let args: Vec<_> = g.inputs.iter().map(|i| b.input(i.name.clone(), i.ty.clone())).collect();
     let shape = g.inputs[wrt].ty.shape.clone();
     let v = b.input("v", Type::real(shape.clone()));
-    let forward = Forward::new(&mut b, &g, &args, |i| i == wrt);
+    let forward = Forward::new(&mut b, &g, &args, |i| i == wrt, guarded(&g, &[]));
     let score = g.outputs[g.outputs.len() - 1].value;
     let cotangents = backward(&mut b, &g, &forward, &[(score, v)])?;
     let product = cotangents[wrt].unwrap_or_else(|| b.splat(0.0, &shape));

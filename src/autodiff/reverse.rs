@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::ir::{BinaryOp, Builder, DType, Function, Op, TernaryOp, ValueId};
+use crate::ir::{BinaryOp, Builder, DType, Function, Op, Scan, TernaryOp, ValueId};
 
 use super::{NotDifferentiable, rules, scan};
 
@@ -20,12 +20,14 @@ pub(super) struct Forward {
 }
 
 impl Forward {
-    /// Copies `f` into `b`; `active` says which inputs derivatives are taken in.
+    /// Copies `f` into `b`; `active` says which inputs derivatives are taken in, `guarded` comes from
+    /// [`guarded`].
     pub(super) fn new(
         b: &mut Builder,
         f: &Function,
         args: &[ValueId],
         active: impl Fn(usize) -> bool,
+        guarded: Vec<bool>,
     ) -> Self {
         let depends = f.depends_on(active);
         let active: Vec<bool> = f
@@ -36,7 +38,7 @@ impl Forward {
             .collect();
         let mut forward = Forward {
             map: Vec::with_capacity(f.insts.len()),
-            guarded: guarded(f),
+            guarded,
             active,
             histories: HashMap::new(),
         };
@@ -75,21 +77,63 @@ impl Forward {
     }
 }
 
-fn guarded(f: &Function) -> Vec<bool> {
+/// Which values of `f` reach the result through a branch that may not be taken, if those of its outputs
+/// for which `outputs` holds do.
+pub(super) fn guarded(f: &Function, outputs: &[bool]) -> Vec<bool> {
     let mut guarded = vec![false; f.insts.len()];
+    for (output, &is_guarded) in f.outputs.iter().zip(outputs) {
+        guarded[output.value.index()] |= is_guarded;
+    }
     for index in (0..f.insts.len()).rev() {
         let (value, inst) = (ValueId::new(index), &f.insts[index]);
-        let operands = match inst.op {
-            Op::Ternary(TernaryOp::Select) => &inst.args[1..],
-            Op::Binary(BinaryOp::ZeroMul) => &inst.args[..],
-            _ => &[],
+        let by_itself = |i: usize| match &inst.op {
+            Op::Ternary(TernaryOp::Select) => i > 0,
+            // The smaller of two is a branch not taken as well.
+            Op::Binary(BinaryOp::ZeroMul | BinaryOp::Min | BinaryOp::Max) | Op::ReduceMax(_) => {
+                true
+            }
+            _ => false,
         };
-        let all = if guarded[value.index()] { &inst.args[..] } else { operands };
-        for a in all {
-            guarded[a.index()] = true;
+        let in_body = match &inst.op {
+            Op::Scan(scan) => guarded_inputs(scan, guarded[value.index()]),
+            _ => Vec::new(),
+        };
+        for (i, a) in inst.args.iter().enumerate() {
+            let body = in_body.get(i).copied().unwrap_or(false);
+            guarded[a.index()] |= guarded[value.index()] || by_itself(i) || body;
         }
     }
     guarded
+}
+
+/// Which outputs of a scan's body are guarded: all if the scan is; a state's if the next step's is.
+pub(super) fn guarded_outputs(scan: &Scan, all: bool) -> Vec<bool> {
+    let mut outputs = vec![all; scan.body.outputs.len()];
+    loop {
+        let inputs = inputs_among(&scan.body, &guarded(&scan.body, &outputs));
+        let mut changed = false;
+        for (output, input) in outputs.iter_mut().zip(inputs).take(scan.carries) {
+            changed |= input && !*output;
+            *output |= input;
+        }
+        if !changed {
+            return outputs;
+        }
+    }
+}
+
+fn guarded_inputs(scan: &Scan, all: bool) -> Vec<bool> {
+    inputs_among(&scan.body, &guarded(&scan.body, &guarded_outputs(scan, all)))
+}
+
+fn inputs_among(f: &Function, values: &[bool]) -> Vec<bool> {
+    let mut inputs = vec![false; f.inputs.len()];
+    for (value, inst) in f.values() {
+        if let Op::Input(i) = inst.op {
+            inputs[i as usize] |= values[value.index()];
+        }
+    }
+    inputs
 }
 
 /// Cotangents being accumulated.
@@ -144,7 +188,12 @@ pub(super) fn backward(
             (_, None) => {}
             (Op::Input(i), Some(ct)) => inputs[*i as usize] = Some(ct),
             (Op::Proj(i), Some(ct)) => {
-                cotangents.of_component.insert((inst.args[0].index(), *i as usize), ct);
+                let key = (inst.args[0].index(), *i as usize);
+                let ct = match cotangents.of_component.get(&key) {
+                    Some(&so_far) => b.plus(so_far, ct),
+                    None => ct,
+                };
+                cotangents.of_component.insert(key, ct);
             }
             (_, Some(ct)) => rules::transpose(b, f, forward, value, ct, &mut cotangents)?,
         }

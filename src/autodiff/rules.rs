@@ -1,13 +1,12 @@
 //! The vector-Jacobian product of each operation: one exhaustive match.
 
-use std::f64::consts::{FRAC_2_SQRT_PI, PI};
-
 use crate::ir::{
     BinaryOp, Builder, DType, Function, Op, Shape, Tensor, TernaryOp, Type, UnaryOp, ValueId,
 };
 
 use super::NotDifferentiable;
 use super::reverse::{Cotangents, Forward};
+use super::slope::{Slope, unary_slope};
 
 /// Adds to the cotangents of the operands of `value`, whose cotangent is `ct`.
 pub(super) fn transpose(
@@ -23,7 +22,8 @@ pub(super) fn transpose(
     let y = forward.value(value);
     let active: Vec<bool> = inst.args.iter().map(|&a| forward.is_active(a)).collect();
     let fail = |operation, operand| Err(NotDifferentiable { operation, operand, span: inst.span });
-    let product = if forward.is_guarded(value) { BinaryOp::ZeroMul } else { BinaryOp::Mul };
+    let guarded = forward.is_guarded(value);
+    let product = if guarded { BinaryOp::ZeroMul } else { BinaryOp::Mul };
     // The contribution to operand `i`, brought to its shape if it is a scalar that was spread out.
     let mut contribute = |b: &mut Builder, i: usize, ct: ValueId| {
         let operand = inst.args[i];
@@ -58,7 +58,8 @@ pub(super) fn transpose(
                         let one = b.scalar(1.0);
                         let less = b.minus(z, one);
                         let p = b.binary(BinaryOp::Pow, x, less);
-                        let d = b.times(z, p);
+                        // The power 0 is constant, also at 0, where `p` is infinite.
+                        let d = b.binary(BinaryOp::ZeroMul, z, p);
                         Some(b.binary(product, ct, d))
                     }
                     BinaryOp::Min | BinaryOp::Max => {
@@ -132,13 +133,13 @@ pub(super) fn transpose(
                         Some(b.binary(product, ct, d))
                     }
                     BinaryOp::XLogY => {
-                        let d = b.over(x, z);
+                        let d = zero_over(b, x, z);
                         Some(b.binary(product, ct, d))
                     }
                     BinaryOp::XLog1pY => {
                         let one = b.scalar(1.0);
                         let bottom = b.plus(one, z);
-                        let d = b.over(x, bottom);
+                        let d = zero_over(b, x, bottom);
                         Some(b.binary(product, ct, d))
                     }
                     BinaryOp::Lbeta => Some(lbeta_part(b, product, ct, z, x)),
@@ -260,11 +261,12 @@ pub(super) fn transpose(
             let shape = &f.ty(inst.args[0]).shape;
             let peak = unreduce(b, y, shape, axes);
             let is_peak = b.binary(BinaryOp::Eq, args[0], peak);
-            let is_peak = b.add(Op::Convert(DType::Real), [is_peak].as_slice());
-            let ties = b.sum(is_peak, axes);
+            let count = b.add(Op::Convert(DType::Real), [is_peak].as_slice());
+            let ties = b.sum(count, axes);
             let share = b.over(ct, ties);
             let spread = unreduce(b, share, shape, axes);
-            let part = b.times(is_peak, spread);
+            // Not a product: a maximum of NaN has no ties, and `share` is then not finite.
+            let part = masked(b, is_peak, spread, true);
             contribute(b, 0, part);
         }
         Op::LogSumExp(axes) => {
@@ -288,6 +290,7 @@ pub(super) fn transpose(
                 } else {
                     b.matmul(ct, args[1], false, !tb)
                 };
+                let part = if guarded { without_nan(b, ct, part) } else { part };
                 contribute(b, 0, part);
             }
             if active[1] {
@@ -296,12 +299,14 @@ pub(super) fn transpose(
                 } else {
                     b.matmul(args[0], ct, !ta, false)
                 };
+                let part = if guarded { without_nan(b, ct, part) } else { part };
                 contribute(b, 1, part);
             }
         }
         Op::Cholesky => {
             // [murray2016, eq. 10]: S = L⁻ᵀ Φ(Lᵀ L̄) L⁻¹, Ā = (S + Sᵀ) / 2, with Φ the lower triangle
-            // and half the diagonal.
+            // and half the diagonal. Only the lower triangle of `a` is read, so the halves of Ā are added
+            // up there.
             let n = f.ty(value).shape[0];
             let inner = b.matmul(y, ct, true, false);
             let phi = triangle(b, n, 0.5, true);
@@ -312,7 +317,8 @@ pub(super) fn transpose(
             let s = b.add(solve, [y, turned].as_slice());
             let st = b.transpose(s, &[1, 0]);
             let both = b.plus(s, st);
-            let part = b.scaled(0.5, both);
+            let part = b.times(both, phi);
+            let part = if guarded { without_nan(b, ct, part) } else { part };
             contribute(b, 0, part);
         }
         Op::TriSolve { lower, trans } => {
@@ -328,9 +334,11 @@ pub(super) fn transpose(
                 let mask = triangle(b, n, 1.0, *lower);
                 let part = b.times(outer, mask);
                 let part = b.negate(part);
+                let part = if guarded { without_nan(b, ct, part) } else { part };
                 contribute(b, 0, part);
             }
             if active[1] {
+                let of_b = if guarded { without_nan(b, ct, of_b) } else { of_b };
                 contribute(b, 1, of_b);
             }
         }
@@ -338,121 +346,30 @@ pub(super) fn transpose(
     Ok(())
 }
 
-enum Slope {
-    Minus,
-    Times(ValueId),
-}
-
-/// The derivative of an elementwise function at `a`, where it takes the value `y`; `None` when 0.
-fn unary_slope(b: &mut Builder, op: UnaryOp, a: ValueId, y: ValueId) -> Option<Slope> {
-    let recip = |b: &mut Builder, x: ValueId| {
-        let one = b.scalar(1.0);
-        b.over(one, x)
-    };
-    let one_minus_square = |b: &mut Builder, x: ValueId| {
-        let one = b.scalar(1.0);
-        let square = b.unary(UnaryOp::Square, x);
-        b.minus(one, square)
-    };
-    // c exp(−k x²)
-    let gauss = |b: &mut Builder, c: f64, k: f64, x: ValueId| {
-        let square = b.unary(UnaryOp::Square, x);
-        let exponent = b.scaled(-k, square);
-        let e = b.unary(UnaryOp::Exp, exponent);
-        b.scaled(c, e)
-    };
-    let normal = 1.0 / (2.0 * PI).sqrt();
-    let slope = match op {
-        UnaryOp::Neg => return Some(Slope::Minus),
-        UnaryOp::Sign | UnaryOp::Floor | UnaryOp::Ceil | UnaryOp::Round | UnaryOp::Not => {
-            return None;
-        }
-        UnaryOp::Abs => b.unary(UnaryOp::Sign, a),
-        UnaryOp::Square => b.scaled(2.0, a),
-        UnaryOp::Sqrt => {
-            let half = b.scalar(0.5);
-            b.over(half, y)
-        }
-        UnaryOp::Exp => y,
-        UnaryOp::Expm1 => b.unary(UnaryOp::Exp, a),
-        UnaryOp::Log => recip(b, a),
-        UnaryOp::Log1p => {
-            let one = b.scalar(1.0);
-            let bottom = b.plus(one, a);
-            recip(b, bottom)
-        }
-        UnaryOp::Log1pExp => b.unary(UnaryOp::InvLogit, a),
-        UnaryOp::Log1mExp => {
-            let minus = b.negate(a);
-            let bottom = b.unary(UnaryOp::Expm1, minus);
-            let bottom = b.negate(bottom);
-            recip(b, bottom)
-        }
-        UnaryOp::InvLogit => {
-            // y (1 − y), without losing the right tail.
-            let minus = b.negate(a);
-            let other = b.unary(UnaryOp::InvLogit, minus);
-            b.times(y, other)
-        }
-        UnaryOp::Sin => b.unary(UnaryOp::Cos, a),
-        UnaryOp::Cos => {
-            let s = b.unary(UnaryOp::Sin, a);
-            b.negate(s)
-        }
-        UnaryOp::Tan => {
-            let one = b.scalar(1.0);
-            let square = b.unary(UnaryOp::Square, y);
-            b.plus(one, square)
-        }
-        UnaryOp::Asin | UnaryOp::Acos => {
-            let gap = one_minus_square(b, a);
-            let root = b.unary(UnaryOp::Sqrt, gap);
-            let d = recip(b, root);
-            if op == UnaryOp::Asin { d } else { b.negate(d) }
-        }
-        UnaryOp::Atan => {
-            let one = b.scalar(1.0);
-            let square = b.unary(UnaryOp::Square, a);
-            let bottom = b.plus(one, square);
-            recip(b, bottom)
-        }
-        UnaryOp::Sinh => b.unary(UnaryOp::Cosh, a),
-        UnaryOp::Cosh => b.unary(UnaryOp::Sinh, a),
-        UnaryOp::Tanh => one_minus_square(b, y),
-        UnaryOp::Lgamma => b.unary(UnaryOp::Polygamma(0), a),
-        UnaryOp::Polygamma(n) => b.unary(UnaryOp::Polygamma(n + 1), a),
-        UnaryOp::Erf => gauss(b, FRAC_2_SQRT_PI, 1.0, a),
-        UnaryOp::Erfc => gauss(b, -FRAC_2_SQRT_PI, 1.0, a),
-        UnaryOp::NormalCdf => gauss(b, normal, 0.5, a),
-        UnaryOp::NormalLogCdf => {
-            // φ(a) / Φ(a) through logarithms: both underflow in the left tail.
-            let square = b.unary(UnaryOp::Square, a);
-            let exponent = b.scaled(-0.5, square);
-            let exponent = b.minus(exponent, y);
-            let e = b.unary(UnaryOp::Exp, exponent);
-            b.scaled(normal, e)
-        }
-        UnaryOp::NormalQuantile => {
-            let square = b.unary(UnaryOp::Square, y);
-            let exponent = b.scaled(0.5, square);
-            let e = b.unary(UnaryOp::Exp, exponent);
-            b.scaled(1.0 / normal, e)
-        }
-        UnaryOp::LogBesselI0 => b.unary(UnaryOp::BesselRatio, a),
-        UnaryOp::BesselRatio => {
-            // A' = 1 − A / a − A² for A = I₁ / I₀.
-            let q = b.over(y, a);
-            let gap = one_minus_square(b, y);
-            b.minus(gap, q)
-        }
-    };
-    Some(Slope::Times(slope))
-}
-
 /// `ct` where the condition equals `keep`, else 0.
 fn masked(b: &mut Builder, condition: ValueId, ct: ValueId, keep: bool) -> ValueId {
     let zero = b.scalar(0.0);
     if keep { b.select(condition, ct, zero) } else { b.select(condition, zero, ct) }
+}
+
+/// `part`, a contribution that is linear in `ct`, but 0 instead of NaN where all of `ct` is 0: then the
+/// NaN comes from the operands in a branch not taken. A finite `part` stays, for its own derivative's sake.
+fn without_nan(b: &mut Builder, ct: ValueId, part: ValueId) -> ValueId {
+    let zero = b.scalar(0.0);
+    let size = b.unary(UnaryOp::Abs, ct);
+    let axes: Shape = (0..b.ty(size).rank()).collect();
+    let size = b.add(Op::ReduceMax(axes), [size].as_slice());
+    let taken = b.binary(BinaryOp::Ne, size, zero);
+    let number = b.binary(BinaryOp::Eq, part, part);
+    let keep = b.binary(BinaryOp::Or, taken, number);
+    b.select(keep, part, zero)
+}
+
+/// `x / z`, but 0 where `x` is 0 even if `z` is.
+fn zero_over(b: &mut Builder, x: ValueId, z: ValueId) -> ValueId {
+    let one = b.scalar(1.0);
+    let d = b.over(one, z);
+    b.binary(BinaryOp::ZeroMul, x, d)
 }
 
 /// `ct · side / (x² + z²)`.

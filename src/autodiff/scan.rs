@@ -6,7 +6,7 @@ use crate::ir::ScanRef;
 use crate::ir::{Builder, DType, Function, Op, Output, Scan, Shape, Type, ValueId};
 
 use super::NotDifferentiable;
-use super::reverse::{Cotangents, Forward, backward};
+use super::reverse::{Cotangents, Forward, backward, guarded, guarded_outputs};
 
 /// Adds the scan with its states at the start of each step as further stacked outputs.
 ///
@@ -99,7 +99,8 @@ pub(super) fn transpose(
     args.extend(
         (rows.end..body.inputs.len()).map(|i| step.input(body.inputs[i].name.clone(), ty(i))),
     );
-    let inner = Forward::new(&mut step, body, &args, |i| active[i]);
+    let guarded = guarded(body, &guarded_outputs(scan, forward.is_guarded(value)));
+    let inner = Forward::new(&mut step, body, &args, |i| active[i], guarded);
     let mut step_seeds: Vec<(ValueId, ValueId)> = Vec::new();
     for (&i, &ct) in states.iter().zip(&ct_states) {
         step_seeds.push((body.outputs[i].value, ct));

@@ -6,7 +6,7 @@ mod stage;
 
 use crate::check::typed::Model;
 use crate::data::DataSet;
-use crate::diagnostics::{Diagnostic, Outcome, render};
+use crate::diagnostics::{Color, Diagnostic, Outcome, render_all};
 use crate::lower::{self, Lowered, Space};
 use crate::posterior::Posterior;
 use crate::source::SourceMap;
@@ -71,7 +71,8 @@ impl Session {
     /// All diagnostics as people read them.
     #[must_use]
     pub fn render(&self, color: bool) -> String {
-        self.diagnostics.iter().map(|d| render(d, &self.sources, color)).collect()
+        let color = if color { Color::On } else { Color::Off };
+        render_all(&self.diagnostics, &self.sources, color)
     }
 
     /// `line:column` of a place, for the keys of `log-density --terms`.

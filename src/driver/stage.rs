@@ -1,7 +1,6 @@
 //! The stages that `ppl emit` prints, each as text.
 
 use crate::data::DataSet;
-use crate::ir;
 use crate::lower::Space;
 use crate::{check, syntax};
 
@@ -77,7 +76,10 @@ pub(super) fn emit(
     data: &DataSet,
 ) -> Option<String> {
     match stage {
-        Stage::Tokens => Some(syntax::emit_tokens(text)),
+        Stage::Tokens => {
+            let file = session.sources.add(name, text);
+            Some(syntax::emit_tokens(text, &syntax::lex(file, text)))
+        }
         Stage::Ast => {
             let file = session.sources.add(name, text);
             let parsed = syntax::parse(file, text);
@@ -87,15 +89,15 @@ pub(super) fn emit(
         Stage::Ir => {
             let model = session.check(name, text)?;
             let lowered = session.lower(&model, data, Space::Unconstrained)?;
-            Some(ir::display(&lowered.function))
+            Some(lowered.function.to_string())
         }
         Stage::IrOpt | Stage::Grad | Stage::Hvp | Stage::Program => {
             let model = session.check(name, text)?;
             let posterior = session.compile(&model, data)?;
             Some(match stage {
-                Stage::IrOpt => ir::display(posterior.log_joint()),
-                Stage::Grad => ir::display(&posterior.gradient()),
-                Stage::Hvp => ir::display(posterior.hvp()),
+                Stage::IrOpt => posterior.log_joint().to_string(),
+                Stage::Grad => posterior.gradient().to_string(),
+                Stage::Hvp => posterior.hvp().to_string(),
                 _ => posterior.program_text(),
             })
         }

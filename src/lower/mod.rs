@@ -87,15 +87,27 @@ pub struct Term {
     pub output: usize,
 }
 
-/// What a variable of a draw is.
+/// What kind of declaration a variable of a draw comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// A parameter.
+    /// A `param`.
     Param,
-    /// A transformed parameter.
+    /// A `let` that depends on parameters.
     Let,
-    /// A generated quantity.
+    /// A `gen`, computed for each draw after inference.
     Gen,
+}
+
+impl Role {
+    /// The keyword that declares it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Param => "param",
+            Role::Let => "let",
+            Role::Gen => "gen",
+        }
+    }
 }
 
 /// A variable that a draw reports.

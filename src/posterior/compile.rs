@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::autodiff::{self, NotDifferentiable};
 use crate::density::LogDensity;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::exec::{CompiledDensity, Program};
+use crate::exec::density::CompiledDensity;
+use crate::exec::program::Program;
 use crate::inference::Target;
 use crate::ir::{Function, Tensor};
 use crate::lower::Lowered;
@@ -100,7 +101,7 @@ impl Posterior {
     /// The instructions that evaluate the log joint and its gradient, as text.
     #[must_use]
     pub fn program_text(&self) -> String {
-        Program::<f64>::compile(&self.gradient()).to_string()
+        format!("{:#?}", Program::<f64>::compile(&self.gradient()))
     }
 }
 

@@ -1,9 +1,9 @@
 //! Unconstrained draws → named constrained values, and the terms of the log joint.
 
-use crate::exec::Program;
+use crate::exec::program::Program;
 use crate::lower::Lowered;
 use crate::passes;
-use crate::results::{Draws, Role, Variable};
+use crate::results::{Draws, Variable};
 
 use super::compile::with_outputs;
 

@@ -1,7 +1,7 @@
 //! The log joint taken apart at given points: its terms, its Jacobian part, and its value at
 //! constrained points. What `ppl log-density` prints.
 
-use crate::exec::Program;
+use crate::exec::program::Program;
 use crate::lower::Lowered;
 use crate::passes;
 use crate::source::Span;

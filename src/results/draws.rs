@@ -1,27 +1,6 @@
 //! Named draws of constrained values: what a user thinks the posterior is of.
 
-/// What kind of declaration a variable comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// A `param`, or the missing elements of data.
-    Param,
-    /// A `let` that depends on parameters.
-    Let,
-    /// A `gen`, computed for each draw after inference.
-    Gen,
-}
-
-impl Role {
-    /// The keyword that declares it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Role::Param => "param",
-            Role::Let => "let",
-            Role::Gen => "gen",
-        }
-    }
-}
+pub use crate::lower::Role;
 
 /// Draws of one variable.
 #[derive(Debug, Clone, PartialEq)]

@@ -63,6 +63,41 @@ impl<'a> Stop<'a> {
         self.expected.contains(&rule)
     }
 
+    /// Returns the empty place behind the token before the one at which the parse stopped.
+    pub(super) fn behind_previous(&self) -> Span {
+        match self.token(-1) {
+            Some(previous) => Span { start: previous.span.end, ..previous.span },
+            None => self.span(),
+        }
+    }
+
+    /// Tells whether nothing, not even a blank, follows the token `offset` places from the stop.
+    pub(super) fn touches(&self, offset: isize) -> bool {
+        match (self.token(offset), self.token(offset + 1)) {
+            (Some(token), Some(next)) => token.span.end == next.span.start,
+            _ => false,
+        }
+    }
+
+    /// Tells whether the two tokens before the stop are a type's name and an opening bracket.
+    pub(super) fn typed_before(&self) -> bool {
+        super::foreign::is_type(self.shown(-2)) || self.kind(-2) == Some(TokenKind::Greater)
+    }
+
+    /// Returns the token `offset` places from the stop in quotes.
+    pub(super) fn quoted(&self, offset: isize) -> String {
+        format!("`{}`", self.shown(offset))
+    }
+
+    /// Says in words what stands where the parse stopped.
+    pub(super) fn found(&self) -> String {
+        match self.kind(0) {
+            None => "the end".to_string(),
+            Some(kind) if kind.is_keyword() => format!("the keyword {}", self.quoted(0)),
+            Some(_) => self.quoted(0),
+        }
+    }
+
     /// Tells whether the token starts a line.
     pub(super) fn starts_line(&self) -> bool {
         match (self.token(-1), self.token(0)) {
@@ -82,17 +117,10 @@ pub(super) fn syntax_error(text: &str, item: &[Token], failure: &Failure) -> Dia
 
 fn unexpected(stop: &Stop<'_>) -> Diagnostic {
     let expected = expected_text(&stop.expected);
-    let found = found_text(stop);
+    let found = stop.found();
     let message = format!("expected {expected}, found {found}");
-    Diagnostic::error(Code::E0001, stop.span(), message, "not expected here")
-}
-
-fn found_text(stop: &Stop<'_>) -> String {
-    match stop.kind(0) {
-        None => "the end".to_string(),
-        Some(kind) if kind.is_keyword() => format!("the keyword `{}`", stop.shown(0)),
-        Some(_) => format!("`{}`", stop.shown(0)),
-    }
+    let label = if stop.kind(0).is_some() { "not expected here" } else { "the text ends here" };
+    Diagnostic::error(Code::E0001, stop.span(), message, label)
 }
 
 /// "a, b or c", without repetition; operators go unmentioned beside anything more telling.
@@ -106,10 +134,11 @@ fn expected_text(rules: &[Rule]) -> String {
     if phrases.iter().any(|phrase| *phrase != OPERATOR) {
         phrases.retain(|phrase| *phrase != OPERATOR);
     }
-    // A bracket or separator is likelier meant than an index or call glued to what precedes.
-    if phrases.iter().any(|phrase| !GLUED.contains(phrase)) {
+    // Where a `'` may stand an operand ends; a call or index after it is likely not meant.
+    if rules.contains(&Rule::transpose) && phrases.iter().any(|phrase| !GLUED.contains(phrase)) {
         phrases.retain(|phrase| !GLUED.contains(phrase));
     }
+    phrases.sort_by_key(|phrase| *phrase == prose(Rule::EOI));
     match phrases.split_last() {
         None => "something else".to_string(),
         Some((last, [])) => (*last).to_string(),
@@ -118,7 +147,7 @@ fn expected_text(rules: &[Rule]) -> String {
 }
 
 const OPERATOR: &str = "an operator";
-const GLUED: &[&str] = &["an index in `[ ]`", "arguments in `( )`", "`'`"];
+const GLUED: &[&str] = &["`(`", "`[`", "an index in `[ ]`", "arguments in `( )`", "`'`"];
 
 /// Says in words what a rule stands for. Exhaustive, so that a new rule asks for its words.
 fn prose(rule: Rule) -> &'static str {

@@ -15,6 +15,7 @@ pub mod ast;
 mod build;
 mod emit;
 mod error;
+mod foreign;
 mod lexer;
 mod mistakes;
 mod parser;
@@ -45,9 +46,14 @@ pub fn parse(file: FileId, text: &str) -> Outcome<ast::File> {
     let mut items = Vec::with_capacity(split.items.len());
     for raw in split.items {
         let span = span_of(raw.tokens);
-        let broken = diagnostics
-            .iter()
-            .any(|known| span.start <= known.span().start && known.span().end <= span.end);
+        let broken = diagnostics.iter().any(|known| span.contains(known.span()));
+        if let Some(foreign) = foreign::item(text, raw.tokens) {
+            // Nothing inside will be right; one message says it all.
+            diagnostics.retain(|known| !span.contains(known.span()));
+            diagnostics.push(foreign);
+            items.push(ast::Item::Error(span));
+            continue;
+        }
         diagnostics.extend(error::layout_errors(&raw));
         if let Some(bracket) = precheck::check_brackets(text, raw.tokens) {
             diagnostics.push(bracket);

@@ -125,6 +125,7 @@ fn item_end(text: &str, tokens: &[Token], first: usize, braces: Braces) -> (usiz
                     kind == TokenKind::Semicolon
                         || kind.opens_declaration() && (line_start || previous.ends_operand())
                         || line_start && begins_line(tokens, at, previous)
+                        || line_start && !indented && states_distribution(tokens, at, previous)
                 }
                 Some(TokenKind::LBrace) => {
                     line_start
@@ -164,10 +165,37 @@ fn begins_line(tokens: &[Token], at: usize, previous: TokenKind) -> bool {
         || kind.is_closer()
         || matches!(kind, TokenKind::LBrace | TokenKind::KwElse | TokenKind::KwIn);
     // An `if` block may be followed by `else`, but whatever else follows a closed operand is new.
+    // A function's declaration is no type: that has its parenthesis right after `fn`.
+    let next = tokens[at + 1..].iter().find(|token| !token.kind.is_trivia());
+    let declares = kind == TokenKind::KwFn && next.is_some_and(|next| next.kind == TokenKind::Ident);
     let wanting = previous.joins()
         || previous == TokenKind::Bang
         || previous.is_keyword() && !previous.ends_operand();
-    !continues && !wanting
+    declares || !continues && !wanting
+}
+
+/// Tells whether a line `y[i] ~ …` begins here although the line above is unfinished: no
+/// expression goes on with a name that is distributed.
+fn states_distribution(tokens: &[Token], at: usize, previous: TokenKind) -> bool {
+    if matches!(previous, TokenKind::Colon | TokenKind::Arrow) {
+        return false;
+    }
+    let mut depth = 0usize;
+    let mut kinds = tokens[at..].iter().map(|token| token.kind).filter(|kind| *kind != TokenKind::Blank);
+    if kinds.next() != Some(TokenKind::Ident) {
+        return false;
+    }
+    for kind in kinds {
+        match kind {
+            TokenKind::LParen | TokenKind::LBracket => depth += 1,
+            TokenKind::RParen | TokenKind::RBracket if depth > 0 => depth -= 1,
+            TokenKind::Tilde if depth == 0 => return true,
+            TokenKind::Newline => return false,
+            _ if depth == 0 => return false,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Tells whether the token can stand only at the top level, never inside braces.

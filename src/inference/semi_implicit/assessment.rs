@@ -5,7 +5,7 @@
 //! weights with the density estimated from many components, and the means and standard deviations
 //! that those weights would change.
 
-use super::family::{DensityEstimate, estimate_density};
+use super::marginal::DensityEstimate;
 use super::standardize::{Affine, Standardized};
 use crate::density::LogDensity;
 use crate::inference::assess::{self, Checks};
@@ -21,18 +21,14 @@ const OWN_SHARE_LIMIT: f64 = 0.5;
 pub(super) struct Evidence {
     /// Draws, `[S, D]`.
     pub(super) u: Vec<f64>,
-    /// Centre of the component that each was drawn from, `[S, D]`.
-    pub(super) own: Vec<f64>,
     /// `ξ/σ` of each, `[S, D]`.
     pub(super) negative_conditional_score: Vec<f64>,
     /// The critic less its part of the target's score, `[S, D]`.
     pub(super) critic_rest: Vec<f64>,
     /// Weight of the target's score in the critic.
     pub(super) critic_residual: f64,
-    /// Centres of independent components, `[K, D]`.
-    pub(super) centres: Vec<f64>,
-    /// Conditional standard deviations, `[D]`.
-    pub(super) sigma: Vec<f64>,
+    /// The fit's density at the draws.
+    pub(super) estimate: DensityEstimate,
     /// The target in standardised coordinates.
     pub(super) density: Standardized<f64>,
     /// The coordinates.
@@ -46,13 +42,13 @@ pub(super) fn conclude(
     training: Training,
     examined: bool,
 ) -> Fit {
-    let d = evidence.sigma.len();
+    let d = evidence.density.dim();
     let s = evidence.u.len() / d;
     let (mut log_p_u, mut score) = (vec![0.0; s], vec![0.0; s * d]);
     evidence.density.score(&evidence.u, &mut log_p_u, &mut score);
     let log_det = evidence.density.log_det();
-    let estimate = estimate_density(&evidence.u, &evidence.own, &evidence.centres, &evidence.sigma);
-    let log_weights: Vec<f64> = log_p_u.iter().zip(&estimate.log_q).map(|(p, q)| p - q).collect();
+    let log_weights: Vec<f64> =
+        log_p_u.iter().zip(&evidence.estimate.log_q).map(|(p, q)| p - q).collect();
     let fisher = fisher_divergence(evidence, &score);
     let stein = stein_deviation(&evidence.u, &score, d);
 
@@ -64,7 +60,7 @@ pub(super) fn conclude(
     judge_training(&mut checks, &training);
     judge_fisher(&mut checks, &fisher);
     judge_stein(&mut checks, &stein);
-    let khat = judge_weights(&mut checks, evidence, &estimate, &log_weights);
+    let khat = judge_weights(&mut checks, evidence, &log_weights);
     let bound = mean_and_se(&log_weights);
 
     let iterations = training.iterations;
@@ -100,7 +96,7 @@ struct Fisher {
 }
 
 fn fisher_divergence(e: &Evidence, score: &[f64]) -> Fisher {
-    let d = e.sigma.len();
+    let d = e.density.dim();
     let mut parts = vec![0.0; d];
     let rows = score.iter().zip(&e.critic_rest).zip(&e.negative_conditional_score).enumerate();
     for (k, ((s, rest), n)) in rows {
@@ -213,19 +209,15 @@ fn judge_stein(checks: &mut Checks, stein: &Stein) {
     }
 }
 
-fn judge_weights(
-    checks: &mut Checks,
-    evidence: &Evidence,
-    estimate: &DensityEstimate,
-    log_weights: &[f64],
-) -> Option<Khat> {
-    if !(estimate.own_share <= OWN_SHARE_LIMIT) {
+fn judge_weights(checks: &mut Checks, evidence: &Evidence, log_weights: &[f64]) -> Option<Khat> {
+    let own_share = evidence.estimate.own_share;
+    if own_share.is_nan() || own_share > OWN_SHARE_LIMIT {
         checks.add(
             VerdictLevel::Doubtful,
             format!(
                 "The density of the fit could not be estimated (each draw's own component makes up \
                  {:.0} % of it), so there are no importance weights.",
-                100.0 * estimate.own_share
+                100.0 * own_share
             ),
         );
         return None;
@@ -233,7 +225,7 @@ fn judge_weights(
     let smoothed = assess::psis(log_weights);
     let khat = Khat { value: smoothed.khat, kind: KhatKind::Estimated };
     checks.khat(khat, log_weights.len());
-    let d = evidence.sigma.len();
+    let d = evidence.density.dim();
     let (mut shift, mut ratio) = (vec![0.0; d], vec![0.0; d]);
     for j in 0..d {
         let column = || evidence.u.iter().skip(j).step_by(d);

@@ -1,7 +1,7 @@
-//! The semi-implicit family `u = A z + μ(z) + σ ⊙ ξ` with `z` and `ξ` standard normal: networks, draws,
-//! and estimates of its density by many mixing draws.
+//! The semi-implicit family `u = A z + μ(z) + σ ⊙ ξ` with `z` and `ξ` standard normal: its networks and
+//! draws. Its density is in `marginal`.
 
-use dfdx::prelude::{Axis, BroadcastTo, HasShape, PutTape, TensorFromVec};
+use dfdx::prelude::{Axis, BroadcastTo, HasShape, PutTape, TensorFromVec, TryMatMul};
 use rand::RngCore;
 
 use crate::inference::network::ReluMlp;
@@ -118,10 +118,7 @@ impl Family {
         };
         let centre = self.network.forward(parameters, input(), tape);
         match self.linear {
-            Some(a) => {
-                use dfdx::prelude::TryMatMul;
-                centre + input().matmul(parameters.matrix(a, (self.latent, self.dim), tape))
-            }
+            Some(a) => centre + input().matmul(parameters.matrix(a, (self.latent, self.dim), tape)),
             None => centre,
         }
     }
@@ -168,58 +165,4 @@ impl Family {
     pub(super) fn centres<E: Element>(&self, parameters: &Parameters<E>, z: &[E]) -> Vec<f64> {
         self.centre(parameters, z, &SharedTape::off()).as_vec().iter().map(|x| x.f64()).collect()
     }
-}
-
-/// `log q(u)` of points drawn from the family, with the part that each point's own component had.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct DensityEstimate {
-    /// `log 1/(K+1) Σ_k N(u; centre_k, σ²)` over `K` fresh components and the point's own, `[S]`.
-    ///
-    /// Counting its own component, which is sure to be near, overestimates `log q` on average, the
-    /// less the larger `K` [yin2018, theorem 1].
-    pub(super) log_q: Vec<f64>,
-    /// Mean share of the sum that is the point's own component; near 1 the estimate says nothing.
-    pub(super) own_share: f64,
-}
-
-/// Estimates `log q` at points `u: [S, D]` that were drawn around `own: [S, D]`, by the components at
-/// `centres: [K, D]`.
-pub(super) fn estimate_density(
-    u: &[f64],
-    own: &[f64],
-    centres: &[f64],
-    sigma: &[f64],
-) -> DensityEstimate {
-    let d = sigma.len();
-    let inverse: Vec<f64> = sigma.iter().map(|s| 1.0 / s).collect();
-    let scaled = |x: &[f64]| -> Vec<f64> {
-        x.chunks_exact(d).flat_map(|x| x.iter().zip(&inverse).map(|(x, i)| x * i)).collect()
-    };
-    let (u, own, centres) = (scaled(u), scaled(own), scaled(centres));
-    let constant = -0.5 * d as f64 * (2.0 * std::f64::consts::PI).ln()
-        + inverse.iter().map(|i| i.ln()).sum::<f64>()
-        - ((centres.len() / d + 1) as f64).ln();
-    let distance = |a: &[f64], b: &[f64]| -> f64 {
-        a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>() * -0.5
-    };
-    let mut logs = vec![0.0; centres.len() / d];
-    let mut share = 0.0;
-    let log_q: Vec<f64> = u
-        .chunks_exact(d)
-        .zip(own.chunks_exact(d))
-        .map(|(u, own)| {
-            let own = distance(u, own);
-            let mut max = own;
-            for (l, c) in logs.iter_mut().zip(centres.chunks_exact(d)) {
-                *l = distance(u, c);
-                max = max.max(*l);
-            }
-            // Terms below e⁻⁴⁰ of the largest do not change the sum.
-            let sum = (own - max).exp()
-                + logs.iter().map(|l| l - max).filter(|l| *l > -40.0).map(f64::exp).sum::<f64>();
-            share += (own - max).exp() / sum;
-            max + sum.ln() + constant
-        })
-        .collect();
-    DensityEstimate { own_share: share / log_q.len() as f64, log_q }
 }

@@ -7,12 +7,14 @@
 //! | file | what |
 //! |---|---|
 //! | `standardize` | the Gaussian fit, and a density seen through it |
-//! | `family` | the mixture: draws, and estimates of its density |
+//! | `family` | the mixture: networks and draws |
+//! | `marginal` | estimates of the mixture's density |
 //! | `sivi_sm` | training by score matching [yu2023] |
 //! | `assessment` | what can be said about a fit without its density |
 
 mod assessment;
 mod family;
+mod marginal;
 mod sivi_sm;
 mod standardize;
 

@@ -10,7 +10,12 @@
 //! Each iteration makes one descent step in the family's parameters `φ` (through `u`, `f(u)`, `s_p(u)`,
 //! so Hessian-vector products of `log p`, and `ξ/σ`), and `critic-steps` ascent steps in those of `f`.
 //!
-//! Departures from the paper, each an option that can be set back: standardised coordinates; `σ²`
+//! By default the descent step is another one with the same critic: `−E f(u)ᵀ ∂u/∂φ`, the gradient of
+//! `KL(q‖p)` along the path, because `f` is `s_p − s_q`. It needs no Hessian, cannot drive the draws to
+//! where the critic is wrong in order to lower the objective, and, unlike the Fisher divergence, sees
+//! how mass is divided between distant parts; `objective=fisher` is the paper's.
+//!
+//! Further departures, each an option that can be set back: standardised coordinates; `σ²`
 //! bounded smoothly, so that no gradient is lost at the bound; antithetic `ξ`; a linear part of the
 //! family; `f = c s_p + u + network` with a constant `c = 1`, so that the network has to learn `−s_q`
 //! only, which is smooth and known for the standard normal; several critic steps; a learning rate
@@ -22,12 +27,13 @@ use dfdx::prelude::{HasShape, PutTape, Rank0, SumTo, TensorFromVec};
 
 use super::assessment::{self, Evidence};
 use super::family::{Family, FamilySettings, Noise};
+use super::marginal::Marginal;
 use super::standardize::{Affine, Standardize, Standardized, fit_gaussian};
 use crate::density::LogDensity;
 use crate::inference::bridge::Bridge;
 use crate::inference::network::ReluMlp;
 use crate::inference::optimizer::{Average, Group, Parameters, Schedule, Update};
-use crate::inference::tape::{Element, Matrix, SharedTape, backward, device};
+use crate::inference::tape::{Element, Matrix, Scalar, SharedTape, backward, device};
 use crate::inference::train::{Context, Plan, Step, Stop, Training, train};
 use crate::inference::{
     Fit, InferenceError, Method, MethodOption, Monitor, Precision, Settings, Target,
@@ -52,6 +58,7 @@ const OPTIONS: &[MethodOption] = &[
     option("latent", "auto", "dimension of the mixing variable; auto is min(D, 50)", "d_z"),
     option("hidden", "64,64", "widths of the hidden layers of the family's network", "μ_φ"),
     option("critic-hidden", "128,128", "widths of the hidden layers of the critic", "f_ψ"),
+    option("objective", "kl", "what the family descends: kl, or the paper's fisher", ""),
     option("critic-steps", "2", "critic updates per iteration", ""),
     option("critic-warmup", "200", "critic updates before the first iteration", ""),
     option("residual", "1", "weight c of the target's score in the critic at the start", "c"),
@@ -81,8 +88,32 @@ const fn option(
 const FAMILY: usize = 0;
 /// Parameter group of the critic.
 const CRITIC: usize = 1;
+/// Decay rates of Adam's moments [yu2023].
+const BETAS: [f64; 2] = [0.9, 0.99];
+/// Longest gradient of the family, so that one far draw does not undo what was learned.
+const CLIP: f64 = 10.0;
 /// Critic updates on the finished family, before it is judged.
 const EXAMINATION: usize = 1000;
+
+/// What the family descends; the critic is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Objective {
+    /// The Fisher divergence, as in the paper.
+    Fisher,
+    /// The Kullback-Leibler divergence `KL(q‖p)`.
+    Kl,
+}
+
+impl std::str::FromStr for Objective {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "fisher" => Ok(Objective::Fisher),
+            "kl" => Ok(Objective::Kl),
+            _ => Err(()),
+        }
+    }
+}
 
 /// Everything that can be set, parsed.
 #[derive(Debug, Clone)]
@@ -99,6 +130,7 @@ struct Options {
     residual_decay: f64,
     antithetic: bool,
     standardize: Standardize,
+    objective: Objective,
     annealing: f64,
     schedule: Schedule,
     average: f64,
@@ -172,7 +204,8 @@ impl Options {
             residual: get(settings, "residual")?,
             residual_decay: get(settings, "residual-decay")?,
             antithetic: get(settings, "antithetic")?,
-            standardize: get_standardize(settings)?,
+            standardize: get(settings, "standardize")?,
+            objective: get(settings, "objective")?,
             annealing: get(settings, "annealing")?,
             schedule,
             average: get(settings, "average")?,
@@ -196,10 +229,6 @@ impl Options {
         }
         Ok(options)
     }
-}
-
-fn get_standardize(settings: &Settings) -> Result<Standardize, InferenceError> {
-    settings.option("standardize", Standardize::Auto)
 }
 
 fn run(
@@ -307,27 +336,82 @@ impl<E: Element> Trainer<'_, E> {
         let tape = SharedTape::recording();
         let (u, n) = self.family.sample(parameters, &noise, &tape);
         let points = u.as_vec();
+        let outcome = match self.options.objective {
+            Objective::Fisher => self.fisher_objective(parameters, (u, n), c, heat),
+            Objective::Kl => self.kl_objective(parameters, (u, n), c, heat),
+        };
+        let place = || {
+            let d = self.target.dim();
+            points.chunks_exact(d).find_map(|u| self.target.density().explain_non_finite(u))
+        };
+        let Some((objective, divergence)) = outcome else { return Ok(Step::NonFinite(place())) };
+        let mut gradients = backward(objective)?;
+        let group = Group { betas: BETAS, clip_norm: Some(CLIP), ..Group::adam(FAMILY) };
+        Ok(match parameters.update(&group, context.rate, &mut gradients) {
+            Update::Stepped { .. } => Step::Done(divergence / self.target.dim() as f64),
+            Update::NonFinite => Step::NonFinite(place()),
+        })
+    }
+
+    /// The paper's objective and its value, which estimates the Fisher divergence; `None` where it is
+    /// not finite.
+    fn fisher_objective(
+        &self,
+        parameters: &Parameters<E>,
+        (u, n): (Matrix<E>, Matrix<E>),
+        c: f64,
+        heat: f64,
+    ) -> Option<(Scalar<E>, f64)> {
         let s = self.target.score(u.clone()) * E::of(heat);
         // The critic's weights are constants here.
         let rest = self.critic.rest(parameters, u, c, &SharedTape::off());
         let f = s.clone() * E::of(c) + rest;
         let gap = f.clone() * ((s + n) * E::of(2.0)) - f.square();
-        let size = gap.shape().0 as f64;
-        let objective = gap.sum::<Rank0, _>() / E::of(size);
+        let size = E::of(gap.shape().0 as f64);
+        let objective = gap.sum::<Rank0, _>() / size;
         let value = objective.as_vec()[0].f64();
-        let place = || {
-            let d = self.target.dim();
-            points.chunks_exact(d).find_map(|u| self.target.density().explain_non_finite(u))
-        };
-        if !value.is_finite() {
-            return Ok(Step::NonFinite(place()));
+        value.is_finite().then_some((objective, value))
+    }
+
+    /// An objective whose gradient is that of `KL(q‖p)` along the path, `−E f(u)ᵀ ∂u/∂φ`, and the same
+    /// estimate of the Fisher divergence. Draws with a score that is not finite are left out; `None`
+    /// where that is every second one.
+    fn kl_objective(
+        &self,
+        parameters: &Parameters<E>,
+        (u, n): (Matrix<E>, Matrix<E>),
+        c: f64,
+        heat: f64,
+    ) -> Option<(Scalar<E>, f64)> {
+        let d = self.target.dim();
+        let points = u.as_vec();
+        let batch = points.len() / d;
+        let (mut log_p, mut s) = (vec![E::zero(); batch], vec![E::zero(); points.len()]);
+        self.target.density().score(&points, &mut log_p, &mut s);
+        let mut f =
+            self.critic.rest(parameters, self.constant(points), c, &SharedTape::off()).as_vec();
+        let (heat, c, two) = (E::of(heat), E::of(c), E::of(2.0));
+        let (mut divergence, mut used) = (0.0, 0);
+        for ((f, s), n) in f.chunks_exact_mut(d).zip(s.chunks_exact(d)).zip(n.as_vec().chunks(d)) {
+            let mut gap = 0.0;
+            for ((f, s), n) in f.iter_mut().zip(s).zip(n) {
+                let s = *s * heat;
+                *f += c * s;
+                gap += (*f * (two * (s + *n) - *f)).f64();
+            }
+            if gap.is_finite() {
+                divergence += gap;
+                used += 1;
+            } else {
+                f.fill(E::zero());
+            }
         }
-        let mut gradients = backward(objective)?;
-        let group = Group { betas: [0.9, 0.99], clip_norm: Some(10.0), ..Group::adam(FAMILY) };
-        Ok(match parameters.update(&group, context.rate, &mut gradients) {
-            Update::Stepped { .. } => Step::Done(value / self.target.dim() as f64),
-            Update::NonFinite => Step::NonFinite(place()),
-        })
+        if used * 2 < batch {
+            return None;
+        }
+        let size = used as f64;
+        let objective = (u * self.constant(f)).sum::<Rank0, _>() / E::of(-size);
+        Some((objective, divergence / size))
     }
 
     /// One ascent step of the critic on fresh draws, which are constants here; the gap, per dimension,
@@ -361,7 +445,7 @@ impl<E: Element> Trainer<'_, E> {
             return Ok(Step::NonFinite(None));
         }
         let mut gradients = backward(loss)?;
-        let group = Group { betas: [0.9, 0.99], ..Group::adam(CRITIC) };
+        let group = Group { betas: BETAS, ..Group::adam(CRITIC) };
         Ok(match parameters.update(&group, rate, &mut gradients) {
             Update::Stepped { .. } => Step::Done(value),
             Update::NonFinite => Step::NonFinite(None),
@@ -485,12 +569,11 @@ fn evidence<E: Element>(
     let (u, n) = family.values(parameters, &noise);
     let rest = trainer.critic.rest(parameters, trainer.constant(u.clone()), c, &SharedTape::off());
     let wide = |x: &[E]| -> Vec<f64> { x.iter().map(|x| x.f64()).collect() };
-    let components: Noise<E> = Noise::draw(family, trainer.options.mixing_draws, false, &mut rng);
+    let (u, z) = (wide(&u), wide(&noise.z));
+    let mixing_draws = trainer.options.mixing_draws;
     Evidence {
-        own: family.centres(parameters, &noise.z),
-        centres: family.centres(parameters, &components.z),
-        sigma: family.sigma(parameters),
-        u: wide(&u),
+        estimate: Marginal::new(family, parameters).estimate(&u, &z, mixing_draws, &mut rng),
+        u,
         negative_conditional_score: wide(&n),
         critic_rest: wide(&rest.as_vec()),
         critic_residual: c,

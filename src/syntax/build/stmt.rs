@@ -6,6 +6,7 @@ use crate::source::Span;
 use crate::syntax::ast::{
     BinaryOp, Block, Doc, Expr, ExprKind, Ident, Index, Item, Let, Stmt, StmtKind, UnaryOp,
 };
+use crate::syntax::foreign;
 use crate::syntax::parser::{Node, Rule};
 
 /// Where a statement stands.
@@ -60,7 +61,10 @@ impl Builder<'_> {
             if let Some(previous) = statements.last() {
                 let between = previous.span.end as usize..child.span.start as usize;
                 if !semicolon && !self.text[between].contains('\n') {
-                    self.report_shared_line(previous.span, child.span);
+                    let word = previous.span;
+                    if self.report_shared_line(word, child.span) {
+                        statements.pop();
+                    }
                 }
             }
             semicolon = false;
@@ -69,17 +73,28 @@ impl Builder<'_> {
         statements
     }
 
-    fn report_shared_line(&mut self, previous: Span, span: Span) {
+    /// Reports two statements on a line; tells whether the first is no statement but a word of
+    /// another language, as in `return x` or `real y = x`.
+    fn report_shared_line(&mut self, previous: Span, span: Span) -> bool {
         let gap = Span { start: previous.end, end: span.start, ..span };
-        self.report(
-            Diagnostic::error(
-                Code::E0009,
-                span,
-                "two statements on one line",
-                "expected a new line before this",
-            )
-            .with_fix("separate them by a line break or `;`", gap, "; "),
-        );
+        let word = self.slice(previous);
+        let foreign = |message: &str| {
+            Diagnostic::error(Code::E0007, previous, message, "of another language")
+        };
+        let (error, is_word) = if word == "return" {
+            let error = foreign("a function's value is the expression at its end");
+            (error.with_fix("remove the `return`", previous.to(gap), ""), true)
+        } else if foreign::is_type(word) {
+            let error = foreign("values are named with `let`");
+            (error.with_fix("write `let`", previous, "let"), true)
+        } else {
+            let message = "two statements on one line";
+            let label = "expected a new line before this";
+            let error = Diagnostic::error(Code::E0009, span, message, label);
+            (error.with_fix("separate them by a line break or `;`", gap, "; "), false)
+        };
+        self.report(error);
+        is_word
     }
 
     /// Builds a statement, or reports why this one may not stand here.
@@ -316,6 +331,14 @@ impl Builder<'_> {
                     None => error,
                 }
             }
+            _ if self.slice(expr.span).starts_with(['-', '+']) => error.with_help(
+                "a sign glued to its operand begins a new expression; to continue the line above \
+                 put a blank after it: `- x`",
+            ),
+            _ if self.slice(expr.span).starts_with(['(', '[']) => error.with_help(
+                "a bracket at the start of a line begins a new expression; put it on the line it \
+                 belongs to",
+            ),
             _ => error.with_help(
                 "name it with `let name = …`, or add it to the log joint with `factor …`",
             ),

@@ -64,8 +64,7 @@ pub(crate) fn waveform_score(draws: &[f64]) -> (f64, f64, f64) {
     let d = mean.len();
     let n = (draws.len() / d) as f64;
     let ours = moments(draws, d);
-    let centred =
-        faer::Mat::from_fn(draws.len() / d, d, |b, i| draws[b * d + i] - ours[i].0);
+    let centred = faer::Mat::from_fn(draws.len() / d, d, |b, i| draws[b * d + i] - ours[i].0);
     let q = centred.transpose() * &centred * faer::Scale(1.0 / (n - 1.0));
     let p = faer::Mat::from_fn(d, d, |i, j| cov[i * d + j]);
     let log_det = |m: &faer::Mat<f64>| -> f64 {
@@ -75,7 +74,10 @@ pub(crate) fn waveform_score(draws: &[f64]) -> (f64, f64, f64) {
     let off = faer::Mat::from_fn(d, 1, |i, _| mean[i] - ours[i].0);
     let solver = p.llt(faer::Side::Lower).unwrap();
     use faer::linalg::solvers::Solve;
-    let trace: f64 = { let r = solver.solve(&q); (0..d).map(|i| r[(i, i)]).sum() };
+    let trace: f64 = {
+        let r = solver.solve(&q);
+        (0..d).map(|i| r[(i, i)]).sum()
+    };
     let quadratic = (off.transpose() * solver.solve(&off))[(0, 0)];
     let kl = 0.5 * (trace - d as f64 + quadratic + log_det(&p) - log_det(&q));
     let worst = |f: &dyn Fn(usize) -> f64| (0..d).map(f).fold(0.0, f64::max);
