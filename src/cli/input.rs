@@ -4,7 +4,6 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::data::DataSet;
-use crate::diagnostics::Color;
 use crate::driver::Session;
 
 use super::args::ModelArgs;
@@ -56,8 +55,7 @@ impl Input {
 /// Prints everything the stages had to say; warnings are left out when quiet.
 pub(super) fn print_diagnostics(session: &Session, console: Console) {
     if !session.diagnostics.is_empty() && (session.has_errors() || !console.quiet) {
-        let color = if console.color_messages { Color::On } else { Color::Off };
-        console.message(&session.render(color));
+        console.message(&session.render(console.color_messages));
     }
 }
 
