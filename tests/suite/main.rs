@@ -6,4 +6,5 @@ mod densities;
 mod eight_schools;
 mod langevin;
 mod nuts;
+mod semi_implicit;
 mod tolerance;

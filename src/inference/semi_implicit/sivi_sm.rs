@@ -51,7 +51,7 @@ pub(in crate::inference) const SIVI_SM: Method = Method {
 };
 
 const OPTIONS: &[MethodOption] = &[
-    option("iterations", "6000", "training iterations", "T"),
+    option("iterations", "5000", "training iterations", "T"),
     option("learning-rate", "0.002", "Adam's learning rate for the family", ""),
     option("critic-learning-rate", "0.004", "Adam's learning rate for the critic", ""),
     option("grad-samples", "128", "draws per gradient", "K"),
@@ -132,7 +132,8 @@ struct Options {
     standardize: Standardize,
     objective: Objective,
     annealing: f64,
-    schedule: Schedule,
+    /// Of the family's and the critic's learning rate.
+    schedule: [Schedule; 2],
     average: f64,
     mixing_draws: usize,
 }
@@ -176,8 +177,9 @@ impl Options {
         };
         let schedule: String = get(settings, "schedule")?;
         let schedule = match schedule.as_str() {
-            "cosine" => Schedule::Cosine { warmup: 0.02, floor: 0.005 },
-            "step" => Schedule::Step { every: get(settings, "decay-every")?, factor: 0.9 },
+            // The critic must keep up to the end, so its rate falls less far.
+            "cosine" => [0.005, 0.05].map(|floor| Schedule::Cosine { warmup: 0.02, floor }),
+            "step" => [Schedule::Step { every: get(settings, "decay-every")?, factor: 0.9 }; 2],
             text => return bad(format!("`schedule` must be cosine or step, not `{text}`")),
         };
         let learning_rate = get(settings, "learning-rate")?;
@@ -489,7 +491,7 @@ fn fit<E: Element>(
         maximise: false,
         iterations: options.iterations,
         learning_rate: options.learning_rate,
-        schedule: options.schedule,
+        schedule: options.schedule[0],
         tolerance: settings.tolerance,
         window: 500,
         // The rest is for the examination.
@@ -503,9 +505,8 @@ fn fit<E: Element>(
     let mut average = Average::exponential(1.0 - 1.0 / horizon);
     let training = train(&plan, &mut parameters, monitor, |parameters, context| {
         let outcome = trainer.family_step(parameters, context)?;
-        let relative = context.rate / options.learning_rate;
-        // The critic must keep up to the end, so its rate falls less far.
-        let rate = options.critic_learning_rate * relative.max(0.05);
+        let factor = options.schedule[1].factor(context.iteration, context.done);
+        let rate = options.critic_learning_rate * factor;
         let (c, heat) = (trainer.residual(context.iteration), trainer.temperature(context.done));
         for _ in 0..options.critic_steps {
             trainer.critic_step(parameters, rate, c, heat)?;
@@ -579,5 +580,121 @@ fn evidence<E: Element>(
         critic_residual: c,
         density: Standardized::new(target.f64, &affine),
         affine,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::density::Residuals;
+
+    /// `−¼ Σ (x_j − ½ x_{j+1})⁴`: a Hessian that varies, so that a wrong product shows.
+    struct Quartic;
+
+    impl Quartic {
+        fn gap(x: &[f64], j: usize) -> f64 {
+            x[j] - 0.5 * x[(j + 1) % 3]
+        }
+    }
+
+    impl LogDensity<f64> for Quartic {
+        fn dim(&self) -> usize {
+            3
+        }
+        fn log_density(&self, z: &[f64], log_p: &mut [f64]) {
+            for (x, l) in z.chunks_exact(3).zip(log_p) {
+                *l = (0..3).map(|j| -0.25 * Self::gap(x, j).powi(4)).sum();
+            }
+        }
+        fn score(&self, z: &[f64], log_p: &mut [f64], score: &mut [f64]) {
+            self.log_density(z, log_p);
+            for (x, g) in z.chunks_exact(3).zip(score.chunks_exact_mut(3)) {
+                for j in 0..3 {
+                    g[j] = -Self::gap(x, j).powi(3) + 0.5 * Self::gap(x, (j + 2) % 3).powi(3);
+                }
+            }
+        }
+        fn hvp(&self, keep: &Residuals<f64>, v: &[f64], out: &mut [f64]) {
+            let rows = keep.points.chunks_exact(3).zip(v.chunks_exact(3));
+            for ((x, v), o) in rows.zip(out.chunks_exact_mut(3)) {
+                let change = |j: usize| 3.0 * Self::gap(x, j).powi(2) * Self::gap(v, j);
+                for (j, o) in o.iter_mut().enumerate() {
+                    *o = -change(j) + 0.5 * change((j + 2) % 3);
+                }
+            }
+        }
+    }
+
+    fn trainer(options: &Options) -> (Trainer<'_, f64>, Parameters<f64>) {
+        let density: Arc<dyn LogDensity<f64>> = Arc::new(Quartic);
+        let mut parameters = Parameters::default();
+        let mut rng = stream(5, "sivi-sm test");
+        let family = Family::new(3, &options.family, &mut parameters, FAMILY, &mut rng);
+        let network = ReluMlp::new(&mut parameters, CRITIC, &[3, 6, 3], &mut rng);
+        let critic = Critic { network, identity: true };
+        (Trainer { target: Bridge::new(&density), family, critic, options, rng }, parameters)
+    }
+
+    fn options() -> Options {
+        let mut settings = Settings::default();
+        for (name, value) in [("hidden", "5"), ("grad-samples", "6"), ("latent", "2")] {
+            settings.options.insert(name.into(), value.into());
+        }
+        Options::new(&settings, 3).unwrap()
+    }
+
+    #[test]
+    fn the_paper_s_gradient_agrees_with_differences() {
+        let options = options();
+        let (mut trainer, mut parameters) = trainer(&options);
+        let noise = trainer.noise();
+        let value = |parameters: &Parameters<f64>, tape: &SharedTape<f64>| {
+            let sample = trainer.family.sample(parameters, &noise, tape);
+            trainer.fisher_objective(parameters, sample, 0.7, 0.9).unwrap()
+        };
+        let mut gradients = backward(value(&parameters, &SharedTape::recording()).0).unwrap();
+        for handle in trainer.family.handles() {
+            let gradient = parameters.gradient(handle, &mut gradients);
+            let start = parameters.values(handle);
+            for i in 0..start.len() {
+                let mut at = |step: f64| {
+                    let mut moved = start.clone();
+                    moved[i] += step;
+                    parameters.set(handle, &moved);
+                    value(&parameters, &SharedTape::recording()).1
+                };
+                let difference = (at(1e-6) - at(-1e-6)) / 2e-6;
+                let tolerance = 1e-6 * (1.0 + difference.abs());
+                assert!(
+                    (gradient[i] - difference).abs() < tolerance,
+                    "{} {difference}",
+                    gradient[i]
+                );
+                parameters.set(handle, &start);
+            }
+        }
+    }
+
+    #[test]
+    fn both_objectives_report_the_same_divergence() {
+        let options = options();
+        let (mut trainer, parameters) = trainer(&options);
+        let noise = trainer.noise();
+        let sample = || trainer.family.sample(&parameters, &noise, &SharedTape::recording());
+        let (_, fisher) = trainer.fisher_objective(&parameters, sample(), 0.7, 0.9).unwrap();
+        let (_, kl) = trainer.kl_objective(&parameters, sample(), 0.7, 0.9).unwrap();
+        assert!((fisher - kl).abs() < 1e-12 * fisher.abs(), "{fisher} {kl}");
+    }
+
+    #[test]
+    fn antithetic_noise_comes_in_pairs() {
+        let options = options();
+        let (mut trainer, _) = trainer(&options);
+        let noise = trainer.noise();
+        assert_eq!(noise.z[..6], noise.z[6..]);
+        assert!(noise.xi[..9].iter().zip(&noise.xi[9..]).all(|(a, b)| *a == -*b));
+        // An odd batch loses one of the second halves.
+        let odd: Noise<f64> = Noise::draw(&trainer.family, 5, true, &mut trainer.rng);
+        assert_eq!((odd.z.len(), odd.xi.len()), (10, 15));
     }
 }
