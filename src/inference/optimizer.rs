@@ -163,6 +163,19 @@ impl<E: Element> Parameters<E> {
         self.len() == 0
     }
 
+    /// The same values at another precision, under the same handles; Adam's moments start anew.
+    #[must_use]
+    pub fn cast<F: Element>(&self) -> Parameters<F> {
+        let mut cast = Parameters::default();
+        for e in &self.entries {
+            let values = e.value.as_vec().iter().map(|x| F::of(x.f64())).collect();
+            let handle = cast.add(e.name, e.group, values);
+            cast.bound(handle, e.bounds.0, e.bounds.1);
+            cast.scale_rate(handle, e.rate);
+        }
+        cast
+    }
+
     /// Forgets Adam's moments, as at the start of a new stage.
     pub fn reset_moments(&mut self) {
         for e in &mut self.entries {

@@ -330,8 +330,9 @@ impl Smoothed {
     }
 }
 
-/// A trace of at most [`TRACE_LENGTH`] values, each the mean over a block of iterations.
-fn thin(name: &'static str, values: &[f64]) -> Trace {
+/// A trace of at most a thousand values, each the mean over a block of iterations.
+#[must_use]
+pub fn thin(name: &'static str, values: &[f64]) -> Trace {
     let block = values.len().div_ceil(TRACE_LENGTH).max(1);
     let (iteration, value) = values
         .chunks(block)

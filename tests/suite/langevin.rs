@@ -114,3 +114,32 @@ fn authors_numbers_for_fixed_noise() {
         }
     }
 }
+
+#[test]
+fn experiment() {
+    let Ok(spec) = std::env::var("EXP") else { return };
+    // EXP="task method key=value ..."
+    let mut words = spec.split_whitespace();
+    let (task, method) = (words.next().unwrap(), words.next().unwrap());
+    let density = match task {
+        "seeds" => Both::new(crate::densities::seeds().unwrap()),
+        "schools" => Both::new(crate::eight_schools::EightSchools),
+        "conjugate" => crate::gaussian::conjugate(),
+        name => crate::densities::logistic_task(name).unwrap().both(),
+    };
+    let mut settings = ppl::inference::Settings::default();
+    for word in words {
+        let (k, v) = word.split_once('=').unwrap();
+        match k {
+            "seed" => settings.seed = v.parse().unwrap(),
+            "f32" => settings.precision = ppl::inference::Precision::F32,
+            _ => { settings.options.insert(k.into(), v.into()); }
+        }
+    }
+    let began = std::time::Instant::now();
+    let fit = (ppl::inference::find(method).unwrap().run)(density.target(), &settings, &mut ppl::inference::Silent).unwrap();
+    println!("{spec}\n  elbo {:?} log_z {:?} khat {:.2} {:.1}s {:.3} ms/it", fit.elbo.unwrap(), fit.log_z.unwrap(), fit.khat.unwrap().value, began.elapsed().as_secs_f64(), fit.median_iteration_ms);
+    for t in &fit.traces { let n = t.value.len(); if n > 10 { println!("  {}: {:?}", t.name, (1..=10).map(|i| (t.value[i * n / 10 - 1] * 1000.0).round() / 1000.0).collect::<Vec<_>>()); } }
+    println!("  {:?}", fit.verdict);
+    if fit.dim <= 10 { for j in 0..fit.dim { println!("  {j}: {:.3?}", crate::gaussian::moments(&fit, j)); } }
+}

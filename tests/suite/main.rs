@@ -2,9 +2,22 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test, as it should")]
 
 mod assess;
+mod cli;
+mod conformance;
+mod data;
 mod densities;
 mod eight_schools;
+mod examples;
+mod exec;
+mod gaussian;
+mod gradients;
 mod langevin;
 mod nuts;
+mod random_ir;
+mod results;
+mod scratch;
 mod semi_implicit;
+mod special;
+mod syntax;
 mod tolerance;
+mod transforms;
