@@ -17,6 +17,7 @@ mod nuts;
 mod random_ir;
 mod results;
 mod scratch;
+mod semi_implicit;
 mod special;
 mod syntax;
 mod tolerance;
