@@ -14,6 +14,7 @@ mod gaussian;
 mod gradients;
 mod langevin;
 mod nuts;
+mod passes;
 mod random_ir;
 mod results;
 mod scratch;
