@@ -17,7 +17,6 @@ mod nuts;
 mod passes;
 mod random_ir;
 mod results;
-mod scratch;
 mod semi_implicit;
 mod special;
 mod syntax;
