@@ -33,7 +33,15 @@ pub struct MethodOption {
 }
 
 /// Every method, in the order in which `ppl methods` lists them.
-pub const METHODS: &[Method] = &[];
+pub const METHODS: &[Method] = &[
+    super::langevin::ULA,
+    super::langevin::MCD,
+    super::langevin::UHA,
+    super::langevin::LDVI,
+    super::semi_implicit::SIVI_SM,
+    super::gaussian::MEAN_FIELD,
+    super::nuts::NUTS,
+];
 
 /// The method of that name.
 #[must_use]

@@ -3,9 +3,21 @@
 //! Networks, objectives and optimisers are dfdx; the model enters through [`Target`] only, so every
 //! method runs, and is tested, on closed-form densities as well.
 
+pub mod affine;
+pub mod assess;
+pub mod bridge;
 mod fit;
+pub mod gaussian;
+pub mod langevin;
 mod method;
+pub mod network;
+mod nuts;
+pub mod optimizer;
+mod semi_implicit;
 mod settings;
+pub mod tape;
+pub mod train;
+pub mod weights;
 
 pub use fit::{Fit, InferenceError, Khat, KhatKind, Trace, Verdict, VerdictLevel};
 pub use method::{METHODS, Method, MethodOption, find};

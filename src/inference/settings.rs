@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::InferenceError;
 use crate::density::LogDensity;
 
 /// Floating-point type of training. Final assessments are always in `f64`.
@@ -16,12 +18,14 @@ pub enum Precision {
 }
 
 /// One density at both precisions.
+///
+/// The densities are shared (`Arc`) because operations on dfdx's tape outlive the call that records them.
 #[derive(Clone, Copy)]
 pub struct Target<'a> {
     /// The density in `f64`.
-    pub f64: &'a dyn LogDensity<f64>,
+    pub f64: &'a Arc<dyn LogDensity<f64>>,
     /// The same density in `f32`.
-    pub f32: &'a dyn LogDensity<f32>,
+    pub f32: &'a Arc<dyn LogDensity<f32>>,
 }
 
 impl std::fmt::Debug for Target<'_> {
@@ -75,6 +79,24 @@ impl Default for Settings {
             threads: 1,
             options: BTreeMap::new(),
         }
+    }
+}
+
+impl Settings {
+    /// The value of `--set method.name=…`, or `default` where it is not set.
+    ///
+    /// # Errors
+    /// [`InferenceError::Setting`] where the text does not parse.
+    pub fn option<T: std::str::FromStr>(
+        &self,
+        name: &str,
+        default: T,
+    ) -> Result<T, InferenceError> {
+        self.options.get(name).map_or(Ok(default), |text| {
+            text.parse().map_err(|_| {
+                InferenceError::Setting(format!("`{text}` is not a value that `{name}` can take"))
+            })
+        })
     }
 }
 

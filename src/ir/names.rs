@@ -42,10 +42,11 @@ const UNARY: [UnaryOp; 34] = [
 ];
 
 /// All functions of two operands.
-const BINARY: [BinaryOp; 22] = [
+const BINARY: [BinaryOp; 23] = [
     BinaryOp::Add,
     BinaryOp::Sub,
     BinaryOp::Mul,
+    BinaryOp::ZeroMul,
     BinaryOp::Div,
     BinaryOp::Pow,
     BinaryOp::Min,
@@ -133,6 +134,7 @@ impl BinaryOp {
             BinaryOp::Add => "add",
             BinaryOp::Sub => "sub",
             BinaryOp::Mul => "mul",
+            BinaryOp::ZeroMul => "zero_mul",
             BinaryOp::Div => "div",
             BinaryOp::Pow => "pow",
             BinaryOp::Min => "min",

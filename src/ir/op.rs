@@ -189,6 +189,8 @@ pub enum BinaryOp {
     Sub,
     /// `a b`.
     Mul,
+    /// `a b`, but 0 where `a` is 0 even if `b` is not finite. Derivatives of a branch not taken use it.
+    ZeroMul,
     /// `a / b`.
     Div,
     /// `aᵇ`.

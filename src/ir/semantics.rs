@@ -65,6 +65,13 @@ pub fn binary(op: BinaryOp, a: f64, b: f64) -> f64 {
         BinaryOp::Add => a + b,
         BinaryOp::Sub => a - b,
         BinaryOp::Mul => a * b,
+        BinaryOp::ZeroMul => {
+            if a == 0.0 {
+                0.0
+            } else {
+                a * b
+            }
+        }
         BinaryOp::Div => a / b,
         BinaryOp::Pow => a.powf(b),
         BinaryOp::Min if a.is_nan() || b.is_nan() => f64::NAN,

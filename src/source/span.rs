@@ -37,6 +37,12 @@ impl Span {
         Self { file: self.file, start: self.start.min(other.start), end: self.end.max(other.end) }
     }
 
+    /// Tells whether `other` lies within, ends included.
+    #[must_use]
+    pub fn contains(self, other: Self) -> bool {
+        self.file == other.file && self.start <= other.start && other.end <= self.end
+    }
+
     /// Returns the byte range, to slice the file's text with.
     #[must_use]
     pub fn range(self) -> Range<usize> {

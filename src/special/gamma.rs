@@ -149,6 +149,9 @@ pub fn polygamma(n: u32, x: f64) -> f64 {
     if x.is_nan() || x == f64::NEG_INFINITY {
         return f64::NAN;
     }
+    if x == f64::INFINITY {
+        return 0.0;
+    }
     let odd = n % 2 == 1;
     let s = f64::from(n) + 1.0;
     let zeta = if x > 0.0 {

@@ -1,8 +1,24 @@
 //! The test suite: one binary, a module per subject.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test, as it should")]
 
+mod assess;
+mod cli;
+mod conformance;
+mod data;
+mod densities;
+mod distributions;
+mod eight_schools;
+mod examples;
 mod exec;
+mod gaussian;
+mod gradients;
+mod langevin;
+mod nuts;
 mod passes;
 mod random_ir;
+mod results;
+mod semi_implicit;
 mod special;
+mod syntax;
 mod tolerance;
+mod transforms;

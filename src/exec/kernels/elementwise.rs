@@ -128,6 +128,9 @@ fn binary<E: Element>(op: BinaryOp, a: &[E], b: &[E], out: &mut [E]) {
         BinaryOp::Add => zip(a, b, out, |a, b| a + b),
         BinaryOp::Sub => zip(a, b, out, |a, b| a - b),
         BinaryOp::Mul => zip(a, b, out, |a, b| a * b),
+        BinaryOp::ZeroMul => {
+            zip(a, b, out, |a, b| if a == E::zero() { E::zero() } else { a * b });
+        }
         BinaryOp::Div => zip(a, b, out, |a, b| a / b),
         // `a` where it is NaN, and where it wins.
         BinaryOp::Min => zip(a, b, out, |a, b| if a < b || a.is_nan() { a } else { b }),

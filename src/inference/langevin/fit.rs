@@ -1,0 +1,370 @@
+//! Trains a chain and assesses it: the `run` of every Langevin method.
+//!
+//! The start is the mean-field fit (the same code as `--infer mean-field`), to which the curvature
+//! under it adds correlations (`precondition=dense`), and the chain runs in the coordinates in which
+//! this Gaussian is standard normal: a mass matrix by another name. The published methods have one
+//! scalar step size, which a posterior with standard deviations of 0.01 and 10, or a correlation of
+//! 0.99, would hold to the narrowest direction; and a start without correlations leaves them all to
+//! the chain. Algorithm and bound are unchanged by the choice of coordinates; `precondition=none` is
+//! the method as published.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use dfdx::prelude::MeanTo;
+
+use super::chain::{Chain, Dynamics, Initial, Momentum};
+use crate::density::LogDensity;
+use crate::inference::affine::{Affine, Coordinates};
+use crate::inference::assess::{Checks, psis};
+use crate::inference::bridge::Bridge;
+use crate::inference::gaussian::{self, MeanField, fit_mean_field};
+use crate::inference::optimizer::{Group, Parameters, Schedule, Update};
+use crate::inference::tape::{Element, SharedTape, backward};
+use crate::inference::train::{Context, Plan, Step, Training, train};
+use crate::inference::{
+    Fit, InferenceError, KhatKind, Monitor, Precision, Progress, Settings, Target, VerdictLevel,
+    weights,
+};
+use crate::random::{fill_std_normal, stream};
+
+/// Chains simulated at once for the final assessment.
+const BATCH: usize = 100;
+/// Paths behind the final numbers, at least.
+const MIN_PATHS: usize = 4000;
+
+/// Learning rate of the step size, relative to that of everything else.
+const STEP_SIZE_PACE: f64 = 0.2;
+
+/// By what the chain's coordinates are scaled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Precondition {
+    /// Nothing: the published methods to the letter.
+    None,
+    /// The start's standard deviations.
+    Diagonal,
+    /// The covariance that the curvature under the start implies.
+    Dense,
+}
+
+impl Precondition {
+    /// The default: dense while `D²` numbers a step are cheap.
+    fn of_dim(d: usize) -> Self {
+        if d <= 200 { Precondition::Dense } else { Precondition::Diagonal }
+    }
+}
+
+impl std::str::FromStr for Precondition {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "none" => Ok(Precondition::None),
+            "diagonal" => Ok(Precondition::Diagonal),
+            "dense" => Ok(Precondition::Dense),
+            _ => Err(()),
+        }
+    }
+}
+
+/// The options of the methods.
+#[derive(Debug, Clone, Copy)]
+struct Config {
+    bridges: usize,
+    iterations: usize,
+    learning_rate: f64,
+    grad_samples: usize,
+    initial: Initial,
+    precondition: Precondition,
+    resample: bool,
+}
+
+impl Config {
+    fn new(settings: &Settings, d: usize, step_size: f64) -> Result<Self, InferenceError> {
+        let config = Config {
+            bridges: settings.option("bridges", settings.bridges.unwrap_or(8))?,
+            iterations: settings.option("iterations", settings.iterations.unwrap_or(4000))?,
+            learning_rate: settings
+                .option("learning-rate", settings.learning_rate.unwrap_or(5e-3))?,
+            grad_samples: settings.option("grad-samples", settings.grad_samples.unwrap_or(16))?,
+            initial: Initial {
+                step_size: settings.option("step-size", step_size)?,
+                friction: settings.option("friction", 1.0)?,
+                retention: settings.option("retention", 0.5)?,
+            },
+            precondition: settings.option("precondition", Precondition::of_dim(d))?,
+            resample: settings.option("resample", false)?,
+        };
+        if config.bridges == 0 || config.iterations == 0 || config.grad_samples == 0 {
+            return Err(InferenceError::Setting(
+                "`bridges`, `iterations` and `grad-samples` must be at least 1".into(),
+            ));
+        }
+        if config.learning_rate.is_nan() || config.learning_rate <= 0.0 {
+            return Err(InferenceError::Setting("`learning-rate` must be positive".into()));
+        }
+        if let Some(init) = settings.init.as_deref().filter(|i| *i != "mean-field") {
+            return Err(InferenceError::Setting(format!(
+                "Langevin methods start from `mean-field`; `--init {init}` is not available"
+            )));
+        }
+        Ok(config)
+    }
+}
+
+/// Fits the method called `name`.
+///
+/// # Errors
+/// Settings out of range, and densities that are not finite where they are needed.
+pub(super) fn fit(
+    name: &'static str,
+    dynamics: Dynamics,
+    target: Target<'_>,
+    settings: &Settings,
+    monitor: &mut dyn Monitor,
+) -> Result<Fit, InferenceError> {
+    // An overdamped step of size e moves as far as a leapfrog step of size √(2e).
+    let step_size = if dynamics.momentum == Momentum::Overdamped { 0.05 } else { 0.3 };
+    let config = Config::new(settings, target.f64.dim(), step_size)?;
+    let trained = match settings.precision {
+        Precision::F32 => {
+            let (trained, chain, parameters) =
+                train_chain(dynamics, target.f32, &**target.f64, &config, settings, monitor)?;
+            let affine: Arc<dyn LogDensity<f64>> =
+                Arc::new(Affine::new(target.f64, &trained.coordinates));
+            (trained, chain.with_bridge(Bridge::new(&affine)), parameters.cast())
+        }
+        Precision::F64 => {
+            train_chain(dynamics, target.f64, &**target.f64, &config, settings, monitor)?
+        }
+    };
+    let (trained, chain, parameters) = trained;
+    let affine = Affine::new(target.f64, &trained.coordinates);
+    assess(name, &config, &trained, &affine, &chain, &parameters, settings, monitor)
+}
+
+/// What training leaves besides the parameters.
+struct Trained {
+    start: MeanField,
+    training: Training,
+    /// Those in which the chain runs.
+    coordinates: Coordinates,
+}
+
+fn train_chain<E: Element>(
+    dynamics: Dynamics,
+    density: &Arc<dyn LogDensity<E>>,
+    exact: &dyn LogDensity<f64>,
+    config: &Config,
+    settings: &Settings,
+    monitor: &mut dyn Monitor,
+) -> Result<(Trained, Chain<E>, Parameters<E>), InferenceError> {
+    let began = Instant::now();
+    let of = |v: &[f64]| v.iter().map(|x| E::of(*x)).collect::<Vec<E>>();
+    let d = density.dim();
+    let mut start_config = gaussian::Config::start_of(settings);
+    // The chain is what the time is for.
+    start_config.max_time = settings.max_time.map(|limit| limit.mul_f64(0.2));
+    let start = fit_mean_field(density, &start_config, monitor)?;
+    let diagonal = || Coordinates { shift: start.mean.clone(), scale: start.sd.clone(), mix: None };
+    let coordinates = match config.precondition {
+        Precondition::None => Coordinates::identity(d),
+        Precondition::Diagonal => diagonal(),
+        Precondition::Dense if d > 1 => {
+            gaussian::correlated(exact, &start, settings.seed).unwrap_or_else(diagonal)
+        }
+        Precondition::Dense => diagonal(),
+    };
+    let (mu, log_sd) = if config.precondition == Precondition::None {
+        (start.mean.clone(), start.sd.iter().map(|s| s.ln()).collect())
+    } else {
+        (vec![0.0; d], vec![0.0; d])
+    };
+    let affine: Arc<dyn LogDensity<E>> = Arc::new(Affine::new(density, &coordinates));
+    let mut parameters = Parameters::default();
+    let chain = Chain::new(
+        dynamics,
+        config.bridges,
+        Bridge::new(&affine),
+        (&of(&mu), &of(&log_sd)),
+        config.initial,
+        &mut parameters,
+        &mut stream(settings.seed, "langevin network"),
+    );
+    // While the network is still zero, gradients ask for a smaller step size than the trained network
+    // can use; a slower pace keeps it from collapsing before the network has learned.
+    parameters.scale_rate(chain.handles.step_size, STEP_SIZE_PACE);
+    let n = config.grad_samples;
+    let mut noise = vec![E::zero(); n * chain.noise_per_chain()];
+    let mut rng = stream(settings.seed, "langevin noise");
+    let group = Group::adam(0);
+    let plan = Plan {
+        phase: "training",
+        objective: "elbo",
+        maximise: true,
+        iterations: if start.training.interrupted() && settings.max_time.is_none() {
+            0
+        } else {
+            config.iterations
+        },
+        learning_rate: config.learning_rate,
+        schedule: Schedule::Cosine { warmup: 0.02, floor: 0.01 },
+        tolerance: settings.tolerance,
+        window: config.iterations.div_ceil(20),
+        max_time: settings
+            .max_time
+            .map(|limit| limit.saturating_sub(began.elapsed()).mul_f64(0.85)),
+    };
+    let mut step_sizes = Vec::with_capacity(config.iterations);
+    let mut training = train(&plan, &mut parameters, monitor, |parameters, context: Context| {
+        fill_std_normal(&mut rng, &mut noise);
+        let paths = chain.simulate(parameters, &noise, n, &SharedTape::recording());
+        let loss = paths.log_weights.mean::<(), _>().negate();
+        let value = -loss.as_vec()[0].f64();
+        step_sizes.push(parameters.value(chain.handles.step_size));
+        if !value.is_finite() {
+            let bad = |z: &[E]| affine.explain_non_finite(z);
+            return Ok(Step::NonFinite(paths.ends.as_vec().chunks_exact(d).find_map(bad)));
+        }
+        Ok(match parameters.update(&group, context.rate, &mut backward(loss)?) {
+            Update::Stepped { .. } => Step::Done(value),
+            Update::NonFinite => Step::NonFinite(None),
+        })
+    })?;
+    training.traces.push(crate::inference::train::thin("step_size", &step_sizes));
+    if plan.iterations == 0 {
+        training.stop = start.training.stop;
+    }
+    Ok((Trained { start, training, coordinates }, chain, parameters))
+}
+
+/// Fresh paths, their weights and end points, and the verdict.
+fn assess(
+    name: &'static str,
+    config: &Config,
+    trained: &Trained,
+    affine: &Affine<f64>,
+    chain: &Chain<f64>,
+    parameters: &Parameters<f64>,
+    settings: &Settings,
+    monitor: &mut dyn Monitor,
+) -> Result<Fit, InferenceError> {
+    let d = trained.coordinates.shift.len();
+    let paths = settings.draws.max(MIN_PATHS);
+    let mut rng = stream(settings.seed, "langevin draws");
+    let (mut log_weights, mut draws, mut log_p) = (Vec::new(), Vec::new(), Vec::new());
+    let log_det = trained.coordinates.log_det();
+    let mut interrupted = trained.training.interrupted();
+    while log_weights.len() < paths {
+        let n = BATCH.min(paths - log_weights.len());
+        let mut noise = vec![0.0; n * chain.noise_per_chain()];
+        fill_std_normal(&mut rng, &mut noise);
+        let batch = chain.simulate(parameters, &noise, n, &SharedTape::off());
+        log_weights.extend(batch.log_weights.as_vec());
+        log_p.extend(batch.log_p.as_vec().iter().map(|l| l - log_det));
+        draws.extend(affine.apply(&batch.ends.as_vec()));
+        let progress = Progress {
+            phase: "sampling",
+            done: log_weights.len(),
+            total: paths,
+            objective: None,
+            trend: None,
+        };
+        // Draws are what an interrupted run is to leave behind, so sampling goes on to the number asked for.
+        if monitor.progress(progress).is_break() {
+            interrupted = true;
+            if log_weights.len() >= settings.draws {
+                break;
+            }
+        }
+    }
+    let mut checks = Checks::new();
+    judge_training(&mut checks, trained);
+    if interrupted {
+        checks.interrupted();
+    }
+    let khat = weights::check(&mut checks, &log_weights, &draws, KhatKind::Augmented);
+    let elbo = Some(weights::lower_bound(&log_weights)).filter(|(e, _)| e.is_finite());
+    let log_z = Some(weights::log_mean_weight(&log_weights)).filter(|z| z.is_finite());
+    if elbo.is_none() {
+        checks.add(VerdictLevel::Failed, "Some paths ended where the log density is not finite.");
+    }
+    let (draws, log_p) = if config.resample {
+        resampled(&log_weights, &draws, &log_p, settings)
+    } else {
+        draws.truncate(settings.draws * d);
+        log_p.truncate(settings.draws);
+        (draws, log_p)
+    };
+    let next = if interrupted {
+        format!("--infer {name} --bridges {}", config.bridges)
+    } else {
+        format!("--infer {name} --bridges {}, or --infer nuts", 2 * config.bridges)
+    };
+    Ok(Fit {
+        method: name,
+        dim: d,
+        chains: 1,
+        draws,
+        log_p,
+        log_q: None,
+        elbo,
+        log_z,
+        khat: Some(khat),
+        fisher_divergence: None,
+        traces: trained.training.traces.clone(),
+        iterations: trained.start.iterations + trained.training.iterations,
+        median_iteration_ms: trained.training.median_iteration_ms,
+        interrupted,
+        verdict: checks.verdict(Some(&next)),
+    })
+}
+
+fn judge_training(checks: &mut Checks, trained: &Trained) {
+    let training = &trained.training;
+    checks.settled("evidence lower bound", &training.objective, 0.1, "nats");
+    if training.skipped * 100 > training.iterations {
+        checks.add(
+            VerdictLevel::Doubtful,
+            format!(
+                "{} steps were skipped because the log density was not finite.",
+                training.skipped
+            ),
+        );
+    }
+    // The chain can repair a poor start, so this alone is no reason to doubt.
+    let start = &trained.start;
+    if !start.converged {
+        checks.add(
+            VerdictLevel::Ok,
+            format!("The mean-field start had not converged after {} steps.", start.iterations),
+        );
+    }
+}
+
+/// As many draws as asked for, drawn with replacement by smoothed importance weights.
+fn resampled(
+    log_weights: &[f64],
+    draws: &[f64],
+    log_p: &[f64],
+    settings: &Settings,
+) -> (Vec<f64>, Vec<f64>) {
+    use rand::Rng;
+    let d = draws.len() / log_weights.len();
+    let smoothed = psis(log_weights).log_weights;
+    let mut rng = stream(settings.seed, "langevin resampling");
+    // Systematic resampling: one uniform offset, evenly spaced positions on the cumulative weights.
+    let offset: f64 = rng.r#gen();
+    let (mut out, mut out_log_p) = (Vec::new(), Vec::new());
+    let (mut i, mut cumulative) = (0, smoothed[0].exp());
+    for s in 0..settings.draws {
+        let position = (s as f64 + offset) / settings.draws as f64;
+        while cumulative < position && i + 1 < smoothed.len() {
+            i += 1;
+            cumulative += smoothed[i].exp();
+        }
+        out.extend_from_slice(&draws[i * d..(i + 1) * d]);
+        out_log_p.push(log_p[i]);
+    }
+    (out, out_log_p)
+}

@@ -1,0 +1,273 @@
+//! The multilayer perceptrons: sizes known at run time, weights in a [`Parameters`].
+//!
+//! Weights are `[in, out]`, row-major, applied as `x W + b`.
+
+use dfdx::prelude::{
+    Axes2, Axis, BroadcastTo, HasShape, PutTape, ReshapeTo, SplitTape, Tape, TensorFromVec,
+    TryMatMul,
+};
+use rand::RngCore;
+use rand_distr::{Distribution, StandardNormal, Uniform};
+
+use super::optimizer::{Handle, Parameters};
+use super::tape::{Element, Matrix, SharedTape, Vector};
+use crate::real::Real;
+
+/// How the weights of a [`Linear`] start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Init {
+    /// PyTorch's default: weights and biases uniform on `±1/√in`.
+    FanIn,
+    /// Glorot-normal weights (variance `2/(in + out)`), biases `0.01 · N(0, 1)`: the authors' choice
+    /// for Langevin score networks [geffner2023].
+    GlorotNormal,
+}
+
+/// An affine layer `x W + b`, from `[B, in]` to `[B, out]`.
+#[derive(Debug, Clone, Copy)]
+pub struct Linear {
+    /// Weights, `[in, out]`.
+    pub weight: Handle,
+    /// Biases, `[out]`.
+    pub bias: Handle,
+    /// `(in, out)`.
+    pub shape: (usize, usize),
+}
+
+impl Linear {
+    /// A layer with new parameters in `group`.
+    pub fn new<E: Element>(
+        parameters: &mut Parameters<E>,
+        group: usize,
+        shape: (usize, usize),
+        init: Init,
+        rng: &mut impl RngCore,
+    ) -> Self {
+        let (inputs, outputs) = shape;
+        let (weight, bias) = match init {
+            Init::FanIn => {
+                let bound = 1.0 / (inputs as f64).sqrt();
+                let uniform = Uniform::new_inclusive(-bound, bound);
+                let mut draw = |n| (0..n).map(|_| E::of(uniform.sample(rng))).collect();
+                let weight: Vec<E> = draw(inputs * outputs);
+                (weight, draw(outputs))
+            }
+            Init::GlorotNormal => {
+                let sd = (2.0 / (inputs + outputs) as f64).sqrt();
+                let weight = normals(inputs * outputs, sd, rng);
+                (weight, normals(outputs, 0.01, rng))
+            }
+        };
+        Linear {
+            weight: parameters.add("weight", group, weight),
+            bias: parameters.add("bias", group, bias),
+            shape,
+        }
+    }
+
+    /// `x W + b` for `x: [B, in]`.
+    #[must_use]
+    pub fn forward<E: Element>(
+        &self,
+        parameters: &Parameters<E>,
+        x: Matrix<E>,
+        tape: &SharedTape<E>,
+    ) -> Matrix<E> {
+        let y = x.matmul(parameters.matrix(self.weight, self.shape, tape));
+        let bias = parameters.vector(self.bias, tape).broadcast_like::<_, Axis<0>>(y.shape());
+        y + bias
+    }
+}
+
+/// `n` draws from `N(0, sd²)`.
+pub fn normals<E: Element>(n: usize, sd: f64, rng: &mut impl RngCore) -> Vec<E> {
+    (0..n).map(|_| StandardNormal.sample(rng)).map(|x: f64| E::of(sd * x)).collect()
+}
+
+/// A chain of [`Linear`] layers with `relu` between them, such as the networks of SIVI-SM.
+#[derive(Debug, Clone)]
+pub struct ReluMlp {
+    /// The layers, first to last.
+    pub layers: Vec<Linear>,
+}
+
+impl ReluMlp {
+    /// Layers of widths `sizes` (input first, output last), PyTorch's initial values.
+    pub fn new<E: Element>(
+        parameters: &mut Parameters<E>,
+        group: usize,
+        sizes: &[usize],
+        rng: &mut impl RngCore,
+    ) -> Self {
+        let layers = sizes
+            .windows(2)
+            .map(|w| Linear::new(parameters, group, (w[0], w[1]), Init::FanIn, rng))
+            .collect();
+        ReluMlp { layers }
+    }
+
+    /// The network at each row of `x: [B, in]`; with `tape` [off](SharedTape::off) the weights are
+    /// constants.
+    #[must_use]
+    pub fn forward<E: Element>(
+        &self,
+        parameters: &Parameters<E>,
+        x: Matrix<E>,
+        tape: &SharedTape<E>,
+    ) -> Matrix<E> {
+        let mut h = x;
+        for (i, layer) in self.layers.iter().enumerate() {
+            h = layer.forward(parameters, h, tape);
+            if i + 1 < self.layers.len() {
+                h = h.relu();
+            }
+        }
+        h
+    }
+}
+
+/// Two residual blocks `h + softplus(h W + b)` as wide as the input, then a linear layer, times one
+/// trained factor that starts at 0: the score network of [geffner2023, app. D].
+#[derive(Debug, Clone, Copy)]
+pub struct ResidualSoftplus {
+    /// The two blocks and the output layer.
+    pub layers: [Linear; 3],
+    /// The factor.
+    pub scale: Handle,
+}
+
+impl ResidualSoftplus {
+    /// A network from `[B, inputs]` to `[B, outputs]`.
+    pub fn new<E: Element>(
+        parameters: &mut Parameters<E>,
+        group: usize,
+        inputs: usize,
+        outputs: usize,
+        rng: &mut impl RngCore,
+    ) -> Self {
+        let mut layer = |shape| Linear::new(parameters, group, shape, Init::GlorotNormal, rng);
+        let layers = [layer((inputs, inputs)), layer((inputs, inputs)), layer((inputs, outputs))];
+        ResidualSoftplus { layers, scale: parameters.add("scale", group, vec![E::zero()]) }
+    }
+
+    /// The network at each row of `x: [B, inputs]`.
+    #[must_use]
+    pub fn forward<E: Element>(
+        &self,
+        parameters: &Parameters<E>,
+        x: Matrix<E>,
+        tape: &SharedTape<E>,
+    ) -> Matrix<E> {
+        let mut h = x;
+        for block in &self.layers[..2] {
+            let inner = block.forward(parameters, h.clone(), tape);
+            h = h + softplus(inner);
+        }
+        let out = self.layers[2].forward(parameters, h, tape);
+        let scale = broadcast_scalar(parameters.vector(self.scale, tape), *out.shape());
+        out * scale
+    }
+}
+
+/// `log(1 + exp(x))`, elementwise, as one operation; dfdx has none of its own.
+#[must_use]
+pub fn softplus<E: Element>(x: Matrix<E>) -> Matrix<E> {
+    let shape = *x.shape();
+    let (x, mut tape) = x.contiguous().split_tape();
+    let mut value = x.as_vec();
+    let mut slope = vec![E::zero(); value.len()];
+    for (y, slope) in value.iter_mut().zip(&mut slope) {
+        (*y, *slope) = softplus_and_slope(*y);
+    }
+    let out = x.device().tensor_from_vec(value, shape);
+    let (x_ghost, out_ghost) = (x.ghost(), out.ghost());
+    tape.add_backward_op(move |grads| {
+        grads.try_alloc_for(&x_ghost)?;
+        let upstream = std::mem::take(&mut **grads.get_or_alloc_mut(&out_ghost)?);
+        let down: &mut [E] = grads.get_or_alloc_mut(&x_ghost)?;
+        for ((down, up), slope) in down.iter_mut().zip(&upstream).zip(&slope) {
+            *down += *up * *slope;
+        }
+        **grads.get_or_alloc_mut(&out_ghost)? = upstream;
+        Ok(())
+    });
+    out.put_tape(tape)
+}
+
+/// `log(1 + exp(x))` and its derivative, the logistic function, from one exponential.
+fn softplus_and_slope<E: Real>(x: E) -> (E, E) {
+    let e = (-x.abs()).exp();
+    let slope = if x >= E::zero() { E::one() } else { e } / (E::one() + e);
+    (x.max(E::zero()) + e.ln_1p(), slope)
+}
+
+/// A tensor of one element, repeated to `shape`.
+#[must_use]
+pub fn broadcast_scalar<E: Element>(x: Vector<E>, shape: (usize, usize)) -> Matrix<E> {
+    x.reshape_like(&()).broadcast_like::<_, Axes2<0, 1>>(&shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inference::tape::{backward, device};
+    use dfdx::prelude::{Rank0, SumTo};
+
+    #[test]
+    fn softplus_is_right_far_out() {
+        for (x, y, slope) in [
+            (0.0, std::f64::consts::LN_2, 0.5),
+            (800.0, 800.0, 1.0),
+            (-800.0, 0.0, 0.0),
+            (-40.0, 4.248_354_255_291_589e-18, 4.248_354_255_291_589e-18),
+            (2.0, 2.126_928_011_042_972_5, 0.880_797_077_977_882_3),
+        ] {
+            let (a, b): (f64, f64) = softplus_and_slope(x);
+            assert!(
+                (a - y).abs() <= 1e-15 * y && (b - slope).abs() <= 1e-15 * slope,
+                "{x}: {a} {b}"
+            );
+        }
+    }
+
+    #[test]
+    fn gradients_of_networks_agree_with_differences() {
+        let mut rng = crate::random::stream(3, "network test");
+        let mut p = Parameters::<f64>::default();
+        let res = ResidualSoftplus::new(&mut p, 0, 3, 2, &mut rng);
+        p.set(res.scale, &[0.7]);
+        let mlp = ReluMlp::new(&mut p, 0, &[2, 5, 1], &mut rng);
+        let input: Vec<f64> = normals(12, 1.0, &mut rng);
+        let loss = |p: &Parameters<f64>, tape: &SharedTape<f64>| {
+            let x =
+                device::<f64>().tensor_from_vec(input.clone(), (4, 3)).put_tape(SharedTape::off());
+            mlp.forward(p, res.forward(p, x, tape), tape).square().sum::<Rank0, _>()
+        };
+        let mut grads = backward(loss(&p, &SharedTape::recording())).unwrap();
+        for h in [
+            res.layers[0].weight,
+            res.layers[1].bias,
+            res.scale,
+            mlp.layers[0].weight,
+            mlp.layers[1].bias,
+        ] {
+            let g = p.gradient(h, &mut grads);
+            let x = p.values(h);
+            for i in 0..x.len() {
+                let mut at = |d: f64| {
+                    let mut y = x.clone();
+                    y[i] += d;
+                    p.set(h, &y);
+                    loss(&p, &SharedTape::off()).as_vec()[0]
+                };
+                let difference = (at(1e-6) - at(-1e-6)) / 2e-6;
+                assert!(
+                    (g[i] - difference).abs() < 1e-6 * (1.0 + difference.abs()),
+                    "{} {difference}",
+                    g[i]
+                );
+                p.set(h, &x);
+            }
+        }
+    }
+}

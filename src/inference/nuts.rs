@@ -1,0 +1,451 @@
+//! `--infer nuts`: the No-U-Turn sampler of the nuts-rs crate, the reference that the variational
+//! methods are held against.
+//!
+//! Chains run in parallel where there are threads; each has its own random stream, so the draws do
+//! not depend on how many. A worker advances its chains in turn, one draw each, so that an
+//! interrupted run leaves chains of nearly one length.
+//!
+//! Reference: [hoffman2014]; diagonal mass matrix from draws and gradients as in nuts-rs.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::Instant;
+
+use nuts_rs::rand::SeedableRng;
+use nuts_rs::rand::rngs::ChaCha8Rng;
+use nuts_rs::{
+    Chain, CpuLogpFunc, CpuMath, CpuMathError, DiagNutsSettings, HasDims, LogpError, Math,
+    Settings as _, Storable, Value,
+};
+use rand::{Rng, RngCore};
+
+use super::assess::{self, ChainHealth, Checks};
+use super::{
+    Fit, InferenceError, Method, MethodOption, Monitor, Progress, Settings, Target, Trace,
+    VerdictLevel,
+};
+use crate::density::LogDensity;
+use crate::random::{Stream, stream};
+
+/// The row of the method table.
+pub(super) const NUTS: Method = Method {
+    name: "nuts",
+    group: "reference",
+    summary: "No-U-Turn Hamiltonian Monte Carlo: slow and right, for checking the others.",
+    paper: "Hoffman & Gelman, JMLR 2014; nuts-rs",
+    options: &[
+        MethodOption {
+            name: "iterations",
+            default: "1000",
+            meaning: "warm-up transitions of each chain",
+            symbol: "",
+        },
+        MethodOption {
+            name: "chains",
+            default: "4",
+            meaning: "independent chains; the draws are divided among them, rounded up",
+            symbol: "M",
+        },
+        MethodOption {
+            name: "target-accept",
+            default: "0.8",
+            meaning: "mean acceptance probability that the step size is tuned for",
+            symbol: "δ",
+        },
+        MethodOption {
+            name: "max-depth",
+            default: "10",
+            meaning: "largest depth of the trajectory tree",
+            symbol: "j",
+        },
+    ],
+    run,
+};
+
+/// Starting points tried per chain before giving up, as in Stan.
+const STARTS: usize = 100;
+
+struct Plan {
+    chains: usize,
+    warmup: usize,
+    draws: usize,
+    target_accept: f64,
+    max_depth: u64,
+}
+
+impl Plan {
+    fn new(settings: &Settings) -> Result<Plan, InferenceError> {
+        let chains: usize = settings.option("chains", 4)?;
+        let warmup = settings.option("iterations", settings.iterations.unwrap_or(1000))?;
+        let plan = Plan {
+            chains,
+            warmup,
+            draws: settings.draws.div_ceil(chains.max(1)).max(1),
+            target_accept: settings.option("target-accept", 0.8)?,
+            max_depth: settings.option("max-depth", 10)?,
+        };
+        if chains == 0 {
+            return Err(InferenceError::Setting("`chains` must be at least 1".into()));
+        }
+        if !(plan.target_accept > 0.0 && plan.target_accept < 1.0) {
+            return Err(InferenceError::Setting(
+                "`target-accept` must lie between 0 and 1, both excluded".into(),
+            ));
+        }
+        Ok(plan)
+    }
+}
+
+/// What one transition left behind.
+struct Transition {
+    chain: usize,
+    position: Box<[f64]>,
+    tuning: bool,
+    diverging: bool,
+    at_max_depth: bool,
+    energy: f64,
+    step_size: f64,
+    elapsed_ms: f64,
+}
+
+fn run(
+    target: Target<'_>,
+    settings: &Settings,
+    monitor: &mut dyn Monitor,
+) -> Result<Fit, InferenceError> {
+    let plan = Plan::new(settings)?;
+    let density: &dyn LogDensity<f64> = &**target.f64;
+    let starts: Vec<Vec<f64>> = (0..plan.chains)
+        .map(|c| start(density, &mut stream(settings.seed, &format!("nuts start {c}"))))
+        .collect::<Result<_, _>>()?;
+    let seeds: Vec<[u8; 32]> = (0..plan.chains)
+        .map(|c| {
+            let mut seed = [0; 32];
+            stream(settings.seed, &format!("nuts chain {c}")).fill_bytes(&mut seed);
+            seed
+        })
+        .collect();
+
+    let stop = AtomicBool::new(false);
+    let began = Instant::now();
+    let workers = settings.threads.clamp(1, plan.chains);
+    let mut record = Record::new(plan.chains);
+    let (sender, receiver) = mpsc::channel();
+    let mut interrupted = false;
+    std::thread::scope(|scope| {
+        for worker in 0..workers {
+            let sender = sender.clone();
+            let (plan, starts, seeds, stop) = (&plan, &starts, &seeds, &stop);
+            scope.spawn(move || {
+                let mine = (worker..plan.chains).step_by(workers);
+                if let Err(error) = advance(density, plan, mine, starts, seeds, stop, &sender) {
+                    stop.store(true, Ordering::Relaxed);
+                    // The receiver outlives the workers unless it gave up already.
+                    let _ = sender.send(Err(error));
+                }
+            });
+        }
+        drop(sender);
+        let total = plan.chains * (plan.warmup + plan.draws);
+        let mut done = 0;
+        for message in receiver {
+            let transition = message?;
+            done += 1;
+            let phase = if transition.tuning { "warm-up" } else { "sampling" };
+            record.add(transition);
+            let flow =
+                monitor.progress(Progress { phase, done, total, objective: None, trend: None });
+            let late = settings.max_time.is_some_and(|limit| began.elapsed() >= limit);
+            if (flow.is_break() || late) && done < total {
+                interrupted = true;
+                stop.store(true, Ordering::Relaxed);
+            }
+        }
+        Ok::<(), InferenceError>(())
+    })?;
+    record.fit(density, &plan, interrupted)
+}
+
+/// A point drawn from Uniform(−2, 2) in each coordinate where density and score are finite.
+fn start(density: &dyn LogDensity<f64>, rng: &mut Stream) -> Result<Vec<f64>, InferenceError> {
+    let d = density.dim();
+    let (mut z, mut log_p, mut score) = (vec![0.0; d], [0.0], vec![0.0; d]);
+    for _ in 0..STARTS {
+        z.fill_with(|| rng.gen_range(-2.0..2.0));
+        density.score(&z, &mut log_p, &mut score);
+        if log_p[0].is_finite() && score.iter().all(|g| g.is_finite()) {
+            return Ok(z);
+        }
+    }
+    Err(InferenceError::NonFinite { tried: STARTS, place: density.explain_non_finite(&z) })
+}
+
+/// Runs the chains `mine` in turn until they are done or `stop` is set.
+fn advance(
+    density: &dyn LogDensity<f64>,
+    plan: &Plan,
+    mine: impl Iterator<Item = usize>,
+    starts: &[Vec<f64>],
+    seeds: &[[u8; 32]],
+    stop: &AtomicBool,
+    sender: &mpsc::Sender<Result<Transition, InferenceError>>,
+) -> Result<(), InferenceError> {
+    let breakdown = |e: &dyn std::fmt::Display| InferenceError::Breakdown(format!("nuts: {e:#}"));
+    let mut options = DiagNutsSettings {
+        num_tune: plan.warmup as u64,
+        num_draws: plan.draws as u64,
+        ..Default::default()
+    };
+    options.maxdepth = plan.max_depth;
+    options.adapt_options.step_size_settings.target_accept = plan.target_accept;
+    let mut chains = Vec::new();
+    for c in mine {
+        let math = CpuMath::new(Density(density));
+        let mut rng = ChaCha8Rng::from_seed(seeds[c]);
+        let mut chain = options.new_chain(c as u64, math, &mut rng).map_err(|e| breakdown(&e))?;
+        chain.set_position(&starts[c]).map_err(|e| breakdown(&e))?;
+        chains.push((c, chain));
+    }
+    for _ in 0..plan.warmup + plan.draws {
+        for (c, chain) in &mut chains {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            let transition = step(*c, chain).map_err(|e| breakdown(&e))?;
+            if sender.send(Ok(transition)).is_err() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One transition of one chain, with its statistics.
+fn step<M: Math, C: Chain<M>>(
+    index: usize,
+    chain: &mut C,
+) -> Result<Transition, Box<dyn std::error::Error + Send + Sync>> {
+    let began = Instant::now();
+    let (position, _, mut stats, progress) = chain.expanded_draw()?;
+    let (mut energy, mut at_max_depth) = (f64::NAN, false);
+    let dims = (&*chain.math()).into();
+    for (name, value) in stats.get_all(&dims) {
+        match (name, value) {
+            ("energy", Some(Value::ScalarF64(x))) => energy = x,
+            ("maxdepth_reached", Some(Value::ScalarBool(x))) => at_max_depth = x,
+            _ => {}
+        }
+    }
+    Ok(Transition {
+        chain: index,
+        position,
+        tuning: progress.tuning,
+        diverging: progress.diverging,
+        at_max_depth,
+        energy,
+        step_size: progress.step_size,
+        elapsed_ms: began.elapsed().as_secs_f64() * 1e3,
+    })
+}
+
+/// Everything that is kept of a run, by chain.
+struct Record {
+    warmup: Vec<Vec<Box<[f64]>>>,
+    draws: Vec<Vec<Box<[f64]>>>,
+    energy: Vec<Vec<f64>>,
+    diverging: Vec<Vec<bool>>,
+    step_size: Vec<f64>,
+    at_max_depth: usize,
+    elapsed_ms: Vec<f64>,
+}
+
+impl Record {
+    fn new(chains: usize) -> Record {
+        Record {
+            warmup: vec![Vec::new(); chains],
+            draws: vec![Vec::new(); chains],
+            energy: vec![Vec::new(); chains],
+            diverging: vec![Vec::new(); chains],
+            step_size: vec![f64::NAN; chains],
+            at_max_depth: 0,
+            elapsed_ms: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, t: Transition) {
+        self.elapsed_ms.push(t.elapsed_ms);
+        if t.tuning {
+            self.warmup[t.chain].push(t.position);
+        } else {
+            self.draws[t.chain].push(t.position);
+            self.energy[t.chain].push(t.energy);
+            self.diverging[t.chain].push(t.diverging);
+            self.step_size[t.chain] = t.step_size;
+            self.at_max_depth += usize::from(t.at_max_depth);
+        }
+    }
+
+    fn fit(
+        mut self,
+        density: &dyn LogDensity<f64>,
+        plan: &Plan,
+        interrupted: bool,
+    ) -> Result<Fit, InferenceError> {
+        let chains = plan.chains;
+        let shortest = |x: &[Vec<Box<[f64]>>]| x.iter().map(Vec::len).min().unwrap_or(0);
+        let mut length = shortest(&self.draws);
+        let only_warmup = length == 0;
+        if only_warmup {
+            // Something to look at, and marked as failed below.
+            length = shortest(&self.warmup).div_ceil(2);
+            for (draws, warmup) in self.draws.iter_mut().zip(&mut self.warmup) {
+                *draws = warmup.split_off(warmup.len() - length);
+            }
+        }
+        if length == 0 {
+            return Err(InferenceError::Breakdown("interrupted before the first draw".into()));
+        }
+        let dim = density.dim();
+        let draws: Vec<f64> =
+            self.draws.iter().flat_map(|c| c[..length].iter().flatten().copied()).collect();
+        let mut log_p = vec![0.0; chains * length];
+        density.log_density(&draws, &mut log_p);
+
+        let diverging: Vec<bool> = if only_warmup {
+            Vec::new()
+        } else {
+            self.diverging.iter().flat_map(|c| c[..length].iter().copied()).collect()
+        };
+        let divergences = diverging.iter().filter(|d| **d).count();
+        let (mut rhat, mut ess) = (0.0_f64, f64::INFINITY);
+        for j in 0..dim {
+            let scalar: Vec<f64> = draws.iter().skip(j).step_by(dim).copied().collect();
+            // A comparison with NaN must not hide it: both lines keep it.
+            let (r, e) = (
+                assess::rhat(&scalar, chains),
+                assess::ess_bulk(&scalar, chains).min(assess::ess_tail(&scalar, chains)),
+            );
+            rhat = if r > rhat || r.is_nan() { r } else { rhat };
+            ess = if e < ess || e.is_nan() { e } else { ess };
+        }
+        let e_bfmi = self
+            .energy
+            .iter()
+            .map(|e| assess::e_bfmi(e))
+            .fold(f64::INFINITY, |a, b| if b < a || b.is_nan() { b } else { a });
+
+        let mut checks = Checks::new();
+        if only_warmup {
+            checks.add(
+                VerdictLevel::Failed,
+                "The run was interrupted during warm-up: these are not draws from the posterior.",
+            );
+        } else {
+            checks.chains(&ChainHealth {
+                chains,
+                draws: chains * length,
+                rhat,
+                ess,
+                divergences,
+                at_max_depth: self.at_max_depth,
+                e_bfmi,
+            });
+            if interrupted {
+                checks.interrupted();
+            }
+        }
+        let next = if divergences > 0 {
+            "--infer nuts --set nuts.target-accept=0.99"
+        } else {
+            "--infer nuts --iterations 4000 --draws 20000"
+        };
+        let indices: Vec<usize> = (0..chains * length).collect();
+        self.elapsed_ms.sort_by(f64::total_cmp);
+        Ok(Fit {
+            method: NUTS.name,
+            dim,
+            chains,
+            log_p,
+            log_q: None,
+            elbo: None,
+            log_z: None,
+            khat: None,
+            fisher_divergence: None,
+            traces: vec![
+                Trace {
+                    name: "diverging",
+                    iteration: indices[..diverging.len()].to_vec(),
+                    value: diverging.iter().map(|d| f64::from(u8::from(*d))).collect(),
+                },
+                Trace {
+                    name: "energy",
+                    iteration: indices[..diverging.len()].to_vec(),
+                    value: if only_warmup {
+                        Vec::new()
+                    } else {
+                        self.energy.iter().flat_map(|c| c[..length].iter().copied()).collect()
+                    },
+                },
+                Trace {
+                    name: "step_size",
+                    iteration: (0..chains).collect(),
+                    value: self.step_size,
+                },
+            ],
+            iterations: self.elapsed_ms.len(),
+            median_iteration_ms: self.elapsed_ms[self.elapsed_ms.len() / 2],
+            draws,
+            interrupted,
+            verdict: checks.verdict(Some(next)),
+        })
+    }
+}
+
+/// The density as nuts-rs wants to see it.
+struct Density<'a>(&'a dyn LogDensity<f64>);
+
+/// The density is not finite here; the trajectory ends as a divergence.
+#[derive(Debug, thiserror::Error)]
+#[error("the log density or its gradient is not finite")]
+struct NonFinite;
+
+impl LogpError for NonFinite {
+    fn is_recoverable(&self) -> bool {
+        true
+    }
+}
+
+impl HasDims for Density<'_> {
+    fn dim_sizes(&self) -> HashMap<String, u64> {
+        HashMap::from([("dim".to_owned(), self.0.dim() as u64)])
+    }
+}
+
+impl CpuLogpFunc for Density<'_> {
+    type LogpError = NonFinite;
+    type FlowParameters = ();
+    type ExpandedVector = Vec<f64>;
+
+    fn dim(&self) -> usize {
+        self.0.dim()
+    }
+
+    fn logp(&mut self, position: &[f64], gradient: &mut [f64]) -> Result<f64, NonFinite> {
+        let mut log_p = [0.0];
+        self.0.score(position, &mut log_p, gradient);
+        if log_p[0].is_finite() && gradient.iter().all(|g| g.is_finite()) {
+            Ok(log_p[0])
+        } else {
+            Err(NonFinite)
+        }
+    }
+
+    fn expand_vector<R: nuts_rs::rand::Rng + ?Sized>(
+        &mut self,
+        _rng: &mut R,
+        _position: &[f64],
+    ) -> Result<Vec<f64>, CpuMathError> {
+        Ok(Vec::new())
+    }
+}

@@ -1,0 +1,168 @@
+//! dfdx tensors as the inference code uses them: run-time shapes, one shared tape, either precision.
+//!
+//! In dfdx the tape travels inside one tensor and must be threaded by hand from operation to
+//! operation. [`SharedTape`] is a handle to one tape instead: tracked tensors may be cloned and
+//! combined freely, and operations whose operands are all constants record nothing.
+//!
+//! dfdx forbids one thing that reads naturally: an operation with the *same* tensor twice (`x * x`,
+//! `x + x`, and `clone`, `reshape` and `broadcast` keep the identity). Use `square`, `* 2`.
+
+use std::cell::RefCell;
+use std::ops::DerefMut;
+use std::rc::Rc;
+
+use dfdx::prelude::{
+    Backward, Cache, Cpu, Device as DfdxDevice, Dtype, Gradients, HasErr, Merge, OwnedTape,
+    PutTape, Rank0, SplitTape, Storage, Tape, Tensor,
+};
+
+use super::InferenceError;
+use crate::real::Real;
+
+/// An element type of dfdx tensors that the densities speak too: `f32` or `f64`.
+pub trait Element: Real + Dtype {
+    /// Where tensors of this type live.
+    type Device: DfdxDevice<Self> + Cache + Storage<Self, Vec: DerefMut<Target = Vec<Self>>>;
+
+    /// This thread's device; one for all, because buffers are recycled within a device.
+    fn device() -> Self::Device;
+}
+
+thread_local! {
+    static CPU: Cpu = {
+        // An error means that the global pool exists already; products then use that one.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(1).build_global();
+        let device = Cpu::default();
+        device.enable_cache();
+        device
+    };
+}
+
+impl Element for f32 {
+    type Device = Cpu;
+    fn device() -> Cpu {
+        CPU.with(Cpu::clone)
+    }
+}
+
+impl Element for f64 {
+    type Device = Cpu;
+    fn device() -> Cpu {
+        CPU.with(Cpu::clone)
+    }
+}
+
+/// A scalar on a [`SharedTape`].
+pub type Scalar<E> = Tensor<Rank0, E, <E as Element>::Device, SharedTape<E>>;
+/// A vector `[n]` on a [`SharedTape`].
+pub type Vector<E> = Tensor<(usize,), E, <E as Element>::Device, SharedTape<E>>;
+/// A matrix `[m, n]`, row-major, on a [`SharedTape`].
+pub type Matrix<E> = Tensor<(usize, usize), E, <E as Element>::Device, SharedTape<E>>;
+/// Gradient buffers by tensor.
+pub type Grads<E> = Gradients<E, <E as Element>::Device>;
+/// A gradient or moment buffer.
+pub type Buffer<E> = <<E as Element>::Device as Storage<E>>::Vec;
+
+/// A handle to a tape, or to none: see the module header.
+pub struct SharedTape<E: Element>(Option<Rc<RefCell<OwnedTape<E, E::Device>>>>);
+
+impl<E: Element> SharedTape<E> {
+    /// A new, empty tape that records.
+    #[must_use]
+    pub fn recording() -> Self {
+        SharedTape(Some(Rc::default()))
+    }
+
+    /// No tape: for constants, and to evaluate without gradients.
+    #[must_use]
+    pub fn off() -> Self {
+        SharedTape(None)
+    }
+}
+
+impl<E: Element> Clone for SharedTape<E> {
+    fn clone(&self) -> Self {
+        SharedTape(self.0.clone())
+    }
+}
+
+impl<E: Element> Default for SharedTape<E> {
+    fn default() -> Self {
+        Self::off()
+    }
+}
+
+impl<E: Element> std::fmt::Debug for SharedTape<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "SharedTape(recording)" } else { "SharedTape(off)" })
+    }
+}
+
+impl<E: Element> Merge<SharedTape<E>> for SharedTape<E> {
+    /// All tracked operands of one computation share one tape, so either handle is *the* tape.
+    fn merge(self, other: Self) -> Self {
+        SharedTape(self.0.or(other.0))
+    }
+}
+
+impl<E: Element> Merge<dfdx::prelude::NoneTape> for SharedTape<E> {
+    fn merge(self, _: dfdx::prelude::NoneTape) -> Self {
+        self
+    }
+}
+
+impl<E: Element> Tape<E, E::Device> for SharedTape<E> {
+    const OWNS_TAPE: bool = true;
+
+    fn add_backward_op<F>(&mut self, operation: F)
+    where
+        F: 'static + FnOnce(&mut Grads<E>) -> Result<(), <E::Device as HasErr>::Err>,
+    {
+        if let Some(tape) = &self.0 {
+            tape.borrow_mut().add_backward_op(operation);
+        }
+    }
+}
+
+/// Runs the tape of `loss` backwards and returns the gradients of everything on it.
+///
+/// # Errors
+/// When `loss` is on no tape, or the device is out of memory.
+pub fn backward<E: Element>(loss: Scalar<E>) -> Result<Grads<E>, InferenceError> {
+    let (loss, tape) = loss.split_tape();
+    let Some(tape) = tape.0 else {
+        return Err(InferenceError::Breakdown("bug in ppl: backward of a constant".into()));
+    };
+    loss.put_tape(tape.take())
+        .try_backward()
+        .map_err(|e| InferenceError::Breakdown(format!("gradients could not be computed: {e:?}")))
+}
+
+/// The device for tensors of type `E`, with its buffer cache on (allocation is a third of the time
+/// otherwise), and matrix products confined to one thread so that their bits depend on nothing else.
+#[must_use]
+pub fn device<E: Element>() -> E::Device {
+    E::device()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dfdx::prelude::*;
+
+    #[test]
+    fn one_tape_serves_a_graph_with_fan_out() {
+        let dev = device::<f64>();
+        let tape = SharedTape::recording();
+        let leaf = dev.tensor_from_vec(vec![1.0, 2.0, 3.0], (3,));
+        let x: Vector<f64> = leaf.clone().put_tape(tape);
+        let c: Vector<f64> = dev.tensor_from_vec(vec![2.0; 3], (3,)).put_tape(SharedTape::off());
+        // f = Σ x² · c + exp(x)
+        let f = x.clone().square() * c + x.exp();
+        let grads = backward(f.sum::<Rank0, _>()).unwrap();
+        let g = grads.get(&leaf).as_vec();
+        for (g, x) in g.iter().zip([1.0_f64, 2.0, 3.0]) {
+            assert!((g - (4.0 * x + x.exp())).abs() < 1e-12);
+        }
+    }
+}

@@ -1,0 +1,429 @@
+//! The one training loop of all methods that optimise: progress, stopping, non-finite steps, traces.
+//!
+//! A method supplies a step (objective, gradient, update); the loop decides how often and with which
+//! learning rate it is called, and records what happened as a [`Training`], from which a verdict can
+//! be made. Nothing here knows what is being trained.
+//!
+//! Non-finite steps: such a step changes nothing (see [`Parameters::update`]); a few in a row halve
+//! the learning rate; many in a row restore the last good state as well; if that does not help
+//! either, the run ends with an error that says where in the model the first bad value arose.
+
+use std::time::{Duration, Instant};
+
+use super::optimizer::{Parameters, Schedule};
+use super::tape::Element;
+use super::{InferenceError, Monitor, Progress, Trace};
+
+/// Consecutive non-finite steps after which the learning rate is halved.
+const PATIENCE: usize = 3;
+/// Consecutive non-finite steps after which the last good state is restored.
+const RESTORE_AFTER: usize = 10;
+/// Restorations without a good step between them that end the run.
+const MAX_RESTORATIONS: usize = 5;
+/// Good steps between two snapshots.
+const SNAPSHOT_EVERY: usize = 100;
+/// Values kept in a trace; longer runs are averaged over blocks.
+const TRACE_LENGTH: usize = 1000;
+
+/// What to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Name of the phase for progress, such as `training`.
+    pub phase: &'static str,
+    /// Standard name of the objective, such as `elbo`.
+    pub objective: &'static str,
+    /// Whether larger values of the objective are better.
+    pub maximise: bool,
+    /// Iterations at most.
+    pub iterations: usize,
+    /// Base learning rate.
+    pub learning_rate: f64,
+    /// How it changes.
+    pub schedule: Schedule,
+    /// Stop when the relative gain of the objective, averaged over windows of
+    /// [`window`](Self::window) iterations, has fallen below this.
+    pub tolerance: Option<f64>,
+    /// Iterations of one averaging window.
+    pub window: usize,
+    /// Wall-clock limit of this phase.
+    pub max_time: Option<Duration>,
+}
+
+/// What a step is told.
+#[derive(Debug, Clone, Copy)]
+pub struct Context {
+    /// Iteration, from 0.
+    pub iteration: usize,
+    /// Learning rate to use.
+    pub rate: f64,
+    /// Fraction of the run that is past (of iterations or of time, whichever is further).
+    pub done: f64,
+}
+
+/// What a step answers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// The parameters were updated; this was the objective before.
+    Done(f64),
+    /// The same, and the method's own criterion says that this was the last step needed.
+    Converged(f64),
+    /// Value or gradient was not finite; where in the model, if the density can tell.
+    NonFinite(Option<String>),
+}
+
+/// Why training ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// All iterations were run.
+    Iterations,
+    /// A convergence criterion was met.
+    Converged,
+    /// `max_time` was up.
+    TimeLimit,
+    /// The user asked.
+    Interrupted,
+}
+
+/// A trained run, as far as the loop can tell.
+#[derive(Debug, Clone)]
+pub struct Training {
+    /// Why it ended.
+    pub stop: Stop,
+    /// Steps taken, non-finite ones included.
+    pub iterations: usize,
+    /// Steps skipped because something was not finite.
+    pub skipped: usize,
+    /// Times a good state had to be restored.
+    pub restored: usize,
+    /// Median wall time of an iteration, milliseconds.
+    pub median_iteration_ms: f64,
+    /// The objective at every good step.
+    pub objective: Vec<f64>,
+    /// Objective and learning rate over iterations, thinned by averaging.
+    pub traces: Vec<Trace>,
+}
+
+impl Training {
+    /// Whether it ended before it was done, by a user's or a clock's wish.
+    #[must_use]
+    pub fn interrupted(&self) -> bool {
+        matches!(self.stop, Stop::Interrupted | Stop::TimeLimit)
+    }
+
+    /// Change of the mean objective from the second-last to the last fraction `part` of the run, and
+    /// its standard error (from means of blocks, so that correlated steps count as what they are).
+    ///
+    /// `None` when the run is too short to tell.
+    #[must_use]
+    pub fn trend(&self, part: f64) -> Option<(f64, f64)> {
+        let n = self.objective.len();
+        let window = (n as f64 * part) as usize;
+        if window < 20 || n < 2 * window {
+            return None;
+        }
+        let (early, late) =
+            (&self.objective[n - 2 * window..n - window], &self.objective[n - window..]);
+        let ((a, var_a), (b, var_b)) = (block_mean(early), block_mean(late));
+        Some((b - a, (var_a + var_b).sqrt()))
+    }
+}
+
+/// Mean of a stretch and the variance of that mean, from ten block means.
+fn block_mean(values: &[f64]) -> (f64, f64) {
+    let blocks: Vec<f64> = values
+        .chunks_exact(values.len() / 10)
+        .take(10)
+        .map(|c| c.iter().sum::<f64>() / c.len() as f64)
+        .collect();
+    let n = blocks.len() as f64;
+    let mean = blocks.iter().sum::<f64>() / n;
+    let var = blocks.iter().map(|b| (b - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    (mean, var / n)
+}
+
+/// Calls `step` until the plan is fulfilled, a criterion is met, or someone says stop.
+///
+/// # Errors
+/// When steps stay non-finite in spite of smaller learning rates and restored states, and whatever
+/// `step` fails with.
+pub fn train<E: Element>(
+    plan: &Plan,
+    parameters: &mut Parameters<E>,
+    monitor: &mut dyn Monitor,
+    mut step: impl FnMut(&mut Parameters<E>, Context) -> Result<Step, InferenceError>,
+) -> Result<Training, InferenceError> {
+    let start = Instant::now();
+    let mut objective = Vec::with_capacity(plan.iterations);
+    let mut rates = Vec::with_capacity(plan.iterations);
+    let mut times = Vec::with_capacity(plan.iterations);
+    let mut recovery = Recovery::new(parameters);
+    let mut smoothed = Smoothed::default();
+    let mut stop = Stop::Iterations;
+    for iteration in 0..plan.iterations {
+        let began = Instant::now();
+        let time_used = plan.max_time.map_or(0.0, |limit| {
+            began.duration_since(start).as_secs_f64() / limit.as_secs_f64().max(1e-9)
+        });
+        if time_used >= 1.0 {
+            stop = Stop::TimeLimit;
+            break;
+        }
+        // Under a time limit the schedule follows the clock where that is ahead, so that a run that is
+        // cut short has annealed its learning rate all the same.
+        let done = (iteration as f64 / plan.iterations as f64).max(time_used);
+        let factor = plan.schedule.factor(iteration, done) * recovery.shrink;
+        let context = Context { iteration, rate: plan.learning_rate * factor, done };
+        let outcome = step(parameters, context)?;
+        times.push(began.elapsed());
+        rates.push(context.rate);
+        let mut converged = false;
+        match outcome {
+            Step::Done(value) | Step::Converged(value) if value.is_finite() => {
+                converged = matches!(outcome, Step::Converged(_));
+                objective.push(value);
+                smoothed.add(value);
+                recovery.good(parameters);
+            }
+            Step::Done(_) | Step::Converged(_) => recovery.bad(parameters, None)?,
+            Step::NonFinite(place) => recovery.bad(parameters, place)?,
+        }
+        let progress = Progress {
+            phase: plan.phase,
+            done: iteration + 1,
+            total: plan.iterations,
+            objective: smoothed.value().map(|v| (plan.objective, v)),
+            trend: smoothed.trend(),
+        };
+        if monitor.progress(progress).is_break() {
+            stop = Stop::Interrupted;
+            break;
+        }
+        if converged || plan.stalled(&objective) {
+            stop = Stop::Converged;
+            break;
+        }
+    }
+    if objective.is_empty() && plan.iterations > 0 && stop == Stop::Iterations {
+        return Err(recovery.error());
+    }
+    let traces = vec![thin(plan.objective, &objective), thin("learning_rate", &rates)];
+    Ok(Training {
+        stop,
+        iterations: times.len(),
+        skipped: recovery.skipped,
+        restored: recovery.restored,
+        median_iteration_ms: median_ms(&mut times),
+        objective,
+        traces,
+    })
+}
+
+impl Plan {
+    /// Whether the mean objective of the last window is no better than that of the one before by more
+    /// than `tolerance`, relative to its size, checked once a window.
+    fn stalled(&self, objective: &[f64]) -> bool {
+        let (Some(tolerance), n, w) = (self.tolerance, objective.len(), self.window.max(1)) else {
+            return false;
+        };
+        if n < 2 * w || !n.is_multiple_of(w) {
+            return false;
+        }
+        let mean = |s: &[f64]| s.iter().sum::<f64>() / s.len() as f64;
+        let (before, now) = (mean(&objective[n - 2 * w..n - w]), mean(&objective[n - w..]));
+        let gain = if self.maximise { now - before } else { before - now };
+        gain < tolerance * now.abs().max(f64::MIN_POSITIVE)
+    }
+}
+
+/// What to do about non-finite steps: see the module header.
+struct Recovery<E: Element> {
+    snapshot: Parameters<E>,
+    good_since_snapshot: usize,
+    in_a_row: usize,
+    restored_in_a_row: usize,
+    skipped: usize,
+    restored: usize,
+    shrink: f64,
+    place: Option<String>,
+}
+
+impl<E: Element> Recovery<E> {
+    fn new(parameters: &Parameters<E>) -> Self {
+        Recovery {
+            snapshot: parameters.clone(),
+            good_since_snapshot: 0,
+            in_a_row: 0,
+            restored_in_a_row: 0,
+            skipped: 0,
+            restored: 0,
+            shrink: 1.0,
+            place: None,
+        }
+    }
+
+    fn good(&mut self, parameters: &Parameters<E>) {
+        self.in_a_row = 0;
+        self.good_since_snapshot += 1;
+        if self.good_since_snapshot >= SNAPSHOT_EVERY {
+            self.snapshot = parameters.clone();
+            self.good_since_snapshot = 0;
+            self.restored_in_a_row = 0;
+        }
+    }
+
+    fn bad(
+        &mut self,
+        parameters: &mut Parameters<E>,
+        place: Option<String>,
+    ) -> Result<(), InferenceError> {
+        self.skipped += 1;
+        self.in_a_row += 1;
+        self.place = place.or(self.place.take());
+        if self.in_a_row.is_multiple_of(PATIENCE) {
+            self.shrink *= 0.5;
+        }
+        if self.in_a_row >= RESTORE_AFTER {
+            if self.restored_in_a_row >= MAX_RESTORATIONS {
+                return Err(self.error());
+            }
+            *parameters = self.snapshot.clone();
+            self.in_a_row = 0;
+            self.restored += 1;
+            self.restored_in_a_row += 1;
+        }
+        Ok(())
+    }
+
+    fn error(&self) -> InferenceError {
+        InferenceError::NonFinite { tried: self.skipped, place: self.place.clone() }
+    }
+}
+
+/// Exponential moving average of the objective, for progress.
+#[derive(Default)]
+struct Smoothed {
+    sum: f64,
+    weight: f64,
+    /// Averages a hundred steps apart.
+    hundredth: Option<(f64, f64)>,
+    count: usize,
+}
+
+impl Smoothed {
+    fn add(&mut self, value: f64) {
+        const DECAY: f64 = 0.98;
+        self.sum = DECAY * self.sum + value;
+        self.weight = DECAY * self.weight + 1.0;
+        self.count += 1;
+        if self.count.is_multiple_of(100) {
+            let now = self.sum / self.weight;
+            self.hundredth = Some((self.hundredth.map_or(now, |(_, last)| last), now));
+        }
+    }
+
+    fn value(&self) -> Option<f64> {
+        (self.weight > 0.0).then(|| self.sum / self.weight)
+    }
+
+    fn trend(&self) -> Option<f64> {
+        (self.count >= 200).then_some(self.hundredth).flatten().map(|(before, now)| now - before)
+    }
+}
+
+/// A trace of at most a thousand values, each the mean over a block of iterations.
+#[must_use]
+pub fn thin(name: &'static str, values: &[f64]) -> Trace {
+    let block = values.len().div_ceil(TRACE_LENGTH).max(1);
+    let (iteration, value) = values
+        .chunks(block)
+        .enumerate()
+        .map(|(i, c)| ((i * block + c.len()), c.iter().sum::<f64>() / c.len() as f64))
+        .unzip();
+    Trace { name, iteration, value }
+}
+
+fn median_ms(times: &mut [Duration]) -> f64 {
+    if times.is_empty() {
+        return 0.0;
+    }
+    let middle = times.len() / 2;
+    times.select_nth_unstable(middle).1.as_secs_f64() * 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inference::Silent;
+
+    const PLAN: Plan = Plan {
+        phase: "training",
+        objective: "loss",
+        maximise: false,
+        iterations: 1000,
+        learning_rate: 0.1,
+        schedule: Schedule::Constant,
+        tolerance: None,
+        window: 50,
+        max_time: None,
+    };
+
+    #[test]
+    fn non_finite_steps_are_skipped_and_shrink_the_rate() {
+        let mut p = Parameters::<f64>::default();
+        let t = train(&PLAN, &mut p, &mut Silent, |_, c| {
+            Ok(if (100..105).contains(&c.iteration) {
+                Step::NonFinite(None)
+            } else {
+                Step::Done(c.rate)
+            })
+        })
+        .unwrap();
+        assert_eq!((t.skipped, t.restored, t.objective.len()), (5, 0, 995));
+        assert!((t.objective.last().unwrap() - 0.05).abs() < 1e-15);
+    }
+
+    #[test]
+    fn hopeless_runs_end_with_the_place() {
+        let mut p = Parameters::<f64>::default();
+        let e =
+            train(&PLAN, &mut p, &mut Silent, |_, _| Ok(Step::NonFinite(Some("line 3".into()))));
+        assert!(e.unwrap_err().to_string().contains("line 3"));
+    }
+
+    #[test]
+    fn good_state_is_restored() {
+        let mut p = Parameters::<f64>::default();
+        let h = p.add("x", 0, vec![0.0]);
+        let mut broken = true;
+        train(&PLAN, &mut p, &mut Silent, |p, c| {
+            if c.iteration == 450 && broken {
+                p.set(h, &[f64::NAN]);
+                broken = false;
+            }
+            let x = p.value(h);
+            Ok(if x.is_nan() {
+                Step::NonFinite(None)
+            } else {
+                p.set(h, &[x + 1.0]);
+                Step::Done(x)
+            })
+        })
+        .unwrap();
+        // Ten steps lost to NaN, then on from the snapshot after 400 good steps.
+        assert_eq!(p.value(h), 400.0 + 540.0);
+    }
+
+    #[test]
+    fn tolerance_stops_and_trend_sees() {
+        let mut p = Parameters::<f64>::default();
+        let plan = Plan { tolerance: Some(1e-3), ..PLAN };
+        let t = train(&plan, &mut p, &mut Silent, |_, c| {
+            Ok(Step::Done(1.0 + (-0.02 * c.iteration as f64).exp()))
+        })
+        .unwrap();
+        assert_eq!(t.stop, Stop::Converged);
+        assert!((300..700).contains(&t.iterations), "{}", t.iterations);
+        let (gain, se) = t.trend(0.2).unwrap();
+        assert!(gain < 0.0 && se < 0.01);
+    }
+}
