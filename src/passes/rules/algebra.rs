@@ -239,5 +239,5 @@ fn select(b: &mut Builder, op: &Op, args: &[ValueId]) -> Option<ValueId> {
 }
 
 fn convert(b: &mut Builder, op: &Op, args: &[ValueId]) -> Option<ValueId> {
-    matches!(op, Op::Convert(to) if *to == b.ty(args[0]).dtype).then_some(args[0])
+    matches!(op, Op::Convert(to) if *to == b.ty(args[0]).dtype).then(|| args[0])
 }
