@@ -239,7 +239,7 @@ impl Checker<'_> {
             );
             return None;
         }
-        self.require_cdf(&dist, word)?;
+        self.require_cdf(&dist, &format!("`{word}`"))?;
         if let Structure::Scalar { lower: low, upper: high, .. } = &mut draw.support.structure {
             if lower.is_some() {
                 low.clone_from(&lower);
@@ -284,7 +284,7 @@ impl Checker<'_> {
                     "{} has no cdf, so it cannot be normalised on an interval",
                     super::dist::quoted(&name)
                 ),
-                format!("needed by `{why}`"),
+                format!("needed by {why}"),
             )
             .with_help("leave the interval out, or define a `dist` with a `cdf`"),
         );

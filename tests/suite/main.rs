@@ -20,3 +20,5 @@ mod special;
 mod syntax;
 mod tolerance;
 mod transforms;
+mod types;
+mod ui;
