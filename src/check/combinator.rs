@@ -149,7 +149,7 @@ impl Checker<'_> {
         }
         let single = dists.len() == 1;
         let count = Dim::constant(i64::try_from(dists.len()).unwrap_or(i64::MAX));
-        if !single && let Some(problem) = self.differing(&[axis.clone()], &[count]) {
+        if !single && let Some(problem) = self.differing(std::slice::from_ref(&axis), &[count]) {
             self.report(
                 Diagnostic::error(
                     Code::E0202,

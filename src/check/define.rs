@@ -17,10 +17,10 @@ impl Checker<'_> {
     /// Checks a function that nothing calls yet; one that takes functions has no body of its own
     /// until it is given some.
     pub(super) fn function_item(&mut self, id: usize, f: &ast::FnDecl) {
-        if !f.params.iter().any(|p| matches!(p.ty.kind, ast::TypeKind::Function { .. })) {
-            if let Some(function) = self.function(f, &[]) {
-                self.entries[id].fns.insert(Vec::new(), function);
-            }
+        let takes_functions =
+            f.params.iter().any(|p| matches!(p.ty.kind, ast::TypeKind::Function { .. }));
+        if !takes_functions && let Some(function) = self.function(f, &[]) {
+            self.entries[id].fns.insert(Vec::new(), function);
         }
     }
 

@@ -170,3 +170,27 @@ data y: real[N]
         .collect();
     assert_eq!(order, ["scale", "x", "y", "s", "b", "top", "a", "shift", "eta", "~"]);
 }
+
+/// A hierarchy whose number of groups only data tells is linted when it is known.
+#[test]
+fn sizes_of_the_data_bring_their_own_lint() {
+    let text = "
+data y: real[J]
+param mu ~ normal(0, 5)
+param tau ~ exponential(1)
+param theta: real[J] ~ normal(mu, tau)
+y ~ normal(theta, 1)
+";
+    let mut sources = SourceMap::new();
+    let id = sources.add("groups.ppl", text);
+    let parsed = syntax::parse(id, text);
+    let checked = check::check(&parsed.value.unwrap(), &mut sources);
+    assert!(checked.diagnostics.is_empty());
+    let model = checked.value.unwrap();
+    let codes = |groups: i64| {
+        let found = check::lint_with_sizes(&model, &|_| Some(groups));
+        found.iter().map(|d| d.code.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(codes(8), ["W0606"]);
+    assert!(codes(800).is_empty());
+}
