@@ -22,3 +22,5 @@ mod special;
 mod syntax;
 mod tolerance;
 mod transforms;
+mod types;
+mod ui;
