@@ -3,7 +3,9 @@
 //!
 //! Indices outside their axis read as NaN and write nowhere, here as in the fast executor.
 
-use crate::ir::{DType, Function, Inst, Op, Scan, Shape, Tensor, Type, num_elements, semantics};
+use crate::ir::{
+    DType, Function, Inst, Op, Scan, Shape, Tensor, Type, ValueId, num_elements, semantics,
+};
 
 use super::index::{around, moved_last, positions, strides};
 
@@ -29,6 +31,31 @@ impl Value {
 /// When the inputs do not fit the declarations, or `f` does not verify.
 #[must_use]
 pub fn evaluate(f: &Function, inputs: &[Tensor]) -> Vec<Tensor> {
+    let values = evaluate_all(f, inputs);
+    f.outputs.iter().map(|o| values[o.value.index()].tensor().clone()).collect()
+}
+
+/// The first instruction of `f` (of any body that runs within it: the scan) that makes a number NaN or
+/// infinite out of finite ones, for messages. Infinite and NaN constants do not count.
+///
+/// # Panics
+/// As [`evaluate`].
+#[must_use]
+pub fn first_non_finite(f: &Function, inputs: &[Tensor]) -> Option<ValueId> {
+    let values = evaluate_all(f, inputs);
+    let finite = |value: &Value| match value {
+        Value::Tensor(t) => t.data.iter().all(|x| x.is_finite()),
+        Value::Tuple(parts) => parts.iter().all(|t| t.data.iter().all(|x| x.is_finite())),
+    };
+    let arises = |inst: &Inst, value: &Value| {
+        !matches!(inst.op, Op::Const(_))
+            && !finite(value)
+            && inst.args.iter().all(|a| finite(&values[a.index()]))
+    };
+    f.values().find(|(id, inst)| arises(inst, &values[id.index()])).map(|(id, _)| id)
+}
+
+fn evaluate_all(f: &Function, inputs: &[Tensor]) -> Vec<Value> {
     let mut values: Vec<Value> = Vec::with_capacity(f.insts.len());
     for inst in &f.insts {
         let value = match &inst.op {
@@ -54,7 +81,7 @@ pub fn evaluate(f: &Function, inputs: &[Tensor]) -> Vec<Tensor> {
         };
         values.push(value);
     }
-    f.outputs.iter().map(|o| values[o.value.index()].tensor().clone()).collect()
+    values
 }
 
 /// The value of one instruction other than an input, a scan or a projection.

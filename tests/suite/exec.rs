@@ -281,7 +281,8 @@ fn fused_chains_with_sums_agree() {
         b.output("terms", terms);
         b.output("total", total);
         b.output("back", back);
-        check(&b.finish(), -1.0, 1.0, 1e-13, 1e-3);
+        // The total nearly cancels.
+        check(&b.finish(), -1.0, 1.0, 1e-11, 1e-3);
     }
 }
 
