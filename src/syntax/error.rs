@@ -92,7 +92,7 @@ impl<'a> Stop<'a> {
     /// Says in words what stands where the parse stopped.
     pub(super) fn found(&self) -> String {
         match self.kind(0) {
-            None => "the end".to_string(),
+            None => "the end of the line".to_string(),
             Some(kind) if kind.is_keyword() => format!("the keyword {}", self.quoted(0)),
             Some(_) => self.quoted(0),
         }
@@ -119,7 +119,7 @@ fn unexpected(stop: &Stop<'_>) -> Diagnostic {
     let expected = expected_text(&stop.expected);
     let found = stop.found();
     let message = format!("expected {expected}, found {found}");
-    let label = if stop.kind(0).is_some() { "not expected here" } else { "the text ends here" };
+    let label = if stop.kind(0).is_some() { "not expected here" } else { "needed here" };
     Diagnostic::error(Code::E0001, stop.span(), message, label)
 }
 

@@ -29,8 +29,7 @@ const TYPES: &[(&str, &str)] = &[
 /// Recognises an item in Stan's form; asked before anything inside the item is looked at, since
 /// nothing in it will be right.
 pub(super) fn item(text: &str, item: &[Token]) -> Option<Diagnostic> {
-    let tokens: Vec<Token> =
-        item.iter().filter(|token| !token.kind.is_trivia()).copied().collect();
+    let tokens: Vec<Token> = item.iter().filter(|token| !token.kind.is_trivia()).copied().collect();
     block(text, &tokens).or_else(|| typed_declaration(text, &tokens))
 }
 
@@ -103,7 +102,9 @@ fn typed_declaration(text: &str, tokens: &[Token]) -> Option<Diagnostic> {
     let form = if ty.starts_with("int") {
         format!("`data {name}: {ty}`")
     } else {
-        format!("`data {name}: {ty}` if it is in the data file, `param {name}: {ty} ~ …` if it is latent")
+        format!(
+            "`data {name}: {ty}` if it is in the data file, `param {name}: {ty} ~ …` if it is latent"
+        )
     };
     Some(error.with_help(format!("write {form}")))
 }
@@ -259,31 +260,33 @@ pub(super) fn word(stop: &Stop<'_>) -> Option<Diagnostic> {
         return None;
     }
     let shown = &stop.text[word.span.range()];
-    let error = |message: &str| {
-        Diagnostic::error(Code::E0007, word.span, message, "of another language")
-    };
+    let error =
+        |message: &str| Diagnostic::error(Code::E0007, word.span, message, "of another language");
     match shown {
         "return" => {
             let gap = Span { end: stop.span().start, ..word.span };
-            Some(
-                error("a function's value is the expression at its end")
-                    .with_fix("remove the `return`", gap, ""),
-            )
+            Some(error("a function's value is the expression at its end").with_fix(
+                "remove the `return`",
+                gap,
+                "",
+            ))
         }
         "def" | "function" | "func" | "fun" => {
             Some(error("functions are declared with `fn`").with_help(
                 "write `fn f(x: real) -> real = …`, or a body in braces that ends with the value",
             ))
         }
-        "var" | "const" | "val" | "auto" | "local" => Some(
-            error("values are named with `let`").with_fix("write `let`", word.span, "let"),
-        ),
-        "parameter" | "latent" => Some(
-            error("latents are declared with `param`").with_fix("write `param`", word.span, "param"),
-        ),
-        "observed" | "input" => Some(
-            error("data is declared with `data`").with_fix("write `data`", word.span, "data"),
-        ),
+        "var" | "const" | "val" | "auto" | "local" => {
+            Some(error("values are named with `let`").with_fix("write `let`", word.span, "let"))
+        }
+        "parameter" | "latent" => Some(error("latents are declared with `param`").with_fix(
+            "write `param`",
+            word.span,
+            "param",
+        )),
+        "observed" | "input" => {
+            Some(error("data is declared with `data`").with_fix("write `data`", word.span, "data"))
+        }
         "while" => Some(error("there is no `while`").with_help(
             "a recursion is a `let` with elements: `let s: real[T] { … for t in 2:T { … } }`",
         )),

@@ -45,7 +45,8 @@ fn wrong_sign(stop: &Stop<'_>) -> Option<Diagnostic> {
     match stop.kind(0)? {
         TokenKind::Less if stop.kind(1) == Some(TokenKind::Minus) && stop.touches(0) => {
             let arrow = span.to(stop.token(1)?.span);
-            let error = Diagnostic::error(Code::E0012, arrow, "`<-` defines nothing", "no operator");
+            let error =
+                Diagnostic::error(Code::E0012, arrow, "`<-` defines nothing", "no operator");
             Some(error.with_fix(format!("write `{sign}`"), arrow, sign))
         }
         TokenKind::Equals if stop.kind(-1) == Some(TokenKind::Colon) && stop.touches(-1) => {
@@ -109,10 +110,11 @@ fn foreign_operator(stop: &Stop<'_>) -> Option<Diagnostic> {
         let span = stop.token(first)?.span.to(stop.token(last)?.span);
         let shown = &stop.text[span.range()];
         let message = format!("`{shown}` is not an operator");
-        Some(
-            Diagnostic::error(Code::E0007, span, message, "of another language")
-                .with_fix(format!("write `{by}`"), span, by),
-        )
+        Some(Diagnostic::error(Code::E0007, span, message, "of another language").with_fix(
+            format!("write `{by}`"),
+            span,
+            by,
+        ))
     };
     let negated = stop.kind(-1) == Some(TokenKind::Ident) && stop.shown(-1) == "not";
     match stop.kind(0)? {
@@ -157,10 +159,11 @@ fn keyword_as_name(stop: &Stop<'_>) -> Option<Diagnostic> {
         return None;
     }
     let message = format!("`{word}` is a keyword, not a name");
-    Some(
-        Diagnostic::error(Code::E0011, stop.span(), message, "belongs to the language")
-            .with_fix("choose another name", stop.span(), format!("{word}_")),
-    )
+    Some(Diagnostic::error(Code::E0011, stop.span(), message, "belongs to the language").with_fix(
+        "choose another name",
+        stop.span(),
+        format!("{word}_"),
+    ))
 }
 
 /// `let` between the members of a `dist`.
@@ -250,9 +253,7 @@ fn loop_head(stop: &Stop<'_>) -> Option<Diagnostic> {
     let help = "write `for i in 1:N { … }`";
     if stop.kind(-1) == Some(TokenKind::KwFor) && stop.kind(0) == Some(TokenKind::LParen) {
         let message = "a loop's head stands without parentheses";
-        return Some(
-            Diagnostic::error(Code::E0007, span, message, "not needed").with_help(help),
-        );
+        return Some(Diagnostic::error(Code::E0007, span, message, "not needed").with_help(help));
     }
     if stop.expects(Rule::kw_in) {
         let message = format!("expected `in`, found {}", stop.found());
@@ -269,8 +270,7 @@ fn loop_head(stop: &Stop<'_>) -> Option<Diagnostic> {
 /// `if x > 0 y ~ …`, `for i in 1:N: …`: a statement without braces.
 fn missing_braces(stop: &Stop<'_>) -> Option<Diagnostic> {
     let wants = stop.expects(Rule::block) || stop.expects(Rule::lbrace);
-    let statement =
-        |kind| matches!(kind, TokenKind::KwFor | TokenKind::KwIf | TokenKind::KwElse);
+    let statement = |kind| matches!(kind, TokenKind::KwFor | TokenKind::KwIf | TokenKind::KwElse);
     let opener = stop.tokens[..stop.at].iter().rev().find(|token| statement(token.kind))?;
     let wants = wants && !stop.expects(Rule::equals);
     wants.then(|| {
@@ -365,7 +365,8 @@ fn missing_separator(stop: &Stop<'_>) -> Option<Diagnostic> {
         );
     }
     let rest = stop.tokens.get(stop.at..).unwrap_or_default();
-    let states = rest.iter().any(|token| matches!(token.kind, TokenKind::Tilde | TokenKind::Equals));
+    let states =
+        rest.iter().any(|token| matches!(token.kind, TokenKind::Tilde | TokenKind::Equals));
     if states && stop.expects(Rule::EOI) {
         let message = "two items on one line";
         return Some(
@@ -373,7 +374,7 @@ fn missing_separator(stop: &Stop<'_>) -> Option<Diagnostic> {
                 .with_fix("begin a new line", gap, "\n"),
         );
     }
-    let operator = stop.expected.iter().any(|rule| *rule == Rule::op_mul);
+    let operator = stop.expects(Rule::op_mul);
     operator.then(|| {
         let message = format!("expected an operator {between}");
         Diagnostic::error(Code::E0001, stop.span(), message, "a new operand begins here")

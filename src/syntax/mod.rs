@@ -16,6 +16,8 @@ mod build;
 mod emit;
 mod error;
 mod foreign;
+mod format;
+mod highlight;
 mod lexer;
 mod mistakes;
 mod parser;
@@ -24,6 +26,8 @@ mod split;
 pub mod token;
 
 pub use emit::{emit_ast, expr_text, type_text};
+pub use format::format;
+pub use highlight::{Class, highlight};
 pub use lexer::{emit_tokens, lex};
 
 use crate::diagnostics::{Code, Diagnostic, Outcome};

@@ -89,3 +89,36 @@ impl Rebase<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::syntax::lexer::lex;
+    use crate::syntax::split::split;
+
+    /// The grammar and the lexer each know what a name or number is; here they agree.
+    #[test]
+    fn leaves_of_the_grammar_lie_on_token_edges() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/syntax/ok");
+        let mut leaves = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let file = FileId(0);
+            let tokens = lex(file, &text);
+            let mut edges: Vec<u32> = tokens.iter().map(|token| token.span.start).collect();
+            edges.push(u32::try_from(text.len()).unwrap());
+            for item in split(&text, &tokens).items {
+                let mut stack = vec![parse_item(file, &text, item.tokens).unwrap()];
+                while let Some(node) = stack.pop() {
+                    let Span { start, end, .. } = node.span;
+                    let on_edges = edges.contains(&start) && edges.contains(&end);
+                    assert!(on_edges, "{}: {:?} at {start}..{end}", path.display(), node.rule);
+                    leaves += usize::from(node.children.is_empty());
+                    stack.extend(node.children);
+                }
+            }
+        }
+        assert!(leaves > 1000);
+    }
+}

@@ -135,9 +135,12 @@ fn item_end(text: &str, tokens: &[Token], first: usize, braces: Braces) -> (usiz
                                 && !kind.is_closer())
                 }
                 Some(_) => {
-                    line_start
-                        && (kind.opens_declaration()
-                            || !indented && previous.ends_operand() && kind.begins_operand())
+                    kind == TokenKind::Semicolon
+                        || line_start
+                            && (kind.opens_declaration()
+                                || !indented
+                                    && (previous.ends_operand() && kind.begins_operand()
+                                        || states_distribution(tokens, at, previous)))
                 }
             };
             if boundary {
@@ -156,8 +159,9 @@ fn item_end(text: &str, tokens: &[Token], first: usize, braces: Braces) -> (usiz
     (last + 1, if open.is_empty() { Closed::Yes } else { Closed::No })
 }
 
-/// Tells whether the token, the first of its line and outside brackets, begins an item.
-fn begins_line(tokens: &[Token], at: usize, previous: TokenKind) -> bool {
+/// Tells whether the token, the first of its line and outside parentheses, begins an item or
+/// statement; `previous` is the significant token before it.
+pub(super) fn begins_line(tokens: &[Token], at: usize, previous: TokenKind) -> bool {
     let kind = tokens[at].kind;
     let glued = || tokens.get(at + 1).is_some_and(|next| !next.kind.is_trivia());
     let sign = matches!(kind, TokenKind::Plus | TokenKind::Minus) && glued();
@@ -167,11 +171,27 @@ fn begins_line(tokens: &[Token], at: usize, previous: TokenKind) -> bool {
     // An `if` block may be followed by `else`, but whatever else follows a closed operand is new.
     // A function's declaration is no type: that has its parenthesis right after `fn`.
     let next = tokens[at + 1..].iter().find(|token| !token.kind.is_trivia());
-    let declares = kind == TokenKind::KwFn && next.is_some_and(|next| next.kind == TokenKind::Ident);
+    let declares =
+        kind == TokenKind::KwFn && next.is_some_and(|next| next.kind == TokenKind::Ident);
     let wanting = previous.joins()
+        && previous != TokenKind::Question
+        && !(previous == TokenKind::Greater && closes_bounds(&tokens[..at]))
         || previous == TokenKind::Bang
         || previous.is_keyword() && !previous.ends_operand();
     declares || !continues && !wanting
+}
+
+/// Tells whether the `>` at the end of `tokens` closes bounds, as in `real<lower=0>`.
+fn closes_bounds(tokens: &[Token]) -> bool {
+    let Some(opener) = tokens.iter().rposition(|token| token.kind == TokenKind::Less) else {
+        return false;
+    };
+    let significant = |token: &&Token| !token.kind.is_trivia();
+    let before = tokens[..opener].iter().rfind(significant).map(|token| token.kind);
+    let mut after = tokens[opener + 1..].iter().filter(significant).map(|token| token.kind);
+    before == Some(TokenKind::Ident)
+        && after.next() == Some(TokenKind::Ident)
+        && after.next() == Some(TokenKind::Equals)
 }
 
 /// Tells whether a line `y[i] ~ …` begins here although the line above is unfinished: no
@@ -181,7 +201,8 @@ fn states_distribution(tokens: &[Token], at: usize, previous: TokenKind) -> bool
         return false;
     }
     let mut depth = 0usize;
-    let mut kinds = tokens[at..].iter().map(|token| token.kind).filter(|kind| *kind != TokenKind::Blank);
+    let mut kinds =
+        tokens[at..].iter().map(|token| token.kind).filter(|kind| *kind != TokenKind::Blank);
     if kinds.next() != Some(TokenKind::Ident) {
         return false;
     }

@@ -15,7 +15,6 @@ mod langevin;
 mod nuts;
 mod random_ir;
 mod results;
-mod scratch;
 mod special;
 mod syntax;
 mod tolerance;

@@ -162,19 +162,18 @@ impl Builder<'_> {
             let name = children.accept(Rule::arg_name).map(|name| self.ident(&name));
             children.accept(Rule::equals);
             let value = self.value(children.need(Rule::value));
-            if name.is_none() {
-                if let Some(named) = args.last().and_then(|arg| arg.name.clone()) {
-                    self.report(
-                        Diagnostic::error(
-                            Code::E0001,
-                            value.span,
-                            "a positional argument after a named one",
-                            "which parameter this is cannot be told",
-                        )
-                        .with_label(named.span, "named argument")
-                        .with_help("put named arguments last, or name this one as well"),
-                    );
-                }
+            let named = args.last().and_then(|arg: &Arg| arg.name.clone());
+            if let (None, Some(named)) = (&name, named) {
+                self.report(
+                    Diagnostic::error(
+                        Code::E0001,
+                        value.span,
+                        "a positional argument after a named one",
+                        "which parameter this is cannot be told",
+                    )
+                    .with_label(named.span, "named argument")
+                    .with_help("put named arguments last, or name this one as well"),
+                );
             }
             args.push(Arg { name, value });
         }

@@ -60,9 +60,11 @@ impl Builder<'_> {
         if self.depth + levels > MAX_DEPTH {
             // Said once per item: what contains the place is too deep as well.
             if !self.diagnostics.iter().any(|known| known.code == Code::E0006) {
-                let label = format!("more than {MAX_DEPTH} operators and brackets deep");
+                let label = format!("more than {MAX_DEPTH} operators and brackets from here");
+                // The whole may be pages long; its beginning says where it is.
+                let begin = Span { end: span.start, ..span };
                 self.report(
-                    Diagnostic::error(Code::E0006, span, "nested too deeply", label)
+                    Diagnostic::error(Code::E0006, begin, "nested too deeply", label)
                         .with_help("name the parts with `let`, or use `sum([…])` for a long sum"),
                 );
             }

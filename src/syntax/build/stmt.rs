@@ -19,6 +19,7 @@ enum Place {
 }
 
 /// A statement, or the expression that ends a block.
+#[allow(clippy::large_enum_variant, reason = "lives for one call, never stored")]
 enum Form {
     Stmt(Stmt),
     Value(Expr),
