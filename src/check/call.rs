@@ -163,39 +163,16 @@ impl Checker<'_> {
             format!("its parameters: {}({})", formal.name, listed.join(", ")),
         );
         if let Some(near) = super::suggest::nearest(&name.text, names()) {
-            diagnostic = diagnostic
-                .with_help(format!("did you mean `{near}`?"))
-                .with_fix(format!("write `{near}`"), name.span, near);
+            diagnostic = diagnostic.with_fix(format!("write `{near}`"), name.span, near);
         }
         self.report(diagnostic);
     }
 
     /// Checks an argument; a parameter of function type takes a function by name.
     fn argument(&mut self, value: &ast::Expr, wanted: &Type) -> Expr {
-        let Type::Function { params, result } = wanted else { return self.expr(value) };
+        let Type::Function { .. } = wanted else { return self.expr(value) };
         let Some(id) = self.function_by_name(value) else { return error(value.span) };
-        let function = self.model.function(id);
-        let found = Type::Function {
-            params: function.params.iter().map(|p| self.model.var(*p).ty.clone()).collect(),
-            result: Box::new(function.result.clone()),
-        };
-        let same_kind = |a: &Type, b: &Type| {
-            a.scalar() == b.scalar() && a.rank() == b.rank() || a.is_error() || b.is_error()
-        };
-        let Type::Function { params: has, result: gives } = &found else { return error(value.span) };
-        let fits = has.len() == params.len()
-            && has.iter().zip(params).all(|(a, b)| same_kind(a, b))
-            && same_kind(gives, result);
-        if !fits {
-            let (found, wanted) = (self.show(&found), self.show(wanted));
-            self.report(Diagnostic::error(
-                Code::E0201,
-                value.span,
-                format!("another kind of function is wanted: {wanted}"),
-                format!("this is {found}"),
-            ));
-            return error(value.span);
-        }
+        let found = self.function_type(id);
         Expr { kind: ExprKind::FnRef(id), ty: found, stage: Stage::Data, span: value.span }
     }
 
@@ -248,9 +225,14 @@ impl Checker<'_> {
             return error(span);
         }
         let mut subst = Subst::default();
-        let Some(lift) =
-            self.fit_arguments(&callee.text, &function.params, &function.sizes, &args, &mut subst, span)
-        else {
+        let Some(lift) = self.fit_arguments(
+            &callee.text,
+            &function.params,
+            &function.sizes,
+            &args,
+            &mut subst,
+            span,
+        ) else {
             return error(span);
         };
         if !lift.is_empty() && !function.result.dims().is_empty() {
@@ -417,7 +399,12 @@ impl Checker<'_> {
     }
 
     /// An argument that is used as a size or an index has to be known with the data.
-    pub(super) fn check_argument_stage(&mut self, param: VarId, arg: &Expr, name: &str) -> Option<()> {
+    pub(super) fn check_argument_stage(
+        &mut self,
+        param: VarId,
+        arg: &Expr,
+        name: &str,
+    ) -> Option<()> {
         if !self.facts.needs_data.contains(&param) {
             return Some(());
         }
@@ -507,7 +494,14 @@ impl Checker<'_> {
         let mut subst = Subst::default();
         let event = args[..own].first().map(|value| &value.ty.dims()[extra[0]..]);
         let event = event.filter(|dims| dims.len() == dist.ty.dims().len());
-        self.bind_sizes(&params[own..], &dist.sizes, &args[own..], &extra[own..], event, &mut subst);
+        self.bind_sizes(
+            &params[own..],
+            &dist.sizes,
+            &args[own..],
+            &extra[own..],
+            event,
+            &mut subst,
+        );
         for (i, (param, arg)) in params.iter().zip(&args).enumerate() {
             let wanted = subst.ty(&self.model.var(*param).ty);
             if let Some(problem) = self.differing(wanted.dims(), &arg.ty.dims()[extra[i]..]) {
@@ -518,7 +512,8 @@ impl Checker<'_> {
         let body = &dist.member(member)?.body.ty;
         let result = subst.ty(body);
         let unbound = dist.sizes.iter().find(|size| {
-            subst.dim(size.var).is_none() && result.dims().iter().any(|d| d.vars().any(|v| v == size.var))
+            subst.dim(size.var).is_none()
+                && result.dims().iter().any(|d| d.vars().any(|v| v == size.var))
         });
         if let Some(size) = unbound {
             let size = self.model.var(size.var).name.clone();
@@ -538,7 +533,6 @@ impl Checker<'_> {
 
     /// Tells whether two dimensions are certainly equal.
     pub(super) fn certainly_equal(&self, a: &[Dim], b: &[Dim]) -> bool {
-        a.len() == b.len()
-            && a.iter().zip(b).all(|(a, b)| self.compare(a, b) == Agreement::Equal)
+        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| self.compare(a, b) == Agreement::Equal)
     }
 }

@@ -12,9 +12,7 @@ use super::lints;
 use super::scope::{Names, Scope};
 use super::shape::Dim;
 use super::stdlib;
-use super::typed::{
-    DistId, Expr, FnId, Model, Stage, Stmt, Support, Type, Var, VarId, VarKind,
-};
+use super::typed::{DistId, Expr, FnId, Model, Stage, Stmt, Support, Type, Var, VarId, VarKind};
 
 /// A file that `import` asked for: the name to show and its text, or why there is none.
 pub type Imported = Result<(String, String), String>;
@@ -41,6 +39,19 @@ pub fn check_with(
     checker.add_file(Rc::new(file.clone()), import);
     checker.check_all();
     lints::lint(&mut checker);
+    Outcome::new(checker.model, checker.diagnostics)
+}
+
+/// Checks the whole standard library, which a model never needs.
+#[must_use]
+pub fn check_library(sources: &mut SourceMap) -> Outcome<Model> {
+    let mut checker = Checker::new(sources);
+    for file in 0..stdlib::FILES.len() {
+        checker.load_library(file);
+    }
+    for id in 0..checker.entries.len() {
+        checker.ensure(id, checker.entries[id].name.span);
+    }
     Outcome::new(checker.model, checker.diagnostics)
 }
 
@@ -101,6 +112,8 @@ pub(super) struct Checker<'a> {
     statements: Vec<(Rc<ast::File>, usize)>,
     /// Types as written, for lints: literal sizes with their places.
     pub(super) literal_sizes: Vec<(i64, Span)>,
+    /// Parameters that a statement gives a prior, with the place of its left side.
+    pub(super) priors: HashMap<VarId, Span>,
     imported: HashSet<String>,
     loaded: HashSet<usize>,
 }
@@ -119,17 +132,14 @@ impl<'a> Checker<'a> {
             stack: Vec::new(),
             statements: Vec::new(),
             literal_sizes: Vec::new(),
+            priors: HashMap::new(),
             imported: HashSet::new(),
             loaded: HashSet::new(),
         }
     }
 
     /// Collects the declarations of a file of the model, and of what it imports.
-    fn add_file(
-        &mut self,
-        file: Rc<ast::File>,
-        import: &mut dyn FnMut(&str, FileId) -> Imported,
-    ) {
+    fn add_file(&mut self, file: Rc<ast::File>, import: &mut dyn FnMut(&str, FileId) -> Imported) {
         for (index, item) in file.items.iter().enumerate() {
             match item {
                 ast::Item::Import(item) => self.import(item, import),
@@ -146,11 +156,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn import(
-        &mut self,
-        item: &ast::Import,
-        import: &mut dyn FnMut(&str, FileId) -> Imported,
-    ) {
+    fn import(&mut self, item: &ast::Import, import: &mut dyn FnMut(&str, FileId) -> Imported) {
         match import(&item.path, item.span.file) {
             Ok((name, text)) => {
                 if !self.imported.insert(name.clone()) {
@@ -212,7 +218,9 @@ impl<'a> Checker<'a> {
                 )
                 .with_label(first, "first defined here"),
             );
-        } else if kind.is_none() && !library && super::builtins::Builtin::parse(&name.text).is_some()
+        } else if kind.is_none()
+            && !library
+            && super::builtins::Builtin::parse(&name.text).is_some()
         {
             self.report(
                 Diagnostic::error(
@@ -271,7 +279,9 @@ impl<'a> Checker<'a> {
             ast::Item::Marginal(_) => 2,
             ast::Item::Let(_) => 3,
             ast::Item::Fn(_) | ast::Item::Dist(_) => 4,
-            ast::Item::Gen(_) | ast::Item::Stmt(_) | ast::Item::Import(_) | ast::Item::Error(_) => 5,
+            ast::Item::Gen(_) | ast::Item::Stmt(_) | ast::Item::Import(_) | ast::Item::Error(_) => {
+                5
+            }
         };
         let count = self.entries.len();
         for pass in 0..=4 {
@@ -337,7 +347,8 @@ impl<'a> Checker<'a> {
         let circle: Vec<(usize, Span)> = self.stack[start..].to_vec();
         let name = |id: usize| self.entries[id].name.text.clone();
         let place = self.entries[id].name.span;
-        let mut path: Vec<String> = circle.iter().map(|(id, _)| format!("`{}`", name(*id))).collect();
+        let mut path: Vec<String> =
+            circle.iter().map(|(id, _)| format!("`{}`", name(*id))).collect();
         path.push(format!("`{}`", name(id)));
         let message = if circle.len() == 1 {
             format!("`{}` is defined by itself", name(id))

@@ -12,7 +12,9 @@ use super::dist::{Draw, Value};
 use super::interval::Interval;
 use super::scope::Combinator;
 use super::shape::Dim;
-use super::typed::{Dist, DistKind, Expr, ExprKind, MemberId, Scalar, Stage, Structure, Support, Type};
+use super::typed::{
+    Dist, DistKind, Expr, ExprKind, MemberId, Scalar, Stage, Structure, Support, Type,
+};
 
 impl Checker<'_> {
     pub(super) fn combinator(
@@ -44,7 +46,8 @@ impl Checker<'_> {
             Combinator::ZeroInflated | Combinator::Hurdle => &[("p", false), ("dist", false)],
             Combinator::Affine => &[("dist", false), ("loc", false), ("scale", false)],
         };
-        let params = params.iter().map(|(name, optional)| ((*name).to_string(), *optional)).collect();
+        let params =
+            params.iter().map(|(name, optional)| ((*name).to_string(), *optional)).collect();
         let formal = Formal { name: &callee.text, params, span: None };
         let Some(slots) = self.match_arguments(&formal, args, span) else {
             self.check_arguments(args);
@@ -73,7 +76,12 @@ impl Checker<'_> {
         if !matches!(arg.ty.scalar(), Some(Scalar::Int | Scalar::Real)) {
             let found = self.show(&arg.ty);
             let message = format!("{what} is a number, found {found}");
-            self.report(Diagnostic::error(Code::E0201, arg.span, message, format!("this is {found}")));
+            self.report(Diagnostic::error(
+                Code::E0201,
+                arg.span,
+                message,
+                format!("this is {found}"),
+            ));
             return None;
         }
         if !arg.ty.dims().is_empty()
@@ -106,7 +114,8 @@ impl Checker<'_> {
             self.report(Diagnostic::error(Code::E0106, name.span, message, "named"));
             return None;
         }
-        let Some((weights, dists)) = args.split_first().filter(|(_, dists)| !dists.is_empty()) else {
+        let Some((weights, dists)) = args.split_first().filter(|(_, dists)| !dists.is_empty())
+        else {
             self.report(Diagnostic::error(
                 Code::E0106,
                 span,
@@ -195,9 +204,10 @@ impl Checker<'_> {
                 return None;
             }
         }
-        let support = draws.iter().skip(1).fold(first.support.clone(), |all, draw| {
-            self.union(all, &draw.support)
-        });
+        let support = draws
+            .iter()
+            .skip(1)
+            .fold(first.support.clone(), |all, draw| self.union(all, &draw.support));
         let dist = Dist { kind: DistKind::Mixture { weights, components }, span };
         Some((dist, Draw { ty: first.ty, support }))
     }
@@ -213,13 +223,19 @@ impl Checker<'_> {
     ) -> Option<(Dist, Draw)> {
         let (dist, mut draw) = self.draw_over(dist, value, components)?;
         let word = if which == Combinator::Truncate { "truncate" } else { "censor" };
-        let [lower, upper] = ends.map(|end| end.map(|end| self.element_argument(end, &draw, "an end")));
+        let [lower, upper] =
+            ends.map(|end| end.map(|end| self.element_argument(end, &draw, "an end")));
         let lower = if lower.is_some() { Some(lower??) } else { None };
         let upper = if upper.is_some() { Some(upper??) } else { None };
         if lower.is_none() && upper.is_none() {
             self.report(
-                Diagnostic::error(Code::E0106, span, format!("`{word}` needs an end"), "no end given")
-                    .with_help(format!("`{word}(dist, lower=0)`")),
+                Diagnostic::error(
+                    Code::E0106,
+                    span,
+                    format!("`{word}` needs an end"),
+                    "no end given",
+                )
+                .with_help(format!("`{word}(dist, lower=0)`")),
             );
             return None;
         }
@@ -264,7 +280,10 @@ impl Checker<'_> {
             Diagnostic::error(
                 Code::E0307,
                 dist.span,
-                format!("{} has no cdf, so it cannot be normalised on an interval", super::dist::quoted(&name)),
+                format!(
+                    "{} has no cdf, so it cannot be normalised on an interval",
+                    super::dist::quoted(&name)
+                ),
                 format!("needed by `{why}`"),
             )
             .with_help("leave the interval out, or define a `dist` with a `cdf`"),

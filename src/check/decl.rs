@@ -6,11 +6,8 @@ use crate::syntax::ast;
 
 use super::checker::Checker;
 use super::dist::Value;
-use super::infer::latest;
 use super::shape::Dim;
-use super::typed::{
-    Decl, Expr, ExprKind, LetValue, Scalar, Stage, Structure, Support, Type, VarId, VarKind,
-};
+use super::typed::{Decl, Expr, LetValue, Scalar, Stage, Structure, Support, Type, VarId, VarKind};
 use super::visit;
 
 impl Checker<'_> {
@@ -18,7 +15,7 @@ impl Checker<'_> {
         let Some(var) = self.entries[id].var else { return };
         let Some((support, ty)) = self.declared(&d.ty) else { return };
         self.require_known_bounds(&support);
-        if let Structure::Scalar { offset, multiplier, .. } = &support.structure
+        if let Structure::Scalar { scalar: Scalar::Real, offset, multiplier, .. } = &support.structure
             && let Some(bound) = offset.as_ref().or(multiplier.as_ref())
         {
             self.report(Diagnostic::error(
@@ -43,7 +40,9 @@ impl Checker<'_> {
                     "missing integers would be discrete latents",
                     "cannot be `?`",
                 )
-                .with_help("declare the missing values as `marginal`, or leave them out of the data"),
+                .with_help(
+                    "declare the missing values as `marginal`, or leave them out of the data",
+                ),
             );
         }
         let entry = self.var_mut(var);
@@ -290,7 +289,11 @@ impl Checker<'_> {
                 self.scope.push(&d.name.text, var);
                 let stmts: Vec<_> = stmts.iter().filter_map(|s| self.stmt(s, Some(var))).collect();
                 self.scope.locals.truncate(mark);
-                let sizes = self.model.var(var).ty.dims().iter().map(|dim| dim.to_expr(d.name.span));
+                if let Some(interval) = self.assigned_interval(&stmts) {
+                    self.facts.intervals.insert(var, interval);
+                }
+                let sizes =
+                    self.model.var(var).ty.dims().iter().map(|dim| dim.to_expr(d.name.span));
                 let dims = if support.array.is_empty() { sizes.collect() } else { support.array };
                 Some(LetValue::Elements { dims, stmts })
             }
@@ -362,8 +365,9 @@ impl Checker<'_> {
                     .with_label(var.span, "declared here");
             }
             None => {
-                diagnostic = diagnostic
-                    .with_note("random numbers are drawn in `gen` and in the `sample` of a `dist` only");
+                diagnostic = diagnostic.with_note(
+                    "random numbers are drawn in `gen` and in the `sample` of a `dist` only",
+                );
             }
         }
         self.report(diagnostic);
@@ -391,19 +395,6 @@ impl Checker<'_> {
     pub(super) fn is_flat(&self, dist: &ast::Expr) -> bool {
         matches!(&dist.kind, ast::ExprKind::Call { callee, args }
             if callee.text == "flat" && args.is_empty() && !self.user.dists.contains_key("flat"))
-    }
-
-    /// Returns the latest stage of the parts of a definition.
-    pub(super) fn stage_of_parts(&self, parts: &[&Expr]) -> Stage {
-        latest(parts.iter().copied())
-    }
-
-    /// Makes the dimension of an expression that is an axis, for lints.
-    pub(super) fn literal(dim: &Expr) -> Option<i64> {
-        match dim.kind {
-            ExprKind::Int(n) => Some(n),
-            _ => None,
-        }
     }
 
     /// Makes sizes of dimensions.

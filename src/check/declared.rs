@@ -162,9 +162,8 @@ impl Checker<'_> {
         if let Some(ours) = foreign {
             diagnostic = diagnostic.with_help(format!("it is written {ours} here"));
         } else if let Some(near) = suggest::nearest(&name.text, STRUCTURES.into_iter()) {
-            diagnostic = diagnostic
-                .with_help(format!("did you mean `{near}`?"))
-                .with_fix(format!("write `{near}`"), name.span, near);
+            diagnostic.primary.text = format!("did you mean `{near}`?");
+            diagnostic = diagnostic.with_fix(format!("write `{near}`"), name.span, near);
         }
         self.report(diagnostic);
     }
@@ -328,7 +327,8 @@ impl Checker<'_> {
         }
         if let Some((var, _)) = culprit {
             let var = self.model.var(var);
-            diagnostic = diagnostic.with_label(var.span, format!("`{}` is declared here", var.name));
+            diagnostic =
+                diagnostic.with_label(var.span, format!("`{}` is declared here", var.name));
         }
         self.report(diagnostic);
         false
@@ -342,11 +342,7 @@ impl Checker<'_> {
     }
 
     /// Finds the first variable in an expression that is known later than `stage`.
-    pub(super) fn culprit(
-        &self,
-        e: &Expr,
-        stage: Stage,
-    ) -> Option<(super::typed::VarId, Span)> {
+    pub(super) fn culprit(&self, e: &Expr, stage: Stage) -> Option<(super::typed::VarId, Span)> {
         let mut found = None;
         super::visit::vars(e, &mut |var, span| {
             if found.is_none() && self.model.var(var).stage > stage {

@@ -1,6 +1,7 @@
 //! Functions and distributions: parameters with generic sizes, bodies, members.
 
 use crate::diagnostics::{Code, Diagnostic};
+use crate::source::Span;
 use crate::syntax::ast;
 
 use super::checker::Checker;
@@ -17,8 +18,9 @@ impl Checker<'_> {
     /// until it is given some.
     pub(super) fn function_item(&mut self, id: usize, f: &ast::FnDecl) {
         if !f.params.iter().any(|p| matches!(p.ty.kind, ast::TypeKind::Function { .. })) {
-            let function = self.function(f, &[]);
-            self.entries[id].fns.insert(Vec::new(), function);
+            if let Some(function) = self.function(f, &[]) {
+                self.entries[id].fns.insert(Vec::new(), function);
+            }
         }
     }
 
@@ -47,10 +49,11 @@ impl Checker<'_> {
                     self.report(Diagnostic::error(Code::E0106, callee.span, message, label));
                     return None;
                 };
-                given.push(self.function_by_name(&arg.value)?);
+                given.push((self.function_by_name(&arg.value)?, arg.value.span));
             }
         }
-        if let Some(known) = self.entries[entry].fns.get(&given) {
+        let key: Vec<FnId> = given.iter().map(|(id, _)| *id).collect();
+        if let Some(known) = self.entries[entry].fns.get(&key) {
             return Some(*known);
         }
         if self.stack.iter().any(|(running, _)| *running == entry) {
@@ -63,18 +66,32 @@ impl Checker<'_> {
         let function = self.function(f, &given);
         self.scope = saved;
         self.stack.pop();
-        self.entries[entry].fns.insert(given, function);
-        Some(function)
+        self.entries[entry].fns.insert(key, function?);
+        function
     }
 
-    fn function(&mut self, f: &ast::FnDecl, given: &[FnId]) -> FnId {
+    /// Checks a function; `given` are the functions passed to it, with the places of the arguments.
+    /// `None` if they are not of the declared types.
+    fn function(&mut self, f: &ast::FnDecl, given: &[(FnId, Span)]) -> Option<FnId> {
         self.scope.pure = Some(f.name.text.clone());
         let (params, sizes, good) = self.parameters(&f.params, given);
+        let functions = params.iter().map(|p| self.model.var(*p).ty.clone());
+        let functions: Vec<Type> =
+            functions.filter(|ty| matches!(ty, Type::Function { .. })).collect();
+        for (wanted, (id, span)) in functions.iter().zip(given) {
+            if !self.function_fits(*id, wanted, *span) {
+                return None;
+            }
+        }
         let declared = if good { self.declared(&f.result).map(|(_, ty)| ty) } else { None };
         let mut body = self.block(&f.body);
         let mut result = declared.unwrap_or(Type::Error);
-        if !self.require_type(&body, &result, &format!("the value of `{}`", f.name.text), f.result.span)
-        {
+        if !self.require_type(
+            &body,
+            &result,
+            &format!("the value of `{}`", f.name.text),
+            f.result.span,
+        ) {
             result = Type::Error;
         }
         let random = body.stage == Stage::Generated;
@@ -91,14 +108,52 @@ impl Checker<'_> {
             body,
             span: f.span,
         });
-        id
+        Some(id)
+    }
+
+    /// Checks that a function passed by name has the declared parameters and result.
+    fn function_fits(&mut self, id: FnId, wanted: &Type, span: Span) -> bool {
+        let found = self.function_type(id);
+        let same_kind = |a: &Type, b: &Type| {
+            a.scalar() == b.scalar() && a.rank() == b.rank() || a.is_error() || b.is_error()
+        };
+        let fits = match (&found, wanted) {
+            (
+                Type::Function { params: has, result: gives },
+                Type::Function { params, result },
+            ) => {
+                has.len() == params.len()
+                    && has.iter().zip(params).all(|(a, b)| same_kind(a, b))
+                    && same_kind(gives, result)
+            }
+            _ => true,
+        };
+        if !fits {
+            let (found, wanted) = (self.show(&found), self.show(wanted));
+            self.report(Diagnostic::error(
+                Code::E0201,
+                span,
+                format!("another kind of function is wanted: {wanted}"),
+                format!("this is {found}"),
+            ));
+        }
+        fits
+    }
+
+    /// Returns the type of a function that is passed by name.
+    pub(super) fn function_type(&self, id: FnId) -> Type {
+        let function = self.model.function(id);
+        Type::Function {
+            params: function.params.iter().map(|p| self.model.var(*p).ty.clone()).collect(),
+            result: Box::new(function.result.clone()),
+        }
     }
 
     /// Declares parameters in the current scope; sizes that first occur in their types are bound.
     fn parameters(
         &mut self,
         params: &[ast::TypedParam],
-        given: &[FnId],
+        given: &[(FnId, Span)],
     ) -> (Vec<VarId>, Vec<SizeBinding>, bool) {
         let mut vars = Vec::new();
         let mut sizes = Vec::new();
@@ -106,7 +161,8 @@ impl Checker<'_> {
         let mut good = true;
         let named: Vec<&str> = params.iter().map(|p| p.name.text.as_str()).collect();
         for (position, param) in params.iter().enumerate() {
-            if let Some(first) = params[..position].iter().find(|p| p.name.text == param.name.text) {
+            if let Some(first) = params[..position].iter().find(|p| p.name.text == param.name.text)
+            {
                 let message = format!("`{}` is defined twice", param.name.text);
                 self.report(
                     Diagnostic::error(Code::E0101, param.name.span, message, "again here")
@@ -125,7 +181,7 @@ impl Checker<'_> {
                     _ => Type::Error,
                 };
                 vars.push(self.new_var(&param.name, VarKind::Argument, ty, Stage::Data));
-                if let Some(function) = given.next() {
+                if let Some((function, _)) = given.next() {
                     self.scope.locals.push((param.name.text.clone(), Binding::Fn(*function)));
                 }
                 continue;
@@ -155,7 +211,8 @@ impl Checker<'_> {
     fn bind_generic_sizes(&mut self, ty: &ast::TypeExpr, params: &[&str]) -> Vec<VarId> {
         let mut bound = Vec::new();
         for name in size_names(ty) {
-            let known = self.scope.find(&name.text).is_some() || params.contains(&name.text.as_str());
+            let known =
+                self.scope.find(&name.text).is_some() || params.contains(&name.text.as_str());
             if !known {
                 let var = self.new_var(&name, VarKind::Size, Type::INT, Stage::Data);
                 self.scope.push(&name.text, var);
@@ -207,20 +264,31 @@ impl Checker<'_> {
     fn members(&mut self, d: &ast::DistDecl, ty: &Type) -> Vec<Member> {
         let mut members: Vec<Member> = Vec::new();
         for member in &d.members {
-            let Some(id) = MemberId::ALL.into_iter().find(|id| id.name() == member.name.text) else {
+            let Some(id) = MemberId::ALL.into_iter().find(|id| id.name() == member.name.text)
+            else {
                 self.report_unknown_member(member);
                 continue;
             };
             if members.iter().any(|known| known.id == id) {
                 let message = format!("`{}` is defined twice", id.name());
-                self.report(Diagnostic::error(Code::E0101, member.name.span, message, "again here"));
+                self.report(Diagnostic::error(
+                    Code::E0101,
+                    member.name.span,
+                    message,
+                    "again here",
+                ));
                 continue;
             }
             if member.params.len() != id.arity() {
                 self.report(Diagnostic::error(
                     Code::E0110,
                     member.name.span,
-                    format!("`{}` has {} here, not {}", id.name(), arguments(member.params.len()), id.arity()),
+                    format!(
+                        "`{}` has {} here, not {}",
+                        id.name(),
+                        arguments(member.params.len()),
+                        id.arity()
+                    ),
                     format!("takes {}", arguments(id.arity())),
                 ));
                 continue;
@@ -256,7 +324,7 @@ impl Checker<'_> {
         id: MemberId,
         body: &Expr,
         ty: &Type,
-        at: crate::source::Span,
+        at: Span,
     ) {
         let what = format!("`{}` of `{}`", id.name(), d.name.text);
         let reals = Type::array(Scalar::Real, ty.dims().to_vec());
@@ -274,9 +342,11 @@ impl Checker<'_> {
             MemberId::Variance => {
                 let covariance = ty.dims().len() == 1
                     && body.ty.dims().len() == 2
-                    && body.ty.dims().iter().all(|n| {
-                        self.compare(n, &ty.dims()[0]) != Agreement::Differ
-                    });
+                    && body
+                        .ty
+                        .dims()
+                        .iter()
+                        .all(|n| self.compare(n, &ty.dims()[0]) != Agreement::Differ);
                 if !covariance {
                     self.require_type(body, &reals, &what, d.support.span);
                 }

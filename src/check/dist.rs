@@ -78,7 +78,9 @@ impl Checker<'_> {
                         format!("`{}` is a function, not a distribution", callee.text),
                         "a distribution stands to the right of `~`",
                     )
-                    .with_help("a term of the log joint that is no distribution is added by `factor`"),
+                    .with_help(
+                        "a term of the log joint that is no distribution is added by `factor`",
+                    ),
                 );
                 None
             }
@@ -144,7 +146,10 @@ impl Checker<'_> {
                 Diagnostic::error(
                     Code::E0209,
                     span,
-                    format!("the size `{size}` of `{}` does not follow from its arguments", def.name),
+                    format!(
+                        "the size `{size}` of `{}` does not follow from its arguments",
+                        def.name
+                    ),
                     "unknown shape",
                 )
                 .with_help("declare the type of the left side"),
@@ -261,7 +266,8 @@ impl Checker<'_> {
         match value {
             Some(value) => {
                 let shown = self.show(&value.ty);
-                diagnostic = diagnostic.with_label(value.span, format!("{} is {shown}", quoted(&value.name)));
+                diagnostic = diagnostic
+                    .with_label(value.span, format!("{} is {shown}", quoted(&value.name)));
             }
             None => {
                 let text = format!("other arguments have {} in front", self.show_dims(batch));
@@ -279,7 +285,9 @@ impl Checker<'_> {
         {
             diagnostic = diagnostic.with_label(place, text);
         }
-        if let Some((place, text)) = value.and_then(|value| self.declared_at(&value.name, value.span)) {
+        if let Some((place, text)) =
+            value.and_then(|value| self.declared_at(&value.name, value.span))
+        {
             diagnostic = diagnostic.with_label(place, text);
         }
         self.report(diagnostic);
@@ -298,7 +306,11 @@ impl Checker<'_> {
             Diagnostic::error(
                 Code::E0305,
                 value.span,
-                format!("{} is {found}, but a draw from `{}` is {draw}", quoted(&value.name), def.name),
+                format!(
+                    "{} is {found}, but a draw from `{}` is {draw}",
+                    quoted(&value.name),
+                    def.name
+                ),
                 format!("this is {found}"),
             )
             .with_label(span, format!("draws {draw}")),
@@ -321,8 +333,9 @@ impl Checker<'_> {
                 diagnostic = diagnostic.with_label(place, text);
             }
             if wanted == Scalar::Int && found == Scalar::Real {
-                diagnostic = diagnostic
-                    .with_help("declare it `int`; for a real quantity take a continuous distribution");
+                diagnostic = diagnostic.with_help(
+                    "declare it `int`; for a real quantity take a continuous distribution",
+                );
             }
             self.report(diagnostic);
             return None;
@@ -344,13 +357,7 @@ impl Checker<'_> {
     }
 
     /// Checks an argument against the constraint of its parameter, as far as it is known.
-    fn check_domain(
-        &mut self,
-        param: super::typed::VarId,
-        arg: &Expr,
-        subst: &Subst,
-        name: &str,
-    ) {
+    fn check_domain(&mut self, param: super::typed::VarId, arg: &Expr, subst: &Subst, name: &str) {
         let Some(support) = self.facts.supports.get(&param).cloned() else { return };
         let Structure::Scalar { lower, upper, .. } = &support.structure else { return };
         let found = self.interval(arg);
@@ -359,8 +366,7 @@ impl Checker<'_> {
             let Some(bound) = bound else { continue };
             let bound = subst.expr(bound);
             let limit = self.interval(&bound);
-            let outside =
-                if is_lower { found.hi < limit.lo } else { found.lo > limit.hi };
+            let outside = if is_lower { found.hi < limit.lo } else { found.lo > limit.hi };
             // A scale of exactly 0 is as wrong as a negative one.
             if outside {
                 let value = if is_lower { found.hi } else { found.lo };

@@ -107,7 +107,13 @@ impl Checker<'_> {
         last.sub(&first).offset(1)
     }
 
-    fn check_slice(&mut self, lo: Option<&Expr>, hi: Option<&Expr>, axis: &Dim, base: &Expr) -> bool {
+    fn check_slice(
+        &mut self,
+        lo: Option<&Expr>,
+        hi: Option<&Expr>,
+        axis: &Dim,
+        base: &Expr,
+    ) -> bool {
         // An empty slice may start one past the end, so only what is beyond that is wrong.
         let low = lo.is_none_or(|lo| self.check_bounds(lo, &axis.offset(1), 1, base));
         let high = hi.is_none_or(|hi| self.check_bounds(hi, axis, 0, base));

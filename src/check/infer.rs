@@ -235,13 +235,22 @@ impl Checker<'_> {
             }
         }
         // A shape whose sizes are plain says more than one that only data can tell.
-        let known = |dims: &[Dim]| dims.iter().all(|dim| self.compare(dim, &Dim::constant(0)) != Agreement::Unknown);
+        let known = |dims: &[Dim]| {
+            dims.iter().all(|dim| self.compare(dim, &Dim::constant(0)) != Agreement::Unknown)
+        };
         let best = args.iter().find(|e| !e.ty.dims().is_empty() && known(e.ty.dims()));
         Some(best.unwrap_or(first).ty.dims().to_vec())
     }
 
     /// Reports two operands whose shapes differ, with the declarations that the shapes come from.
-    pub(super) fn report_shapes(&mut self, what: &str, at: Span, a: &Expr, b: &Expr, problem: &str) {
+    pub(super) fn report_shapes(
+        &mut self,
+        what: &str,
+        at: Span,
+        a: &Expr,
+        b: &Expr,
+        problem: &str,
+    ) {
         let (left, right) = (self.show(&a.ty), self.show(&b.ty));
         let mut diagnostic = Diagnostic::error(
             Code::E0202,
@@ -274,7 +283,13 @@ impl Checker<'_> {
     }
 
     /// Checks that a value can be used where `wanted` is declared: no loss of kind, the same shape.
-    pub(super) fn require_type(&mut self, value: &Expr, wanted: &Type, what: &str, declared: Span) -> bool {
+    pub(super) fn require_type(
+        &mut self,
+        value: &Expr,
+        wanted: &Type,
+        what: &str,
+        declared: Span,
+    ) -> bool {
         if value.ty.is_error() || wanted.is_error() {
             return true;
         }
@@ -291,8 +306,9 @@ impl Checker<'_> {
         } else {
             (Code::E0201, format!("{what} should be {expected}, found {found}"))
         };
-        let mut diagnostic = Diagnostic::error(code, value.span, problem, format!("this is {found}"))
-            .with_label(declared, format!("declared as {expected}"));
+        let mut diagnostic =
+            Diagnostic::error(code, value.span, problem, format!("this is {found}"))
+                .with_label(declared, format!("declared as {expected}"));
         if !kind_fits && wanted.scalar() == Some(Scalar::Int) {
             diagnostic = diagnostic.with_help("`int(x)` truncates a real to an integer");
         }

@@ -2,7 +2,7 @@
 
 use super::builtins::Builtin;
 use super::checker::Checker;
-use super::typed::{Expr, ExprKind, LetValue, Structure, Support, VarKind};
+use super::typed::{Expr, ExprKind, Stmt, StmtKind, Structure, Support, VarKind};
 
 /// Bounds of the elements of a value, both included.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -71,7 +71,8 @@ impl Interval {
 
     fn abs(self) -> Self {
         let high = self.lo.abs().max(self.hi.abs());
-        let low = if self.lo <= 0.0 && self.hi >= 0.0 { 0.0 } else { self.lo.abs().min(self.hi.abs()) };
+        let low =
+            if self.lo <= 0.0 && self.hi >= 0.0 { 0.0 } else { self.lo.abs().min(self.hi.abs()) };
         Self::new(low, high)
     }
 }
@@ -101,9 +102,11 @@ impl Checker<'_> {
                 primitive(*op, &args)
             }
             ExprKind::Index(base, _) => self.interval(base),
-            ExprKind::Array(items) => {
-                items.iter().map(|item| self.interval(item)).reduce(Interval::hull).unwrap_or(Interval::ALL)
-            }
+            ExprKind::Array(items) => items
+                .iter()
+                .map(|item| self.interval(item))
+                .reduce(Interval::hull)
+                .unwrap_or(Interval::ALL),
             ExprKind::Range(lo, hi) => Interval::new(self.interval(lo).lo, self.interval(hi).hi),
             ExprKind::If(_, then, otherwise) => self.interval(then).hull(self.interval(otherwise)),
             // Locals of a block keep what is known of them.
@@ -142,12 +145,18 @@ impl Checker<'_> {
         interval.is_point().then_some(interval.lo)
     }
 
-    /// Returns the definition of a `let` if it is an expression.
-    pub(super) fn expression(value: &LetValue) -> Option<&Expr> {
-        match value {
-            LetValue::Expr(e) => Some(e),
-            LetValue::Elements { .. } => None,
-        }
+    /// Bounds the elements that statements define.
+    pub(super) fn assigned_interval(&self, stmts: &[Stmt]) -> Option<Interval> {
+        let each = stmts.iter().filter_map(|stmt| match &stmt.kind {
+            StmtKind::Assign { value, .. } => Some(self.interval(value)),
+            StmtKind::For { body, .. } => self.assigned_interval(body),
+            StmtKind::If { then, otherwise, .. } => {
+                let ends = [self.assigned_interval(then), self.assigned_interval(otherwise)];
+                ends.into_iter().flatten().reduce(Interval::hull)
+            }
+            StmtKind::Let { .. } | StmtKind::Tilde { .. } | StmtKind::Factor(_) => None,
+        });
+        each.reduce(Interval::hull)
     }
 }
 
@@ -179,7 +188,9 @@ fn primitive(op: Builtin, args: &[Interval]) -> Interval {
             | Builtin::RngUniform,
             _,
         ) => Interval::new(0.0, 1.0),
-        (Builtin::StdNormalLogCdf | Builtin::LogSoftmax, _) => Interval::new(f64::NEG_INFINITY, 0.0),
+        (Builtin::StdNormalLogCdf | Builtin::LogSoftmax, _) => {
+            Interval::new(f64::NEG_INFINITY, 0.0)
+        }
         (Builtin::Sin | Builtin::Cos | Builtin::Tanh | Builtin::Erf | Builtin::Sign, _) => {
             Interval::new(-1.0, 1.0)
         }

@@ -38,5 +38,5 @@ mod support;
 pub mod typed;
 mod visit;
 
-pub use checker::{Imported, check, check_with};
+pub use checker::{Imported, check, check_library, check_with};
 pub use print::emit;

@@ -238,9 +238,10 @@ impl Checker<'_> {
         } else {
             Code::E0201
         };
-        let message = format!("`{name}` takes {}, found {found}", print::signature(builtin.signature()));
-        let mut diagnostic =
-            Diagnostic::error(code, arg.span, message, format!("this is {found}")).with_note(wanted);
+        let message =
+            format!("`{name}` takes {}, found {found}", print::signature(builtin.signature()));
+        let mut diagnostic = Diagnostic::error(code, arg.span, message, format!("this is {found}"))
+            .with_note(wanted);
         if let Some((span, text)) = self.origin(arg) {
             diagnostic = diagnostic.with_label(span, text);
         }

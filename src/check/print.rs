@@ -2,7 +2,7 @@
 
 use super::builtins::{Builtin, Signature};
 use super::typed::{
-    Decl, Dist, DistKind, DistDef, Expr, ExprKind, FnDef, Index, LetValue, MemberId, Model, Stage,
+    Decl, Dist, DistDef, DistKind, Expr, ExprKind, FnDef, Index, LetValue, MemberId, Model, Stage,
     Stmt, StmtKind, Structure, Support, Type, VarId, VarKind,
 };
 
@@ -45,9 +45,11 @@ pub fn emit(model: &Model) -> String {
     for dist in &model.dists {
         lines.push(printer.dist_def(dist));
     }
-    let sizes = model.vars.iter().enumerate().filter(|(_, var)| {
-        var.kind == VarKind::Size && !printer.is_bound(var.span, model)
-    });
+    let sizes = model
+        .vars
+        .iter()
+        .enumerate()
+        .filter(|(_, var)| var.kind == VarKind::Size && !printer.is_bound(var.span, model));
     for (id, _) in sizes {
         let id = VarId(u32::try_from(id).unwrap_or(u32::MAX));
         lines.push(format!("size {}", printer.head(id, "")));
@@ -101,11 +103,9 @@ impl Printer<'_> {
 
     fn dist_def(&self, dist: &DistDef) -> String {
         let (params, support) = (self.params(&dist.params), self.support(&dist.support));
-        let mut text = format!(
-            "dist {}({params}) on {} {support} {{\n",
-            dist.name,
-            ty(&dist.ty, self.names)
-        );
+        let gap = if support.is_empty() { "" } else { " " };
+        let drawn = ty(&dist.ty, self.names);
+        let mut text = format!("dist {}({params}) on {drawn}{gap}{support} {{\n", dist.name);
         for member in &dist.members {
             let params: Vec<String> = member.params.iter().map(|p| (self.names)(*p)).collect();
             let body = self.expr(&member.body, 0);
@@ -163,7 +163,14 @@ impl Printer<'_> {
         }
     }
 
-    fn binding(&self, word: &str, var: VarId, value: &LetValue, depth: usize, lines: &mut Vec<String>) {
+    fn binding(
+        &self,
+        word: &str,
+        var: VarId,
+        value: &LetValue,
+        depth: usize,
+        lines: &mut Vec<String>,
+    ) {
         let indent = "  ".repeat(depth);
         let head = self.head(var, "");
         match value {
@@ -314,7 +321,7 @@ impl Printer<'_> {
                     self.binding("let", *var, value, 0, &mut lines);
                 }
                 lines.push(self.expr(result, 0));
-                format!("{{ {} }}", lines.join("; "))
+                format!("{{ {} }}", inline(&lines))
             }
         }
     }
@@ -337,6 +344,22 @@ impl Printer<'_> {
         };
         if level.is_some_and(|level| level < outer) { format!("({text})") } else { text }
     }
+}
+
+/// Joins the lines of a block in one, with `;` between definitions.
+fn inline(lines: &[String]) -> String {
+    let mut text = String::new();
+    for line in lines.iter().map(|line| line.trim_start()) {
+        let opens = text.is_empty() || text.ends_with('{');
+        let gap = match (opens, line.starts_with('}')) {
+            (true, _) if text.is_empty() => "",
+            (true, _) | (_, true) => " ",
+            (false, false) => "; ",
+        };
+        text += gap;
+        text += line;
+    }
+    text
 }
 
 /// How tightly an operator binds; the grammar's table.

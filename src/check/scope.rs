@@ -219,14 +219,13 @@ impl Checker<'_> {
             }
             Some(_) => {
                 diagnostic.primary.text = "a function, not a variable".into();
-                diagnostic =
-                    diagnostic.with_help(format!("a function is called with its arguments: `{name}(…)`"));
+                diagnostic = diagnostic
+                    .with_help(format!("a function is called with its arguments: `{name}(…)`"));
             }
             None => {
                 if let Some(near) = self.nearest_var(name) {
-                    diagnostic = diagnostic
-                        .with_help(format!("did you mean `{near}`?"))
-                        .with_fix(format!("write `{near}`"), span, near);
+                    diagnostic.primary.text = format!("did you mean `{near}`?");
+                    diagnostic = diagnostic.with_fix(format!("write `{near}`"), span, near);
                 } else if self.scope.pure.is_none() && name.len() == 1 {
                     diagnostic = diagnostic.with_note(
                         "a size comes from the type of data (`data y: real[N]`) or is declared: \
@@ -261,21 +260,22 @@ impl Checker<'_> {
             diagnostic = diagnostic.with_help(format!("an element is written `{name}[…]`"));
         } else if let Some(hint) = suggest::foreign(name) {
             diagnostic = match hint {
-                suggest::Hint::Name(near) => diagnostic
-                    .with_help(format!("it is called `{near}` here"))
-                    .with_fix(format!("write `{near}`"), callee.span, near),
+                suggest::Hint::Name(near) => {
+                    diagnostic.primary.text = format!("called `{near}` here");
+                    diagnostic.with_fix(format!("write `{near}`"), callee.span, near)
+                }
                 suggest::Hint::Advice(advice) => diagnostic.with_help(advice),
             };
         } else if let Some(near) = self.nearest_callee(name) {
-            diagnostic = diagnostic
-                .with_help(format!("did you mean `{near}`?"))
-                .with_fix(format!("write `{near}`"), callee.span, near);
+            diagnostic.primary.text = format!("did you mean `{near}`?");
+            diagnostic = diagnostic.with_fix(format!("write `{near}`"), callee.span, near);
         }
         self.report(diagnostic);
     }
 
     fn nearest_callee(&self, name: &str) -> Option<String> {
-        let builtins = Builtin::ALL.iter().map(|b| b.name()).filter(|n| Builtin::parse(n).is_some());
+        let builtins =
+            Builtin::ALL.iter().map(|b| b.name()).filter(|n| Builtin::parse(n).is_some());
         let combinators = Combinator::ALL.into_iter().map(|(_, name)| name);
         let fixed = suggest::nearest(name, builtins.chain(combinators).chain(stdlib::names()));
         let user = self.user.fns.keys().chain(self.user.dists.keys()).map(String::as_str);

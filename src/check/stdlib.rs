@@ -67,6 +67,7 @@ files! {
     "distributions/uniform.ppl",
     "distributions/von_mises.ppl",
     "distributions/weibull.ppl",
+    "math/links.ppl",
     "prelude.ppl",
 }
 
@@ -98,4 +99,71 @@ fn declared_names(text: &str) -> impl Iterator<Item = &str> {
         let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
         Some(&rest[..end])
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostics::{Color, render_all};
+    use crate::source::SourceMap;
+    use crate::syntax::{self, ast};
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    fn paths_below(folder: &Path, prefix: &str, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            if entry.file_type().unwrap().is_dir() {
+                paths_below(&entry.path(), &format!("{name}/"), found);
+            } else if name.ends_with(".ppl") {
+                found.insert(name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_file_is_embedded() {
+        let mut found = BTreeSet::new();
+        paths_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("stdlib"), "", &mut found);
+        let listed: BTreeSet<String> = FILES.iter().map(|(path, _)| (*path).to_string()).collect();
+        assert_eq!(listed, found);
+        assert!(FILES.is_sorted(), "keep the list in order");
+    }
+
+    #[test]
+    fn the_index_finds_what_the_parser_finds_and_no_name_is_defined_twice() {
+        let mut all = BTreeSet::new();
+        for (path, text) in FILES {
+            let mut sources = SourceMap::new();
+            let id = sources.add(*path, *text);
+            let parsed = syntax::parse(id, text);
+            let shown = render_all(&parsed.diagnostics, &sources, Color::Off);
+            assert!(parsed.diagnostics.is_empty(), "{shown}");
+            let declared: Vec<String> = parsed
+                .value
+                .unwrap()
+                .items
+                .iter()
+                .filter_map(|item| match item {
+                    ast::Item::Fn(f) => Some(f.name.text.clone()),
+                    ast::Item::Dist(d) => Some(d.name.text.clone()),
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(declared_names(text).collect::<Vec<_>>(), declared, "{path}");
+            for name in declared {
+                assert!(all.insert(name.clone()), "{name} is defined twice");
+            }
+        }
+    }
+
+    #[test]
+    fn the_library_checks_without_a_word() {
+        let mut sources = SourceMap::new();
+        let checked = crate::check::check_library(&mut sources);
+        let shown = render_all(&checked.diagnostics, &sources, Color::Off);
+        assert!(checked.diagnostics.is_empty(), "{shown}");
+        assert!(checked.value.unwrap().dists.len() >= 50);
+    }
 }

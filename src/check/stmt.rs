@@ -5,7 +5,6 @@ use crate::syntax::ast;
 
 use super::checker::Checker;
 use super::dist::Value;
-use super::infer::latest;
 use super::typed::{
     Expr, ExprKind, Index, Scalar, Stage, Stmt, StmtKind, Support, Type, VarId, VarKind,
 };
@@ -51,7 +50,9 @@ impl Checker<'_> {
                         Diagnostic::error(
                             Code::E0203,
                             cond.span,
-                            format!("the condition of a statement is one truth value, found {found}"),
+                            format!(
+                                "the condition of a statement is one truth value, found {found}"
+                            ),
                             format!("this is {found}"),
                         )
                         .with_help("write a loop, or the expression `if c { a } else { b }`"),
@@ -158,7 +159,12 @@ impl Checker<'_> {
             return None;
         }
         let wanted = Type::array(defined.ty.scalar()?, dims);
-        if !self.require_type(&value, &wanted, &format!("an element of `{}`", name.text), defined.span) {
+        if !self.require_type(
+            &value,
+            &wanted,
+            &format!("an element of `{}`", name.text),
+            defined.span,
+        ) {
             return None;
         }
         self.raise_stage(target, value.stage);
@@ -192,8 +198,10 @@ impl Checker<'_> {
                 self.draw(dist, Some(&value))?.0
             }
         };
-        if let Some((var, _)) = param {
-            self.note_prior(var, lhs.span);
+        match param {
+            Some((var, _)) => self.note_prior(var, &lhs, &dist),
+            None if lhs.stage == Stage::Parameter => self.lint_transformed(&lhs),
+            None => {}
         }
         if !fits {
             return None;
@@ -216,10 +224,5 @@ impl Checker<'_> {
             return None;
         }
         Some((var, self.known_support(lhs)?))
-    }
-
-    /// Returns the stage of a statement's parts.
-    pub(super) fn stage_of(exprs: &[Expr]) -> Stage {
-        latest(exprs)
     }
 }

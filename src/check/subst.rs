@@ -148,17 +148,12 @@ impl Subst {
                 indices: indices.iter().map(|i| self.index(i)).collect(),
                 value: self.expr(value),
             },
-            StmtKind::For { var, lo, hi, body } => StmtKind::For {
-                var: *var,
-                lo: self.expr(lo),
-                hi: self.expr(hi),
-                body: all(body),
-            },
-            StmtKind::If { cond, then, otherwise } => StmtKind::If {
-                cond: self.expr(cond),
-                then: all(then),
-                otherwise: all(otherwise),
-            },
+            StmtKind::For { var, lo, hi, body } => {
+                StmtKind::For { var: *var, lo: self.expr(lo), hi: self.expr(hi), body: all(body) }
+            }
+            StmtKind::If { cond, then, otherwise } => {
+                StmtKind::If { cond: self.expr(cond), then: all(then), otherwise: all(otherwise) }
+            }
             StmtKind::Tilde { .. } | StmtKind::Factor(_) => stmt.kind.clone(),
         };
         Stmt { kind, span: stmt.span }

@@ -219,7 +219,9 @@ impl Checker<'_> {
         let names = |var| self.model.var(var).name.clone();
         let bounds: Vec<String> = [("lower", lower), ("upper", upper)]
             .into_iter()
-            .filter_map(|(name, e)| e.as_ref().map(|e| format!("{name}={}", print::expr(e, &names))))
+            .filter_map(|(name, e)| {
+                e.as_ref().map(|e| format!("{name}={}", print::expr(e, &names)))
+            })
             .collect();
         if bounds.is_empty() { String::new() } else { format!("<{}>", bounds.join(", ")) }
     }
@@ -303,7 +305,10 @@ impl Checker<'_> {
                             return bound.clone();
                         }
                         let kind = ExprKind::Index(Box::new(bound.clone()), indices.clone());
-                        let ty = Type::array(bound.ty.scalar().unwrap_or(super::typed::Scalar::Real), e.ty.dims().to_vec());
+                        let ty = Type::array(
+                            bound.ty.scalar().unwrap_or(super::typed::Scalar::Real),
+                            e.ty.dims().to_vec(),
+                        );
                         Expr { kind, ty, stage: bound.stage.max(e.stage), span: e.span }
                     })
                 };
@@ -366,9 +371,9 @@ impl Checker<'_> {
     pub(super) fn forget_component_bounds(&self, support: &mut Support, batch: &[Dim]) {
         if let Structure::Scalar { lower, upper, .. } = &mut support.structure {
             for bound in [lower, upper] {
-                let per_component = bound
-                    .as_ref()
-                    .is_some_and(|e| !e.ty.dims().is_empty() && !self.certainly_equal(e.ty.dims(), batch));
+                let per_component = bound.as_ref().is_some_and(|e| {
+                    !e.ty.dims().is_empty() && !self.certainly_equal(e.ty.dims(), batch)
+                });
                 if per_component {
                     *bound = None;
                 }

@@ -2,7 +2,9 @@
 
 use crate::source::Span;
 
-use super::typed::{Dist, DistKind, Expr, ExprKind, Index, LetValue, Stmt, StmtKind, Structure, Support, VarId};
+use super::typed::{
+    Dist, DistKind, Expr, ExprKind, Index, LetValue, Stmt, StmtKind, Structure, Support, VarId,
+};
 
 /// Calls `f` on the parts of an expression, not on the expression itself.
 pub(super) fn parts(e: &Expr, f: &mut dyn FnMut(&Expr)) {
@@ -132,14 +134,4 @@ pub(super) fn vars(e: &Expr, f: &mut dyn FnMut(VarId, Span)) {
         f(var, e.span);
     }
     parts(e, &mut |part| vars(part, f));
-}
-
-/// Tells whether `test` holds for an expression or any part of it.
-pub(super) fn any(e: &Expr, test: &dyn Fn(&Expr) -> bool) -> bool {
-    if test(e) {
-        return true;
-    }
-    let mut found = false;
-    parts(e, &mut |part| found = found || any(part, test));
-    found
 }

@@ -1,20 +1,47 @@
-//! A density seen through `z = shift + scale ∘ x`: the coordinates in which a known Gaussian start is
+//! A density seen through `z = shift + scale ∘ (x W)`: coordinates in which a known Gaussian is
 //! standard normal.
 //!
-//! Methods that step in `x` are thereby preconditioned by the start's standard deviations (for
-//! Langevin methods: a diagonal mass matrix), with their algorithms left as published.
+//! Methods that step in `x` are thereby preconditioned by that Gaussian (for Langevin methods: a mass
+//! matrix, diagonal without `W`, dense with it), with their algorithms left as published.
 
 use std::sync::Arc;
 
 use crate::density::{LogDensity, Residuals};
 use crate::real::Real;
 
-/// The density of `x` when `z = shift + scale ∘ x` has density `inner`; log-determinant included.
+/// Where and how wide a Gaussian is: `z = shift + scale ∘ (x W)` for standard normal `x`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Coordinates {
+    /// The mean, `[D]`.
+    pub shift: Vec<f64>,
+    /// Scales, `[D]`, positive.
+    pub scale: Vec<f64>,
+    /// Symmetric positive definite `W: [D, D]` and its log-determinant; without, the identity.
+    pub mix: Option<(Vec<f64>, f64)>,
+}
+
+impl Coordinates {
+    /// The coordinates that change nothing, in `D` dimensions.
+    #[must_use]
+    pub fn identity(d: usize) -> Self {
+        Coordinates { shift: vec![0.0; d], scale: vec![1.0; d], mix: None }
+    }
+
+    /// `log |∂z/∂x|`.
+    #[must_use]
+    pub fn log_det(&self) -> f64 {
+        self.scale.iter().map(|s| s.ln()).sum::<f64>() + self.mix.as_ref().map_or(0.0, |m| m.1)
+    }
+}
+
+/// The density of `x` when `z = shift + scale ∘ (x W)` has density `inner`; log-determinant included.
 #[derive(Clone)]
 pub struct Affine<E: Real> {
     inner: Arc<dyn LogDensity<E>>,
     shift: Vec<E>,
     scale: Vec<E>,
+    /// `W`, symmetric `[D, D]`; the identity if there is none.
+    mix: Option<Vec<E>>,
     log_det: E,
 }
 
@@ -25,28 +52,55 @@ impl<E: Real> std::fmt::Debug for Affine<E> {
 }
 
 impl<E: Real> Affine<E> {
-    /// Sees `inner` through `z = shift + scale ∘ x`, all of length `D`, `scale` positive.
+    /// Sees `inner` through these coordinates.
     #[must_use]
-    pub fn new(inner: &Arc<dyn LogDensity<E>>, shift: &[f64], scale: &[f64]) -> Self {
+    pub fn new(inner: &Arc<dyn LogDensity<E>>, coordinates: &Coordinates) -> Self {
         let of = |v: &[f64]| v.iter().map(|x| E::of(*x)).collect();
         Affine {
             inner: Arc::clone(inner),
-            shift: of(shift),
-            scale: of(scale),
-            log_det: E::of(scale.iter().map(|s| s.ln()).sum()),
+            shift: of(&coordinates.shift),
+            scale: of(&coordinates.scale),
+            mix: coordinates.mix.as_ref().map(|(w, _)| of(w)),
+            log_det: E::of(coordinates.log_det()),
         }
     }
 
     /// `z` for each row of `x: [B, D]`.
     #[must_use]
     pub fn apply(&self, x: &[E]) -> Vec<E> {
-        let mut z = x.to_vec();
+        let mut z = self.direction(x);
         for row in z.chunks_exact_mut(self.shift.len()) {
-            for ((z, shift), scale) in row.iter_mut().zip(&self.shift).zip(&self.scale) {
-                *z = *shift + *scale * *z;
-            }
+            row.iter_mut().zip(&self.shift).for_each(|(z, shift)| *z += *shift);
         }
         z
+    }
+
+    /// `scale ∘ (v W)` for each row of `v: [B, D]`.
+    fn direction(&self, v: &[E]) -> Vec<E> {
+        let mut out = self.mixed(v);
+        self.scale_rows(&mut out);
+        out
+    }
+
+    /// The transpose of [`direction`](Self::direction), in place: `(scale ∘ g) W`.
+    fn pull_back(&self, g: &mut [E]) {
+        self.scale_rows(g);
+        if self.mix.is_some() {
+            let mixed = self.mixed(g);
+            g.copy_from_slice(&mixed);
+        }
+    }
+
+    fn mixed(&self, rows: &[E]) -> Vec<E> {
+        let Some(mix) = &self.mix else { return rows.to_vec() };
+        let d = self.scale.len();
+        let mut out = vec![E::zero(); rows.len()];
+        for (row, out) in rows.chunks_exact(d).zip(out.chunks_exact_mut(d)) {
+            for (x, w) in row.iter().zip(mix.chunks_exact(d)) {
+                out.iter_mut().zip(w).for_each(|(o, w)| *o += *x * *w);
+            }
+        }
+        out
     }
 
     fn scale_rows(&self, rows: &mut [E]) {
@@ -68,21 +122,19 @@ impl<E: Real> LogDensity<E> for Affine<E> {
 
     fn score(&self, x: &[E], log_p: &mut [E], score: &mut [E]) {
         self.inner.score(&self.apply(x), log_p, score);
-        self.scale_rows(score);
+        self.pull_back(score);
         log_p.iter_mut().for_each(|l| *l += self.log_det);
     }
 
     fn score_keep(&self, x: &[E], log_p: &mut [E], score: &mut [E], keep: &mut Residuals<E>) {
         self.inner.score_keep(&self.apply(x), log_p, score, keep);
-        self.scale_rows(score);
+        self.pull_back(score);
         log_p.iter_mut().for_each(|l| *l += self.log_det);
     }
 
     fn hvp(&self, residuals: &Residuals<E>, v: &[E], out: &mut [E]) {
-        let mut scaled = v.to_vec();
-        self.scale_rows(&mut scaled);
-        self.inner.hvp(residuals, &scaled, out);
-        self.scale_rows(out);
+        self.inner.hvp(residuals, &self.direction(v), out);
+        self.pull_back(out);
     }
 
     fn explain_non_finite(&self, x: &[E]) -> Option<String> {

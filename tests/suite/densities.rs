@@ -221,7 +221,6 @@ pub(crate) struct FixtureTarget;
 
 impl FixtureTarget {
     /// Its log normaliser.
-    #[allow(dead_code, reason = "for tests that need the ceiling of the bound")]
     pub(crate) fn log_z() -> f64 {
         0.25 + (2.0 * std::f64::consts::PI).ln() + (1.5_f64 * 0.7).ln()
     }

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ppl::data::DataSet;
-use ppl::density::LogDensity as _;
 use ppl::driver::Session;
 use ppl::posterior::Posterior;
 use serde_json::Value;

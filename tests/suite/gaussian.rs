@@ -79,14 +79,15 @@ fn eight_schools_in_a_moment() {
     let began = Instant::now();
     let fit = fit(&density, &Settings::default());
     let elapsed = began.elapsed().as_secs_f64();
-    println!("{elapsed:.3} s, {} iterations, {:?}", fit.iterations, fit.verdict);
     assert!(elapsed < 5.0, "{elapsed} s");
-    println!("elbo {:?} log_z {:?} khat {:?}", fit.elbo, fit.log_z, fit.khat);
-    for (j, (mean, sd)) in
-        [(0, (0.290, 0.992)), (4, (-0.168, 0.928)), (8, (4.411, 3.309)), (9, (0.808, 1.174))]
-    {
-        println!("{j}: {:?} want {mean} {sd}", moments(&fit, j));
+    // The family's own optimum; posteriordb's means and standard deviations.
+    for (j, mean, sd) in [(0, 0.290, 0.992), (4, -0.168, 0.928), (8, 4.411, 3.309)] {
+        let (m, s) = moments(&fit, j);
+        assert!((m - mean).abs() < 0.15 * sd && (s / sd - 1.0).abs() < 0.12, "{j}: {m} {s}");
     }
+    // Mean-field cuts the lower tail of log τ, and the verdict says so.
+    assert_eq!(fit.verdict.level, VerdictLevel::Doubtful, "{:?}", fit.verdict);
+    assert!(fit.verdict.reasons[0].contains("coordinate 10"), "{:?}", fit.verdict);
 }
 
 #[test]

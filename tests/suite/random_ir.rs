@@ -3,7 +3,7 @@
 use ppl::ir::{BinaryOp, Builder, Function, Op, Scan, Tensor, Type, UnaryOp, ValueId};
 
 /// Numbers in `(lo, hi)` that look random: the same for the same seed.
-pub fn numbers(seed: u64, n: usize, lo: f64, hi: f64) -> Vec<f64> {
+pub(crate) fn numbers(seed: u64, n: usize, lo: f64, hi: f64) -> Vec<f64> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     (0..n)
         .map(|_| {
@@ -16,7 +16,7 @@ pub fn numbers(seed: u64, n: usize, lo: f64, hi: f64) -> Vec<f64> {
 }
 
 /// One value per input of `f`, of its type, in `(lo, hi)`.
-pub fn inputs(f: &Function, seed: u64, lo: f64, hi: f64) -> Vec<Tensor> {
+pub(crate) fn inputs(f: &Function, seed: u64, lo: f64, hi: f64) -> Vec<Tensor> {
     let tensor = |(i, input): (usize, &ppl::ir::Input)| {
         let seed = seed * 101 + i as u64 + 1;
         Tensor::new(input.ty.clone(), numbers(seed, input.ty.len(), lo, hi))
@@ -25,7 +25,7 @@ pub fn inputs(f: &Function, seed: u64, lo: f64, hi: f64) -> Vec<Tensor> {
 }
 
 /// A function of a vector, a matrix and a scalar whose values stay moderate, made by `choices`.
-pub fn function(choices: &[(u8, u8, u8)]) -> Function {
+pub(crate) fn function(choices: &[(u8, u8, u8)]) -> Function {
     let mut b = Builder::new("random");
     let mut pool = vec![
         b.input("x", Type::real([4].as_slice())),

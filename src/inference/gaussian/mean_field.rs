@@ -16,7 +16,7 @@ use rand::RngCore;
 
 use super::warm_start::warm_start;
 use crate::density::LogDensity;
-use crate::inference::affine::Affine;
+use crate::inference::affine::{Affine, Coordinates};
 use crate::inference::assess::Checks;
 use crate::inference::bridge::Bridge;
 use crate::inference::optimizer::{Average, Group, Handle, Parameters, Schedule, Update};
@@ -175,7 +175,8 @@ pub fn fit_mean_field<E: Element>(
         !stopped && !late()
     })?;
     let scale: Vec<f64> = warm.log_sd.iter().map(|l| l.exp()).collect();
-    let affine: Arc<dyn LogDensity<E>> = Arc::new(Affine::new(density, &warm.mean, &scale));
+    let coordinates = Coordinates { shift: warm.mean.clone(), scale: scale.clone(), mix: None };
+    let affine: Arc<dyn LogDensity<E>> = Arc::new(Affine::new(density, &coordinates));
     let bridge = Bridge::new(&affine);
     let mut parameters = Parameters::default();
     let location = parameters.add("location", 0, vec![E::zero(); d]);

@@ -1,6 +1,8 @@
 //! Gaussian approximations: the mean-field family, which is also where the Langevin methods start.
 
+mod curvature;
 mod mean_field;
 mod warm_start;
 
+pub use curvature::correlated;
 pub use mean_field::{Config, MEAN_FIELD, MeanField, fit_mean_field};

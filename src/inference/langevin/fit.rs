@@ -1,18 +1,21 @@
 //! Trains a chain and assesses it: the `run` of every Langevin method.
 //!
-//! The start is the mean-field fit (the same code as `--infer mean-field`), and the chain runs in the
-//! coordinates in which that fit is standard normal. This is a diagonal mass matrix by another name:
-//! the published methods have one scalar step size, which a posterior with standard deviations of
-//! 0.01 and 10 would hold to the smaller. With `precondition=false` coordinates stay as they are.
+//! The start is the mean-field fit (the same code as `--infer mean-field`), to which the curvature
+//! under it adds correlations (`precondition=dense`), and the chain runs in the coordinates in which
+//! this Gaussian is standard normal: a mass matrix by another name. The published methods have one
+//! scalar step size, which a posterior with standard deviations of 0.01 and 10, or a correlation of
+//! 0.99, would hold to the narrowest direction; and a start without correlations leaves them all to
+//! the chain. Algorithm and bound are unchanged by the choice of coordinates; `precondition=none` is
+//! the method as published.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use dfdx::prelude::MeanTo;
 
-use super::chain::{Chain, Dynamics, Initial};
+use super::chain::{Chain, Dynamics, Initial, Momentum};
 use crate::density::LogDensity;
-use crate::inference::affine::Affine;
+use crate::inference::affine::{Affine, Coordinates};
 use crate::inference::assess::{Checks, psis};
 use crate::inference::bridge::Bridge;
 use crate::inference::gaussian::{self, MeanField, fit_mean_field};
@@ -30,6 +33,40 @@ const BATCH: usize = 100;
 /// Paths behind the final numbers, at least.
 const MIN_PATHS: usize = 4000;
 
+/// Learning rate of the step size, relative to that of everything else.
+const STEP_SIZE_PACE: f64 = 0.2;
+
+/// By what the chain's coordinates are scaled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Precondition {
+    /// Nothing: the published methods to the letter.
+    None,
+    /// The start's standard deviations.
+    Diagonal,
+    /// The covariance that the curvature under the start implies.
+    Dense,
+}
+
+impl Precondition {
+    /// The default: dense while `D²` numbers a step are cheap.
+    fn of_dim(d: usize) -> Self {
+        if d <= 200 { Precondition::Dense } else { Precondition::Diagonal }
+    }
+}
+
+impl std::str::FromStr for Precondition {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "none" => Ok(Precondition::None),
+            "diagonal" => Ok(Precondition::Diagonal),
+            "dense" => Ok(Precondition::Dense),
+            _ => Err(()),
+        }
+    }
+}
+
 /// The options of the methods.
 #[derive(Debug, Clone, Copy)]
 struct Config {
@@ -38,24 +75,24 @@ struct Config {
     learning_rate: f64,
     grad_samples: usize,
     initial: Initial,
-    precondition: bool,
+    precondition: Precondition,
     resample: bool,
 }
 
 impl Config {
-    fn new(settings: &Settings) -> Result<Self, InferenceError> {
+    fn new(settings: &Settings, d: usize, step_size: f64) -> Result<Self, InferenceError> {
         let config = Config {
             bridges: settings.option("bridges", settings.bridges.unwrap_or(8))?,
-            iterations: settings.option("iterations", settings.iterations.unwrap_or(5000))?,
+            iterations: settings.option("iterations", settings.iterations.unwrap_or(4000))?,
             learning_rate: settings
-                .option("learning-rate", settings.learning_rate.unwrap_or(3e-3))?,
+                .option("learning-rate", settings.learning_rate.unwrap_or(5e-3))?,
             grad_samples: settings.option("grad-samples", settings.grad_samples.unwrap_or(16))?,
             initial: Initial {
-                step_size: settings.option("step-size", 0.1)?,
-                friction: settings.option("friction", 5.0)?,
+                step_size: settings.option("step-size", step_size)?,
+                friction: settings.option("friction", 1.0)?,
                 retention: settings.option("retention", 0.5)?,
             },
-            precondition: settings.option("precondition", true)?,
+            precondition: settings.option("precondition", Precondition::of_dim(d))?,
             resample: settings.option("resample", false)?,
         };
         if config.bridges == 0 || config.iterations == 0 || config.grad_samples == 0 {
@@ -86,33 +123,38 @@ pub(super) fn fit(
     settings: &Settings,
     monitor: &mut dyn Monitor,
 ) -> Result<Fit, InferenceError> {
-    let config = Config::new(settings)?;
+    // An overdamped step of size e moves as far as a leapfrog step of size √(2e).
+    let step_size = if dynamics.momentum == Momentum::Overdamped { 0.05 } else { 0.3 };
+    let config = Config::new(settings, target.f64.dim(), step_size)?;
     let trained = match settings.precision {
         Precision::F32 => {
             let (trained, chain, parameters) =
-                train_chain(dynamics, target.f32, &config, settings, monitor)?;
+                train_chain(dynamics, target.f32, &**target.f64, &config, settings, monitor)?;
             let affine: Arc<dyn LogDensity<f64>> =
-                Arc::new(Affine::new(target.f64, &trained.shift, &trained.scale));
+                Arc::new(Affine::new(target.f64, &trained.coordinates));
             (trained, chain.with_bridge(Bridge::new(&affine)), parameters.cast())
         }
-        Precision::F64 => train_chain(dynamics, target.f64, &config, settings, monitor)?,
+        Precision::F64 => {
+            train_chain(dynamics, target.f64, &**target.f64, &config, settings, monitor)?
+        }
     };
     let (trained, chain, parameters) = trained;
-    assess(name, &config, &trained, &chain, &parameters, settings, monitor)
+    let affine = Affine::new(target.f64, &trained.coordinates);
+    assess(name, &config, &trained, &affine, &chain, &parameters, settings, monitor)
 }
 
 /// What training leaves besides the parameters.
 struct Trained {
     start: MeanField,
     training: Training,
-    /// The chain's coordinates: `z = shift + scale ∘ x`.
-    shift: Vec<f64>,
-    scale: Vec<f64>,
+    /// Those in which the chain runs.
+    coordinates: Coordinates,
 }
 
 fn train_chain<E: Element>(
     dynamics: Dynamics,
     density: &Arc<dyn LogDensity<E>>,
+    exact: &dyn LogDensity<f64>,
     config: &Config,
     settings: &Settings,
     monitor: &mut dyn Monitor,
@@ -124,14 +166,21 @@ fn train_chain<E: Element>(
     // The chain is what the time is for.
     start_config.max_time = settings.max_time.map(|limit| limit.mul_f64(0.2));
     let start = fit_mean_field(density, &start_config, monitor)?;
-    let (shift, scale) = if config.precondition {
-        (start.mean.clone(), start.sd.clone())
-    } else {
-        (vec![0.0; d], vec![1.0; d])
+    let diagonal = || Coordinates { shift: start.mean.clone(), scale: start.sd.clone(), mix: None };
+    let coordinates = match config.precondition {
+        Precondition::None => Coordinates::identity(d),
+        Precondition::Diagonal => diagonal(),
+        Precondition::Dense if d > 1 => {
+            gaussian::correlated(exact, &start, settings.seed).unwrap_or_else(diagonal)
+        }
+        Precondition::Dense => diagonal(),
     };
-    let mu: Vec<f64> = (0..d).map(|j| (start.mean[j] - shift[j]) / scale[j]).collect();
-    let log_sd: Vec<f64> = (0..d).map(|j| (start.sd[j] / scale[j]).ln()).collect();
-    let affine: Arc<dyn LogDensity<E>> = Arc::new(Affine::new(density, &shift, &scale));
+    let (mu, log_sd) = if config.precondition == Precondition::None {
+        (start.mean.clone(), start.sd.iter().map(|s| s.ln()).collect())
+    } else {
+        (vec![0.0; d], vec![0.0; d])
+    };
+    let affine: Arc<dyn LogDensity<E>> = Arc::new(Affine::new(density, &coordinates));
     let mut parameters = Parameters::default();
     let chain = Chain::new(
         dynamics,
@@ -142,6 +191,9 @@ fn train_chain<E: Element>(
         &mut parameters,
         &mut stream(settings.seed, "langevin network"),
     );
+    // While the network is still zero, gradients ask for a smaller step size than the trained network
+    // can use; a slower pace keeps it from collapsing before the network has learned.
+    parameters.scale_rate(chain.handles.step_size, STEP_SIZE_PACE);
     let n = config.grad_samples;
     let mut noise = vec![E::zero(); n * chain.noise_per_chain()];
     let mut rng = stream(settings.seed, "langevin noise");
@@ -183,7 +235,7 @@ fn train_chain<E: Element>(
     if plan.iterations == 0 {
         training.stop = start.training.stop;
     }
-    Ok((Trained { start, training, shift, scale }, chain, parameters))
+    Ok((Trained { start, training, coordinates }, chain, parameters))
 }
 
 /// Fresh paths, their weights and end points, and the verdict.
@@ -191,16 +243,17 @@ fn assess(
     name: &'static str,
     config: &Config,
     trained: &Trained,
+    affine: &Affine<f64>,
     chain: &Chain<f64>,
     parameters: &Parameters<f64>,
     settings: &Settings,
     monitor: &mut dyn Monitor,
 ) -> Result<Fit, InferenceError> {
-    let d = trained.shift.len();
+    let d = trained.coordinates.shift.len();
     let paths = settings.draws.max(MIN_PATHS);
     let mut rng = stream(settings.seed, "langevin draws");
     let (mut log_weights, mut draws, mut log_p) = (Vec::new(), Vec::new(), Vec::new());
-    let log_det: f64 = trained.scale.iter().map(|s| s.ln()).sum();
+    let log_det = trained.coordinates.log_det();
     let mut interrupted = trained.training.interrupted();
     while log_weights.len() < paths {
         let n = BATCH.min(paths - log_weights.len());
@@ -209,8 +262,7 @@ fn assess(
         let batch = chain.simulate(parameters, &noise, n, &SharedTape::off());
         log_weights.extend(batch.log_weights.as_vec());
         log_p.extend(batch.log_p.as_vec().iter().map(|l| l - log_det));
-        let ends = batch.ends.as_vec();
-        draws.extend(ends.iter().enumerate().map(|(i, x)| trained.shift[i % d] + trained.scale[i % d] * x));
+        draws.extend(affine.apply(&batch.ends.as_vec()));
         let progress = Progress {
             phase: "sampling",
             done: log_weights.len(),
@@ -274,7 +326,10 @@ fn judge_training(checks: &mut Checks, trained: &Trained) {
     if training.skipped * 100 > training.iterations {
         checks.add(
             VerdictLevel::Doubtful,
-            format!("{} steps were skipped because the log density was not finite.", training.skipped),
+            format!(
+                "{} steps were skipped because the log density was not finite.",
+                training.skipped
+            ),
         );
     }
     // The chain can repair a poor start, so this alone is no reason to doubt.

@@ -15,19 +15,21 @@ const fn option(
 
 const BRIDGES: MethodOption =
     option("bridges", "8", "Langevin steps; more are better and slower", "K");
-const ITERATIONS: MethodOption = option("iterations", "5000", "training steps", "");
+const ITERATIONS: MethodOption = option("iterations", "4000", "training steps", "");
 const RATE: MethodOption =
-    option("learning-rate", "0.003", "Adam's largest rate; decays by a cosine", "");
+    option("learning-rate", "0.005", "Adam's largest rate; decays by a cosine", "");
 const CHAINS: MethodOption = option("grad-samples", "16", "chains per gradient", "N");
 const STEP: MethodOption =
-    option("step-size", "0.1", "initial step size of the integrator; trained", "ε");
-const FRICTION: MethodOption = option("friction", "5", "initial friction; trained", "γ");
+    option("step-size", "0.3", "initial step size of the leapfrog integrator; trained", "ε");
+const OVERDAMPED_STEP: MethodOption =
+    option("step-size", "0.05", "initial step size; trained", "ε");
+const FRICTION: MethodOption = option("friction", "1", "initial friction; trained", "γ");
 const RETENTION: MethodOption =
     option("retention", "0.5", "initial share of momentum kept by a refresh; trained", "η");
 const PRECONDITION: MethodOption = option(
     "precondition",
-    "true",
-    "scale coordinates by the mean-field start's standard deviations",
+    "dense",
+    "coordinates from the start's covariance: none, diagonal or dense (diagonal beyond D = 200)",
     "M",
 );
 const RESAMPLE: MethodOption =
@@ -39,7 +41,7 @@ pub const ULA: Method = Method {
     group: "Langevin",
     summary: "Annealed unadjusted Langevin steps; the backward kernel is the forward kernel.",
     paper: "Thin et al., ICML 2021; Wu et al., NeurIPS 2020",
-    options: &[BRIDGES, ITERATIONS, RATE, CHAINS, STEP, PRECONDITION, RESAMPLE],
+    options: &[BRIDGES, ITERATIONS, RATE, CHAINS, OVERDAMPED_STEP, PRECONDITION, RESAMPLE],
     run: |target, settings, monitor| {
         let dynamics = Dynamics { momentum: Momentum::Overdamped, network: false };
         fit("ula", dynamics, target, settings, monitor)
@@ -52,7 +54,7 @@ pub const MCD: Method = Method {
     group: "Langevin",
     summary: "Overdamped Langevin steps with a learned score in the backward kernel.",
     paper: "Doucet et al., NeurIPS 2022 (arXiv 2208.07698)",
-    options: &[BRIDGES, ITERATIONS, RATE, CHAINS, STEP, PRECONDITION, RESAMPLE],
+    options: &[BRIDGES, ITERATIONS, RATE, CHAINS, OVERDAMPED_STEP, PRECONDITION, RESAMPLE],
     run: |target, settings, monitor| {
         let dynamics = Dynamics { momentum: Momentum::Overdamped, network: true };
         fit("mcd", dynamics, target, settings, monitor)

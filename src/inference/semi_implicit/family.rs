@@ -151,6 +151,22 @@ impl Family {
         (u.as_vec(), n.as_vec())
     }
 
+    /// Sets the network's last layer to zero, which leaves a Gaussian.
+    #[cfg(test)]
+    pub(super) fn silence<E: Element>(&self, parameters: &mut Parameters<E>) {
+        if let Some(last) = self.network.layers.last() {
+            parameters.set(last.weight, &vec![E::zero(); last.shape.0 * last.shape.1]);
+            parameters.set(last.bias, &vec![E::zero(); last.shape.1]);
+        }
+    }
+
+    /// Handles of all parameters.
+    #[cfg(test)]
+    pub(super) fn handles(&self) -> Vec<Handle> {
+        let layers = self.network.layers.iter().flat_map(|l| [l.weight, l.bias]);
+        layers.chain(self.linear).chain([self.rho]).collect()
+    }
+
     /// Dimension of the mixing variable.
     pub(super) fn latent(&self) -> usize {
         self.latent

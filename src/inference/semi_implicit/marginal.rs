@@ -219,3 +219,67 @@ fn log_mean_exp(logs: &[f64]) -> (f64, f64) {
     let sum: f64 = logs.iter().map(|l| l - max).filter(|l| *l > -40.0).map(f64::exp).sum();
     (max + sum.ln() - (logs.len() as f64).ln(), (logs[0] - max).exp() / sum)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::family::FamilySettings;
+    use super::*;
+    use crate::random::stream;
+
+    /// With its network switched off the family is `N(0, A Aᵀ + σ²)`.
+    fn gaussian(latent: usize, dim: usize, parameters: &mut Parameters<f64>) -> Family {
+        let settings = FamilySettings {
+            latent,
+            hidden: vec![4],
+            linear: true,
+            log_variance: -1.0,
+            log_variance_floor: -6.0,
+        };
+        let family = Family::new(dim, &settings, parameters, 0, &mut stream(1, "marginal test"));
+        family.silence(parameters);
+        family
+    }
+
+    #[test]
+    fn both_estimates_agree_with_a_gaussian() {
+        let (m, d) = (4, 4);
+        let mut parameters = Parameters::default();
+        let family = gaussian(m, d, &mut parameters);
+        let mut rng = stream(2, "marginal test");
+        let noise: Noise<f64> = Noise::draw(&family, 500, false, &mut rng);
+        let (u, _) = family.values(&parameters, &noise);
+        let marginal = Marginal::new(&family, &parameters);
+        // Latent dimension as large as D: A is √(1 − σ²) I, so u is standard normal.
+        let exact: Vec<f64> =
+            u.chunks_exact(d).map(|u| half_distance(u, &[0.0; 4]) - half_log_2pi(d)).collect();
+        let by_prior = marginal.by_prior(&u, &noise.z, 4000, &mut rng);
+        let by_regression = marginal.by_regression(&u, &noise.z, 200, &mut rng).unwrap();
+        for (estimate, tolerance) in [(by_prior, 0.05), (by_regression, 0.02)] {
+            let error: f64 =
+                estimate.log_q.iter().zip(&exact).map(|(a, b)| (a - b).abs()).sum::<f64>() / 500.0;
+            assert!(error < tolerance, "{error}");
+            assert!(estimate.own_share < 0.1, "{}", estimate.own_share);
+        }
+    }
+
+    #[test]
+    fn regression_serves_many_dimensions_where_the_prior_cannot() {
+        let (m, d) = (40, 40);
+        let mut parameters = Parameters::default();
+        let family = gaussian(m, d, &mut parameters);
+        let mut rng = stream(3, "marginal test");
+        let noise: Noise<f64> = Noise::draw(&family, 200, false, &mut rng);
+        let (u, _) = family.values(&parameters, &noise);
+        let marginal = Marginal::new(&family, &parameters);
+        assert!(marginal.by_prior(&u, &noise.z, 1000, &mut rng).own_share > 0.5);
+        let estimate = marginal.estimate(&u, &noise.z, 1000, &mut rng);
+        assert!(estimate.own_share < 0.3, "{}", estimate.own_share);
+        let bias: f64 = u
+            .chunks_exact(d)
+            .zip(&estimate.log_q)
+            .map(|(u, q)| q - (half_distance(u, &[0.0; 40]) - half_log_2pi(d)))
+            .sum::<f64>()
+            / 200.0;
+        assert!(bias > -0.1 && bias < 0.3, "{bias}");
+    }
+}

@@ -9,12 +9,14 @@
 //! | `standardize` | the Gaussian fit, and a density seen through it |
 //! | `family` | the mixture: networks and draws |
 //! | `marginal` | estimates of the mixture's density |
+//! | `options` | what can be set |
 //! | `sivi_sm` | training by score matching [yu2023] |
 //! | `assessment` | what can be said about a fit without its density |
 
 mod assessment;
 mod family;
 mod marginal;
+mod options;
 mod sivi_sm;
 mod standardize;
 

@@ -22,22 +22,22 @@
 //! that ends near zero; the draws come from an average of the last iterates.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use dfdx::prelude::{HasShape, PutTape, Rank0, SumTo, TensorFromVec};
 
 use super::assessment::{self, Evidence};
-use super::family::{Family, FamilySettings, Noise};
+use super::family::{Family, Noise};
 use super::marginal::Marginal;
-use super::standardize::{Affine, Standardize, Standardized, fit_gaussian};
+use super::options::{OPTIONS, Objective, Options};
+use super::standardize::{Affine, Standardized, fit_gaussian};
 use crate::density::LogDensity;
 use crate::inference::bridge::Bridge;
 use crate::inference::network::ReluMlp;
 use crate::inference::optimizer::{Average, Group, Parameters, Schedule, Update};
 use crate::inference::tape::{Element, Matrix, Scalar, SharedTape, backward, device};
 use crate::inference::train::{Context, Plan, Step, Stop, Training, train};
-use crate::inference::{
-    Fit, InferenceError, Method, MethodOption, Monitor, Precision, Settings, Target,
-};
+use crate::inference::{Fit, InferenceError, Method, Monitor, Precision, Settings, Target};
 use crate::random::{Stream, stream};
 
 /// The row of the method table.
@@ -50,40 +50,6 @@ pub(in crate::inference) const SIVI_SM: Method = Method {
     run,
 };
 
-const OPTIONS: &[MethodOption] = &[
-    option("iterations", "6000", "training iterations", "T"),
-    option("learning-rate", "0.002", "Adam's learning rate for the family", ""),
-    option("critic-learning-rate", "0.004", "Adam's learning rate for the critic", ""),
-    option("grad-samples", "128", "draws per gradient", "K"),
-    option("latent", "auto", "dimension of the mixing variable; auto is min(D, 50)", "d_z"),
-    option("hidden", "64,64", "widths of the hidden layers of the family's network", "μ_φ"),
-    option("critic-hidden", "128,128", "widths of the hidden layers of the critic", "f_ψ"),
-    option("objective", "kl", "what the family descends: kl, or the paper's fisher", ""),
-    option("critic-steps", "2", "critic updates per iteration", ""),
-    option("critic-warmup", "200", "critic updates before the first iteration", ""),
-    option("residual", "1", "weight c of the target's score in the critic at the start", "c"),
-    option("residual-decay", "1", "c is divided by this every 100 iterations", "ψ_t"),
-    option("log-variance", "-1", "log σ² at the start, in standardised coordinates", "log σ²"),
-    option("log-variance-floor", "-6", "smooth lower bound of log σ²", ""),
-    option("linear", "true", "give the family a linear part A z, and the critic a part u", ""),
-    option("antithetic", "true", "pair each draw with one of the same z and opposite ξ", ""),
-    option("standardize", "auto", "first Gaussian fit: auto, full, diagonal or none", ""),
-    option("annealing", "0", "fraction of training in which s_p is weighted from 0.1 up to 1", ""),
-    option("schedule", "cosine", "learning rates: cosine, or step (x0.9 every `decay-every`)", ""),
-    option("decay-every", "1000", "iterations between reductions of the step schedule", ""),
-    option("average", "0.1", "fraction of training that the final average looks back on", ""),
-    option("mixing-draws", "2000", "components that estimate the density of the fit", "K"),
-];
-
-const fn option(
-    name: &'static str,
-    default: &'static str,
-    meaning: &'static str,
-    symbol: &'static str,
-) -> MethodOption {
-    MethodOption { name, default, meaning, symbol }
-}
-
 /// Parameter group of the family.
 const FAMILY: usize = 0;
 /// Parameter group of the critic.
@@ -95,142 +61,6 @@ const CLIP: f64 = 10.0;
 /// Critic updates on the finished family, before it is judged.
 const EXAMINATION: usize = 1000;
 
-/// What the family descends; the critic is the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Objective {
-    /// The Fisher divergence, as in the paper.
-    Fisher,
-    /// The Kullback-Leibler divergence `KL(q‖p)`.
-    Kl,
-}
-
-impl std::str::FromStr for Objective {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "fisher" => Ok(Objective::Fisher),
-            "kl" => Ok(Objective::Kl),
-            _ => Err(()),
-        }
-    }
-}
-
-/// Everything that can be set, parsed.
-#[derive(Debug, Clone)]
-struct Options {
-    iterations: usize,
-    learning_rate: f64,
-    critic_learning_rate: f64,
-    batch: usize,
-    family: FamilySettings,
-    critic_hidden: Vec<usize>,
-    critic_steps: usize,
-    critic_warmup: usize,
-    residual: f64,
-    residual_decay: f64,
-    antithetic: bool,
-    standardize: Standardize,
-    objective: Objective,
-    annealing: f64,
-    schedule: Schedule,
-    average: f64,
-    mixing_draws: usize,
-}
-
-/// The default of an option, as the table states it.
-fn default<T: std::str::FromStr>(name: &str) -> Result<T, InferenceError> {
-    OPTIONS
-        .iter()
-        .find(|o| o.name == name)
-        .and_then(|o| o.default.parse().ok())
-        .ok_or_else(|| InferenceError::Breakdown(format!("bug in ppl: no default for `{name}`")))
-}
-
-impl Options {
-    fn new(settings: &Settings, dim: usize) -> Result<Options, InferenceError> {
-        fn get<T: std::str::FromStr>(s: &Settings, name: &str) -> Result<T, InferenceError> {
-            s.option(name, default(name)?)
-        }
-        let bad = |text: String| Err(InferenceError::Setting(text));
-        let widths = |name: &str| -> Result<Vec<usize>, InferenceError> {
-            let text: String = get(settings, name)?;
-            let parsed: Option<Vec<usize>> =
-                text.split(',').map(|w| w.trim().parse().ok().filter(|w| *w > 0)).collect();
-            parsed.ok_or_else(|| {
-                InferenceError::Setting(format!(
-                    "`{name}` wants widths such as 64,64, not `{text}`"
-                ))
-            })
-        };
-        let latent: String = get(settings, "latent")?;
-        let latent = match latent.as_str() {
-            "auto" => dim.min(50),
-            text => match text.parse() {
-                Ok(m) if m > 0 => m,
-                _ => {
-                    return bad(format!(
-                        "`latent` must be auto or a positive number, not `{text}`"
-                    ));
-                }
-            },
-        };
-        let schedule: String = get(settings, "schedule")?;
-        let schedule = match schedule.as_str() {
-            "cosine" => Schedule::Cosine { warmup: 0.02, floor: 0.005 },
-            "step" => Schedule::Step { every: get(settings, "decay-every")?, factor: 0.9 },
-            text => return bad(format!("`schedule` must be cosine or step, not `{text}`")),
-        };
-        let learning_rate = get(settings, "learning-rate")?;
-        let options = Options {
-            iterations: settings
-                .option("iterations", settings.iterations.unwrap_or(default("iterations")?))?,
-            learning_rate: settings
-                .option("learning-rate", settings.learning_rate.unwrap_or(learning_rate))?,
-            critic_learning_rate: get(settings, "critic-learning-rate")?,
-            batch: settings.option(
-                "grad-samples",
-                settings.grad_samples.unwrap_or(default("grad-samples")?),
-            )?,
-            family: FamilySettings {
-                latent,
-                hidden: widths("hidden")?,
-                linear: get(settings, "linear")?,
-                log_variance: get(settings, "log-variance")?,
-                log_variance_floor: get(settings, "log-variance-floor")?,
-            },
-            critic_hidden: widths("critic-hidden")?,
-            critic_steps: get(settings, "critic-steps")?,
-            critic_warmup: get(settings, "critic-warmup")?,
-            residual: get(settings, "residual")?,
-            residual_decay: get(settings, "residual-decay")?,
-            antithetic: get(settings, "antithetic")?,
-            standardize: get(settings, "standardize")?,
-            objective: get(settings, "objective")?,
-            annealing: get(settings, "annealing")?,
-            schedule,
-            average: get(settings, "average")?,
-            mixing_draws: get(settings, "mixing-draws")?,
-        };
-        if options.iterations == 0 || options.batch < 2 || options.critic_steps == 0 {
-            return bad(
-                "`iterations` and `critic-steps` must be at least 1, `grad-samples` at least 2"
-                    .into(),
-            );
-        }
-        if options.mixing_draws == 0 || options.residual_decay < 1.0 {
-            return bad("`mixing-draws` and `residual-decay` must be at least 1".into());
-        }
-        let positive = |x: f64| x.is_finite() && x > 0.0;
-        if !positive(options.learning_rate) || !positive(options.critic_learning_rate) {
-            return bad("learning rates must be positive".into());
-        }
-        if !(0.0..=1.0).contains(&options.annealing) || !(0.0..=1.0).contains(&options.average) {
-            return bad("`annealing` and `average` are fractions between 0 and 1".into());
-        }
-        Ok(options)
-    }
-}
-
 fn run(
     target: Target<'_>,
     settings: &Settings,
@@ -238,6 +68,7 @@ fn run(
 ) -> Result<Fit, InferenceError> {
     let dim = target.f64.dim();
     let options = Options::new(settings, dim)?;
+    let began = Instant::now();
     let affine = match &settings.init {
         Some(name) => start_from(name, target, settings, monitor)?,
         None => fit_gaussian(
@@ -246,9 +77,11 @@ fn run(
             &mut stream(settings.seed, "sivi-sm standardize"),
         )?,
     };
+    let mut settings = settings.clone();
+    settings.max_time = settings.max_time.map(|limit| limit.saturating_sub(began.elapsed()));
     match settings.precision {
-        Precision::F64 => fit(target.f64, target, affine, &options, settings, monitor),
-        Precision::F32 => fit(target.f32, target, affine, &options, settings, monitor),
+        Precision::F64 => fit(target.f64, target, affine, &options, &settings, monitor),
+        Precision::F32 => fit(target.f32, target, affine, &options, &settings, monitor),
     }
 }
 
@@ -489,7 +322,7 @@ fn fit<E: Element>(
         maximise: false,
         iterations: options.iterations,
         learning_rate: options.learning_rate,
-        schedule: options.schedule,
+        schedule: options.schedule[0],
         tolerance: settings.tolerance,
         window: 500,
         // The rest is for the examination.
@@ -503,9 +336,8 @@ fn fit<E: Element>(
     let mut average = Average::exponential(1.0 - 1.0 / horizon);
     let training = train(&plan, &mut parameters, monitor, |parameters, context| {
         let outcome = trainer.family_step(parameters, context)?;
-        let relative = context.rate / options.learning_rate;
-        // The critic must keep up to the end, so its rate falls less far.
-        let rate = options.critic_learning_rate * relative.max(0.05);
+        let factor = options.schedule[1].factor(context.iteration, context.done);
+        let rate = options.critic_learning_rate * factor;
         let (c, heat) = (trainer.residual(context.iteration), trainer.temperature(context.done));
         for _ in 0..options.critic_steps {
             trainer.critic_step(parameters, rate, c, heat)?;
@@ -579,5 +411,121 @@ fn evidence<E: Element>(
         critic_residual: c,
         density: Standardized::new(target.f64, &affine),
         affine,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::density::Residuals;
+
+    /// `−¼ Σ (x_j − ½ x_{j+1})⁴`: a Hessian that varies, so that a wrong product shows.
+    struct Quartic;
+
+    impl Quartic {
+        fn gap(x: &[f64], j: usize) -> f64 {
+            x[j] - 0.5 * x[(j + 1) % 3]
+        }
+    }
+
+    impl LogDensity<f64> for Quartic {
+        fn dim(&self) -> usize {
+            3
+        }
+        fn log_density(&self, z: &[f64], log_p: &mut [f64]) {
+            for (x, l) in z.chunks_exact(3).zip(log_p) {
+                *l = (0..3).map(|j| -0.25 * Self::gap(x, j).powi(4)).sum();
+            }
+        }
+        fn score(&self, z: &[f64], log_p: &mut [f64], score: &mut [f64]) {
+            self.log_density(z, log_p);
+            for (x, g) in z.chunks_exact(3).zip(score.chunks_exact_mut(3)) {
+                for j in 0..3 {
+                    g[j] = -Self::gap(x, j).powi(3) + 0.5 * Self::gap(x, (j + 2) % 3).powi(3);
+                }
+            }
+        }
+        fn hvp(&self, keep: &Residuals<f64>, v: &[f64], out: &mut [f64]) {
+            let rows = keep.points.chunks_exact(3).zip(v.chunks_exact(3));
+            for ((x, v), o) in rows.zip(out.chunks_exact_mut(3)) {
+                let change = |j: usize| 3.0 * Self::gap(x, j).powi(2) * Self::gap(v, j);
+                for (j, o) in o.iter_mut().enumerate() {
+                    *o = -change(j) + 0.5 * change((j + 2) % 3);
+                }
+            }
+        }
+    }
+
+    fn trainer(options: &Options) -> (Trainer<'_, f64>, Parameters<f64>) {
+        let density: Arc<dyn LogDensity<f64>> = Arc::new(Quartic);
+        let mut parameters = Parameters::default();
+        let mut rng = stream(5, "sivi-sm test");
+        let family = Family::new(3, &options.family, &mut parameters, FAMILY, &mut rng);
+        let network = ReluMlp::new(&mut parameters, CRITIC, &[3, 6, 3], &mut rng);
+        let critic = Critic { network, identity: true };
+        (Trainer { target: Bridge::new(&density), family, critic, options, rng }, parameters)
+    }
+
+    fn options() -> Options {
+        let mut settings = Settings::default();
+        for (name, value) in [("hidden", "5"), ("grad-samples", "6"), ("latent", "2")] {
+            settings.options.insert(name.into(), value.into());
+        }
+        Options::new(&settings, 3).unwrap()
+    }
+
+    #[test]
+    fn the_paper_s_gradient_agrees_with_differences() {
+        let options = options();
+        let (mut trainer, mut parameters) = trainer(&options);
+        let noise = trainer.noise();
+        let value = |parameters: &Parameters<f64>, tape: &SharedTape<f64>| {
+            let sample = trainer.family.sample(parameters, &noise, tape);
+            trainer.fisher_objective(parameters, sample, 0.7, 0.9).unwrap()
+        };
+        let mut gradients = backward(value(&parameters, &SharedTape::recording()).0).unwrap();
+        for handle in trainer.family.handles() {
+            let gradient = parameters.gradient(handle, &mut gradients);
+            let start = parameters.values(handle);
+            for i in 0..start.len() {
+                let mut at = |step: f64| {
+                    let mut moved = start.clone();
+                    moved[i] += step;
+                    parameters.set(handle, &moved);
+                    value(&parameters, &SharedTape::recording()).1
+                };
+                let difference = (at(1e-6) - at(-1e-6)) / 2e-6;
+                let tolerance = 1e-6 * (1.0 + difference.abs());
+                assert!(
+                    (gradient[i] - difference).abs() < tolerance,
+                    "{} {difference}",
+                    gradient[i]
+                );
+                parameters.set(handle, &start);
+            }
+        }
+    }
+
+    #[test]
+    fn both_objectives_report_the_same_divergence() {
+        let options = options();
+        let (mut trainer, parameters) = trainer(&options);
+        let noise = trainer.noise();
+        let sample = || trainer.family.sample(&parameters, &noise, &SharedTape::recording());
+        let (_, fisher) = trainer.fisher_objective(&parameters, sample(), 0.7, 0.9).unwrap();
+        let (_, kl) = trainer.kl_objective(&parameters, sample(), 0.7, 0.9).unwrap();
+        assert!((fisher - kl).abs() < 1e-12 * fisher.abs(), "{fisher} {kl}");
+    }
+
+    #[test]
+    fn antithetic_noise_comes_in_pairs() {
+        let options = options();
+        let (mut trainer, _) = trainer(&options);
+        let noise = trainer.noise();
+        assert_eq!(noise.z[..6], noise.z[6..]);
+        assert!(noise.xi[..9].iter().zip(&noise.xi[9..]).all(|(a, b)| *a == -*b));
+        // An odd batch loses one of the second halves.
+        let odd: Noise<f64> = Noise::draw(&trainer.family, 5, true, &mut trainer.rng);
+        assert_eq!((odd.z.len(), odd.xi.len()), (10, 15));
     }
 }

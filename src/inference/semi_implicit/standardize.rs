@@ -44,8 +44,12 @@ pub(super) enum Standardize {
 
 /// Dimension up to which a full covariance is worth its `D²` multiplications a draw.
 const FULL_DIM: usize = 150;
-/// Updates of the fit.
+/// Updates of the fit once it has arrived, with steps that fall off.
 const UPDATES: usize = 100;
+/// Updates at most, those of the way there included.
+const MOST_UPDATES: usize = 2000;
+/// Mean score in units of the fit (per square root of the dimension) above which it is on its way.
+const ARRIVED: f64 = 2.0;
 
 impl std::str::FromStr for Standardize {
     type Err = ();
@@ -251,8 +255,11 @@ pub(super) fn fit_gaussian(
     let batch = if full { (2 * d + 16).min(256) } else { 64 };
     let mut u = vec![0.0; batch * d];
     let (mut log_p, mut score) = (vec![0.0; batch], vec![0.0; batch * d]);
-    let mut failures = 0;
-    for t in 0..UPDATES {
+    let (mut failures, mut arrived) = (0, 0);
+    for _ in 0..MOST_UPDATES {
+        if arrived >= UPDATES || failures >= UPDATES {
+            break;
+        }
         fill_std_normal(rng, &mut u);
         let x = affine.points(&u);
         density.score(&x, &mut log_p, &mut score);
@@ -263,10 +270,16 @@ pub(super) fn fit_gaussian(
                 gs.extend_from_slice(g);
             }
         }
-        let step = (batch * d) as f64 / (t + 1) as f64;
+        let step = ((batch * d) as f64).max(100.0) / (arrived + 1) as f64;
         let updated = if xs.len() > d { update(&affine, &xs, &gs, step, full) } else { None };
         match updated {
-            Some(next) => affine = next,
+            Some(next) => {
+                // Steps stay long until the fit is near: a short step moves by less than the fit's
+                // own width, which may be far too small for the way still to go.
+                let far = affine.drift(&gs) > ARRIVED * (d as f64).sqrt();
+                arrived = if far { arrived } else { arrived + 1 };
+                affine = next;
+            }
             None => {
                 // Too wide for this density: come closer to the centre, where it was finite.
                 failures += 1;
@@ -274,7 +287,7 @@ pub(super) fn fit_gaussian(
             }
         }
     }
-    if failures > UPDATES / 2 {
+    if failures >= UPDATES {
         return Err(InferenceError::NonFinite {
             tried: failures * batch,
             place: density.explain_non_finite(&affine.points(&u[..d])),
@@ -284,6 +297,14 @@ pub(super) fn fit_gaussian(
 }
 
 impl Affine {
+    /// `|Lᵀ ḡ|` for scores `g: [B, D]`: how many of its own widths the fit is pulled by.
+    fn drift(&self, g: &[f64]) -> f64 {
+        let d = self.mean.len();
+        let mut mean = Moments::of(g, d).mean;
+        self.multiply_transposed(&mut mean);
+        mean.iter().map(|m| m * m).sum::<f64>().sqrt()
+    }
+
     fn shrink(&mut self) {
         match &mut self.scale {
             Scale::Diagonal(s) | Scale::Lower(s) => s.iter_mut().for_each(|s| *s *= 0.5),
