@@ -1,6 +1,74 @@
 //! The command line: one file per subcommand.
+//!
+//! Nothing below this module prints. Results go to standard output, everything else to standard
+//! error; the exit codes are [`failure::Exit`].
+
+mod args;
+mod check;
+mod console;
+mod emit;
+mod explain;
+mod failure;
+mod fmt;
+mod input;
+mod log_density;
+mod methods;
+mod progress;
+mod run;
+mod settings;
+mod summary;
+
+use std::panic;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use console::Console;
+use failure::{Exit, Outcome};
 
 /// Runs the command line; the exit code is the one `interface.md` promises.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are asked for; the rest is a usage error. Both know their stream.
+            let _ = error.print();
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            return exit.into();
+        }
+    };
+    let console = Console::new(&cli);
+    panic::set_hook(Box::new(move |info| {
+        console.message(&format!(
+            "bug in ppl {}: {info}\nPlease report it with the model, the data and the command \
+             line; `ppl emit MODEL --stage typed` and `--stage ir` show where it goes wrong.",
+            env!("CARGO_PKG_VERSION")
+        ));
+    }));
+    let outcome = panic::catch_unwind(|| dispatch(cli.command, console));
+    match outcome {
+        Err(_) => Exit::Bug.into(),
+        Ok(Ok(exit)) => exit.into(),
+        Ok(Err(failure)) => {
+            if !failure.message.is_empty() {
+                console.error(failure.code, &failure.message);
+            }
+            failure.exit.into()
+        }
+    }
+}
+
+fn dispatch(command: Command, console: Console) -> Outcome {
+    match command {
+        Command::Run(args) => run::run(*args, console),
+        Command::Check(args) => check::run(&args, console),
+        Command::Emit(args) => emit::run(&args, console),
+        Command::LogDensity(args) => log_density::run(&args, console),
+        Command::Summary(args) => summary::run(&args, console),
+        Command::Fmt(args) => fmt::run(&args, console),
+        Command::Explain(args) => explain::run(&args, console),
+        Command::Methods(args) => methods::run(&args, console),
+    }
 }

@@ -1,1 +1,89 @@
 //! The only place that sequences stages.
+//!
+//! A [`Session`] holds the files of one compilation and everything the stages had to say about them.
+
+mod stage;
+
+use crate::check::typed::Model;
+use crate::data::DataSet;
+use crate::diagnostics::{Color, Diagnostic, Outcome, render_all};
+use crate::lower::{self, Lowered, Space};
+use crate::posterior::Posterior;
+use crate::source::SourceMap;
+use crate::{check, syntax};
+
+pub use stage::Stage;
+
+/// One compilation: files, and diagnostics in source order.
+#[derive(Debug, Default)]
+pub struct Session {
+    /// The model and what it imports.
+    pub sources: SourceMap,
+    /// What the stages said, warnings included.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Session {
+    /// A session without files.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Parses and checks a model. `None` when it has errors; then [`Session::diagnostics`] has them.
+    pub fn check(&mut self, name: &str, text: &str) -> Option<Model> {
+        let file = self.sources.add(name, text);
+        let parsed = syntax::parse(file, text);
+        let tree = self.take(parsed)?;
+        let checked = check::check(&tree, &mut self.sources);
+        self.take(checked).filter(|_| !self.has_errors())
+    }
+
+    /// Lowers a checked model with its data.
+    pub fn lower(&mut self, model: &Model, data: &DataSet, space: Space) -> Option<Lowered> {
+        let lowered = lower::lower(model, data, space);
+        self.take(lowered)
+    }
+
+    /// Compiles a checked model with its data to a density and its draws.
+    pub fn compile(&mut self, model: &Model, data: &DataSet) -> Option<Posterior> {
+        let lowered = self.lower(model, data, Space::Unconstrained)?;
+        match Posterior::compile(lowered) {
+            Ok(posterior) => Some(posterior),
+            Err(error) => {
+                self.diagnostics.push(*error);
+                None
+            }
+        }
+    }
+
+    /// The text of one stage of a model.
+    pub fn emit(&mut self, stage: Stage, name: &str, text: &str, data: &DataSet) -> Option<String> {
+        stage::emit(self, stage, name, text, data)
+    }
+
+    /// Whether any stage found an error.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+
+    /// All diagnostics as people read them.
+    #[must_use]
+    pub fn render(&self, color: bool) -> String {
+        let color = if color { Color::On } else { Color::Off };
+        render_all(&self.diagnostics, &self.sources, color)
+    }
+
+    /// `line:column` of a place, for the keys of `log-density --terms`.
+    #[must_use]
+    pub fn place(&self, span: crate::source::Span) -> String {
+        let at = self.sources.location(span);
+        format!("{}:{}", at.line, at.column)
+    }
+
+    fn take<T>(&mut self, outcome: Outcome<T>) -> Option<T> {
+        self.diagnostics.extend(outcome.diagnostics);
+        outcome.value
+    }
+}

@@ -1,1 +1,29 @@
 //! IR → numbers.
+//!
+//! | file | what |
+//! |---|---|
+//! | `reference` | slow and obvious executor in f64: the oracle, and constant folding |
+//! | `schedule` | IR → plan: order, fusion, views; then `fuse` (registers) and `slots` (storage) |
+//! | `plan`, `view` | what a plan is; how operands are read |
+//! | `run`, `workspace` | runs a plan for a block of lanes; the memory for it |
+//! | `kernels` | inner loops |
+//! | `element` | `f32` and `f64`: elementary functions in vectorisable form |
+//! | `program` | a compiled function: any number of points, block by block |
+//! | `density` | the log density, its score and Hessian-vector products as programs |
+//!
+//! Invariant: the bits of a result do not depend on the batch it was computed in.
+
+pub mod density;
+pub mod element;
+mod fuse;
+mod index;
+mod kernels;
+mod plan;
+mod pool;
+pub mod program;
+pub mod reference;
+mod run;
+mod schedule;
+mod slots;
+mod view;
+mod workspace;

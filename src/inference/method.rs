@@ -38,6 +38,7 @@ pub const METHODS: &[Method] = &[
     super::langevin::MCD,
     super::langevin::UHA,
     super::langevin::LDVI,
+    super::semi_implicit::SIVI_SM,
     super::gaussian::MEAN_FIELD,
     super::nuts::NUTS,
 ];

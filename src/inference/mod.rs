@@ -13,6 +13,7 @@ mod method;
 pub mod network;
 mod nuts;
 pub mod optimizer;
+mod semi_implicit;
 mod settings;
 pub mod tape;
 pub mod train;

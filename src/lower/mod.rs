@@ -1,1 +1,311 @@
-//! Typed tree + data → IR of the log joint.
+//! Typed tree + data → IR of the log joint over the unconstrained parameters.
+//!
+//! In:  a checked model and a data set.
+//! Out: one [`Function`] with an input for every data field and `theta: real[D]` (or, for
+//!      constrained points, one input for each parameter), and outputs for the log joint, its
+//!      Jacobian part, each term, and each variable that a draw reports.
+//!
+//! Not here: differentiation (`autodiff`), choosing outputs and folding data (`posterior`).
+//!
+//! Invariant: each instruction carries the span of the source it came from.
+
+mod builtin;
+mod data;
+mod dist;
+mod elements;
+mod expr;
+mod index;
+mod lowerer;
+mod statement;
+mod transform;
+mod value;
+mod walk;
+
+use crate::check::typed::{Decl, Model, Stage, VarId, VarKind};
+use crate::data::DataSet;
+use crate::diagnostics::{Diagnostic, Outcome};
+use crate::ir::{Function, Shape, Tensor, Type};
+use crate::source::Span;
+
+use lowerer::Lowerer;
+use transform::Shapes;
+use value::Val;
+
+/// What lowering one construct gives, or the first error in it.
+type Lower<T> = Result<T, Box<Diagnostic>>;
+
+/// Which space the parameters of the lowered function live in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Space {
+    /// One input `theta: real[D]`; the log joint includes the log Jacobian of the transforms.
+    Unconstrained,
+    /// One input for each parameter; no Jacobian.
+    Constrained,
+}
+
+/// A lowered model.
+#[derive(Debug, Clone)]
+pub struct Lowered {
+    /// Inputs: data fields and parameters. Outputs: `log_joint`, `log_jacobian`, then one for each
+    /// term and each variable, at the indices that those say.
+    pub function: Function,
+    /// The data, by input name.
+    pub data: Vec<(String, Tensor)>,
+    /// Parameters in order of declaration.
+    pub params: Vec<Param>,
+    /// Summands of the log joint.
+    pub terms: Vec<Term>,
+    /// What a draw reports: parameters, parameter-dependent `let`s, `gen`s.
+    pub variables: Vec<Variable>,
+}
+
+/// Where a parameter lives in the unconstrained vector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Param {
+    /// Its name.
+    pub name: String,
+    /// Shape of its constrained value.
+    pub shape: Shape,
+    /// First index of its unconstrained reals.
+    pub start: usize,
+    /// Number of its unconstrained reals.
+    pub len: usize,
+    /// Name of its transform.
+    pub transform: &'static str,
+    /// Where it is declared.
+    pub span: Span,
+}
+
+/// A summand of the log joint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Term {
+    /// The statement or declaration it comes from.
+    pub span: Span,
+    /// The data variable that it is the likelihood of.
+    pub observed: Option<String>,
+    /// Index of its output, which holds the elements before they are summed.
+    pub output: usize,
+}
+
+/// What kind of declaration a variable of a draw comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A `param`.
+    Param,
+    /// A `let` that depends on parameters.
+    Let,
+    /// A `gen`, computed for each draw after inference.
+    Gen,
+}
+
+impl Role {
+    /// The keyword that declares it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Param => "param",
+            Role::Let => "let",
+            Role::Gen => "gen",
+        }
+    }
+}
+
+/// A variable that a draw reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its shape.
+    pub shape: Shape,
+    /// What it is.
+    pub role: Role,
+    /// Index of its output.
+    pub output: usize,
+}
+
+/// Lowers a checked model with its data.
+#[must_use]
+pub fn lower(model: &Model, data: &DataSet, space: Space) -> Outcome<Lowered> {
+    let mut l = Lowerer::new(model);
+    let mut errors = Vec::new();
+    let shapes = known_stage(&mut l, model, data, &mut errors);
+    if !errors.is_empty() {
+        return Outcome::failed(errors);
+    }
+    match parameter_stage(&mut l, model, &shapes, space) {
+        Ok(lowered) => Outcome::new(finish(l, lowered), Vec::new()),
+        Err(error) => Outcome::failed(vec![*error]),
+    }
+}
+
+/// Data, what depends on data only, and the sizes of the parameters. Goes on after an error, so that
+/// everything wrong with a data file is said at once.
+fn known_stage(
+    l: &mut Lowerer<'_>,
+    model: &Model,
+    data: &DataSet,
+    errors: &mut Vec<Diagnostic>,
+) -> Vec<(VarId, Shapes)> {
+    let mut origins = data::SizeOrigins::new();
+    let mut shapes = Vec::new();
+    for decl in &model.decls {
+        let result = match decl {
+            Decl::Data { var, support, default } => {
+                l.bind(*var, support, default.as_ref(), data, &mut origins)
+            }
+            Decl::Let { var, value } if model.var(*var).stage == Stage::Data => {
+                // What an earlier error leaves undefined would only repeat it.
+                if !errors.is_empty() {
+                    continue;
+                }
+                l.at(model.var(*var).span, |l| {
+                    let v = l.let_value(*var, value)?;
+                    l.define(*var, v);
+                    Ok(())
+                })
+            }
+            Decl::Param { var, support, span, .. } => {
+                if !errors.is_empty() {
+                    continue;
+                }
+                l.at(*span, |l| l.support_shapes(support)).map(|s| shapes.push((*var, s)))
+            }
+            Decl::Let { .. } | Decl::Marginal { .. } | Decl::Stmt(_) => Ok(()),
+        };
+        if let Err(error) = result {
+            errors.push(*error);
+        }
+    }
+    shapes
+}
+
+/// Everything that depends on parameters.
+fn parameter_stage(
+    l: &mut Lowerer<'_>,
+    model: &Model,
+    shapes: &[(VarId, Shapes)],
+    space: Space,
+) -> Lower<Parts> {
+    let mut parts = Parts::default();
+    let total: usize = shapes.iter().map(|(_, s)| s.size()).sum();
+    let theta = match space {
+        Space::Unconstrained => Some(l.b.input("theta", Type::real([total].as_slice()))),
+        Space::Constrained => None,
+    };
+    let mut next = shapes.iter();
+    let mut start = 0;
+    for decl in &model.decls {
+        match decl {
+            Decl::Data { .. } => {}
+            Decl::Param { var, support, prior, span } => {
+                let (_, shapes) = next.next().expect("every parameter has its sizes");
+                let name = model.var(*var).name.clone();
+                let value = l.at(*span, |l| -> Lower<Val> {
+                    match theta {
+                        Some(theta) => {
+                            let u = l.b.slice(theta, &[start], &[start + shapes.size()]);
+                            let (x, log_j) = l.constrain(support, shapes, &Val::plain(u))?;
+                            parts.jacobian.extend(log_j);
+                            Ok(x)
+                        }
+                        None => Ok(Val::plain(l.b.input(name.clone(), Type::real(shapes.shape())))),
+                    }
+                })?;
+                parts.params.push(Param {
+                    name,
+                    shape: shapes.shape(),
+                    start,
+                    len: shapes.size(),
+                    transform: shapes.transform,
+                    span: *span,
+                });
+                start += shapes.size();
+                l.define(*var, value.clone());
+                parts.variables.push((*var, Role::Param, value.clone()));
+                if let Some(prior) = prior {
+                    l.at(*span, |l| l.tilde(&value, prior, *span, None))?;
+                }
+            }
+            Decl::Let { var, value } => {
+                let entry = model.var(*var);
+                if entry.stage == Stage::Data {
+                    if entry.kind == VarKind::Gen {
+                        let v = l.env[var].clone();
+                        parts.variables.push((*var, Role::Gen, v));
+                    }
+                    continue;
+                }
+                let v = l.at(entry.span, |l| l.let_value(*var, value))?;
+                l.define(*var, v.clone());
+                let role = if entry.kind == VarKind::Gen { Role::Gen } else { Role::Let };
+                parts.variables.push((*var, role, v));
+            }
+            Decl::Marginal { span, .. } => {
+                return l.at(*span, |l| Err(l.not_yet("a marginal")));
+            }
+            Decl::Stmt(s) => l.stmt(s)?,
+        }
+    }
+    Ok(parts)
+}
+
+/// What the parameter stage leaves behind.
+#[derive(Default)]
+struct Parts {
+    params: Vec<Param>,
+    jacobian: Vec<Val>,
+    variables: Vec<(VarId, Role, Val)>,
+}
+
+/// Adds up the terms and declares the outputs.
+fn finish(mut l: Lowerer<'_>, parts: Parts) -> Lowered {
+    l.b.set_span(None);
+    let mut log_jacobian = l.b.scalar(0.0);
+    for j in &parts.jacobian {
+        log_jacobian = l.b.plus(log_jacobian, j.id);
+    }
+    let mut log_joint = log_jacobian;
+    let terms = std::mem::take(&mut l.terms);
+    for term in &terms {
+        l.b.set_span(Some(term.span));
+        let sum = l.b.sum_all(term.value);
+        log_joint = l.b.plus(log_joint, sum);
+    }
+    l.b.output("log_joint", log_joint);
+    l.b.output("log_jacobian", log_jacobian);
+    let mut outputs = 2;
+    let mut place = |l: &mut Lowerer<'_>, name: String, value| {
+        l.b.output(name, value);
+        outputs += 1;
+        outputs - 1
+    };
+    let terms = terms
+        .into_iter()
+        .enumerate()
+        .map(|(i, t)| {
+            let output = place(&mut l, format!("term_{}", i + 1), t.value);
+            Term { span: t.span, observed: t.observed, output }
+        })
+        .collect();
+    let variables = parts
+        .variables
+        .into_iter()
+        .map(|(var, role, v)| {
+            let name = l.model.var(var).name.clone();
+            let shape = l.b.shape(v.id);
+            let output = place(&mut l, name.clone(), v.id);
+            Variable { name, shape, role, output }
+        })
+        .collect();
+    let function = l.b.finish();
+    let data = function
+        .inputs
+        .iter()
+        .enumerate()
+        .filter_map(|(i, input)| {
+            let index = u32::try_from(i).ok()?;
+            l.data.remove(&index).map(|t| (input.name.clone(), t))
+        })
+        .collect();
+    Lowered { function, data, params: parts.params, terms, variables }
+}

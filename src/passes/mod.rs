@@ -1,1 +1,102 @@
 //! IR → IR with the same values.
+//!
+//! | file | what |
+//! |---|---|
+//! | `bind_data` | inputs → constants |
+//! | `fold` | computes what is constant |
+//! | `simplify` with `rules` | algebra, one row each |
+//! | `loops` | scans: unused results, what does not change, no steps |
+//! | `dce` | drops what no output needs |
+//! | `gate` | runs one pass and verifies after it |
+//! | `emit` | rebuilds functions; common subexpressions vanish here |
+
+mod bind_data;
+mod dce;
+mod emit;
+mod fold;
+pub mod gate;
+mod loops;
+mod rules;
+mod simplify;
+
+use crate::ir::{Function, Tensor};
+
+/// A pass, and why it stands where it does.
+#[derive(Debug, Clone, Copy)]
+pub struct Pass {
+    /// Name, as in `; run: …` of fixtures.
+    pub name: &'static str,
+    /// The pass.
+    pub run: fn(&Function) -> Function,
+    /// Why here.
+    pub reason: &'static str,
+}
+
+/// The passes in order. [`optimize`] repeats them until nothing changes.
+pub const PIPELINE: &[Pass] = &[
+    Pass {
+        name: "dce",
+        run: dce::run,
+        reason: "first, so that no other pass works on what nobody reads",
+    },
+    Pass {
+        name: "loops",
+        run: loops::run,
+        reason: "before the algebra: it takes values out of scans to where rules see them",
+    },
+    Pass {
+        name: "fold",
+        run: fold::run,
+        reason: "before the algebra, whose rules look for constants",
+    },
+    Pass {
+        name: "simplify",
+        run: simplify::run,
+        reason: "last: it leaves dead and constant values for the next round",
+    },
+];
+
+/// Rounds of the pipeline; each is a fixed point in practice after two or three.
+const MOST_ROUNDS: usize = 10;
+
+/// Runs the pipeline until nothing changes.
+///
+/// # Panics
+/// When a pass makes a function that does not verify: a bug in ppl.
+#[must_use]
+pub fn optimize(f: &Function) -> Function {
+    let mut f = f.clone();
+    for _ in 0..MOST_ROUNDS {
+        let before = f.clone();
+        for pass in PIPELINE {
+            f = gate::run(pass, &f);
+        }
+        if f == before {
+            break;
+        }
+    }
+    f
+}
+
+/// Runs the named passes once each, in the order given; `None` when a name is unknown.
+///
+/// # Panics
+/// As [`optimize`].
+#[must_use]
+pub fn run_named(f: &Function, names: &[&str]) -> Option<Function> {
+    let mut f = f.clone();
+    for name in names {
+        let pass = PIPELINE.iter().find(|pass| pass.name == *name)?;
+        f = gate::run(pass, &f);
+    }
+    Some(f)
+}
+
+/// Replaces inputs by constants and declares them no more.
+///
+/// # Panics
+/// When there is no input of a name, or its shape differs.
+#[must_use]
+pub fn bind(f: &Function, values: &[(&str, Tensor)]) -> Function {
+    bind_data::run(f, values)
+}

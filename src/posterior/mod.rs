@@ -1,1 +1,9 @@
-//! Model + data → LogDensity; constrained draws.
+//! Model + data → [`LogDensity`](crate::density::LogDensity), and draws in the model's own terms.
+
+mod compile;
+mod constrain;
+mod points;
+
+pub use compile::Posterior;
+pub use constrain::Values;
+pub use points::{LogJoint, Parts};

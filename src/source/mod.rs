@@ -1,1 +1,7 @@
 //! Source files, byte spans in them, and line numbers.
+
+mod file;
+mod span;
+
+pub use file::{FileId, Location, SourceFile, SourceMap};
+pub use span::Span;

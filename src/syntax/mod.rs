@@ -1,1 +1,91 @@
 //! Text → tokens → syntax tree, and back (formatter, highlighting).
+//!
+//! | step | file | does |
+//! |---|---|---|
+//! | lex | `lexer`, `token` | lossless tokens, comments included |
+//! | split | `split` | where each item begins and ends |
+//! | check tokens | `precheck` | what is wrong before any grammar |
+//! | parse | `parser` | one item → grammar nodes; the only file that imports pest |
+//! | build | `build` | grammar nodes → [`ast`] |
+//! | explain | `error`, `mistakes` | a parse that stopped → a message |
+//!
+//! Names are not resolved and types are not known here; see [`crate::check`].
+
+pub mod ast;
+mod build;
+mod emit;
+mod error;
+mod foreign;
+mod format;
+mod highlight;
+mod lexer;
+mod mistakes;
+mod parser;
+mod precheck;
+mod split;
+pub mod token;
+
+pub use emit::{emit_ast, expr_text, type_text};
+pub use format::format;
+pub use highlight::{Class, highlight};
+pub use lexer::{emit_tokens, lex};
+
+use crate::diagnostics::{Code, Diagnostic, Outcome};
+use crate::source::{FileId, Span};
+
+/// Parses a file.
+///
+/// There is always a tree, unless the file is too large; items that did not parse are
+/// [`ast::Item::Error`] in it. Never panics, whatever the text.
+#[must_use]
+pub fn parse(file: FileId, text: &str) -> Outcome<ast::File> {
+    if u32::try_from(text.len()).is_err() {
+        let message = "the file is larger than 4 GiB";
+        let start = Span::at(file, 0);
+        return Outcome::failed(vec![Diagnostic::error(Code::E0006, start, message, "")]);
+    }
+    let tokens = lex(file, text);
+    let mut diagnostics = precheck::check_tokens(text, &tokens);
+    let split = split::split(text, &tokens);
+    let mut items = Vec::with_capacity(split.items.len());
+    for raw in split.items {
+        let span = span_of(raw.tokens);
+        let broken = diagnostics.iter().any(|known| span.contains(known.span()));
+        if let Some(foreign) = foreign::item(text, raw.tokens) {
+            // Nothing inside will be right; one message says it all.
+            diagnostics.retain(|known| !span.contains(known.span()));
+            diagnostics.push(foreign);
+            items.push(ast::Item::Error(span));
+            continue;
+        }
+        diagnostics.extend(error::layout_errors(&raw));
+        if let Some(bracket) = precheck::check_brackets(text, raw.tokens) {
+            diagnostics.push(bracket);
+            items.push(ast::Item::Error(span));
+        } else if broken {
+            items.push(ast::Item::Error(span));
+        } else {
+            match parser::parse_item(file, text, raw.tokens) {
+                Ok(node) => {
+                    let (item, found) = build::build_item(text, node, raw.doc);
+                    diagnostics.extend(found);
+                    items.push(item);
+                }
+                Err(failure) => {
+                    diagnostics.push(error::syntax_error(text, raw.tokens, &failure));
+                    items.push(ast::Item::Error(span));
+                }
+            }
+        }
+    }
+    let span = Span::new(file, 0, text.len());
+    Outcome::new(ast::File { doc: split.doc, items, span }, diagnostics)
+}
+
+/// Returns the span of a run of tokens, none for an empty one.
+fn span_of(tokens: &[token::Token]) -> Span {
+    match (tokens.first(), tokens.last()) {
+        (Some(first), Some(last)) => first.span.to(last.span),
+        _ => Span::at(FileId(0), 0),
+    }
+}

@@ -3,9 +3,23 @@
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod assess;
+mod cli;
+mod conformance;
+mod data;
 mod densities;
+mod distributions;
 mod eight_schools;
+mod examples;
+mod exec;
 mod gaussian;
+mod gradients;
 mod langevin;
 mod nuts;
+mod passes;
+mod random_ir;
+mod results;
+mod semi_implicit;
+mod special;
+mod syntax;
 mod tolerance;
+mod transforms;

@@ -1,0 +1,26 @@
+# Names for the parts of .ci/run, which is the truth.
+
+# The whole gate.
+ci:
+    .ci/run
+
+# Types, lints and format.
+check:
+    cargo fmt --check
+    cargo clippy --release --all-targets -- -D warnings
+
+# The test suite, or the tests whose names contain NAME.
+test NAME="":
+    cargo test --release {{NAME}}
+
+# The slow suites: published tables and long posteriors.
+slow NAME="":
+    PPL_SLOW=1 cargo test --release {{NAME}} -- --nocapture
+
+# Accept changed snapshots after looking at the diff.
+review:
+    INSTA_UPDATE=always cargo test --release; git diff --stat
+
+# Benches.
+bench:
+    cargo bench

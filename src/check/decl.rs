@@ -1,0 +1,404 @@
+//! Declarations at the top level: `data`, `param`, `let`, `gen`, `marginal`.
+
+use crate::diagnostics::{Code, Diagnostic};
+use crate::source::Span;
+use crate::syntax::ast;
+
+use super::checker::Checker;
+use super::dist::Value;
+use super::shape::Dim;
+use super::typed::{Decl, Expr, LetValue, Scalar, Stage, Structure, Support, Type, VarId, VarKind};
+use super::visit;
+
+impl Checker<'_> {
+    pub(super) fn data(&mut self, id: usize, d: &ast::Data) {
+        let Some(var) = self.entries[id].var else { return };
+        let Some((support, ty)) = self.declared(&d.ty) else { return };
+        self.require_known_bounds(&support);
+        if let Structure::Scalar { scalar: Scalar::Real, offset, multiplier, .. } = &support.structure
+            && let Some(bound) = offset.as_ref().or(multiplier.as_ref())
+        {
+            self.report(Diagnostic::error(
+                Code::E0208,
+                bound.span,
+                "data has no `offset` or `multiplier`",
+                "only for parameters",
+            ));
+        }
+        let default = d.default.as_ref().map(|value| self.expr(value));
+        if let Some(value) = &default {
+            self.require_type(value, &ty, &format!("the default of `{}`", d.name.text), d.ty.span);
+            self.require_data(value, "the default of data");
+        }
+        // Missing elements are latent, so the array is known only with the parameters.
+        let stage = if support.missing { Stage::Parameter } else { Stage::Data };
+        if support.missing && ty.scalar() != Some(Scalar::Real) {
+            self.report(
+                Diagnostic::error(
+                    Code::E0303,
+                    d.ty.span,
+                    "missing integers would be discrete latents",
+                    "cannot be `?`",
+                )
+                .with_help(
+                    "declare the missing values as `marginal`, or leave them out of the data",
+                ),
+            );
+        }
+        let entry = self.var_mut(var);
+        (entry.ty, entry.stage) = (ty, stage);
+        self.facts.supports.insert(var, support.clone());
+        self.model.decls.push(Decl::Data { var, support, default });
+    }
+
+    fn require_known_bounds(&mut self, support: &Support) {
+        if let Structure::Scalar { lower, upper, .. } = &support.structure {
+            for bound in [lower, upper].into_iter().flatten() {
+                self.require_data(bound, "a bound of data");
+            }
+        }
+    }
+
+    pub(super) fn param(&mut self, id: usize, d: &ast::Param) {
+        let Some(var) = self.entries[id].var else { return };
+        let declared = d.ty.as_ref().map(|ty| (self.declared(ty), ty.span));
+        let (support, ty, prior) = match (declared, &d.dist) {
+            (Some((None, _)), dist) => {
+                if let Some(dist) = dist {
+                    self.draw(dist, None);
+                }
+                return;
+            }
+            (Some((Some((support, ty)), span)), dist) => {
+                if !self.require_continuous(&ty, d, span) {
+                    return;
+                }
+                self.forbid_missing(&support, span);
+                let prior = dist.as_ref().and_then(|dist| {
+                    self.prior(dist, &support, &ty, &d.name.text, (d.name.span, span))
+                });
+                (support, ty, prior)
+            }
+            (None, Some(dist)) => {
+                if self.is_flat(dist) {
+                    self.report_no_type(d);
+                    return;
+                }
+                let Some((prior, draw)) = self.draw(dist, None) else { return };
+                if !self.require_continuous(&draw.ty, d, dist.span) {
+                    return;
+                }
+                (draw.support, draw.ty, Some(prior))
+            }
+            (None, None) => {
+                self.report_no_type(d);
+                return;
+            }
+        };
+        let support = self.without_random(support);
+        self.var_mut(var).ty = ty;
+        self.facts.supports.insert(var, support.clone());
+        self.model.decls.push(Decl::Param { var, support, prior, span: d.span });
+    }
+
+    fn report_no_type(&mut self, d: &ast::Param) {
+        let name = &d.name.text;
+        self.report(
+            Diagnostic::error(
+                Code::E0309,
+                d.name.span,
+                format!("the type of `{name}` is not known"),
+                "needs a type, or a prior that gives one",
+            )
+            .with_help(format!("`param {name}: real ~ flat()`, or `param {name} ~ normal(0, 1)`")),
+        );
+    }
+
+    /// Bounds may not be random.
+    fn without_random(&mut self, support: Support) -> Support {
+        let mut late = Vec::new();
+        visit::support_exprs(&support, &mut |e| {
+            if e.stage == Stage::Generated {
+                late.push(e.clone());
+            }
+        });
+        for e in late {
+            self.require_in_joint(&e);
+        }
+        support
+    }
+
+    fn require_continuous(&mut self, ty: &Type, d: &ast::Param, span: Span) -> bool {
+        if ty.is_error() {
+            return false;
+        }
+        if ty.scalar() == Some(Scalar::Real) {
+            return true;
+        }
+        let found = self.show(ty);
+        let mut diagnostic = Diagnostic::error(
+            Code::E0303,
+            span,
+            format!("parameter `{}` is {found}; parameters are real", d.name.text),
+            "discrete, so there is no gradient",
+        )
+        .with_help(format!(
+            "`marginal {}: int<lower=…, upper=…> ~ …` sums a discrete latent out",
+            d.name.text
+        ));
+        let word = Span { end: d.span.start + 5, ..d.span };
+        if self.sources.slice(word) == "param" {
+            diagnostic = diagnostic.with_fix("declare it `marginal`", word, "marginal");
+        }
+        self.report(diagnostic);
+        false
+    }
+
+    fn forbid_missing(&mut self, support: &Support, span: Span) {
+        if support.missing {
+            let message = "only data can have missing elements";
+            self.report(Diagnostic::error(Code::E0208, span, message, "`?` has no meaning here"));
+        }
+    }
+
+    pub(super) fn marginal(&mut self, id: usize, d: &ast::Marginal) {
+        let Some(var) = self.entries[id].var else { return };
+        let declared = d.ty.as_ref().map(|ty| (self.declared(ty), ty.span));
+        let (support, ty, prior) = match declared {
+            Some((None, _)) => {
+                self.draw(&d.dist, None);
+                return;
+            }
+            Some((Some((support, ty)), span)) => {
+                self.forbid_missing(&support, span);
+                let value = Value {
+                    ty: ty.clone(),
+                    support: Some(support.clone()),
+                    interval: self.support_interval(&support),
+                    span: d.name.span,
+                    name: d.name.text.clone(),
+                };
+                let Some((prior, draw)) = self.draw(&d.dist, Some(&value)) else { return };
+                (self.with_bounds_of(support, &draw.support), ty, prior)
+            }
+            None => {
+                let Some((prior, draw)) = self.draw(&d.dist, None) else { return };
+                (draw.support, draw.ty, prior)
+            }
+        };
+        if ty.scalar() == Some(Scalar::Real) {
+            let found = self.show(&ty);
+            self.report(
+                Diagnostic::error(
+                    Code::E0303,
+                    d.name.span,
+                    format!("`{}` is {found}; only discrete latents are summed out", d.name.text),
+                    "continuous",
+                )
+                .with_help("declare it `param`"),
+            );
+            return;
+        }
+        if let Structure::Scalar { scalar: Scalar::Int, lower, upper, .. } = &support.structure
+            && (lower.is_none() || upper.is_none())
+        {
+            self.report(
+                Diagnostic::error(
+                    Code::E0310,
+                    d.name.span,
+                    format!("`{}` has no finite range to sum over", d.name.text),
+                    "unbounded",
+                )
+                .with_help("declare both ends: `int<lower=1, upper=K>`"),
+            );
+            return;
+        }
+        self.var_mut(var).ty = ty;
+        self.facts.discrete.insert(var);
+        self.facts.supports.insert(var, support.clone());
+        self.model.decls.push(Decl::Marginal { var, support, prior, span: d.span });
+    }
+
+    pub(super) fn top_level_let(&mut self, id: usize, d: &ast::Let) {
+        let Some(var) = self.entries[id].var else { return };
+        let Some(value) = self.let_value(var, d) else { return };
+        if self.model.var(var).kind == VarKind::Let {
+            visit::let_exprs(&value, &mut |e| {
+                if e.stage == Stage::Generated {
+                    self.require_in_joint(e);
+                }
+            });
+        }
+        self.model.decls.push(Decl::Let { var, value });
+    }
+
+    /// Checks a `let` inside braces and adds it to the scope.
+    pub(super) fn local_let(&mut self, d: &ast::Let) -> Option<(VarId, LetValue)> {
+        let var = self.new_var(&d.name, VarKind::Local, Type::Error, Stage::Data);
+        let value = self.let_value(var, d);
+        self.scope.push(&d.name.text, var);
+        Some((var, value?))
+    }
+
+    /// Checks the right-hand side of a `let` and gives the variable its type and stage.
+    fn let_value(&mut self, var: VarId, d: &ast::Let) -> Option<LetValue> {
+        let declared = match &d.ty {
+            Some(ty) => match self.declared(ty) {
+                Some((support, declared)) => {
+                    self.refuse_constraint(&support, ty);
+                    Some((support, declared, ty.span))
+                }
+                None => {
+                    if let ast::LetValue::Expr(e) = &d.value {
+                        self.expr(e);
+                    }
+                    return None;
+                }
+            },
+            None => None,
+        };
+        match &d.value {
+            ast::LetValue::Expr(e) => {
+                let value = self.expr(e);
+                if value.ty.is_error() {
+                    if let Some((_, ty, _)) = declared {
+                        self.define(var, ty, value.stage, None);
+                    }
+                    return None;
+                }
+                if matches!(value.ty, Type::Function { .. }) {
+                    let message = "a function is no value";
+                    self.report(Diagnostic::error(Code::E0105, e.span, message, "a function"));
+                    return None;
+                }
+                let what = format!("`{}`", d.name.text);
+                let ty = match declared {
+                    Some((_, ty, span)) => {
+                        self.require_type(&value, &ty, &what, span);
+                        ty
+                    }
+                    None => value.ty.clone(),
+                };
+                self.define(var, ty, value.stage, Some(&value));
+                Some(LetValue::Expr(value))
+            }
+            ast::LetValue::Elements(stmts) => {
+                let (support, ty, _) = declared?;
+                self.define(var, ty, Stage::Data, None);
+                let mark = self.scope.locals.len();
+                self.scope.push(&d.name.text, var);
+                let stmts: Vec<_> = stmts.iter().filter_map(|s| self.stmt(s, Some(var))).collect();
+                self.scope.locals.truncate(mark);
+                if let Some(interval) = self.assigned_interval(&stmts) {
+                    self.facts.intervals.insert(var, interval);
+                }
+                let sizes =
+                    self.model.var(var).ty.dims().iter().map(|dim| dim.to_expr(d.name.span));
+                let dims = if support.array.is_empty() { sizes.collect() } else { support.array };
+                Some(LetValue::Elements { dims, stmts })
+            }
+        }
+    }
+
+    fn refuse_constraint(&mut self, support: &Support, ty: &ast::TypeExpr) {
+        let constrained = match &support.structure {
+            Structure::Scalar { lower, upper, offset, multiplier, .. } => {
+                [lower, upper, offset, multiplier].into_iter().any(Option::is_some)
+            }
+            _ => true,
+        };
+        if constrained || support.missing {
+            self.report(
+                Diagnostic::error(
+                    Code::E0208,
+                    ty.span,
+                    "the type of a `let` has no constraint",
+                    "nothing would enforce it",
+                )
+                .with_help("write the plain type; constraints belong to `data` and `param`"),
+            );
+        }
+    }
+
+    /// Gives a variable its type and stage, and remembers what is known of its value.
+    fn define(&mut self, var: VarId, ty: Type, stage: Stage, value: Option<&Expr>) {
+        let is_gen = self.model.var(var).kind == VarKind::Gen;
+        let stage = if is_gen { Stage::Generated } else { stage };
+        if let Some(value) = value {
+            if ty == Type::INT && stage == Stage::Data {
+                let dim = self.dim_of(value);
+                self.facts.values.insert(var, dim);
+            }
+            let interval = self.interval(value);
+            self.facts.intervals.insert(var, interval);
+            if stage == Stage::Parameter && self.is_discrete(value) {
+                self.facts.discrete.insert(var);
+            }
+        }
+        let entry = self.var_mut(var);
+        (entry.ty, entry.stage) = (ty, stage);
+    }
+
+    /// Raises the stage of a variable that is being defined element by element.
+    pub(super) fn raise_stage(&mut self, var: VarId, stage: Stage) {
+        let entry = self.var_mut(var);
+        entry.stage = entry.stage.max(stage);
+    }
+
+    /// Checks that an expression of the log joint is known there.
+    pub(super) fn require_in_joint(&mut self, e: &Expr) -> bool {
+        if e.stage != Stage::Generated || e.ty.is_error() {
+            return true;
+        }
+        let culprit = self.culprit(e, Stage::Parameter);
+        let mut diagnostic = Diagnostic::error(
+            Code::E0302,
+            e.span,
+            "this is known only after inference",
+            "cannot be part of the log joint",
+        );
+        match culprit {
+            Some((var, span)) => {
+                let var = self.model.var(var);
+                diagnostic = diagnostic
+                    .with_label(span, format!("`{}` is a `gen`", var.name))
+                    .with_label(var.span, "declared here");
+            }
+            None => {
+                diagnostic = diagnostic.with_note(
+                    "random numbers are drawn in `gen` and in the `sample` of a `dist` only",
+                );
+            }
+        }
+        self.report(diagnostic);
+        false
+    }
+
+    /// Fills bounds that a declaration leaves open from those of the prior.
+    fn with_bounds_of(&self, mut declared: Support, draw: &Support) -> Support {
+        if let (
+            Structure::Scalar { lower, upper, .. },
+            Structure::Scalar { lower: low, upper: high, .. },
+        ) = (&mut declared.structure, &draw.structure)
+        {
+            if lower.is_none() {
+                lower.clone_from(low);
+            }
+            if upper.is_none() {
+                upper.clone_from(high);
+            }
+        }
+        declared
+    }
+
+    /// Tells whether an expression of a prior is `flat()`.
+    pub(super) fn is_flat(&self, dist: &ast::Expr) -> bool {
+        matches!(&dist.kind, ast::ExprKind::Call { callee, args }
+            if callee.text == "flat" && args.is_empty() && !self.user.dists.contains_key("flat"))
+    }
+
+    /// Makes sizes of dimensions.
+    pub(super) fn sizes_of(dims: &[Dim], span: Span) -> Vec<Expr> {
+        dims.iter().map(|dim| dim.to_expr(span)).collect()
+    }
+}

@@ -1,0 +1,315 @@
+//! What a name means at a place: local variables, the model's declarations, the standard library.
+
+use std::collections::HashMap;
+
+use crate::diagnostics::{Code, Diagnostic};
+use crate::source::Span;
+use crate::syntax::ast;
+
+use super::builtins::Builtin;
+use super::checker::Checker;
+use super::stdlib;
+use super::suggest;
+use super::typed::{DistId, FnId, MemberId, Stage, Type, VarId, VarKind};
+
+/// Declarations by name; values index [`Checker::entries`].
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    pub(super) vars: HashMap<String, usize>,
+    pub(super) fns: HashMap<String, usize>,
+    pub(super) dists: HashMap<String, usize>,
+    /// Sizes that the types of data introduce.
+    pub(super) sizes: HashMap<String, VarId>,
+}
+
+/// What a local name stands for.
+#[derive(Clone, Debug)]
+pub(super) enum Binding {
+    Var(VarId),
+    /// A parameter of function type: in each instance of a function it is one known function.
+    Fn(FnId),
+}
+
+/// The names visible at a place besides top-level ones.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scope {
+    /// Innermost last.
+    pub(super) locals: Vec<(String, Binding)>,
+    /// Name of the function or distribution whose body this is: it sees no variables of the model.
+    pub(super) pure: Option<String>,
+    /// Whether this is the standard library's text: it sees no functions of the model.
+    pub(super) library: bool,
+}
+
+impl Scope {
+    pub(super) fn find(&self, name: &str) -> Option<&Binding> {
+        self.locals.iter().rev().find(|(local, _)| local == name).map(|(_, binding)| binding)
+    }
+
+    pub(super) fn push(&mut self, name: &str, var: VarId) {
+        self.locals.push((name.to_string(), Binding::Var(var)));
+    }
+}
+
+/// What the name in front of parentheses stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Callee {
+    /// A function that was passed by name.
+    Local(FnId),
+    /// An entry that is a function.
+    Fn(usize),
+    /// A primitive.
+    Builtin(Builtin),
+    /// A member of the distribution of an entry.
+    Member(usize, MemberId),
+    /// An entry that is a distribution.
+    Dist(usize),
+    /// A combinator of distributions.
+    Combinator(Combinator),
+}
+
+/// Distributions made of distributions, and `flat`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Combinator {
+    Flat,
+    Mixture,
+    Truncate,
+    Censor,
+    ZeroInflated,
+    Hurdle,
+    Affine,
+}
+
+impl Combinator {
+    pub(super) const ALL: [(Self, &'static str); 7] = [
+        (Self::Flat, "flat"),
+        (Self::Mixture, "mixture"),
+        (Self::Truncate, "truncate"),
+        (Self::Censor, "censor"),
+        (Self::ZeroInflated, "zero_inflated"),
+        (Self::Hurdle, "hurdle"),
+        (Self::Affine, "affine"),
+    ];
+
+    fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(which, _)| which)
+    }
+}
+
+impl Checker<'_> {
+    /// Finds a variable and sees to it that its type is known. Reports an unknown name.
+    pub(super) fn find_var(&mut self, name: &str, span: Span) -> Option<VarId> {
+        if let Some(Binding::Var(var)) = self.scope.find(name) {
+            return Some(*var);
+        }
+        if let Some(function) = self.scope.pure.clone() {
+            self.report_free_name(name, span, &function);
+            return None;
+        }
+        if let Some(size) = self.user.sizes.get(name) {
+            return Some(*size);
+        }
+        if let Some(entry) = self.user.vars.get(name).copied() {
+            return if self.ensure(entry, span) { self.entries[entry].var } else { None };
+        }
+        self.report_unknown_var(name, span);
+        None
+    }
+
+    /// Tells whether a name stands for a variable here, without checking anything.
+    pub(super) fn is_var(&self, name: &str) -> bool {
+        let top_level = || self.user.vars.contains_key(name) || self.user.sizes.contains_key(name);
+        match self.scope.find(name) {
+            Some(binding) => matches!(binding, Binding::Var(_)),
+            None => self.scope.pure.is_none() && top_level(),
+        }
+    }
+
+    /// Finds what a call calls; local functions first, then the model's, primitives, the library.
+    pub(super) fn find_callee(&mut self, name: &str) -> Option<Callee> {
+        if let Some(Binding::Fn(id)) = self.scope.find(name) {
+            return Some(Callee::Local(*id));
+        }
+        if !self.scope.library {
+            if let Some(entry) = self.user.fns.get(name) {
+                return Some(Callee::Fn(*entry));
+            }
+            if let Some(entry) = self.user.dists.get(name) {
+                return Some(Callee::Dist(*entry));
+            }
+        }
+        if let Some(builtin) = Builtin::parse(name) {
+            return Some(Callee::Builtin(builtin));
+        }
+        if let Some(combinator) = Combinator::parse(name) {
+            return Some(Callee::Combinator(combinator));
+        }
+        if let Some(file) = stdlib::file_of(name) {
+            self.load_library(file);
+            if let Some(entry) = self.library.fns.get(name) {
+                return Some(Callee::Fn(*entry));
+            }
+            if let Some(entry) = self.library.dists.get(name) {
+                return Some(Callee::Dist(*entry));
+            }
+        }
+        for member in MemberId::ALL {
+            if let Some(dist) = name.strip_suffix(member.name()).and_then(|d| d.strip_suffix('_'))
+                && let Some(Callee::Dist(entry)) = self.find_callee(dist)
+            {
+                return Some(Callee::Member(entry, member));
+            }
+        }
+        None
+    }
+
+    /// Introduces the sizes that the types of data mention and nothing declares: `N` in `real[N]`.
+    pub(super) fn bind_data_sizes(&mut self) {
+        for id in 0..self.entries.len() {
+            let file = std::rc::Rc::clone(&self.entries[id].file);
+            if let ast::Item::Data(data) = &file.items[self.entries[id].item] {
+                for name in size_names(&data.ty) {
+                    self.bind_data_size(&name);
+                }
+            }
+        }
+    }
+
+    fn bind_data_size(&mut self, name: &ast::Ident) {
+        let known = &name.text;
+        if !self.user.vars.contains_key(known) && !self.user.sizes.contains_key(known) {
+            let var = self.new_var(name, VarKind::Size, Type::INT, Stage::Data);
+            self.user.sizes.insert(known.clone(), var);
+        }
+    }
+
+    fn report_free_name(&mut self, name: &str, span: Span, function: &str) {
+        let of_model = !self.scope.library
+            && (self.user.vars.contains_key(name) || self.user.sizes.contains_key(name));
+        if !of_model {
+            self.report_unknown_var(name, span);
+            return;
+        }
+        let mut diagnostic = Diagnostic::error(
+            Code::E0107,
+            span,
+            format!("`{function}` reads `{name}`, which is not its parameter"),
+            "a name of the model",
+        )
+        .with_help(format!("functions see their parameters only: pass `{name}` as an argument"));
+        if let Some(entry) = self.user.vars.get(name) {
+            diagnostic = diagnostic.with_label(self.entries[*entry].name.span, "declared here");
+        }
+        self.report(diagnostic);
+    }
+
+    fn report_unknown_var(&mut self, name: &str, span: Span) {
+        let mut diagnostic = Diagnostic::error(
+            Code::E0102,
+            span,
+            format!("unknown name `{name}`"),
+            "not defined anywhere",
+        );
+        match self.find_callee(name) {
+            Some(Callee::Dist(_) | Callee::Combinator(_)) => {
+                diagnostic.primary.text = "a distribution, not a variable".into();
+                diagnostic = diagnostic.with_help(format!(
+                    "a distribution stands to the right of `~` with its arguments: `~ {name}(…)`"
+                ));
+            }
+            Some(_) => {
+                diagnostic.primary.text = "a function, not a variable".into();
+                diagnostic = diagnostic
+                    .with_help(format!("a function is called with its arguments: `{name}(…)`"));
+            }
+            None => {
+                if let Some(near) = self.nearest_var(name) {
+                    diagnostic.primary.text = format!("did you mean `{near}`?");
+                    diagnostic = diagnostic.with_fix(format!("write `{near}`"), span, near);
+                } else if self.scope.pure.is_none() && name.len() == 1 {
+                    diagnostic = diagnostic.with_note(
+                        "a size comes from the type of data (`data y: real[N]`) or is declared: \
+                         `data N: int`",
+                    );
+                }
+            }
+        }
+        self.report(diagnostic);
+    }
+
+    fn nearest_var(&self, name: &str) -> Option<String> {
+        let locals = self.scope.locals.iter().map(|(name, _)| name.as_str());
+        let in_model = self.scope.pure.is_none();
+        let globals = self.user.vars.keys().chain(self.user.sizes.keys()).map(String::as_str);
+        let names = locals.chain(globals.filter(|_| in_model));
+        suggest::nearest(name, names).map(str::to_string)
+    }
+
+    /// Reports that nothing of that name can be called; `dist` when a distribution is wanted.
+    pub(super) fn report_unknown_callee(&mut self, callee: &ast::Ident, dist: bool) {
+        let name = &callee.text;
+        let what = if dist { "distribution" } else { "function" };
+        let mut diagnostic = Diagnostic::error(
+            Code::E0103,
+            callee.span,
+            format!("unknown {what} `{name}`"),
+            "not defined anywhere",
+        );
+        if self.is_var(name) {
+            diagnostic.primary.text = "a variable, which cannot be called".into();
+            diagnostic = diagnostic.with_help(format!("an element is written `{name}[…]`"));
+        } else if let Some(hint) = suggest::foreign(name) {
+            diagnostic = match hint {
+                suggest::Hint::Name(near) => {
+                    diagnostic.primary.text = format!("called `{near}` here");
+                    diagnostic.with_fix(format!("write `{near}`"), callee.span, near)
+                }
+                suggest::Hint::Advice(advice) => diagnostic.with_help(advice),
+            };
+        } else if let Some(near) = self.nearest_callee(name) {
+            diagnostic.primary.text = format!("did you mean `{near}`?");
+            diagnostic = diagnostic.with_fix(format!("write `{near}`"), callee.span, near);
+        }
+        self.report(diagnostic);
+    }
+
+    fn nearest_callee(&self, name: &str) -> Option<String> {
+        let builtins =
+            Builtin::ALL.iter().map(|b| b.name()).filter(|n| Builtin::parse(n).is_some());
+        let combinators = Combinator::ALL.into_iter().map(|(_, name)| name);
+        let fixed = suggest::nearest(name, builtins.chain(combinators).chain(stdlib::names()));
+        let user = self.user.fns.keys().chain(self.user.dists.keys()).map(String::as_str);
+        suggest::nearest(name, user.chain(fixed)).map(str::to_string)
+    }
+
+    /// Returns the distribution of an entry, checked.
+    pub(super) fn dist_of(&mut self, entry: usize, at: Span) -> Option<DistId> {
+        if self.ensure(entry, at) { self.entries[entry].dist } else { None }
+    }
+}
+
+/// Returns the dimensions of a type that are plain names, in order.
+pub(super) fn size_names(ty: &ast::TypeExpr) -> Vec<ast::Ident> {
+    let mut names = Vec::new();
+    let mut from = |dims: &[ast::Expr]| {
+        for dim in dims {
+            if let ast::ExprKind::Name(name) = &dim.kind {
+                names.push(ast::Ident { text: name.clone(), span: dim.span });
+            }
+        }
+    };
+    match &ty.kind {
+        ast::TypeKind::Base { dims, .. } => from(dims),
+        ast::TypeKind::Array { dims, elem } => {
+            from(dims);
+            names.extend(size_names(elem));
+        }
+        ast::TypeKind::Function { params, result } => {
+            for param in params {
+                names.extend(size_names(param));
+            }
+            names.extend(size_names(result));
+        }
+    }
+    names
+}

@@ -1,0 +1,169 @@
+//! The standard library's text, and which file defines which name.
+//!
+//! Only the files that a model needs are parsed; the index comes from the starts of lines, since in
+//! the library every declaration starts one (a test compares it with the parser).
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+macro_rules! files {
+    ($($path:literal,)*) => {
+        /// Paths below `stdlib/`, with texts.
+        pub const FILES: &[(&str, &str)] = &[
+            $(($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/stdlib/", $path))),)*
+        ];
+    };
+}
+
+files! {
+    "distributions/bernoulli.ppl",
+    "distributions/bernoulli_logit.ppl",
+    "distributions/beta.ppl",
+    "distributions/beta_binomial.ppl",
+    "distributions/beta_proportion.ppl",
+    "distributions/binomial.ppl",
+    "distributions/binomial_logit.ppl",
+    "distributions/categorical.ppl",
+    "distributions/categorical_logit.ppl",
+    "distributions/cauchy.ppl",
+    "distributions/chi_square.ppl",
+    "distributions/dirichlet.ppl",
+    "distributions/discrete_range.ppl",
+    "distributions/discrete_uniform.ppl",
+    "distributions/double_exponential.ppl",
+    "distributions/exp_mod_normal.ppl",
+    "distributions/exponential.ppl",
+    "distributions/flat.ppl",
+    "distributions/frechet.ppl",
+    "distributions/gamma.ppl",
+    "distributions/geometric.ppl",
+    "distributions/gumbel.ppl",
+    "distributions/half_cauchy.ppl",
+    "distributions/half_normal.ppl",
+    "distributions/hypergeometric.ppl",
+    "distributions/inv_chi_square.ppl",
+    "distributions/inv_gamma.ppl",
+    "distributions/laplace.ppl",
+    "distributions/lkj_corr_cholesky.ppl",
+    "distributions/logistic.ppl",
+    "distributions/lognormal.ppl",
+    "distributions/multi_normal.ppl",
+    "distributions/multi_normal_cholesky.ppl",
+    "distributions/multi_normal_prec.ppl",
+    "distributions/multinomial.ppl",
+    "distributions/neg_binomial.ppl",
+    "distributions/neg_binomial_2.ppl",
+    "distributions/neg_binomial_2_log.ppl",
+    "distributions/normal.ppl",
+    "distributions/pareto.ppl",
+    "distributions/pareto_type_2.ppl",
+    "distributions/poisson.ppl",
+    "distributions/poisson_log.ppl",
+    "distributions/rayleigh.ppl",
+    "distributions/scaled_inv_chi_square.ppl",
+    "distributions/skew_normal.ppl",
+    "distributions/std_normal.ppl",
+    "distributions/student_t.ppl",
+    "distributions/uniform.ppl",
+    "distributions/von_mises.ppl",
+    "distributions/weibull.ppl",
+    "math/links.ppl",
+    "prelude.ppl",
+}
+
+/// Returns the index in [`FILES`] of the file that defines a function or distribution.
+#[must_use]
+pub fn file_of(name: &str) -> Option<usize> {
+    index().get(name).copied()
+}
+
+/// Returns the names of all functions and distributions of the library, in no order.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    index().keys().copied()
+}
+
+fn index() -> &'static HashMap<&'static str, usize> {
+    static INDEX: OnceLock<HashMap<&'static str, usize>> = OnceLock::new();
+    INDEX.get_or_init(|| {
+        let mut index = HashMap::new();
+        for (file, (_, text)) in FILES.iter().enumerate() {
+            index.extend(declared_names(text).map(|name| (name, file)));
+        }
+        index
+    })
+}
+
+fn declared_names(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| {
+        let rest = line.strip_prefix("fn ").or_else(|| line.strip_prefix("dist "))?.trim_start();
+        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        Some(&rest[..end])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostics::{Color, render_all};
+    use crate::source::SourceMap;
+    use crate::syntax::{self, ast};
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    fn paths_below(folder: &Path, prefix: &str, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            if entry.file_type().unwrap().is_dir() {
+                paths_below(&entry.path(), &format!("{name}/"), found);
+            } else if name.ends_with(".ppl") {
+                found.insert(name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_file_is_embedded() {
+        let mut found = BTreeSet::new();
+        paths_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("stdlib"), "", &mut found);
+        let listed: BTreeSet<String> = FILES.iter().map(|(path, _)| (*path).to_string()).collect();
+        assert_eq!(listed, found);
+        assert!(FILES.is_sorted(), "keep the list in order");
+    }
+
+    #[test]
+    fn the_index_finds_what_the_parser_finds_and_no_name_is_defined_twice() {
+        let mut all = BTreeSet::new();
+        for (path, text) in FILES {
+            let mut sources = SourceMap::new();
+            let id = sources.add(*path, *text);
+            let parsed = syntax::parse(id, text);
+            let shown = render_all(&parsed.diagnostics, &sources, Color::Off);
+            assert!(parsed.diagnostics.is_empty(), "{shown}");
+            let declared: Vec<String> = parsed
+                .value
+                .unwrap()
+                .items
+                .iter()
+                .filter_map(|item| match item {
+                    ast::Item::Fn(f) => Some(f.name.text.clone()),
+                    ast::Item::Dist(d) => Some(d.name.text.clone()),
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(declared_names(text).collect::<Vec<_>>(), declared, "{path}");
+            for name in declared {
+                assert!(all.insert(name.clone()), "{name} is defined twice");
+            }
+        }
+    }
+
+    #[test]
+    fn the_library_checks_without_a_word() {
+        let mut sources = SourceMap::new();
+        let checked = crate::check::check_library(&mut sources);
+        let shown = render_all(&checked.diagnostics, &sources, Color::Off);
+        assert!(checked.diagnostics.is_empty(), "{shown}");
+        assert!(checked.value.unwrap().dists.len() >= 50);
+    }
+}

@@ -1,0 +1,170 @@
+//! What an unknown name was probably meant to be.
+
+/// Advice about a name of another language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hint {
+    /// The same thing has this name here.
+    Name(&'static str),
+    /// There is no such function; this is what to do.
+    Advice(&'static str),
+}
+
+/// Returns the name that is nearest by edit distance, if it is near enough to be meant.
+pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let folded = name.to_lowercase();
+    let limit = match name.chars().count() {
+        0..=2 => 0,
+        3..=5 => 1,
+        6..=9 => 2,
+        _ => 3,
+    };
+    names
+        .map(|known| (distance(&folded, &known.to_lowercase()), known))
+        .filter(|(distance, known)| *distance <= limit && *known != name)
+        .min_by_key(|(distance, known)| (*distance, *known))
+        .map(|(_, known)| known)
+}
+
+/// Returns the number of insertions, deletions, replacements and swaps of neighbours between two
+/// texts (optimal string alignment).
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
+/// Returns advice about a function or distribution of Stan, NumPyro, PyMC or R.
+pub(super) fn foreign(name: &str) -> Option<Hint> {
+    for suffix in ["_lpdf", "_lpmf", "_lupdf", "_lupmf"] {
+        if name.ends_with(suffix) {
+            return Some(Hint::Advice(
+                "write `x ~ dist(…)`, or call `dist_log_density(x, …)`: densities are always normalised",
+            ));
+        }
+    }
+    if name.ends_with("_rng") {
+        return Some(Hint::Advice("write `dist_sample(…)`; it is allowed in `gen`"));
+    }
+    if name.ends_with("_lcdf") {
+        return Some(Hint::Advice("write `dist_log_cdf(x, …)`"));
+    }
+    if name.ends_with("_lccdf") {
+        return Some(Hint::Advice("write `dist_log_survival(x, …)`"));
+    }
+    let found = FOREIGN.iter().find(|(foreign, _)| *foreign == name)?;
+    Some(found.1)
+}
+
+const NO_CONVERSION: Hint =
+    Hint::Advice("there is one kind of array, so nothing has to be converted: leave it out");
+const NO_PRINT: Hint = Hint::Advice("models print nothing; `gen` keeps a value for every draw");
+
+/// Names of other languages.
+const FOREIGN: &[(&str, Hint)] = &[
+    // Distributions in NumPyro, PyMC and TFP capitals.
+    ("Normal", Hint::Name("normal")),
+    ("HalfNormal", Hint::Advice("declare `real<lower=0>` and write `~ normal(0, …)`")),
+    ("HalfCauchy", Hint::Advice("declare `real<lower=0>` and write `~ cauchy(0, …)`")),
+    ("half_normal", Hint::Advice("declare `real<lower=0>` and write `~ normal(0, …)`")),
+    ("half_cauchy", Hint::Advice("declare `real<lower=0>` and write `~ cauchy(0, …)`")),
+    ("StudentT", Hint::Name("student_t")),
+    ("Cauchy", Hint::Name("cauchy")),
+    ("Exponential", Hint::Name("exponential")),
+    ("Gamma", Hint::Name("gamma")),
+    ("InverseGamma", Hint::Name("inv_gamma")),
+    ("Beta", Hint::Name("beta")),
+    ("Uniform", Hint::Name("uniform")),
+    ("LogNormal", Hint::Name("lognormal")),
+    ("Laplace", Hint::Name("double_exponential")),
+    ("laplace", Hint::Name("double_exponential")),
+    ("Bernoulli", Hint::Name("bernoulli")),
+    ("BernoulliLogits", Hint::Name("bernoulli_logit")),
+    ("Binomial", Hint::Name("binomial")),
+    ("BinomialLogits", Hint::Name("binomial_logit")),
+    ("Poisson", Hint::Name("poisson")),
+    ("Categorical", Hint::Name("categorical")),
+    ("Dirichlet", Hint::Name("dirichlet")),
+    ("MultivariateNormal", Hint::Name("multi_normal")),
+    ("LKJCholesky", Hint::Name("lkj_corr_cholesky")),
+    ("NegativeBinomial2", Hint::Name("neg_binomial_2")),
+    ("std_normal", Hint::Advice("write `normal(0, 1)`")),
+    // Functions.
+    ("to_vector", NO_CONVERSION),
+    ("to_array_1d", NO_CONVERSION),
+    ("to_row_vector", NO_CONVERSION),
+    ("to_matrix", Hint::Advice("index or build the matrix with `[…]`; there is one kind of array")),
+    ("fabs", Hint::Name("abs")),
+    ("pow", Hint::Advice("write `a ^ b`")),
+    ("expit", Hint::Name("inv_logit")),
+    ("sigmoid", Hint::Name("inv_logit")),
+    ("Phi", Hint::Name("std_normal_cdf")),
+    ("Phi_approx", Hint::Name("std_normal_cdf")),
+    ("inv_Phi", Hint::Name("std_normal_quantile")),
+    ("tgamma", Hint::Advice("write `exp(lgamma(x))`")),
+    ("gammaln", Hint::Name("lgamma")),
+    ("ln", Hint::Name("log")),
+    ("std", Hint::Name("sd")),
+    ("var", Hint::Name("variance")),
+    ("logsumexp", Hint::Name("log_sum_exp")),
+    ("log1p_exp", Hint::Name("log1p_exp")),
+    ("softplus", Hint::Name("log1p_exp")),
+    ("rep_vector", Hint::Advice("write `fill(n, x)`")),
+    ("rep_array", Hint::Advice("write `fill(n, x)`")),
+    ("rep_matrix", Hint::Advice("write `fill(n, m, x)`")),
+    ("zeros_vector", Hint::Name("zeros")),
+    ("ones_vector", Hint::Name("ones")),
+    ("num_elements", Hint::Name("size")),
+    ("length", Hint::Name("size")),
+    ("len", Hint::Name("size")),
+    ("diag_matrix", Hint::Name("diag")),
+    ("cholesky_decompose", Hint::Name("cholesky")),
+    ("mdivide_left_tri_low", Hint::Name("solve_lower")),
+    ("mdivide_left_spd", Hint::Name("solve_spd")),
+    ("log_determinant", Hint::Name("log_determinant_spd")),
+    ("dot", Hint::Advice("write `a @ b`, or `dot_product(a, b)`")),
+    ("matmul", Hint::Advice("write `a @ b`")),
+    ("dot_self", Hint::Advice("write `sum(square(x))`")),
+    ("transpose", Hint::Advice("write `x'`")),
+    ("append_row", Hint::Name("append")),
+    ("concatenate", Hint::Name("append")),
+    ("cumsum", Hint::Name("cumulative_sum")),
+    ("exp_quad_cov", Hint::Name("gp_exp_quad_cov")),
+    ("where", Hint::Advice("write `if cond { a } else { b }`; it works elementwise")),
+    ("print", NO_PRINT),
+    ("reject", Hint::Advice("declare the bounds in the type of the parameter")),
+    ("target", Hint::Advice("write `factor expr` to add to the log joint")),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_names_are_found_and_far_ones_are_not() {
+        let names = ["sigma", "theta", "mu", "theta_raw"];
+        assert_eq!(nearest("sigam", names.into_iter()), Some("sigma"));
+        assert_eq!(nearest("Theta", names.into_iter()), Some("theta"));
+        assert_eq!(nearest("theta_rwa", names.into_iter()), Some("theta_raw"));
+        assert_eq!(nearest("nu", names.into_iter()), None);
+        assert_eq!(nearest("lambda", names.into_iter()), None);
+    }
+
+    #[test]
+    fn names_of_other_languages_have_advice() {
+        assert_eq!(foreign("Normal"), Some(Hint::Name("normal")));
+        assert!(matches!(foreign("bernoulli_logit_lpmf"), Some(Hint::Advice(_))));
+        assert_eq!(foreign("normal"), None);
+    }
+}

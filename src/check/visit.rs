@@ -1,0 +1,137 @@
+//! Walks over the typed tree.
+
+use crate::source::Span;
+
+use super::typed::{
+    Dist, DistKind, Expr, ExprKind, Index, LetValue, Stmt, StmtKind, Structure, Support, VarId,
+};
+
+/// Calls `f` on the parts of an expression, not on the expression itself.
+pub(super) fn parts(e: &Expr, f: &mut dyn FnMut(&Expr)) {
+    match &e.kind {
+        ExprKind::Int(_)
+        | ExprKind::Real(_)
+        | ExprKind::Bool(_)
+        | ExprKind::Var(_)
+        | ExprKind::FnRef(_) => {}
+        ExprKind::Builtin(_, args) | ExprKind::Call(_, args) | ExprKind::Member(_, _, args) => {
+            args.iter().for_each(f);
+        }
+        ExprKind::Index(base, indices) => {
+            f(base);
+            index_parts(indices, f);
+        }
+        ExprKind::Array(items) => items.iter().for_each(f),
+        ExprKind::Range(lo, hi) => {
+            f(lo);
+            f(hi);
+        }
+        ExprKind::If(cond, then, otherwise) => {
+            f(cond);
+            f(then);
+            f(otherwise);
+        }
+        ExprKind::Block(lets, result) => {
+            for (_, value) in lets {
+                let_exprs(value, f);
+            }
+            f(result);
+        }
+    }
+}
+
+fn index_parts(indices: &[Index], f: &mut dyn FnMut(&Expr)) {
+    for index in indices {
+        match index {
+            Index::At(e) => f(e),
+            Index::Slice(lo, hi) => [lo, hi].into_iter().flatten().for_each(&mut *f),
+        }
+    }
+}
+
+/// Calls `f` on the expressions that define a variable.
+pub(super) fn let_exprs(value: &LetValue, f: &mut dyn FnMut(&Expr)) {
+    match value {
+        LetValue::Expr(e) => f(e),
+        LetValue::Elements { dims, stmts } => {
+            dims.iter().for_each(&mut *f);
+            stmts.iter().for_each(|stmt| stmt_exprs(stmt, f));
+        }
+    }
+}
+
+/// Calls `f` on the expressions of a statement, those of inner statements included.
+pub(super) fn stmt_exprs(stmt: &Stmt, f: &mut dyn FnMut(&Expr)) {
+    match &stmt.kind {
+        StmtKind::Tilde { lhs, dist } => {
+            f(lhs);
+            dist_exprs(dist, f);
+        }
+        StmtKind::Factor(e) => f(e),
+        StmtKind::Let { value, .. } => let_exprs(value, f),
+        StmtKind::Assign { indices, value, .. } => {
+            index_parts(indices, f);
+            f(value);
+        }
+        StmtKind::For { lo, hi, body, .. } => {
+            f(lo);
+            f(hi);
+            body.iter().for_each(|stmt| stmt_exprs(stmt, f));
+        }
+        StmtKind::If { cond, then, otherwise } => {
+            f(cond);
+            then.iter().chain(otherwise).for_each(|stmt| stmt_exprs(stmt, f));
+        }
+    }
+}
+
+/// Calls `f` on the arguments of a distribution.
+pub(super) fn dist_exprs(dist: &Dist, f: &mut dyn FnMut(&Expr)) {
+    match &dist.kind {
+        DistKind::Named { args, .. } => args.iter().for_each(f),
+        DistKind::Mixture { weights, components } => {
+            f(weights);
+            components.iter().for_each(|dist| dist_exprs(dist, f));
+        }
+        DistKind::Truncated { dist, lower, upper } | DistKind::Censored { dist, lower, upper } => {
+            dist_exprs(dist, f);
+            [lower, upper].into_iter().flatten().for_each(f);
+        }
+        DistKind::ZeroInflated { p, dist } | DistKind::Hurdle { p, dist } => {
+            f(p);
+            dist_exprs(dist, f);
+        }
+        DistKind::Affine { dist, loc, scale } => {
+            dist_exprs(dist, f);
+            f(loc);
+            f(scale);
+        }
+    }
+}
+
+/// Calls `f` on the sizes and bounds of a support.
+pub(super) fn support_exprs(support: &Support, f: &mut dyn FnMut(&Expr)) {
+    support.array.iter().for_each(&mut *f);
+    match &support.structure {
+        Structure::Scalar { lower, upper, offset, multiplier, .. } => {
+            [lower, upper, offset, multiplier].into_iter().flatten().for_each(f);
+        }
+        Structure::Simplex(k)
+        | Structure::Ordered(k)
+        | Structure::PositiveOrdered(k)
+        | Structure::UnitVector(k)
+        | Structure::SumToZero(k)
+        | Structure::CholeskyCorr(k)
+        | Structure::CorrMatrix(k)
+        | Structure::CholeskyCov(k)
+        | Structure::CovMatrix(k) => f(k),
+    }
+}
+
+/// Calls `f` on every variable that an expression reads, with the place.
+pub(super) fn vars(e: &Expr, f: &mut dyn FnMut(VarId, Span)) {
+    if let ExprKind::Var(var) = e.kind {
+        f(var, e.span);
+    }
+    parts(e, &mut |part| vars(part, f));
+}

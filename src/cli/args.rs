@@ -1,0 +1,280 @@
+//! The flags, as data. What they mean together is for the subcommands to say.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+use crate::driver::Stage;
+
+/// A probabilistic-programming language with a variational-inference backend.
+#[derive(Debug, Parser)]
+#[command(name = "ppl", version, propagate_version = true, arg_required_else_help = true)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(super) color: ColorWhen,
+
+    /// Say nothing on standard error but errors
+    #[arg(long, short, global = true)]
+    pub(super) quiet: bool,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ColorWhen {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Also into files and pipes
+    Always,
+    /// Not at all
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Fit a model, write the run directory, print the summary and the verdict
+    Run(Box<RunArgs>),
+    /// Report every error and lint, without inference
+    Check(CheckArgs),
+    /// Print one stage of compilation as text
+    Emit(EmitArgs),
+    /// Evaluate the log joint, its gradient and more at given points
+    LogDensity(LogDensityArgs),
+    /// Print the summary of a finished run again
+    Summary(SummaryArgs),
+    /// Put model files into the canonical layout
+    Fmt(FmtArgs),
+    /// Explain an error code
+    Explain(ExplainArgs),
+    /// List the inference methods and their options
+    Methods(MethodsArgs),
+}
+
+/// A model and its data.
+#[derive(Debug, Args)]
+pub(super) struct ModelArgs {
+    /// The model file; `-` is standard input
+    pub(super) model: PathBuf,
+
+    /// Data as Stan JSON or CSV; `-` is standard input. Without it, MODEL.json, MODEL.data.json or
+    /// data.json beside the model is taken
+    #[arg(long, value_name = "FILE")]
+    pub(super) data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+
+    /// Where to write the run [default: runs/MODEL-METHOD-SEED]
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+
+    /// Take flags from a TOML file; those on the command line win
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+
+    /// Print summary.json instead of the table
+    #[arg(long)]
+    pub(super) json: bool,
+
+    #[command(flatten)]
+    pub(super) flags: RunFlags,
+}
+
+/// The flags of a run that may also stand in `--config FILE.toml`, under the same names.
+///
+/// What is not given is left to the method; `ppl methods` lists the defaults.
+#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(super) struct RunFlags {
+    /// Inference method; `ppl methods` lists them
+    #[arg(long, value_name = "METHOD")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) infer: Option<String>,
+
+    /// Seed; the same seed gives the same bits [default: 1]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) seed: Option<u64>,
+
+    /// Posterior draws, over all chains [default: 4000]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) draws: Option<usize>,
+
+    /// Training iterations, or warm-up transitions of a sampler
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) iterations: Option<usize>,
+
+    /// Learning rate
+    #[arg(long, value_name = "RATE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) learning_rate: Option<f64>,
+
+    /// Reparameterised draws for each gradient
+    #[arg(long, value_name = "N", visible_alias = "particles")]
+    #[serde(alias = "particles", skip_serializing_if = "Option::is_none")]
+    pub(super) grad_samples: Option<usize>,
+
+    /// Langevin steps K
+    #[arg(long, value_name = "K")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) bridges: Option<usize>,
+
+    /// Method whose result is the starting point
+    #[arg(long, value_name = "METHOD")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) init: Option<String>,
+
+    /// Floating-point type of training [default: f64]
+    #[arg(long, value_name = "f32|f64")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) precision: Option<PrecisionFlag>,
+
+    /// Worker threads; results do not depend on them [default: as many as there are cores]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing)]
+    pub(super) threads: Option<usize>,
+
+    /// Stop after so many seconds and write what there is
+    #[arg(long, value_name = "SECONDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_seconds: Option<f64>,
+
+    /// Stop when the objective gains relatively less than this
+    #[arg(long, value_name = "X")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tolerance: Option<f64>,
+
+    /// Exit with code 3 when the verdict is FAILED
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) strict: bool,
+
+    /// An option of a method; may be repeated
+    #[arg(long, value_name = "METHOD.OPTION=VALUE")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) set: Vec<String>,
+}
+
+/// Floating-point type of training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum PrecisionFlag {
+    /// 32-bit
+    F32,
+    /// 64-bit
+    F64,
+}
+
+impl RunFlags {
+    /// These flags, and those of `file` where these say nothing. Options of both are kept, the
+    /// file's first, so that the command line overrides them.
+    pub(super) fn over(self, file: RunFlags) -> Self {
+        RunFlags {
+            infer: self.infer.or(file.infer),
+            seed: self.seed.or(file.seed),
+            draws: self.draws.or(file.draws),
+            iterations: self.iterations.or(file.iterations),
+            learning_rate: self.learning_rate.or(file.learning_rate),
+            grad_samples: self.grad_samples.or(file.grad_samples),
+            bridges: self.bridges.or(file.bridges),
+            init: self.init.or(file.init),
+            precision: self.precision.or(file.precision),
+            threads: self.threads.or(file.threads),
+            max_seconds: self.max_seconds.or(file.max_seconds),
+            tolerance: self.tolerance.or(file.tolerance),
+            strict: self.strict || file.strict,
+            set: file.set.into_iter().chain(self.set).collect(),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+
+    /// Print diagnostics and the layout of the parameters as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EmitArgs {
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+
+    /// tokens, ast, typed, ir, ir-opt, grad, hvp or program
+    #[arg(long, value_name = "STAGE", value_parser = parse_stage)]
+    pub(super) stage: Stage,
+}
+
+fn parse_stage(name: &str) -> Result<Stage, String> {
+    let names = || Stage::ALL.map(Stage::name).join(", ");
+    Stage::parse(name).ok_or_else(|| format!("the stages are {}", names()))
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LogDensityArgs {
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+
+    /// JSON list of {"unconstrained": [...]} or {"constrained": {"mu": 1.0, ...}}; `-` is standard
+    /// input
+    #[arg(long, value_name = "POINTS.json")]
+    pub(super) at: PathBuf,
+
+    /// Add the gradient
+    #[arg(long)]
+    pub(super) gradient: bool,
+
+    /// Add the product of the Hessian with the point's "vector" (default: all ones)
+    #[arg(long)]
+    pub(super) hvp: bool,
+
+    /// Add each summand of the log joint, keyed by its line:column in the model
+    #[arg(long)]
+    pub(super) terms: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SummaryArgs {
+    /// The run directory
+    pub(super) run: PathBuf,
+
+    /// Print summary.json instead of the table
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FmtArgs {
+    /// Model files; `-` reads standard input and writes standard output
+    #[arg(required = true)]
+    pub(super) files: Vec<PathBuf>,
+
+    /// Change nothing; exit with code 1 if a file is not in the canonical layout
+    #[arg(long)]
+    pub(super) check: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// The code, such as E0102; without one, all codes are listed
+    pub(super) code: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MethodsArgs {
+    /// Print as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}

@@ -1,0 +1,99 @@
+//! `ppl check`: every error and lint; with data, sizes and the layout of the parameters too.
+
+use serde_json::{Value, json};
+
+use crate::diagnostics::{Diagnostic, Severity};
+use crate::driver::Session;
+use crate::lower::{Lowered, Space};
+use crate::source::Span;
+
+use super::args::CheckArgs;
+use super::console::Console;
+use super::failure::{Exit, Failure, Outcome};
+use super::input::{Input, print_diagnostics};
+
+pub(super) fn run(args: &CheckArgs, console: Console) -> Outcome {
+    let input = Input::read(&args.model, console)?;
+    let mut session = Session::new();
+    let model = session.check(&input.name, &input.text);
+    // Without data only what needs none is checked, unless the model has none to wait for.
+    let with_data = input.data_path.is_some();
+    let lowered = match &model {
+        Some(model) if with_data => session.lower(model, &input.data, Space::Unconstrained),
+        _ => None,
+    };
+    if args.json {
+        console.result(&format!("{:#}\n", report(&session, lowered.as_ref())));
+    } else {
+        print_diagnostics(&session, console);
+    }
+    if session.has_errors() {
+        return Err(Failure::reported());
+    }
+    if !args.json {
+        let size = match &lowered {
+            Some(lowered) => format!("{} unconstrained dimensions", dim(lowered)),
+            None => "checked without data".into(),
+        };
+        console.result(&format!("{}: ok ({size})\n", input.name));
+    }
+    Ok(Exit::Done)
+}
+
+fn dim(lowered: &Lowered) -> usize {
+    lowered.params.iter().map(|p| p.len).sum()
+}
+
+fn report(session: &Session, lowered: Option<&Lowered>) -> Value {
+    let layout = lowered.map(|lowered| {
+        let parameters: Value = lowered
+            .params
+            .iter()
+            .map(|p| {
+                json!({
+                    "name": p.name,
+                    "shape": p.shape.to_vec(),
+                    "start": p.start,
+                    "length": p.len,
+                    "transform": p.transform,
+                })
+            })
+            .collect();
+        json!({"dim": dim(lowered), "parameters": parameters})
+    });
+    json!({
+        "ok": !session.has_errors(),
+        "diagnostics": session.diagnostics.iter().map(|d| diagnostic(session, d)).collect::<Value>(),
+        "layout": layout,
+    })
+}
+
+fn diagnostic(session: &Session, d: &Diagnostic) -> Value {
+    let place = |span: Span| {
+        let at = session.sources.location(span);
+        json!({
+            "file": session.sources.name(span.file),
+            "line": at.line,
+            "column": at.column,
+            "bytes": [span.start, span.end],
+        })
+    };
+    let severity = match d.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let label = |l: &crate::diagnostics::Label| json!({"place": place(l.span), "text": l.text});
+    json!({
+        "code": d.code.as_str(),
+        "severity": severity,
+        "message": d.message,
+        "place": place(d.primary.span),
+        "label": d.primary.text,
+        "other": d.secondary.iter().map(label).collect::<Value>(),
+        "notes": d.notes,
+        "help": d.help,
+        "fix": d.fix.as_ref().map(|f| {
+            json!({"title": f.title, "place": place(f.span), "replacement": f.replacement})
+        }),
+    })
+}

@@ -1,0 +1,30 @@
+//! `ppl emit`: one stage of compilation as text.
+
+use crate::data::DataSet;
+use crate::driver::Session;
+
+use super::args::EmitArgs;
+use super::console::Console;
+use super::failure::{Exit, Failure, Outcome};
+use super::input::{Input, print_diagnostics, read_text};
+
+pub(super) fn run(args: &EmitArgs, console: Console) -> Outcome {
+    let mut session = Session::new();
+    let name = args.model.model.display().to_string();
+    let text = if args.stage.needs_data() {
+        let input = Input::read(&args.model, console)?;
+        let text = session.emit(args.stage, &name, &input.text, &input.data);
+        if text.is_none() {
+            input.note_absent_data(&args.model, console);
+        }
+        text
+    } else {
+        let text = read_text(&args.model.model)?;
+        session.emit(args.stage, &name, &text, &DataSet::from_arrays([]))
+    };
+    print_diagnostics(&session, console);
+    let text = text.ok_or_else(Failure::reported)?;
+    console.result(text.trim_end_matches('\n'));
+    console.result("\n");
+    Ok(Exit::Done)
+}

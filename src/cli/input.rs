@@ -1,0 +1,112 @@
+//! Reading models and data: files, standard input, and data that lies beside its model.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::data::DataSet;
+use crate::driver::Session;
+
+use super::args::ModelArgs;
+use super::console::Console;
+use super::failure::Failure;
+
+/// A model's text and its data, read but not checked.
+#[derive(Debug)]
+pub(super) struct Input {
+    /// The model's path as given.
+    pub(super) name: String,
+    /// The model.
+    pub(super) text: String,
+    /// The data; empty if there is no file.
+    pub(super) data: DataSet,
+    /// The data's path, if there is a file.
+    pub(super) data_path: Option<PathBuf>,
+}
+
+impl Input {
+    /// Reads both. Says which data file it took when none was named.
+    pub(super) fn read(args: &ModelArgs, console: Console) -> Result<Self, Failure> {
+        let dash = Path::new("-");
+        if args.model == dash && args.data.as_deref() == Some(dash) {
+            return Err(Failure::usage("model and data cannot both be standard input"));
+        }
+        let text = read_text(&args.model)?;
+        let data_path = args.data.clone().or_else(|| beside(&args.model));
+        if let (None, Some(path)) = (&args.data, &data_path) {
+            console.note(&format!("data: {}", path.display()));
+        }
+        let data = match &data_path {
+            None => DataSet::from_arrays([]),
+            Some(path) => read_data(path, console)?,
+        };
+        Ok(Input { name: args.model.display().to_string(), text, data, data_path })
+    }
+
+    /// Says which data files were looked for, when an error may be that there is none.
+    pub(super) fn note_absent_data(&self, args: &ModelArgs, console: Console) {
+        if self.data_path.is_none() && args.model != Path::new("-") {
+            let names: Vec<_> =
+                candidates(&args.model).iter().map(|p| p.display().to_string()).collect();
+            console.note(&format!("no data: none of {} exists", names.join(", ")));
+        }
+    }
+}
+
+/// Prints everything the stages had to say; warnings are left out when quiet.
+pub(super) fn print_diagnostics(session: &Session, console: Console) {
+    if !session.diagnostics.is_empty() && (session.has_errors() || !console.quiet) {
+        console.message(&session.render(console.color_messages));
+    }
+}
+
+/// The text of a file or of standard input.
+pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
+    let bytes = read_bytes(path)
+        .map_err(|e| Failure::model(format!("cannot read {}: {e}", path.display())))?;
+    String::from_utf8(bytes).map_err(|e| {
+        let at = e.utf8_error().valid_up_to();
+        Failure::model(format!("{} is not UTF-8 text (byte {at})", path.display()))
+    })
+}
+
+fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
+    if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut bytes)?;
+        Ok(bytes)
+    } else {
+        std::fs::read(path)
+    }
+}
+
+fn read_data(path: &Path, console: Console) -> Result<DataSet, Failure> {
+    let data = if path == Path::new("-") {
+        let bytes = read_bytes(path)
+            .map_err(|e| Failure::model(format!("cannot read standard input: {e}")))?;
+        DataSet::from_bytes("-", None, &bytes)
+    } else {
+        DataSet::read(path)
+    };
+    data.map_err(|errors| {
+        for error in &errors {
+            console.error(Some(error.code().as_str()), &error.to_string());
+        }
+        Failure::reported()
+    })
+}
+
+fn candidates(model: &Path) -> [PathBuf; 3] {
+    [
+        model.with_extension("json"),
+        model.with_extension("data.json"),
+        model.with_file_name("data.json"),
+    ]
+}
+
+/// The data file that lies beside a model.
+fn beside(model: &Path) -> Option<PathBuf> {
+    if model == Path::new("-") {
+        return None;
+    }
+    candidates(model).into_iter().find(|p| p.is_file())
+}

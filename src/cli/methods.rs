@@ -1,0 +1,55 @@
+//! `ppl methods`: the table of methods with every option, its default, meaning and symbol.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use crate::inference::{METHODS, Method, MethodOption};
+
+use super::args::MethodsArgs;
+use super::console::Console;
+use super::failure::{Exit, Outcome};
+
+pub(super) fn run(args: &MethodsArgs, console: Console) -> Outcome {
+    if args.json {
+        let methods: Value = METHODS.iter().map(method_json).collect();
+        console.result(&format!("{methods:#}\n"));
+    } else {
+        console.result(&text());
+    }
+    Ok(Exit::Done)
+}
+
+fn method_json(method: &Method) -> Value {
+    let option = |o: &MethodOption| json!({"name": o.name, "default": o.default, "meaning": o.meaning, "symbol": o.symbol});
+    json!({
+        "name": method.name,
+        "group": method.group,
+        "summary": method.summary,
+        "paper": method.paper,
+        "options": method.options.iter().map(option).collect::<Value>(),
+    })
+}
+
+fn text() -> String {
+    let mut out = String::new();
+    let mut group = "";
+    for method in METHODS {
+        if method.group != group {
+            group = method.group;
+            let _ = writeln!(out, "{group}\n");
+        }
+        let _ = writeln!(out, "  {:<12}{}", method.name, method.summary);
+        let _ = writeln!(out, "  {:<12}[{}]", "", method.paper);
+        for o in method.options {
+            let symbol =
+                if o.symbol.is_empty() { String::new() } else { format!(" ({})", o.symbol) };
+            let _ = writeln!(out, "    {:<20}{:<12}{}{symbol}", o.name, o.default, o.meaning);
+        }
+        out.push('\n');
+    }
+    out.push_str(
+        "Set an option with --set METHOD.OPTION=VALUE, or with the flag of the same name.\n",
+    );
+    out
+}

@@ -1,0 +1,122 @@
+//! The progress bar and Ctrl-C.
+//!
+//! The bar shows on a terminal only. The first Ctrl-C asks the method to stop and keep what it has;
+//! the second ends the program at once.
+
+use std::io::IsTerminal;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::inference::{Monitor, Progress};
+
+use super::console::Console;
+use super::failure::{Exit, Failure};
+
+/// Redraws are at least this far apart.
+const REDRAW: Duration = Duration::from_millis(100);
+
+/// Watches over a run for the user.
+#[derive(Debug)]
+pub(super) struct Watcher {
+    interrupted: Arc<AtomicBool>,
+    bar: Option<ProgressBar>,
+    phase: String,
+    drawn: Instant,
+}
+
+impl Watcher {
+    /// Installs the handler for Ctrl-C (and SIGTERM) and makes the bar.
+    pub(super) fn new(console: Console) -> Result<Self, Failure> {
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&interrupted);
+        ctrlc::set_handler(move || {
+            if flag.swap(true, Ordering::Relaxed) {
+                std::process::exit(Exit::Interrupted as i32);
+            }
+        })
+        .map_err(|e| Failure::inference(format!("cannot handle Ctrl-C: {e}")))?;
+        let shown = std::io::stderr().is_terminal() && !console.quiet;
+        let bar = shown.then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            bar.set_style(style(console.color_messages));
+            bar
+        });
+        Ok(Watcher { interrupted, bar, phase: String::new(), drawn: Instant::now() })
+    }
+
+    /// Whether the user asked the run to stop.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+
+    /// Removes the bar.
+    pub(super) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn draw(&mut self, bar: &ProgressBar, progress: Progress<'_>) {
+        if self.phase != progress.phase {
+            self.phase = progress.phase.to_owned();
+            bar.reset();
+            bar.set_prefix(self.phase.clone());
+        }
+        bar.set_length(progress.total as u64);
+        bar.set_position(progress.done as u64);
+        bar.set_message(message(&progress));
+    }
+}
+
+fn style(color: bool) -> ProgressStyle {
+    let bar = if color { "{bar:20.cyan}" } else { "{bar:20}" };
+    let template = format!("{{prefix}} {bar} {{pos}}/{{len}} {{msg}} {{eta}} left");
+    ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// `elbo -32.14 (+0.02 per 100)`.
+fn message(progress: &Progress<'_>) -> String {
+    let Some((name, value)) = progress.objective else { return String::new() };
+    match progress.trend {
+        Some(trend) => format!("{name} {value:.2} ({trend:+.2} per 100)"),
+        None => format!("{name} {value:.2}"),
+    }
+}
+
+impl Monitor for Watcher {
+    fn progress(&mut self, progress: Progress<'_>) -> ControlFlow<()> {
+        if let Some(bar) = self.bar.clone() {
+            let last = progress.done >= progress.total;
+            if last || progress.phase != self.phase || self.drawn.elapsed() >= REDRAW {
+                self.drawn = Instant::now();
+                self.draw(&bar, progress);
+            }
+        }
+        if self.is_interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_shows_objective_and_trend() {
+        let mut progress = Progress {
+            phase: "training",
+            done: 1,
+            total: 2,
+            objective: Some(("elbo", -32.142)),
+            trend: Some(0.017),
+        };
+        assert_eq!(message(&progress), "elbo -32.14 (+0.02 per 100)");
+        progress.trend = None;
+        assert_eq!(message(&progress), "elbo -32.14");
+        progress.objective = None;
+        assert_eq!(message(&progress), "");
+    }
+}

@@ -1,0 +1,155 @@
+//! `ppl run`: fit, write the run directory, print the summary and the verdict.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use crate::data::DataArray;
+use crate::driver::Session;
+use crate::inference::{Fit, InferenceError, Method, Precision, Settings, VerdictLevel};
+use crate::posterior::Posterior;
+use crate::results::{
+    Config, Run, RunDirectory, RunDirectoryError, RunInfo, Source, Style, Summary, default_out,
+    model_name, table,
+};
+
+use super::args::{RunArgs, RunFlags};
+use super::console::Console;
+use super::failure::{Exit, Failure, Outcome};
+use super::input::{Input, print_diagnostics};
+use super::progress::Watcher;
+use super::settings::{self, read_config};
+
+pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
+    let mut flags = args.flags;
+    if let Some(path) = &args.config {
+        flags = flags.over(read_config(path)?);
+    }
+    let method = settings::method(&flags)?;
+    let settings = settings::settings(&flags, method)?;
+    let name = model_name(&args.model.model);
+    let out = args.out.unwrap_or_else(|| default_out(&name, method.name, settings.seed));
+    let directory = RunDirectory::claim(&out).map_err(|e| directory_failure(&e))?;
+
+    let started = Instant::now();
+    let input = Input::read(&args.model, console)?;
+    let mut session = Session::new();
+    let posterior = session
+        .check(&input.name, &input.text)
+        .and_then(|model| session.compile(&model, &input.data));
+    print_diagnostics(&session, console);
+    let Some(posterior) = posterior else {
+        input.note_absent_data(&args.model, console);
+        return Err(Failure::reported());
+    };
+    let compile_s = started.elapsed().as_secs_f64();
+
+    let started = Instant::now();
+    let mut watcher = Watcher::new(console)?;
+    let fit = (method.run)(posterior.target(), &settings, &mut watcher);
+    watcher.finish();
+    let fit = fit.map_err(|e| inference_failure(&e))?;
+    let info = RunInfo {
+        model: name,
+        seed: settings.seed,
+        compile_s,
+        train_s: started.elapsed().as_secs_f64(),
+    };
+    let config = config(&input, &flags, method, &settings)?;
+    let summary = write(&directory, &input, &posterior, &fit, &info, &config)
+        .map_err(|e| directory_failure(&e))?;
+
+    if args.json {
+        console.result(&format!("{:#}\n", summary.to_json()));
+    } else {
+        let style = Style { color: console.color_results };
+        let all = out.join("summary.json").display().to_string();
+        console.result(&table(&summary, style, &format!("ppl run {}", input.name), &all));
+    }
+    console.note(&format!("wrote {}", out.display()));
+    Ok(if watcher.is_interrupted() {
+        Exit::Interrupted
+    } else if flags.strict && summary.verdict == VerdictLevel::Failed {
+        Exit::Failed
+    } else {
+        Exit::Done
+    })
+}
+
+fn directory_failure(error: &RunDirectoryError) -> Failure {
+    match error {
+        RunDirectoryError::Occupied(_) => Failure::usage(error.to_string()),
+        RunDirectoryError::NotARun { .. }
+        | RunDirectoryError::Damaged { .. }
+        | RunDirectoryError::Io { .. }
+        | RunDirectoryError::Zarr { .. } => Failure::model(error.to_string()),
+    }
+}
+
+fn inference_failure(error: &InferenceError) -> Failure {
+    match error {
+        InferenceError::Setting(message) => Failure::usage(message.clone()),
+        InferenceError::NonFinite { .. } | InferenceError::Breakdown(_) => {
+            Failure::inference(error.to_string())
+        }
+    }
+}
+
+fn config(
+    input: &Input,
+    flags: &RunFlags,
+    method: &Method,
+    settings: &Settings,
+) -> Result<Config, Failure> {
+    let flags = serde_json::to_value(flags)
+        .and_then(serde_json::from_value::<BTreeMap<String, serde_json::Value>>)
+        .map_err(|e| Failure::usage(e.to_string()))?;
+    let told_elsewhere = ["infer", "seed", "precision"];
+    Ok(Config {
+        version: env!("CARGO_PKG_VERSION").into(),
+        model: Source::of(&input.name, &input.text),
+        data: input
+            .data_path
+            .as_ref()
+            .map(|path| Source::of(&path.display().to_string(), input.data.text())),
+        method: method.name.into(),
+        seed: settings.seed,
+        precision: match settings.precision {
+            Precision::F32 => "f32".into(),
+            Precision::F64 => "f64".into(),
+        },
+        device: "cpu".into(),
+        flags: flags.into_iter().filter(|(k, _)| !told_elsewhere.contains(&k.as_str())).collect(),
+    })
+}
+
+fn write(
+    directory: &RunDirectory,
+    input: &Input,
+    posterior: &Posterior,
+    fit: &Fit,
+    info: &RunInfo,
+    config: &Config,
+) -> Result<Summary, RunDirectoryError> {
+    let draws = posterior.values().at(&fit.draws, fit.log_p.len(), fit.chains);
+    let summary = Summary::new(info, fit, &draws);
+    let lowered = posterior.lowered();
+    let layout: Vec<_> =
+        lowered.params.iter().map(|p| (p.name.clone(), p.start..p.start + p.len)).collect();
+    let is_observed =
+        |name: &str| lowered.terms.iter().any(|t| t.observed.as_deref() == Some(name));
+    let used = |name: &str| lowered.data.iter().any(|(n, _)| n == name);
+    let (observed, constant): (Vec<_>, Vec<(&str, &DataArray)>) =
+        input.data.iter().filter(|(name, _)| used(name)).partition(|(name, _)| is_observed(name));
+    directory.write(&Run {
+        config,
+        model_text: &input.text,
+        summary: &summary,
+        fit,
+        draws: &draws,
+        layout: &layout,
+        observed: &observed,
+        constant: &constant,
+        predictions: &[],
+    })?;
+    Ok(summary)
+}

@@ -1,0 +1,142 @@
+//! Flags → the settings of a method. Nothing is ignored: a flag that the method does not have, and
+//! an option that does not exist, are usage errors that name what there is.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::inference::{self, METHODS, Method, Precision, Settings};
+
+use super::args::{PrecisionFlag, RunFlags};
+use super::failure::Failure;
+
+/// Reads the flags in a `--config` file.
+pub(super) fn read_config(path: &Path) -> Result<RunFlags, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Failure::usage(format!("cannot read {}: {e}", path.display())))?;
+    toml::from_str(&text).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))
+}
+
+/// The method that the flags name.
+pub(super) fn method(flags: &RunFlags) -> Result<&'static Method, Failure> {
+    let names = || METHODS.iter().map(|m| m.name).collect::<Vec<_>>().join(", ");
+    match &flags.infer {
+        None => {
+            Err(Failure::usage(format!("--infer METHOD is missing; the methods are {}", names())))
+        }
+        Some(name) => inference::find(name).ok_or_else(|| {
+            Failure::usage(format!("there is no method `{name}`; the methods are {}", names()))
+        }),
+    }
+}
+
+/// The settings for `method`.
+pub(super) fn settings(flags: &RunFlags, method: &'static Method) -> Result<Settings, Failure> {
+    let defaults = Settings::default();
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut settings = Settings {
+        seed: flags.seed.unwrap_or(defaults.seed),
+        draws: flags.draws.unwrap_or(defaults.draws),
+        iterations: flags.iterations,
+        learning_rate: flags.learning_rate,
+        grad_samples: flags.grad_samples,
+        bridges: flags.bridges,
+        max_time: flags.max_seconds.map(seconds).transpose()?,
+        tolerance: flags.tolerance,
+        init: flags.init.clone(),
+        precision: match flags.precision {
+            None => defaults.precision,
+            Some(PrecisionFlag::F32) => Precision::F32,
+            Some(PrecisionFlag::F64) => Precision::F64,
+        },
+        threads: flags.threads.unwrap_or(cores),
+        options: defaults.options,
+    };
+    for given in &flags.set {
+        set(&mut settings, given, method)?;
+    }
+    check_flags(&settings, method)?;
+    Ok(settings)
+}
+
+fn seconds(value: f64) -> Result<Duration, Failure> {
+    Duration::try_from_secs_f64(value)
+        .map_err(|_| Failure::usage(format!("--max-seconds {value} is not a time")))
+}
+
+/// Applies one `METHOD.OPTION=VALUE`; options of other methods are checked and left alone.
+fn set(settings: &mut Settings, given: &str, running: &Method) -> Result<(), Failure> {
+    let parts = given.split_once('=').and_then(|(key, value)| {
+        let (method, option) = key.split_once('.')?;
+        Some((method.trim(), option.trim(), value.trim()))
+    });
+    let Some((name, option, value)) = parts else {
+        return Err(Failure::usage(format!("--set {given}: write METHOD.OPTION=VALUE")));
+    };
+    let method = inference::find(name)
+        .ok_or_else(|| Failure::usage(format!("--set {given}: there is no method `{name}`")))?;
+    if !has(method, option) {
+        return Err(unknown(&format!("--set {given}"), option, method));
+    }
+    if method.name != running.name {
+        return Ok(());
+    }
+    let bad = || Failure::usage(format!("--set {given}: `{value}` is not a number that fits"));
+    match option {
+        "iterations" => settings.iterations = Some(value.parse().map_err(|_| bad())?),
+        "learning-rate" => settings.learning_rate = Some(value.parse().map_err(|_| bad())?),
+        "grad-samples" => settings.grad_samples = Some(value.parse().map_err(|_| bad())?),
+        "bridges" => settings.bridges = Some(value.parse().map_err(|_| bad())?),
+        "tolerance" => settings.tolerance = Some(value.parse().map_err(|_| bad())?),
+        "init" => settings.init = Some(value.to_owned()),
+        _ => {
+            settings.options.insert(option.to_owned(), value.to_owned());
+        }
+    }
+    Ok(())
+}
+
+fn has(method: &Method, option: &str) -> bool {
+    method.options.iter().any(|o| o.name == option)
+}
+
+fn unknown(given: &str, option: &str, method: &Method) -> Failure {
+    let names: Vec<_> = method.options.iter().map(|o| o.name).collect();
+    let known = if names.is_empty() { "none".into() } else { names.join(", ") };
+    Failure::usage(format!(
+        "{given}: `{}` has no option `{option}`; its options are {known}",
+        method.name
+    ))
+}
+
+/// Refuses values out of range, and flags that the method does not have.
+fn check_flags(settings: &Settings, method: &Method) -> Result<(), Failure> {
+    let given = [
+        ("iterations", settings.iterations.is_some()),
+        ("learning-rate", settings.learning_rate.is_some()),
+        ("grad-samples", settings.grad_samples.is_some()),
+        ("bridges", settings.bridges.is_some()),
+        ("tolerance", settings.tolerance.is_some()),
+        ("init", settings.init.is_some()),
+    ];
+    for (name, is_given) in given {
+        if is_given && !has(method, name) {
+            return Err(unknown(&format!("--{name}"), name, method));
+        }
+    }
+    let positive = |x: f64| x > 0.0 && x.is_finite();
+    let zero = |x: Option<usize>| x == Some(0);
+    let wrong = if settings.draws == 0 {
+        Some("--draws must be at least 1")
+    } else if settings.threads == 0 {
+        Some("--threads must be at least 1")
+    } else if zero(settings.grad_samples) {
+        Some("--grad-samples must be at least 1")
+    } else if settings.learning_rate.is_some_and(|x| !positive(x)) {
+        Some("--learning-rate must be positive")
+    } else if settings.tolerance.is_some_and(|x| !positive(x)) {
+        Some("--tolerance must be positive")
+    } else {
+        None
+    };
+    wrong.map_or(Ok(()), |message| Err(Failure::usage(message)))
+}

@@ -1,0 +1,220 @@
+//! The log density of a model as compiled programs.
+//!
+//! In:  one function of `theta: real[D]` and `v: real[D]` with outputs `log_joint: real`,
+//!      `score: real[D]` and `hvp: real[D]`.
+//! Out: a [`LogDensity`].
+//!
+//! What does not depend on `v` is computed once, by `score_keep`; the values of it that the
+//! Hessian-vector product reads (*residuals*) are kept in lane layout, block after block, and the product
+//! itself is a program of the residuals and `v`. `log_density` and `score` are programs of their own
+//! that keep nothing.
+
+use std::collections::HashMap;
+
+use crate::density::{LogDensity, Residuals};
+use crate::ir::{Args, Builder, Function, Op, Output, ValueId};
+
+use super::element::Element;
+use super::plan::Plan;
+use super::pool::Pool;
+use super::program::{Blocks, concatenated, most_lanes, partition, stage};
+use super::schedule;
+
+/// A log density with its score and Hessian-vector products, compiled.
+#[derive(Debug)]
+pub struct CompiledDensity<E> {
+    dim: usize,
+    /// Points in a block; the same for all programs, so that residuals fit.
+    lanes: usize,
+    /// Residual numbers of a point.
+    saved: usize,
+    log_density: Blocks<E>,
+    score: Blocks<E>,
+    score_keep: Blocks<E>,
+    hvp: Blocks<E>,
+}
+
+impl<E: Element> CompiledDensity<E> {
+    /// Compiles the function described above.
+    ///
+    /// # Panics
+    /// When the function lacks an input or output, or its log joint or score depends on `v`.
+    #[must_use]
+    pub fn new(f: &Function) -> Self {
+        let input =
+            |name: &str| f.input(name).unwrap_or_else(|| panic!("bug in ppl: no input {name}"));
+        let output = |name: &str| {
+            f.outputs
+                .iter()
+                .find(|o| o.name == name)
+                .cloned()
+                .unwrap_or_else(|| panic!("bug in ppl: no output {name}"))
+        };
+        let (theta, v) = (input("theta"), input("v"));
+        let dim = f.inputs[theta].ty.len();
+        let (log_joint, score, hvp) = (output("log_joint"), output("score"), output("hvp"));
+        let depends = f.depends_on(|i| i == v);
+        for o in [&log_joint, &score] {
+            assert!(!depends[o.value.index()], "bug in ppl: {} depends on v", o.name);
+        }
+        let split = split_at_v(f, hvp.value, theta, v);
+
+        let mut pool = Pool::new();
+        let mut of_theta = |outputs: Vec<Output>| -> Plan<E> {
+            // Only theta is read; v keeps its place in the list.
+            let lengths = f.inputs.iter().map(|_| 0).collect::<Vec<_>>();
+            schedule::plan(&f.extract(outputs), &concatenated(&lengths, 0), &mut pool)
+        };
+        let value_plan = of_theta(vec![log_joint.clone()]);
+        let score_plan = of_theta(vec![log_joint.clone(), score.clone()]);
+        let mut kept = vec![log_joint, score];
+        kept.extend(split.residuals.iter().map(|&value| Output { name: String::new(), value }));
+        let keep_plan = of_theta(kept);
+
+        let lengths: Vec<usize> = split.residuals.iter().map(|&r| f.ty(r).len()).collect();
+        let mut bindings = concatenated(&lengths, 1);
+        bindings.extend(concatenated(&[dim], 0));
+        let hvp_plan = schedule::plan(&split.function, &bindings, &mut pool);
+        CompiledDensity {
+            dim,
+            lanes: most_lanes(&[&keep_plan, &hvp_plan]),
+            saved: lengths.iter().sum(),
+            log_density: Blocks::new(value_plan),
+            score: Blocks::new(score_plan),
+            score_keep: Blocks::new(keep_plan),
+            hvp: Blocks::new(hvp_plan),
+        }
+    }
+
+    /// Numbers that `score_keep` keeps for each point, besides the point itself.
+    #[must_use]
+    pub fn saved_per_point(&self) -> usize {
+        self.saved
+    }
+
+    fn evaluate(
+        &self,
+        blocks: &Blocks<E>,
+        z: &[E],
+        log_p: &mut [E],
+        mut score: Option<&mut [E]>,
+        saved: &mut [E],
+    ) {
+        let (dim, plan) = (self.dim, &blocks.plan);
+        assert_eq!(z.len(), log_p.len() * dim, "points");
+        for (start, lanes) in partition(log_p.len(), self.lanes) {
+            let points = start * dim..(start + lanes) * dim;
+            blocks.with(lanes, |block| {
+                stage(&z[points.clone()], dim, 0, lanes, &mut block.staged);
+                block.run(plan, &[], lanes);
+                block.read(plan, &[], lanes, 0, &mut log_p[start..start + lanes]);
+                if let Some(score) = score.as_deref_mut() {
+                    block.read(plan, &[], lanes, 1, &mut score[points]);
+                }
+                if !saved.is_empty() {
+                    let mut at = start * self.saved;
+                    for (i, view) in plan.outputs.iter().enumerate().skip(2) {
+                        let n = view.len * lanes;
+                        block.read_lanes(plan, &[], lanes, i, &mut saved[at..at + n]);
+                        at += n;
+                    }
+                }
+            });
+        }
+    }
+}
+
+impl<E: Element> LogDensity<E> for CompiledDensity<E> {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn log_density(&self, z: &[E], log_p: &mut [E]) {
+        self.evaluate(&self.log_density, z, log_p, None, &mut []);
+    }
+
+    fn score(&self, z: &[E], log_p: &mut [E], score: &mut [E]) {
+        self.evaluate(&self.score, z, log_p, Some(score), &mut []);
+    }
+
+    fn score_keep(&self, z: &[E], log_p: &mut [E], score: &mut [E], keep: &mut Residuals<E>) {
+        keep.points.clear();
+        keep.points.extend_from_slice(z);
+        keep.saved.resize(log_p.len() * self.saved, E::zero());
+        self.evaluate(&self.score_keep, z, log_p, Some(score), &mut keep.saved);
+    }
+
+    fn hvp(&self, residuals: &Residuals<E>, v: &[E], out: &mut [E]) {
+        assert_eq!(v.len(), residuals.points.len(), "one direction for each point kept");
+        let (dim, plan) = (self.dim, &self.hvp.plan);
+        let batch = v.len() / dim.max(1);
+        for (start, lanes) in partition(batch, self.lanes) {
+            let points = start * dim..(start + lanes) * dim;
+            let saved = &residuals.saved[start * self.saved..(start + lanes) * self.saved];
+            self.hvp.with(lanes, |block| {
+                stage(&v[points.clone()], dim, 0, lanes, &mut block.staged);
+                block.run(plan, saved, lanes);
+                block.read(plan, saved, lanes, 0, &mut out[points]);
+            });
+        }
+    }
+}
+
+/// The part of a function that depends on `v`.
+struct Split {
+    /// Its inputs are the residuals, then `v`; its output is the product.
+    function: Function,
+    /// Values of the original function.
+    residuals: Vec<ValueId>,
+}
+
+fn split_at_v(f: &Function, hvp: ValueId, theta: usize, v: usize) -> Split {
+    let on_v = f.depends_on(|i| i == v);
+    let on_theta = f.depends_on(|i| i == theta);
+    // Movements that only spread numbers out are redone rather than remembered.
+    let redone = |value: ValueId| {
+        let inst = f.inst(value);
+        matches!(
+            inst.op,
+            Op::Broadcast { .. } | Op::Reshape(_) | Op::Transpose(_) | Op::Gather { .. }
+        ) && f.ty(inst.args[0]).len() <= inst.ty.len()
+            && inst.args[1..].iter().all(|a| !on_theta[a.index()])
+    };
+    let is_residual =
+        |value: ValueId| on_theta[value.index()] && !on_v[value.index()] && !redone(value);
+    let mut needed = vec![false; f.insts.len()];
+    needed[hvp.index()] = true;
+    for i in (0..f.insts.len()).rev() {
+        if needed[i] && !is_residual(ValueId::new(i)) {
+            for arg in &f.insts[i].args {
+                needed[arg.index()] = true;
+            }
+        }
+    }
+    let wanted = |i: &ValueId| needed[i.index()];
+    let residuals: Vec<ValueId> =
+        f.values().map(|(id, _)| id).filter(wanted).filter(|&id| is_residual(id)).collect();
+
+    let mut builder = Builder::new("hvp");
+    let mut map: HashMap<ValueId, ValueId> = HashMap::new();
+    for (i, &residual) in residuals.iter().enumerate() {
+        map.insert(residual, builder.input(format!("residual{i}"), f.ty(residual).clone()));
+    }
+    let direction = builder.input("v", f.inputs[v].ty.clone());
+    for (id, inst) in f.values().filter(|(id, _)| wanted(id)) {
+        if map.contains_key(&id) {
+            continue;
+        }
+        let new = match inst.op {
+            Op::Input(_) => direction,
+            _ => {
+                builder.set_span(inst.span);
+                let args: Args = inst.args.iter().map(|a| map[a]).collect();
+                builder.add(inst.op.clone(), args)
+            }
+        };
+        map.insert(id, new);
+    }
+    builder.output("hvp", map[&hvp]);
+    Split { function: builder.finish(), residuals }
+}

@@ -1,0 +1,185 @@
+//! A group of elementwise operations → a loop over register tiles.
+
+use std::collections::HashMap;
+
+use super::kernels::elementwise::Micro;
+use super::plan::{Arg, FusedLoop, Home, LoopOp, Value};
+use super::view::{Class, Map, View};
+
+/// Elementwise operations over one domain that run in one loop.
+#[derive(Debug)]
+pub(super) struct Group {
+    /// Elements of the domain.
+    pub(super) len: usize,
+    pub(super) class: Class,
+    /// Row length of the sums at the end, once there is one.
+    pub(super) cols: Option<usize>,
+    pub(super) ops: Vec<GroupOp>,
+}
+
+/// One operation of a group.
+#[derive(Debug)]
+pub(super) enum GroupOp {
+    /// Elementwise, into a value of the domain's length.
+    Apply { op: Micro, args: Vec<View>, value: usize },
+    /// Sum of rows.
+    Sum { arg: View, value: usize },
+}
+
+impl GroupOp {
+    pub(super) fn args(&self) -> &[View] {
+        match self {
+            GroupOp::Apply { args, .. } => args,
+            GroupOp::Sum { arg, .. } => std::slice::from_ref(arg),
+        }
+    }
+}
+
+impl Group {
+    /// Whether a sum over rows of `cols` fits; anything does without a sum.
+    pub(super) fn accepts(&self, cols: Option<usize>) -> bool {
+        self.cols.is_none() || cols.is_none() || self.cols == cols
+    }
+
+    /// Whether the view is of a value that this group has in a register.
+    pub(super) fn has_in_register(&self, view: &View, made_here: bool) -> bool {
+        made_here && matches!(view.map, Map::Contiguous(0)) && view.len == self.len
+    }
+}
+
+/// What an operand is: a source that is loaded, or a value of the group.
+#[derive(PartialEq, Eq, Hash, Clone, Copy)]
+enum Operand {
+    Source(usize),
+    Value(usize),
+}
+
+/// Lowers a group; `values` says which results must be stored (they have a home).
+pub(super) fn lower(group: &Group, values: &[Value]) -> FusedLoop {
+    let mut sources: Vec<View> = Vec::new();
+    let made: HashMap<usize, ()> = group
+        .ops
+        .iter()
+        .filter_map(|op| match op {
+            GroupOp::Apply { value, .. } => Some((*value, ())),
+            GroupOp::Sum { .. } => None,
+        })
+        .collect();
+    let operands: Vec<Vec<Operand>> = group
+        .ops
+        .iter()
+        .map(|op| {
+            let operand = |view: &View| {
+                if group.has_in_register(view, made.contains_key(&view.value)) {
+                    return Operand::Value(view.value);
+                }
+                let known = sources.iter().position(|s| s.same(view));
+                Operand::Source(known.unwrap_or_else(|| {
+                    sources.push(view.clone());
+                    sources.len() - 1
+                }))
+            };
+            op.args().iter().map(operand).collect()
+        })
+        .collect();
+
+    let mut last_use: HashMap<Operand, usize> = HashMap::new();
+    for (i, args) in operands.iter().enumerate() {
+        last_use.extend(args.iter().map(|&a| (a, i)));
+    }
+    let mut registers = Registers::default();
+    let mut place: HashMap<Operand, Arg> = HashMap::new();
+    let mut once = Vec::new();
+    for (i, view) in sources.iter().enumerate() {
+        let same_class = values[view.value].class == group.class;
+        let single = matches!(view.map, Map::Splat(_)) || view.len == 1;
+        if matches!(view.map, Map::Contiguous(_)) && same_class && view.len == group.len {
+            place.insert(Operand::Source(i), Arg::Source(i));
+        } else if single {
+            let reg = registers.take();
+            once.push((i, reg));
+            place.insert(Operand::Source(i), Arg::Reg(reg));
+            // Never freed: it is filled before the loop.
+            last_use.remove(&Operand::Source(i));
+        }
+    }
+
+    let (mut ops, mut stores, mut sums) = (Vec::new(), Vec::new(), Vec::new());
+    for (i, (op, operands)) in group.ops.iter().zip(&operands).enumerate() {
+        let mut args = [Arg::None; 3];
+        for (arg, &operand) in args.iter_mut().zip(operands) {
+            *arg = *place.entry(operand).or_insert_with(|| match operand {
+                Operand::Source(source) => {
+                    let reg = registers.take();
+                    ops.push(LoopOp::Load { source, reg });
+                    Arg::Reg(reg)
+                }
+                Operand::Value(_) => {
+                    unreachable!("bug in ppl: a register is read before it is set")
+                }
+            });
+        }
+        let mut result = None;
+        match op {
+            GroupOp::Apply { op, value, .. } => {
+                let reg = registers.take();
+                let here = Arg::Reg(reg);
+                ops.push(LoopOp::Apply { op: *op, args, reg });
+                place.insert(Operand::Value(*value), here);
+                if values[*value].home != Home::Register {
+                    ops.push(LoopOp::Store { arg: here, out: stores.len() });
+                    stores.push(*value);
+                }
+                result = Some((Operand::Value(*value), reg));
+            }
+            GroupOp::Sum { value, .. } => {
+                if values[*value].home != Home::Register {
+                    ops.push(LoopOp::Sum { arg: args[0], out: sums.len() });
+                    sums.push(*value);
+                }
+            }
+        }
+        for operand in operands {
+            if last_use.get(operand) == Some(&i)
+                && let Some(Arg::Reg(reg)) = place.remove(operand)
+            {
+                registers.give_back(reg);
+            }
+        }
+        if let Some((value, reg)) = result
+            && !last_use.contains_key(&value)
+        {
+            registers.give_back(reg);
+        }
+    }
+    FusedLoop {
+        len: group.len,
+        class: group.class,
+        cols: group.cols.unwrap_or(group.len),
+        sources,
+        once,
+        ops,
+        stores,
+        sums,
+        registers: registers.count,
+    }
+}
+
+#[derive(Default)]
+struct Registers {
+    free: Vec<usize>,
+    count: usize,
+}
+
+impl Registers {
+    fn take(&mut self) -> usize {
+        self.free.pop().unwrap_or_else(|| {
+            self.count += 1;
+            self.count - 1
+        })
+    }
+
+    fn give_back(&mut self, reg: usize) {
+        self.free.push(reg);
+    }
+}

@@ -1,0 +1,148 @@
+//! Sums, running sums, maximum and log-sum-exp, each lane by itself.
+
+use pulp::{Arch, Simd, WithSimd};
+
+use crate::exec::element::Element;
+use crate::exec::workspace::Scratch;
+
+/// Adds the numbers of `data` to `acc`, number `i` to `acc[i % acc.len()]`.
+pub(in crate::exec) fn accumulate<E: Element>(arch: Arch, data: &[E], acc: &mut [E]) {
+    if data.len() <= 8 {
+        for (i, &x) in data.iter().enumerate() {
+            let i = i % acc.len();
+            acc[i] += x;
+        }
+        return;
+    }
+    arch.dispatch(Accumulate { data, acc });
+}
+
+struct Accumulate<'a, E> {
+    data: &'a [E],
+    acc: &'a mut [E],
+}
+
+impl<E: Element> WithSimd for Accumulate<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Accumulate { data, acc } = self;
+        if acc.len() == 8 {
+            // One lane in eight partial sums, or eight lanes: kept in registers.
+            let mut sums = [E::zero(); 8];
+            sums.copy_from_slice(acc);
+            let chunks = data.chunks_exact(8);
+            let tail = chunks.remainder();
+            for chunk in chunks {
+                for i in 0..8 {
+                    sums[i] += chunk[i];
+                }
+            }
+            for (sum, &x) in sums.iter_mut().zip(tail) {
+                *sum += x;
+            }
+            acc.copy_from_slice(&sums);
+        } else {
+            for chunk in data.chunks(acc.len()) {
+                for (sum, &x) in acc.iter_mut().zip(chunk) {
+                    *sum += x;
+                }
+            }
+        }
+    }
+}
+
+/// Adds up partial sums pairwise into `out`; there are 1 or 8 times as many as `out` is long.
+pub(in crate::exec) fn add_up<E: Element>(partials: &[E], out: &mut [E]) {
+    let width = out.len();
+    if partials.len() == width {
+        out.copy_from_slice(partials);
+        return;
+    }
+    for (lane, o) in out.iter_mut().enumerate() {
+        let p = |i: usize| partials[i * width + lane];
+        *o = ((p(0) + p(4)) + (p(2) + p(6))) + ((p(1) + p(5)) + (p(3) + p(7)));
+    }
+}
+
+/// Inclusive sums along the middle axis of `[before, size, after]`.
+pub(in crate::exec) fn running_sum<E: Element>(
+    data: &[E],
+    (before, size, after): (usize, usize, usize),
+    reverse: bool,
+    width: usize,
+    out: &mut [E],
+) {
+    out.copy_from_slice(data);
+    let row = after * width;
+    for block in out.chunks_exact_mut(size * row).take(before) {
+        for step in 1..size {
+            let (earlier, later) = if reverse {
+                let (head, tail) = block.split_at_mut((size - step) * row);
+                (&tail[..row], &mut head[(size - step - 1) * row..])
+            } else {
+                let (head, tail) = block.split_at_mut(step * row);
+                (&head[(step - 1) * row..], &mut tail[..row])
+            };
+            for (x, &sum) in later.iter_mut().zip(earlier) {
+                *x += sum;
+            }
+        }
+    }
+}
+
+/// Maximum of rows of `cols` elements, or their log-sum-exp.
+pub(in crate::exec) fn extreme<E: Element>(
+    scratch: &mut Scratch<E>,
+    data: &[E],
+    cols: usize,
+    log_sum_exp: bool,
+    width: usize,
+    out: &mut [E],
+) {
+    let panel = &mut scratch.panel;
+    panel.resize(width.max(panel.len()), E::zero());
+    let work = Extreme { data, cols, log_sum_exp, width, out, sums: &mut panel[..width] };
+    scratch.arch.dispatch(work);
+}
+
+struct Extreme<'a, E> {
+    data: &'a [E],
+    cols: usize,
+    log_sum_exp: bool,
+    width: usize,
+    out: &'a mut [E],
+    sums: &'a mut [E],
+}
+
+impl<E: Element> WithSimd for Extreme<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let width = self.width;
+        let rows = self.data.chunks_exact(self.cols * width);
+        for (row, out) in rows.zip(self.out.chunks_exact_mut(width)) {
+            out.fill(E::neg_infinity());
+            for element in row.chunks_exact(width) {
+                for (m, &x) in out.iter_mut().zip(element) {
+                    *m = if x > *m || x.is_nan() { x } else { *m };
+                }
+            }
+            if !self.log_sum_exp {
+                continue;
+            }
+            self.sums.fill(E::zero());
+            for element in row.chunks_exact(width) {
+                for ((sum, &x), &m) in self.sums.iter_mut().zip(element).zip(&*out) {
+                    *sum += (x - m).fast_exp();
+                }
+            }
+            for (m, &sum) in out.iter_mut().zip(&*self.sums) {
+                // At an infinite or NaN maximum the differences mean nothing.
+                *m = if m.is_finite() { *m + sum.fast_log() } else { *m };
+            }
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! Runs a plan for one block of lanes.
+//!
+//! Bits do not depend on the number of lanes: every kernel does the same operations in the same order
+//! for each lane. Long sums are kept in [`PARTIALS`] partial sums by position modulo that, added up at
+//! the end, so that one lane alone fills vector registers too.
+
+use super::element::Element;
+use super::kernels::elementwise;
+use super::kernels::{index, linalg, reduce};
+use super::plan::{Arg, FusedLoop, Home, LoopOp, Plan, ScanPlan, Step};
+use super::view::{Class, View};
+use super::workspace::{Scratch, Workspace};
+
+/// Numbers in a register of a fused loop.
+pub(super) const TILE: usize = 512;
+/// Most lanes in a block.
+pub(super) const MAX_LANES: usize = 64;
+/// Partial sums of a long row; `TILE` holds as many elements of the widest block.
+pub(super) const PARTIALS: usize = 8;
+/// Rows shorter than this are added up one by one.
+const LONG_ROW: usize = 32;
+
+/// Where a step finds its operands.
+#[derive(Clone, Copy)]
+pub(super) struct Operands<'a, E> {
+    pub(super) plan: &'a Plan<E>,
+    pub(super) slots: &'a [Vec<E>],
+    pub(super) external: [&'a [E]; 2],
+    pub(super) lanes: usize,
+}
+
+impl<'a, E: Element> Operands<'a, E> {
+    /// Numbers stored per element of the value behind `view`.
+    pub(super) fn width(&self, view: &View) -> usize {
+        self.plan.values[view.value].class.width(self.lanes)
+    }
+
+    /// All numbers of the value behind `view`.
+    pub(super) fn source(&self, view: &View) -> &'a [E] {
+        let value = &self.plan.values[view.value];
+        let width = value.class.width(self.lanes);
+        match value.home {
+            Home::Const(index) => &self.plan.consts[index],
+            Home::External { buffer, offset } => {
+                &self.external[buffer][offset * width..(offset + value.len) * width]
+            }
+            Home::Slot(slot) => &self.slots[slot][..value.len * width],
+            Home::Register => unreachable!("bug in ppl: {value:?} is read but not stored"),
+        }
+    }
+
+    /// The numbers of a contiguous view.
+    pub(super) fn slice(&self, view: &View) -> &'a [E] {
+        let width = self.width(view);
+        let start = view.at(0) * width;
+        &self.source(view)[start..start + view.len * width]
+    }
+
+    /// Copies elements from `start` on to `out`, `to` numbers an element.
+    pub(super) fn load(&self, view: &View, start: usize, out: &mut [E], to: usize) {
+        view.load(self.source(view), self.width(view), start, out, to);
+    }
+}
+
+/// Runs `plan` for `lanes` lanes with the caller's buffers; the outputs stay in the workspace.
+pub(super) fn run<E: Element>(
+    plan: &Plan<E>,
+    work: &mut Workspace<E>,
+    external: [&[E]; 2],
+    lanes: usize,
+) {
+    debug_assert!(work.fits(lanes), "workspace for fewer lanes");
+    for step in &plan.steps {
+        match step {
+            Step::Fused(fused) => {
+                run_loop(fused, plan, &mut work.slots, &mut work.scratch, external, lanes);
+            }
+            Step::Scan(scan) => {
+                let child = &mut work.children[scan.child];
+                run_scan(scan, plan, &mut work.slots, child, external, lanes);
+            }
+            step => run_step(step, plan, &mut work.slots, &mut work.scratch, external, lanes),
+        }
+    }
+}
+
+/// Copies output `index` of the last run to `out`, `[n][lanes]`.
+pub(super) fn output<E: Element>(
+    plan: &Plan<E>,
+    work: &Workspace<E>,
+    external: [&[E]; 2],
+    lanes: usize,
+    index: usize,
+    out: &mut [E],
+) {
+    let operands = Operands { plan, slots: &work.slots, external, lanes };
+    operands.load(&plan.outputs[index], 0, out, lanes);
+}
+
+fn slot_of<E>(plan: &Plan<E>, value: usize) -> Option<usize> {
+    match plan.values[value].home {
+        Home::Slot(slot) => Some(slot),
+        _ => None,
+    }
+}
+
+fn run_step<E: Element>(
+    step: &Step<E>,
+    plan: &Plan<E>,
+    slots: &mut [Vec<E>],
+    scratch: &mut Scratch<E>,
+    external: [&[E]; 2],
+    lanes: usize,
+) {
+    let result = match step {
+        Step::Place { out, .. }
+        | Step::Gather { out, .. }
+        | Step::Scatter { out, .. }
+        | Step::ScatterAt { out, .. }
+        | Step::CumSum { out, .. }
+        | Step::Extreme { out, .. }
+        | Step::Cholesky { out, .. }
+        | Step::TriSolve { out, .. } => *out,
+        Step::MatMul(product) => product.out,
+        Step::Fused(_) | Step::Scan(_) => unreachable!("bug in ppl: not for `run_step`"),
+    };
+    let Some(slot) = slot_of(plan, result) else { return };
+    let mut taken = std::mem::take(&mut slots[slot]);
+    let width = plan.values[result].class.width(lanes);
+    let out = &mut taken[..plan.values[result].len * width];
+    let operands = Operands { plan, slots, external, lanes };
+    let slice = |view: &View| operands.slice(view);
+    match step {
+        Step::Place { parts, zero, .. } => {
+            if *zero {
+                out.fill(E::zero());
+            }
+            for (part, places) in parts {
+                index::put(slice(part), places, width, out);
+            }
+        }
+        Step::Gather { data, index, before, size, after, .. } => {
+            let sizes = (*before, *size, *after);
+            let (data, index) =
+                ((slice(data), operands.width(data)), (slice(index), operands.width(index)));
+            index::gather(data, index, sizes, width, out);
+        }
+        Step::Scatter { data, places, .. } => index::scatter(slice(data), places, width, out),
+        Step::ScatterAt { data, index, before, size, after, .. } => {
+            let sizes = (*before, *size, *after);
+            let indices = (slice(index), operands.width(index));
+            index::scatter_at(slice(data), indices, sizes, width, out);
+        }
+        Step::CumSum { data, before, size, after, reverse, .. } => {
+            reduce::running_sum(slice(data), (*before, *size, *after), *reverse, width, out);
+        }
+        Step::Extreme { data, cols, log_sum_exp, .. } => {
+            reduce::extreme(scratch, slice(data), *cols, *log_sum_exp, width, out);
+        }
+        Step::MatMul(product) => linalg::matmul(product, &operands, scratch, width, out),
+        Step::Cholesky { a, n, .. } => linalg::cholesky(scratch, slice(a), *n, width, out),
+        Step::TriSolve { a, b, n, cols, lower, trans, .. } => {
+            let a = (slice(a), operands.width(a));
+            linalg::tri_solve(scratch.arch, a, slice(b), (*n, *cols), (*lower, *trans), width, out);
+        }
+        Step::Fused(_) | Step::Scan(_) => unreachable!("bug in ppl: not for `run_step`"),
+    }
+    slots[slot] = taken;
+}
+
+fn run_loop<E: Element>(
+    fused: &FusedLoop,
+    plan: &Plan<E>,
+    slots: &mut [Vec<E>],
+    scratch: &mut Scratch<E>,
+    external: [&[E]; 2],
+    lanes: usize,
+) {
+    let width = fused.class.width(lanes);
+    let mut taken = std::mem::take(&mut scratch.taken);
+    let results = || fused.stores.iter().chain(&fused.sums).filter_map(|&v| slot_of(plan, v));
+    taken.extend(results().map(|slot| std::mem::take(&mut slots[slot])));
+    let operands = Operands { plan, slots, external, lanes };
+    let per_tile = (TILE / width).max(1);
+    for &(source, reg) in &fused.once {
+        let view = &fused.sources[source];
+        let register = &mut scratch.registers[reg][..per_tile.min(fused.len) * width];
+        let (one, more) = register.split_at_mut(width);
+        operands.load(view, 0, one, width);
+        if width == 1 {
+            more.fill(one[0]);
+        } else {
+            for chunk in more.chunks_exact_mut(width) {
+                chunk.copy_from_slice(one);
+            }
+        }
+    }
+    let tile = Tile { fused, operands, width };
+    if fused.cols <= per_tile || fused.sums.is_empty() {
+        // Whole rows.
+        let cols = if fused.sums.is_empty() { 1 } else { fused.cols };
+        let step = per_tile / cols * cols;
+        for start in (0..fused.len).step_by(step) {
+            let len = step.min(fused.len - start);
+            tile.run(start, len, Part::Rows, scratch, &mut taken);
+        }
+    } else {
+        // Pieces of one row; a multiple of `PARTIALS` elements each but the last.
+        let step = per_tile / PARTIALS * PARTIALS;
+        for row in (0..fused.len).step_by(fused.cols) {
+            for start in (0..fused.cols).step_by(step) {
+                let len = step.min(fused.cols - start);
+                let part = Part::Piece { first: start == 0, last: start + len == fused.cols };
+                tile.run(row + start, len, part, scratch, &mut taken);
+            }
+        }
+    }
+    for (slot, result) in results().zip(taken.drain(..)) {
+        slots[slot] = result;
+    }
+    scratch.taken = taken;
+}
+
+/// Which part of its rows a tile holds.
+#[derive(Clone, Copy)]
+enum Part {
+    Rows,
+    Piece { first: bool, last: bool },
+}
+
+struct Tile<'a, E> {
+    fused: &'a FusedLoop,
+    operands: Operands<'a, E>,
+    width: usize,
+}
+
+impl<E: Element> Tile<'_, E> {
+    /// Runs the loop's operations on elements `start..start + len`.
+    fn run(
+        &self,
+        start: usize,
+        len: usize,
+        part: Part,
+        scratch: &mut Scratch<E>,
+        results: &mut [Vec<E>],
+    ) {
+        let (fused, width) = (self.fused, self.width);
+        let numbers = len * width;
+        let (stores, sums) = results.split_at_mut(fused.stores.len());
+        for op in &fused.ops {
+            match *op {
+                LoopOp::Load { source, reg } => {
+                    let out = &mut scratch.registers[reg][..numbers];
+                    self.operands.load(&fused.sources[source], start, out, width);
+                }
+                LoopOp::Apply { op, args, reg } => {
+                    let mut out = std::mem::take(&mut scratch.registers[reg]);
+                    let args = args.map(|a| self.arg(a, start, numbers, &scratch.registers));
+                    elementwise::apply(scratch.arch, op, args, &mut out[..numbers]);
+                    scratch.registers[reg] = out;
+                }
+                LoopOp::Store { arg, out } => {
+                    let from = self.arg(arg, start, numbers, &scratch.registers);
+                    stores[out][start * width..][..numbers].copy_from_slice(from);
+                }
+                LoopOp::Sum { arg, out } => {
+                    let data = self.arg(arg, start, numbers, &scratch.registers);
+                    let partials = if fused.cols < LONG_ROW { 1 } else { PARTIALS };
+                    let acc = &mut scratch.sums[out][..partials * width];
+                    let sums = &mut sums[out][start / fused.cols * width..];
+                    match part {
+                        Part::Rows => {
+                            let rows = data.chunks_exact(fused.cols * width);
+                            for (row, sum) in rows.zip(sums.chunks_exact_mut(width)) {
+                                acc.fill(E::zero());
+                                reduce::accumulate(scratch.arch, row, acc);
+                                reduce::add_up(acc, sum);
+                            }
+                        }
+                        Part::Piece { first, last } => {
+                            if first {
+                                acc.fill(E::zero());
+                            }
+                            reduce::accumulate(scratch.arch, data, acc);
+                            if last {
+                                reduce::add_up(acc, &mut sums[..width]);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn arg<'r>(
+        &'r self,
+        arg: Arg,
+        start: usize,
+        numbers: usize,
+        registers: &'r [Vec<E>],
+    ) -> &'r [E] {
+        match arg {
+            Arg::None => &[],
+            Arg::Reg(reg) => &registers[reg][..numbers],
+            Arg::Source(source) => {
+                let view = &self.fused.sources[source];
+                &self.operands.source(view)[(view.at(0) + start) * self.width..][..numbers]
+            }
+        }
+    }
+}
+
+fn run_scan<E: Element>(
+    scan: &ScanPlan<E>,
+    plan: &Plan<E>,
+    slots: &mut [Vec<E>],
+    child: &mut Workspace<E>,
+    external: [&[E]; 2],
+    lanes: usize,
+) {
+    let body = &scan.body;
+    let width = scan.class.width(lanes);
+    // A uniform scan is run once for all lanes.
+    let inner_lanes = if scan.class == Class::Uniform { 1 } else { lanes };
+    let mut taken = std::mem::take(&mut child.results);
+    let results = || scan.components.iter().map(|&v| slot_of(plan, v));
+    taken.extend(results().map(|s| s.map(|s| std::mem::take(&mut slots[s])).unwrap_or_default()));
+    let operands = Operands { plan, slots, external, lanes };
+
+    let input_slot = |input: usize| {
+        let value = body.inputs[input]?;
+        let class = body.values[value].class;
+        Some((slot_of(body, value)?, body.values[value].len, class.width(inner_lanes)))
+    };
+    for (view, input) in &scan.fixed {
+        if let Some((slot, len, width)) = input_slot(*input) {
+            operands.load(view, 0, &mut child.slots[slot][..len * width], width);
+        }
+    }
+    child.next.resize_with(scan.carries.len(), Vec::new);
+    for (i, view) in scan.carries.iter().enumerate() {
+        child.next[i].resize(view.len * width, E::zero());
+        operands.load(view, 0, &mut child.next[i], width);
+    }
+    for step in 0..scan.length {
+        let row = if scan.reverse { scan.length - 1 - step } else { step };
+        for i in 0..scan.carries.len() {
+            if let Some((slot, len, width)) = input_slot(i) {
+                child.slots[slot][..len * width].copy_from_slice(&child.next[i]);
+            }
+        }
+        for (view, input) in &scan.xs {
+            if let Some((slot, len, width)) = input_slot(*input) {
+                operands.load(view, row * len, &mut child.slots[slot][..len * width], width);
+            }
+        }
+        run(body, child, [&[], &[]], inner_lanes);
+        let inner =
+            Operands { plan: body, slots: &child.slots, external: [&[], &[]], lanes: inner_lanes };
+        for (i, view) in body.outputs.iter().enumerate() {
+            if i < scan.carries.len() {
+                inner.load(view, 0, &mut child.next[i], width);
+            } else if !taken[i].is_empty() {
+                let n = view.len * width;
+                inner.load(view, 0, &mut taken[i][row * n..(row + 1) * n], width);
+            }
+        }
+    }
+    for (result, state) in taken.iter_mut().zip(&child.next) {
+        if !result.is_empty() {
+            result[..state.len()].copy_from_slice(state);
+        }
+    }
+    for (slot, result) in results().zip(taken.drain(..)) {
+        if let Some(slot) = slot {
+            slots[slot] = result;
+        }
+    }
+    child.results = taken;
+}

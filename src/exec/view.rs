@@ -1,0 +1,137 @@
+//! Views: which elements of a stored value an operand reads, without copying them.
+//!
+//! A varying value of `n` elements is stored `[n][L]`, lane innermost; a uniform one (the same in all
+//! lanes) `[n]`. Reshapes, slices, broadcasts, transpositions and gathers by constant indices only
+//! change the view.
+
+use std::sync::Arc;
+
+use super::element::Element;
+
+/// Whether a value differs between lanes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Class {
+    /// The same in all lanes; stored once.
+    Uniform,
+    /// Stored for each lane.
+    Varying,
+}
+
+impl Class {
+    /// Numbers stored for each element when there are `lanes` lanes.
+    pub(super) fn width(self, lanes: usize) -> usize {
+        match self {
+            Class::Uniform => 1,
+            Class::Varying => lanes,
+        }
+    }
+}
+
+/// Element of the view → element of the stored value.
+#[derive(Debug, Clone)]
+pub(super) enum Map {
+    /// `e ↦ offset + e`.
+    Contiguous(usize),
+    /// `e ↦ offset`.
+    Splat(usize),
+    /// `e ↦ table[e]`.
+    Table(Arc<[u32]>),
+}
+
+/// Some elements of a stored value, in some order.
+#[derive(Debug, Clone)]
+pub(super) struct View {
+    /// Index of the value in its plan.
+    pub(super) value: usize,
+    /// Which elements.
+    pub(super) map: Map,
+    /// How many.
+    pub(super) len: usize,
+}
+
+impl View {
+    /// All of a value.
+    pub(super) fn whole(value: usize, len: usize) -> Self {
+        View { value, map: Map::Contiguous(0), len }
+    }
+
+    /// The stored element behind element `e`.
+    pub(super) fn at(&self, e: usize) -> usize {
+        match &self.map {
+            Map::Contiguous(offset) => offset + e,
+            Map::Splat(offset) => *offset,
+            Map::Table(table) => table[e] as usize,
+        }
+    }
+
+    /// The elements `positions` of this view, in that order.
+    ///
+    /// # Panics
+    /// When a value has more than 2³² elements.
+    pub(super) fn select(&self, positions: &[usize]) -> View {
+        let len = positions.len();
+        let map = match &self.map {
+            Map::Splat(offset) => Map::Splat(*offset),
+            _ => {
+                let first = positions.first().map_or(0, |&p| self.at(p));
+                let places = || positions.iter().map(|&p| self.at(p));
+                if places().enumerate().all(|(i, p)| p == first + i) {
+                    Map::Contiguous(first)
+                } else if places().all(|p| p == first) {
+                    Map::Splat(first)
+                } else {
+                    let place = |p| u32::try_from(p).expect("fewer than 2^32 elements");
+                    Map::Table(places().map(place).collect())
+                }
+            }
+        };
+        View { value: self.value, map, len }
+    }
+
+    /// Whether both read the same elements of the same value.
+    pub(super) fn same(&self, other: &View) -> bool {
+        let same_map = match (&self.map, &other.map) {
+            (Map::Contiguous(a), Map::Contiguous(b)) | (Map::Splat(a), Map::Splat(b)) => a == b,
+            (Map::Table(a), Map::Table(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        };
+        self.value == other.value && self.len == other.len && same_map
+    }
+
+    /// Copies elements `start..` of the view to `out`, as many as fit.
+    ///
+    /// `source` is the stored value with `from` numbers an element; `out` has `to` an element.
+    pub(super) fn load<E: Element>(
+        &self,
+        source: &[E],
+        from: usize,
+        start: usize,
+        out: &mut [E],
+        to: usize,
+    ) {
+        if from == to {
+            match &self.map {
+                Map::Contiguous(offset) => {
+                    let first = (offset + start) * from;
+                    out.copy_from_slice(&source[first..first + out.len()]);
+                }
+                _ if to == 1 => {
+                    for (i, o) in out.iter_mut().enumerate() {
+                        *o = source[self.at(start + i)];
+                    }
+                }
+                _ => {
+                    for (i, o) in out.chunks_exact_mut(to).enumerate() {
+                        let first = self.at(start + i) * from;
+                        o.copy_from_slice(&source[first..first + from]);
+                    }
+                }
+            }
+        } else {
+            // Uniform to varying.
+            for (i, o) in out.chunks_exact_mut(to).enumerate() {
+                o.fill(source[self.at(start + i)]);
+            }
+        }
+    }
+}

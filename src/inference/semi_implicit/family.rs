@@ -1,0 +1,184 @@
+//! The semi-implicit family `u = A z + μ(z) + σ ⊙ ξ` with `z` and `ξ` standard normal: its networks and
+//! draws. Its density is in `marginal`.
+
+use dfdx::prelude::{Axis, BroadcastTo, HasShape, PutTape, TensorFromVec, TryMatMul};
+use rand::RngCore;
+
+use crate::inference::network::ReluMlp;
+use crate::inference::optimizer::{Handle, Parameters};
+use crate::inference::tape::{Element, Matrix, SharedTape, device};
+use crate::random::fill_std_normal;
+
+/// Sizes and starting values.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct FamilySettings {
+    /// Dimension `m` of the mixing variable `z`.
+    pub(super) latent: usize,
+    /// Widths of the hidden layers of `μ`.
+    pub(super) hidden: Vec<usize>,
+    /// Whether there is a linear part `A z`.
+    pub(super) linear: bool,
+    /// Logarithm of `σ²` at the start.
+    pub(super) log_variance: f64,
+    /// Smooth lower bound of `log σ²`.
+    pub(super) log_variance_floor: f64,
+}
+
+/// The family; its parameters live in a [`Parameters`].
+#[derive(Debug, Clone)]
+pub(super) struct Family {
+    latent: usize,
+    dim: usize,
+    network: ReluMlp,
+    linear: Option<Handle>,
+    /// `ρ`, with `σ² = floor + exp ρ`: unlike a clamp this always has a gradient.
+    rho: Handle,
+    floor: f64,
+}
+
+/// One batch of standard normal noise.
+#[derive(Debug, Clone)]
+pub(super) struct Noise<E> {
+    /// Mixing draws, `[B, m]`.
+    pub(super) z: Vec<E>,
+    /// Conditional noise, `[B, D]`.
+    pub(super) xi: Vec<E>,
+}
+
+impl<E: Element> Noise<E> {
+    /// Fresh noise for `batch` draws. Antithetic noise comes in pairs with the same `z` and opposite
+    /// `ξ`, which takes the `1/σ` out of the variance of `E[f(u)ᵀ ξ/σ]`; each draw alone has the
+    /// right distribution.
+    pub(super) fn draw(
+        family: &Family,
+        batch: usize,
+        antithetic: bool,
+        rng: &mut impl RngCore,
+    ) -> Noise<E> {
+        let fresh = if antithetic { batch.div_ceil(2) } else { batch };
+        let (mut z, mut xi) =
+            (vec![E::zero(); fresh * family.latent], vec![E::zero(); fresh * family.dim]);
+        fill_std_normal(rng, &mut z);
+        fill_std_normal(rng, &mut xi);
+        if antithetic {
+            z.extend_from_within(..(batch - fresh) * family.latent);
+            xi.extend_from_within(..(batch - fresh) * family.dim);
+            xi[fresh * family.dim..].iter_mut().for_each(|x| *x = -*x);
+        }
+        Noise { z, xi }
+    }
+}
+
+impl Family {
+    /// A family with new parameters in `group`, close to the standard normal if it has a linear part.
+    pub(super) fn new<E: Element>(
+        dim: usize,
+        settings: &FamilySettings,
+        parameters: &mut Parameters<E>,
+        group: usize,
+        rng: &mut impl RngCore,
+    ) -> Family {
+        let latent = settings.latent;
+        let sizes: Vec<usize> = std::iter::once(latent)
+            .chain(settings.hidden.iter().copied())
+            .chain(std::iter::once(dim))
+            .collect();
+        let network = ReluMlp::new(parameters, group, &sizes, rng);
+        let linear = settings.linear.then(|| {
+            // Variance that σ leaves free, spread over the mixing variables.
+            let gain = (1.0 - settings.log_variance.exp()).max(0.01).sqrt();
+            let mut a = vec![E::zero(); latent * dim];
+            if latent >= dim {
+                (0..dim).for_each(|i| a[i * dim + i] = E::of(gain));
+            } else {
+                fill_std_normal(rng, &mut a);
+                let scale = E::of(gain / (latent as f64).sqrt());
+                a.iter_mut().for_each(|a| *a *= scale);
+            }
+            parameters.add("linear", group, a)
+        });
+        let floor = settings.log_variance_floor.exp();
+        let excess = (settings.log_variance.exp() - floor).max(0.1 * floor).max(1e-12);
+        let rho = parameters.add("log_variance", group, vec![E::of(excess.ln()); dim]);
+        Family { latent, dim, network, linear, rho, floor }
+    }
+
+    /// `μ(z) + A z` for `z: [B, m]`.
+    fn centre<E: Element>(
+        &self,
+        parameters: &Parameters<E>,
+        z: &[E],
+        tape: &SharedTape<E>,
+    ) -> Matrix<E> {
+        let batch = z.len() / self.latent;
+        let input = || {
+            device::<E>()
+                .tensor_from_vec(z.to_vec(), (batch, self.latent))
+                .put_tape(SharedTape::off())
+        };
+        let centre = self.network.forward(parameters, input(), tape);
+        match self.linear {
+            Some(a) => centre + input().matmul(parameters.matrix(a, (self.latent, self.dim), tape)),
+            None => centre,
+        }
+    }
+
+    /// Draws `u: [B, D]` and the negative conditional score `ξ/σ: [B, D]`, both tracked by `tape`.
+    pub(super) fn sample<E: Element>(
+        &self,
+        parameters: &Parameters<E>,
+        noise: &Noise<E>,
+        tape: &SharedTape<E>,
+    ) -> (Matrix<E>, Matrix<E>) {
+        let centre = self.centre(parameters, &noise.z, tape);
+        let shape = *centre.shape();
+        let xi =
+            || device::<E>().tensor_from_vec(noise.xi.clone(), shape).put_tape(SharedTape::off());
+        let variance = parameters.vector(self.rho, tape).exp() + E::of(self.floor);
+        let sigma = variance.sqrt();
+        let spread: Matrix<E> = sigma.clone().broadcast_like::<_, Axis<0>>(&shape);
+        let precise: Matrix<E> = sigma.recip().broadcast_like::<_, Axis<0>>(&shape);
+        (centre + xi() * spread, xi() * precise)
+    }
+
+    /// Draws `u: [B, D]` and `ξ/σ: [B, D]` as plain numbers.
+    pub(super) fn values<E: Element>(
+        &self,
+        parameters: &Parameters<E>,
+        noise: &Noise<E>,
+    ) -> (Vec<E>, Vec<E>) {
+        let (u, n) = self.sample(parameters, noise, &SharedTape::off());
+        (u.as_vec(), n.as_vec())
+    }
+
+    /// Sets the network's last layer to zero, which leaves a Gaussian.
+    #[cfg(test)]
+    pub(super) fn silence<E: Element>(&self, parameters: &mut Parameters<E>) {
+        if let Some(last) = self.network.layers.last() {
+            parameters.set(last.weight, &vec![E::zero(); last.shape.0 * last.shape.1]);
+            parameters.set(last.bias, &vec![E::zero(); last.shape.1]);
+        }
+    }
+
+    /// Handles of all parameters.
+    #[cfg(test)]
+    pub(super) fn handles(&self) -> Vec<Handle> {
+        let layers = self.network.layers.iter().flat_map(|l| [l.weight, l.bias]);
+        layers.chain(self.linear).chain([self.rho]).collect()
+    }
+
+    /// Dimension of the mixing variable.
+    pub(super) fn latent(&self) -> usize {
+        self.latent
+    }
+
+    /// The conditional standard deviations `σ: [D]`.
+    pub(super) fn sigma<E: Element>(&self, parameters: &Parameters<E>) -> Vec<f64> {
+        parameters.values(self.rho).iter().map(|r| (r.f64().exp() + self.floor).sqrt()).collect()
+    }
+
+    /// The centres `A z + μ(z): [B, D]` as plain numbers.
+    pub(super) fn centres<E: Element>(&self, parameters: &Parameters<E>, z: &[E]) -> Vec<f64> {
+        self.centre(parameters, z, &SharedTape::off()).as_vec().iter().map(|x| x.f64()).collect()
+    }
+}

@@ -1,0 +1,285 @@
+//! Estimates of the family's intractable density `q(u) = E_z N(u; centre(z), σ²)`.
+//!
+//! Both average over many `z`, the one that a point was drawn with among them. Counting that one,
+//! which is sure to be near, overestimates `log q` on average, the less the more there are, so
+//! `log p − log q` of the estimate is still a lower bound of the evidence on average
+//! ([yin2018, theorem 1]; with a proposal [sobolev2019]).
+//!
+//! - **Prior**: the same components for all points. Good while components overlap.
+//! - **Regression**: `z` drawn from a Gaussian around its linear regression on `u`. Good in many
+//!   dimensions as long as the family is not far from linear.
+//!
+//! The one in which the points' own `z` weigh less is used.
+
+use faer::linalg::solvers::Solve;
+use faer::{Mat, Side};
+
+use super::family::{Family, Noise};
+use crate::inference::optimizer::Parameters;
+use crate::inference::tape::Element;
+use crate::random::{Stream, fill_std_normal};
+
+/// Pairs of `z` and `u` that the regression is fitted to, beyond ten per coefficient.
+const PAIRS: usize = 4000;
+/// Factor on the standard deviations of the regression's residuals, so that the proposal's tails
+/// cover those of the exact conditional.
+const WIDEN: f64 = 1.1;
+/// Rows that go through the network at once.
+const CHUNK: usize = 4096;
+
+/// `log q(u)` of points drawn from the family.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct DensityEstimate {
+    /// The estimates, `[S]`.
+    pub(super) log_q: Vec<f64>,
+    /// Mean share of a point's own `z` in its average; near 1 the estimate says nothing.
+    pub(super) own_share: f64,
+}
+
+/// The family with everything that the estimates need, in `f64`.
+pub(super) struct Marginal<'a, E: Element> {
+    pub(super) family: &'a Family,
+    pub(super) parameters: &'a Parameters<E>,
+    sigma: Vec<f64>,
+    /// `log` of the normaliser of `N(·; ·, σ²)`.
+    constant: f64,
+}
+
+impl<'a, E: Element> Marginal<'a, E> {
+    pub(super) fn new(family: &'a Family, parameters: &'a Parameters<E>) -> Self {
+        let sigma = family.sigma(parameters);
+        let constant = -sigma.iter().map(|s| s.ln()).sum::<f64>() - half_log_2pi(sigma.len());
+        Marginal { family, parameters, sigma, constant }
+    }
+
+    /// `log q` at the points `u: [S, D]` that were drawn with `z: [S, m]`, from `draws` components of
+    /// the prior or a twentieth as many proposals a point.
+    pub(super) fn estimate(
+        &self,
+        u: &[f64],
+        z: &[f64],
+        draws: usize,
+        rng: &mut Stream,
+    ) -> DensityEstimate {
+        let prior = self.by_prior(u, z, draws, rng);
+        // Below this the regression has nothing to add.
+        if prior.own_share < 0.05 {
+            return prior;
+        }
+        match self.by_regression(u, z, draws.div_ceil(20), rng) {
+            Some(other) if other.own_share < prior.own_share => other,
+            _ => prior,
+        }
+    }
+
+    fn by_prior(&self, u: &[f64], z: &[f64], draws: usize, rng: &mut Stream) -> DensityEstimate {
+        let d = self.sigma.len();
+        let scaled = |x: &[f64]| -> Vec<f64> {
+            x.chunks_exact(d).flat_map(|x| x.iter().zip(&self.sigma).map(|(x, s)| x / s)).collect()
+        };
+        let mut fresh = vec![0.0; draws * self.family.latent()];
+        fill_std_normal(rng, &mut fresh);
+        let (u, own) = (scaled(u), scaled(&self.centres(z)));
+        let centres = scaled(&self.centres(&fresh));
+        let mut logs = vec![0.0; draws + 1];
+        let terms = u.chunks_exact(d).zip(own.chunks_exact(d)).map(|(u, own)| {
+            logs[0] = half_distance(u, own);
+            for (l, c) in logs[1..].iter_mut().zip(centres.chunks_exact(d)) {
+                *l = half_distance(u, c);
+            }
+            log_mean_exp(&logs)
+        });
+        self.collect(terms)
+    }
+
+    /// `None` where the regression is singular.
+    fn by_regression(
+        &self,
+        u: &[f64],
+        z: &[f64],
+        draws: usize,
+        rng: &mut Stream,
+    ) -> Option<DensityEstimate> {
+        let (d, m) = (self.sigma.len(), self.family.latent());
+        let proposal = self.regress(rng)?;
+        let mut z_all = vec![0.0; (draws + 1) * m];
+        let mut log_r = vec![0.0; draws + 1];
+        let (mut logs, mut own_first) = (Vec::new(), Vec::new());
+        // Several points at a time, so that the network sees long batches.
+        let points = (CHUNK / (draws + 1)).max(1);
+        for (u, z) in u.chunks(points * d).zip(z.chunks(points * m)) {
+            let (mut proposed, mut log_ratio) = (Vec::new(), Vec::new());
+            for (u, z) in u.chunks_exact(d).zip(z.chunks_exact(m)) {
+                proposal.draw(u, z, &mut z_all, &mut log_r, rng);
+                for (z, r) in z_all.chunks_exact(m).zip(&log_r) {
+                    let prior = half_distance(z, &vec![0.0; m]) - half_log_2pi(m);
+                    log_ratio.push(prior - r);
+                }
+                proposed.extend_from_slice(&z_all);
+            }
+            let centres = self.centres(&proposed);
+            for (k, (centre, ratio)) in centres.chunks_exact(d).zip(&log_ratio).enumerate() {
+                let u = &u[k / (draws + 1) * d..][..d];
+                let distance: f64 = u
+                    .iter()
+                    .zip(centre)
+                    .zip(&self.sigma)
+                    .map(|((u, c), s)| ((u - c) / s).powi(2))
+                    .sum();
+                logs.push(ratio - 0.5 * distance);
+            }
+            own_first.extend(logs.chunks_exact(draws + 1).map(log_mean_exp));
+            logs.clear();
+        }
+        Some(self.collect(own_first.into_iter()))
+    }
+
+    /// From pairs of log average (without the normaliser) and own share.
+    fn collect(&self, terms: impl Iterator<Item = (f64, f64)>) -> DensityEstimate {
+        let (log_q, shares): (Vec<f64>, Vec<f64>) =
+            terms.map(|(l, share)| (l + self.constant, share)).unzip();
+        DensityEstimate { own_share: shares.iter().sum::<f64>() / shares.len() as f64, log_q }
+    }
+
+    fn centres(&self, z: &[f64]) -> Vec<f64> {
+        z.chunks(CHUNK * self.family.latent())
+            .flat_map(|z| {
+                let z: Vec<E> = z.iter().map(|z| E::of(*z)).collect();
+                self.family.centres(self.parameters, &z)
+            })
+            .collect()
+    }
+
+    /// Linear regression of `z` on `(1, u)` over simulated pairs.
+    fn regress(&self, rng: &mut Stream) -> Option<Proposal> {
+        let (d, m) = (self.sigma.len(), self.family.latent());
+        let n = PAIRS + 10 * (d + 1);
+        let noise: Noise<E> = Noise::draw(self.family, n, false, rng);
+        let (u, _) = self.family.values(self.parameters, &noise);
+        let x = Mat::from_fn(n, d + 1, |i, j| if j == 0 { 1.0 } else { u[i * d + j - 1].f64() });
+        let y = Mat::from_fn(n, m, |i, j| noise.z[i * m + j].f64());
+        let gram = (x.transpose() * &x).llt(Side::Lower).ok()?;
+        let coefficients = gram.solve(x.transpose() * &y);
+        let residual = y - &x * &coefficients;
+        let covariance = residual.transpose() * &residual * faer::Scale(WIDEN * WIDEN / n as f64);
+        let factor = covariance.llt(Side::Lower).ok()?;
+        let lower = Mat::from_fn(m, m, |i, j| if j <= i { factor.L()[(i, j)] } else { 0.0 });
+        let log_det: f64 = (0..m).map(|i| lower[(i, i)].ln()).sum();
+        Some(Proposal { coefficients, constant: -log_det - half_log_2pi(m), lower })
+    }
+}
+
+/// `N(z; coefficientsᵀ (1, u), L Lᵀ)`.
+struct Proposal {
+    /// `[D + 1, m]`.
+    coefficients: Mat<f64>,
+    /// `L`, `[m, m]`.
+    lower: Mat<f64>,
+    constant: f64,
+}
+
+impl Proposal {
+    /// Writes the point's own `z`, then fresh draws given `u`, and the log density of each.
+    fn draw(&self, u: &[f64], own: &[f64], z: &mut [f64], log_r: &mut [f64], rng: &mut Stream) {
+        let m = own.len();
+        let mean: Vec<f64> = (0..m)
+            .map(|j| {
+                let slope = |(i, u): (usize, &f64)| self.coefficients[(i + 1, j)] * u;
+                self.coefficients[(0, j)] + u.iter().enumerate().map(slope).sum::<f64>()
+            })
+            .collect();
+        fill_std_normal(rng, z);
+        // The standardised residual of the own z, by forward substitution.
+        for i in 0..m {
+            let known: f64 = (0..i).map(|k| self.lower[(i, k)] * z[k]).sum();
+            z[i] = (own[i] - mean[i] - known) / self.lower[(i, i)];
+        }
+        for (z, log_r) in z.chunks_exact_mut(m).zip(log_r) {
+            *log_r = self.constant - 0.5 * z.iter().map(|e| e * e).sum::<f64>();
+            for i in (0..m).rev() {
+                z[i] = mean[i] + (0..=i).map(|k| self.lower[(i, k)] * z[k]).sum::<f64>();
+            }
+        }
+    }
+}
+
+fn half_log_2pi(d: usize) -> f64 {
+    0.5 * d as f64 * (2.0 * std::f64::consts::PI).ln()
+}
+
+/// `−½ |a − b|²`.
+fn half_distance(a: &[f64], b: &[f64]) -> f64 {
+    -0.5 * a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>()
+}
+
+/// `log` of the mean of the exponentials, and the share of the first in their sum.
+fn log_mean_exp(logs: &[f64]) -> (f64, f64) {
+    let max = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    // Terms below e⁻⁴⁰ of the largest do not change the sum.
+    let sum: f64 = logs.iter().map(|l| l - max).filter(|l| *l > -40.0).map(f64::exp).sum();
+    (max + sum.ln() - (logs.len() as f64).ln(), (logs[0] - max).exp() / sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::family::FamilySettings;
+    use super::*;
+    use crate::random::stream;
+
+    /// With its network switched off the family is `N(0, A Aᵀ + σ²)`.
+    fn gaussian(latent: usize, dim: usize, parameters: &mut Parameters<f64>) -> Family {
+        let settings = FamilySettings {
+            latent,
+            hidden: vec![4],
+            linear: true,
+            log_variance: -1.0,
+            log_variance_floor: -6.0,
+        };
+        let family = Family::new(dim, &settings, parameters, 0, &mut stream(1, "marginal test"));
+        family.silence(parameters);
+        family
+    }
+
+    #[test]
+    fn both_estimates_agree_with_a_gaussian() {
+        let (m, d) = (4, 4);
+        let mut parameters = Parameters::default();
+        let family = gaussian(m, d, &mut parameters);
+        let mut rng = stream(2, "marginal test");
+        let noise: Noise<f64> = Noise::draw(&family, 500, false, &mut rng);
+        let (u, _) = family.values(&parameters, &noise);
+        let marginal = Marginal::new(&family, &parameters);
+        // Latent dimension as large as D: A is √(1 − σ²) I, so u is standard normal.
+        let exact: Vec<f64> =
+            u.chunks_exact(d).map(|u| half_distance(u, &[0.0; 4]) - half_log_2pi(d)).collect();
+        let by_prior = marginal.by_prior(&u, &noise.z, 4000, &mut rng);
+        let by_regression = marginal.by_regression(&u, &noise.z, 200, &mut rng).unwrap();
+        for (estimate, tolerance) in [(by_prior, 0.05), (by_regression, 0.02)] {
+            let error: f64 =
+                estimate.log_q.iter().zip(&exact).map(|(a, b)| (a - b).abs()).sum::<f64>() / 500.0;
+            assert!(error < tolerance, "{error}");
+            assert!(estimate.own_share < 0.1, "{}", estimate.own_share);
+        }
+    }
+
+    #[test]
+    fn regression_serves_many_dimensions_where_the_prior_cannot() {
+        let (m, d) = (40, 40);
+        let mut parameters = Parameters::default();
+        let family = gaussian(m, d, &mut parameters);
+        let mut rng = stream(3, "marginal test");
+        let noise: Noise<f64> = Noise::draw(&family, 200, false, &mut rng);
+        let (u, _) = family.values(&parameters, &noise);
+        let marginal = Marginal::new(&family, &parameters);
+        assert!(marginal.by_prior(&u, &noise.z, 1000, &mut rng).own_share > 0.5);
+        let estimate = marginal.estimate(&u, &noise.z, 1000, &mut rng);
+        assert!(estimate.own_share < 0.3, "{}", estimate.own_share);
+        let bias: f64 = u
+            .chunks_exact(d)
+            .zip(&estimate.log_q)
+            .map(|(u, q)| q - (half_distance(u, &[0.0; 40]) - half_log_2pi(d)))
+            .sum::<f64>()
+            / 200.0;
+        assert!(bias > -0.1 && bias < 0.3, "{bias}");
+    }
+}

@@ -1,0 +1,320 @@
+//! Declared data meets the data file: sizes are bound, types, shapes and bounds are checked.
+
+use std::collections::HashMap;
+
+use crate::check::typed::{Expr, ExprKind, Scalar, Structure, Support, Type, VarId, VarKind};
+use crate::data::{DataArray, DataSet, unravel};
+use crate::diagnostics::{Code, Diagnostic};
+use crate::ir::{DType, Shape, Tensor, Type as IrType};
+use crate::source::Span;
+
+use super::Lower;
+use super::lowerer::Lowerer;
+use super::value::Val;
+
+/// Where each size got its value: the declaration and the field.
+pub(super) type SizeOrigins = HashMap<VarId, (Span, String)>;
+
+impl Lowerer<'_> {
+    /// Binds one `data` declaration.
+    pub(super) fn bind(
+        &mut self,
+        var: VarId,
+        support: &Support,
+        default: Option<&Expr>,
+        file: &DataSet,
+        origins: &mut SizeOrigins,
+    ) -> Lower<()> {
+        let entry = self.model.var(var);
+        self.at(entry.span, |l| {
+            let Some(array) = file.get(&entry.name) else {
+                let Some(default) = default else { return Err(l.absent(&entry.name, file)) };
+                let value = l.expr(default)?;
+                l.define(var, value);
+                return Ok(());
+            };
+            l.check_missing(&entry.name, array, support, file)?;
+            let numbers = l.numbers_of(&entry.name, array, &entry.ty, file)?;
+            l.check_shape(var, array, support, file, origins)?;
+            let ty = IrType::new(dtype(&entry.ty), Shape::from(&array.shape[..]));
+            let tensor = Tensor::new(ty.clone(), numbers);
+            let id = l.b.input(entry.name.clone(), ty);
+            let index = u32::try_from(l.b.function().inputs.len() - 1).expect("few inputs");
+            l.data.insert(index, tensor.clone());
+            l.define(var, Val::plain(id));
+            l.check_values(&entry.name, &tensor, support, file)
+        })
+    }
+
+    fn absent(&self, name: &str, file: &DataSet) -> Box<Diagnostic> {
+        let fields: Vec<&str> = file.iter().map(|(n, _)| n).collect();
+        let message = format!("`{name}` is not in the data file {}", file.file());
+        let error = Diagnostic::error(Code::E0411, self.here(), message, "declared as data here");
+        let error = if fields.is_empty() {
+            error.with_note("the data has no fields")
+        } else {
+            error.with_note(format!("fields in the file: {}", fields.join(", ")))
+        };
+        Box::new(error.with_help(format!(
+            "add `{name}` to the file, or give a default: `data {name}: … = value`"
+        )))
+    }
+
+    fn check_missing(
+        &self,
+        name: &str,
+        array: &DataArray,
+        support: &Support,
+        file: &DataSet,
+    ) -> Lower<()> {
+        let Some(first) = array.missing_elements().next() else { return Ok(()) };
+        if support.missing {
+            return Err(self.not_yet("missing data"));
+        }
+        let place = place(name, array, first, file);
+        let error = self.error(
+            Code::E0415,
+            format!("{place} is null, but `{name}` is not declared to have missing values"),
+            "declared without `?`",
+        );
+        Err(Box::new(error.with_help("declare it as `real?[…]` to have missing values imputed")))
+    }
+
+    /// The elements as numbers of the declared element type.
+    fn numbers_of(
+        &self,
+        name: &str,
+        array: &DataArray,
+        ty: &Type,
+        file: &DataSet,
+    ) -> Lower<Vec<f64>> {
+        let wrong = |at: usize, what: &str| {
+            let place = place(name, array, at, file);
+            let value = array.to_reals()[at];
+            Err(self.error(
+                Code::E0412,
+                format!("{place} is {value}, but `{name}` is declared {what}"),
+                format!("declared {what} here"),
+            ))
+        };
+        match dtype(ty) {
+            DType::Int => match array.to_ints() {
+                #[allow(clippy::cast_precision_loss, reason = "exact below 2^53")]
+                Ok(ints) => Ok(ints.into_iter().map(|i| i as f64).collect()),
+                Err(at) => wrong(at, "int"),
+            },
+            DType::Bool => {
+                let numbers = array.to_reals();
+                match numbers.iter().position(|&x| x != 0.0 && x != 1.0) {
+                    Some(at) => wrong(at, "bool"),
+                    None => Ok(numbers),
+                }
+            }
+            DType::Real | DType::Tuple => Ok(array.to_reals()),
+        }
+    }
+
+    /// Compares the shape in the file with the declared one; binds sizes that are new.
+    fn check_shape(
+        &mut self,
+        var: VarId,
+        array: &DataArray,
+        support: &Support,
+        file: &DataSet,
+        origins: &mut SizeOrigins,
+    ) -> Lower<()> {
+        let entry = self.model.var(var);
+        let mut sizes: Vec<&Expr> = support.array.iter().collect();
+        match &support.structure {
+            Structure::Scalar { .. } => {}
+            Structure::Simplex(k)
+            | Structure::Ordered(k)
+            | Structure::PositiveOrdered(k)
+            | Structure::UnitVector(k)
+            | Structure::SumToZero(k) => sizes.push(k),
+            Structure::CholeskyCorr(k)
+            | Structure::CorrMatrix(k)
+            | Structure::CholeskyCov(k)
+            | Structure::CovMatrix(k) => sizes.extend([k, k]),
+        }
+        let name = &entry.name;
+        if array.shape.len() != sizes.len() {
+            let message = format!(
+                "`{name}` has shape {} in {}, but {} dimensions are declared",
+                show(&array.shape),
+                file.file(),
+                sizes.len()
+            );
+            return Err(self.error(Code::E0413, message, "declared here"));
+        }
+        for (axis, (&n, size)) in array.shape.iter().zip(&sizes).enumerate() {
+            if let ExprKind::Var(v) = size.kind
+                && self.model.var(v).kind == VarKind::Size
+                && !self.env.contains_key(&v)
+            {
+                let value = self.int(n);
+                self.define(v, value);
+                origins.insert(v, (size.span, format!("`{name}` has {}", show(&array.shape))));
+                self.check_size_field(v, n, size.span, name, file)?;
+                continue;
+            }
+            let declared = self.expr(size)?;
+            let declared = self.at(size.span, |l| l.size(&declared))?;
+            if declared != n {
+                let message = format!(
+                    "axis {} of `{name}` has {n} elements in {}, but {declared} are declared",
+                    axis + 1,
+                    file.file()
+                );
+                let mut error = Diagnostic::error(
+                    Code::E0413,
+                    size.span,
+                    message,
+                    format!(
+                        "this is {declared}; the file's `{name}` has shape {}",
+                        show(&array.shape)
+                    ),
+                );
+                if let ExprKind::Var(v) = size.kind {
+                    match origins.get(&v) {
+                        Some((span, why)) => {
+                            error = error
+                                .with_label(*span, format!("{declared} comes from here: {why}"))
+                        }
+                        None => {
+                            error = error.with_label(
+                                self.model.var(v).span,
+                                format!("{declared} comes from here"),
+                            )
+                        }
+                    }
+                }
+                return Err(Box::new(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// A file may state a size that the model takes from a shape; then the two have to agree.
+    fn check_size_field(
+        &self,
+        size: VarId,
+        n: usize,
+        span: Span,
+        from: &str,
+        file: &DataSet,
+    ) -> Lower<()> {
+        let stated = &self.model.var(size).name;
+        let Some(field) = file.get(stated).filter(|a| a.shape.is_empty()) else { return Ok(()) };
+        #[allow(clippy::cast_precision_loss, reason = "sizes are far below 2^53")]
+        if field.to_reals()[0] == n as f64 {
+            return Ok(());
+        }
+        let place = place(stated, field, 0, file);
+        let message = format!("{place} is {}, but `{from}` makes it {n}", field.to_reals()[0]);
+        Err(Box::new(Diagnostic::error(
+            Code::E0413,
+            span,
+            message,
+            format!("`{stated}` is {n} here"),
+        )))
+    }
+
+    /// Checks the declared bounds and structure.
+    fn check_values(
+        &mut self,
+        name: &str,
+        tensor: &Tensor,
+        support: &Support,
+        file: &DataSet,
+    ) -> Lower<()> {
+        let array = DataArray::reals(tensor.ty.shape.to_vec(), tensor.data.to_vec());
+        let outside = |l: &Self, at: usize, what: String| {
+            let place = place(name, &array, at, file);
+            let value = tensor.data[at];
+            Err(l.error(Code::E0414, format!("{place} is {value}, {what}"), "declared here"))
+        };
+        match &support.structure {
+            Structure::Scalar { lower, upper, .. } => {
+                for (bound, below) in [(lower, true), (upper, false)] {
+                    let Some(bound) = bound else { continue };
+                    let value = self.expr(bound)?;
+                    let Some(limit) = self.numbers(value.id) else { continue };
+                    let at_least = |i: usize| limit.data[if limit.data.len() == 1 { 0 } else { i }];
+                    let bad = tensor.data.iter().enumerate().find(|&(i, &x)| {
+                        x.is_nan() || if below { x < at_least(i) } else { x > at_least(i) }
+                    });
+                    if let Some((i, _)) = bad {
+                        let side = if below {
+                            "below the declared lower"
+                        } else {
+                            "above the declared upper"
+                        };
+                        return outside(self, i, format!("{side} bound {}", at_least(i)));
+                    }
+                }
+                Ok(())
+            }
+            Structure::Simplex(_) => {
+                let k = tensor.ty.shape.last().copied().unwrap_or(1).max(1);
+                for (row, x) in tensor.data.chunks(k).enumerate() {
+                    let total: f64 = x.iter().sum();
+                    if x.iter().any(|&p| p.is_nan() || p < 0.0) || (total - 1.0).abs() > 1e-8 {
+                        return outside(
+                            self,
+                            row * k,
+                            format!("the start of a simplex that sums to {total}"),
+                        );
+                    }
+                }
+                Ok(())
+            }
+            Structure::Ordered(_) | Structure::PositiveOrdered(_) => {
+                let k = tensor.ty.shape.last().copied().unwrap_or(1).max(1);
+                for (row, x) in tensor.data.chunks(k).enumerate() {
+                    if let Some(i) = x.windows(2).position(|w| w[0] >= w[1]) {
+                        return outside(
+                            self,
+                            row * k + i + 1,
+                            "not above the element before it".into(),
+                        );
+                    }
+                }
+                Ok(())
+            }
+            Structure::UnitVector(_)
+            | Structure::SumToZero(_)
+            | Structure::CholeskyCorr(_)
+            | Structure::CorrMatrix(_)
+            | Structure::CholeskyCov(_)
+            | Structure::CovMatrix(_) => Ok(()),
+        }
+    }
+}
+
+/// `y[3] in data.json:1:20`.
+fn place(name: &str, array: &DataArray, at: usize, file: &DataSet) -> String {
+    let index = unravel(&array.shape, at);
+    let index: Vec<String> = index.iter().map(usize::to_string).collect();
+    let index = if index.is_empty() { String::new() } else { format!("[{}]", index.join(", ")) };
+    let line = file
+        .position(name, Some(at))
+        .map_or(String::new(), |p| format!(":{}:{}", p.line, p.column));
+    format!("{name}{index} in {}{line}", file.file())
+}
+
+fn show(shape: &[usize]) -> String {
+    let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
+    if sizes.is_empty() { "of a scalar".into() } else { format!("[{}]", sizes.join(", ")) }
+}
+
+/// The IR element type of a declared type.
+pub(super) fn dtype(ty: &Type) -> DType {
+    match ty {
+        Type::Array { scalar: Scalar::Bool, .. } => DType::Bool,
+        Type::Array { scalar: Scalar::Int, .. } => DType::Int,
+        Type::Array { scalar: Scalar::Real, .. } | Type::Function { .. } | Type::Error => {
+            DType::Real
+        }
+    }
+}

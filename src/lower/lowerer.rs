@@ -1,0 +1,197 @@
+//! The state of lowering: the function being built, what each variable is, what is known now.
+
+use std::collections::HashMap;
+
+use crate::check::typed::{Model, VarId};
+use crate::diagnostics::{Code, Diagnostic};
+use crate::exec::reference;
+use crate::ir::{Builder, DType, Op, Shape, Tensor, ValueId};
+use crate::source::Span;
+
+use super::Lower;
+use super::elements::{Frame, Sequence};
+use super::value::{Axes, AxisTable, Val};
+
+/// Lowers one model.
+pub(super) struct Lowerer<'m> {
+    pub(super) model: &'m Model,
+    /// The function being built; inside a recursion, its step.
+    pub(super) b: Builder,
+    /// Loop axes so far.
+    pub(super) axes: AxisTable,
+    /// What each variable in scope is.
+    pub(super) env: HashMap<VarId, Val>,
+    /// Numbers of the inputs that are data, by input index.
+    pub(super) data: HashMap<u32, Tensor>,
+    /// Values whose numbers have been asked for.
+    known: HashMap<ValueId, Option<Tensor>>,
+    /// The recursion being lowered, if any.
+    pub(super) sequence: Option<Sequence>,
+    /// Arrays being defined element by element, innermost last.
+    pub(super) frames: Vec<Frame>,
+    /// Axes of the loops around the current statement.
+    pub(super) loops: Axes,
+    /// Conditions around the current statement that data does not decide for all steps at once.
+    pub(super) masks: Vec<Val>,
+    /// Terms of the log joint so far.
+    pub(super) terms: Vec<Term>,
+}
+
+/// One summand of the log joint, before it is summed over its elements.
+#[derive(Debug, Clone)]
+pub(super) struct Term {
+    pub(super) value: ValueId,
+    pub(super) span: Span,
+    /// The data variable that this is the likelihood of.
+    pub(super) observed: Option<String>,
+}
+
+impl<'m> Lowerer<'m> {
+    pub(super) fn new(model: &'m Model) -> Self {
+        Lowerer {
+            model,
+            b: Builder::new("log_joint"),
+            axes: AxisTable::default(),
+            env: HashMap::new(),
+            data: HashMap::new(),
+            known: HashMap::new(),
+            sequence: None,
+            frames: Vec::new(),
+            loops: Axes::new(),
+            masks: Vec::new(),
+            terms: Vec::new(),
+        }
+    }
+
+    /// The place being lowered.
+    pub(super) fn here(&self) -> Span {
+        self.b.span().expect("lowering starts at a declaration")
+    }
+
+    /// Runs `f` with instructions attributed to `span`.
+    pub(super) fn at<T>(&mut self, span: Span, f: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = self.b.span();
+        self.b.set_span(Some(span));
+        let result = f(self);
+        self.b.set_span(outer);
+        result
+    }
+
+    /// The numbers of a value, if it depends on data alone.
+    pub(super) fn numbers(&mut self, value: ValueId) -> Option<Tensor> {
+        if self.sequence.as_ref().is_some_and(Sequence::is_inside) {
+            return self.numbers_in_step(value);
+        }
+        let mut stack = vec![value];
+        while let Some(&v) = stack.last() {
+            if self.known.contains_key(&v) {
+                stack.pop();
+                continue;
+            }
+            let inst = self.b.inst(v).clone();
+            let result = match &inst.op {
+                Op::Input(i) => self.data.get(i).cloned(),
+                _ => {
+                    let missing: Vec<ValueId> =
+                        inst.args.iter().copied().filter(|a| !self.known.contains_key(a)).collect();
+                    if !missing.is_empty() {
+                        stack.extend(missing);
+                        continue;
+                    }
+                    let args: Option<Vec<&Tensor>> =
+                        inst.args.iter().map(|a| self.known[a].as_ref()).collect();
+                    match (&inst.op, args) {
+                        (Op::Scan(_) | Op::Proj(_), _) => self.numbers_of_scan(v),
+                        (_, Some(args)) => Some(reference::apply(&inst, &args)),
+                        (_, None) => None,
+                    }
+                }
+            };
+            self.known.insert(v, result);
+            stack.pop();
+        }
+        self.known[&value].clone()
+    }
+
+    /// Inside a step only literal constants are known.
+    fn numbers_in_step(&self, value: ValueId) -> Option<Tensor> {
+        let inst = self.b.inst(value);
+        let args: Option<Vec<Tensor>> =
+            inst.args.iter().map(|&a| self.numbers_in_step(a)).collect();
+        match (&inst.op, args) {
+            (Op::Input(_) | Op::Scan(_) | Op::Proj(_), _) | (_, None) => None,
+            (_, Some(args)) => Some(reference::apply(inst, &args.iter().collect::<Vec<_>>())),
+        }
+    }
+
+    /// A recursion over data alone: evaluated through a function of its own.
+    fn numbers_of_scan(&mut self, value: ValueId) -> Option<Tensor> {
+        let inst = self.b.inst(value).clone();
+        let Op::Proj(_) = inst.op else { return None };
+        let scan = self.b.inst(inst.args[0]).clone();
+        let args: Vec<Tensor> =
+            scan.args.iter().map(|&a| self.numbers(a)).collect::<Option<_>>()?;
+        let mut b = Builder::new("constant");
+        let ids: Vec<ValueId> = args.into_iter().map(|t| b.tensor(t)).collect();
+        let tuple = b.add(scan.op, ids.as_slice());
+        let component = b.add(inst.op, [tuple].as_slice());
+        b.output("value", component);
+        reference::evaluate(&b.finish(), &[]).pop()
+    }
+
+    /// A scalar that has to be known now, as an integer.
+    pub(super) fn known_int(&mut self, v: &Val) -> Lower<i64> {
+        let numbers = if v.axes.is_empty() { self.numbers(v.id) } else { None };
+        match numbers {
+            #[allow(clippy::cast_possible_truncation, reason = "integers are exact below 2^53")]
+            Some(t) if t.data.len() == 1 => Ok(t.data[0] as i64),
+            _ => Err(self.error(
+                Code::E0503,
+                "this has to be known from the data",
+                "depends on parameters or on a loop index",
+            )),
+        }
+    }
+
+    /// A size that has to be known now.
+    pub(super) fn size(&mut self, v: &Val) -> Lower<usize> {
+        let n = self.known_int(v)?;
+        usize::try_from(n).map_err(|_| {
+            self.error(
+                Code::E0504,
+                format!("a size cannot be negative, but this is {n}"),
+                "this size",
+            )
+        })
+    }
+
+    /// An error at the current place.
+    pub(super) fn error(
+        &self,
+        code: Code,
+        message: impl Into<String>,
+        label: impl Into<String>,
+    ) -> Box<Diagnostic> {
+        Box::new(Diagnostic::error(code, self.here(), message, label))
+    }
+
+    /// Two shapes that should agree do not, now that the data gives their sizes.
+    pub(super) fn shapes_differ(&self, a: &Shape, b: &Shape) -> Box<Diagnostic> {
+        let show = |s: &Shape| {
+            let sizes: Vec<String> = s.iter().map(usize::to_string).collect();
+            format!("[{}]", sizes.join(", "))
+        };
+        let message = format!("with this data the shapes {} and {} meet here", show(a), show(b));
+        self.error(Code::E0501, message, "these do not fit together")
+    }
+
+    /// Something the language has and this release cannot run.
+    pub(super) fn not_yet(&self, what: &str) -> Box<Diagnostic> {
+        self.error(Code::E0506, format!("{what} cannot be run by this release"), "used here")
+    }
+
+    /// A real version of a value.
+    pub(super) fn to_real(&mut self, v: &Val) -> Val {
+        self.convert(DType::Real, v)
+    }
+}

@@ -1,0 +1,100 @@
+//! Statements: what each adds to the log joint.
+
+use crate::check::typed::{Dist, Expr, ExprKind, LetValue, Stmt, StmtKind, VarKind};
+use crate::ir::{Op, TernaryOp};
+use crate::source::Span;
+
+use super::Lower;
+use super::elements::bounds_depend_on;
+use super::lowerer::{Lowerer, Term};
+use super::value::{AxisTable, Val};
+
+impl Lowerer<'_> {
+    /// A statement about the log joint.
+    pub(super) fn stmt(&mut self, s: &Stmt) -> Lower<()> {
+        self.at(s.span, |l| match &s.kind {
+            StmtKind::Tilde { lhs, dist } => {
+                let x = l.expr(lhs)?;
+                l.tilde(&x, dist, s.span, l.observed(lhs))
+            }
+            StmtKind::Factor(e) => {
+                let v = l.expr(e)?;
+                let v = l.to_real(&v);
+                l.add_term(&v, s.span, None)
+            }
+            StmtKind::Let { var, value } => {
+                let v = l.let_value(*var, value)?;
+                l.define(*var, v);
+                Ok(())
+            }
+            StmtKind::Assign { .. } => Err(l.not_yet("an assignment outside of a definition")),
+            StmtKind::For { var, lo, hi, body } => {
+                let (lo, hi) = l.loop_bounds(lo, hi)?;
+                let run = |l: &mut Self| body.iter().try_for_each(|s| l.stmt(s));
+                if bounds_depend_on(body, *var) {
+                    l.unrolled(*var, lo, hi, run)
+                } else {
+                    l.vectorised(*var, lo, hi, run)
+                }
+            }
+            StmtKind::If { cond, then, otherwise } => l.branches(cond, |l, taken| {
+                let branch = if taken { then } else { otherwise };
+                branch.iter().try_for_each(|s| l.stmt(s))
+            }),
+        })
+    }
+
+    /// The value of a `let`.
+    pub(super) fn let_value(
+        &mut self,
+        var: crate::check::typed::VarId,
+        value: &LetValue,
+    ) -> Lower<Val> {
+        match value {
+            LetValue::Expr(e) => self.expr(e),
+            LetValue::Elements { dims, stmts } => {
+                let dims = self.size_list(dims)?;
+                self.elements(var, dims, stmts)
+            }
+        }
+    }
+
+    /// Adds `log p(x)` to the log joint.
+    pub(super) fn tilde(
+        &mut self,
+        x: &Val,
+        dist: &Dist,
+        span: Span,
+        observed: Option<String>,
+    ) -> Lower<()> {
+        let density = self.log_density(dist, x)?;
+        self.add_term(&density, span, observed)
+    }
+
+    /// Adds the elements of `v` to the log joint, once for each step of the loops around, where the
+    /// conditions around hold.
+    fn add_term(&mut self, v: &Val, span: Span, observed: Option<String>) -> Lower<()> {
+        let axes = self.loops.clone();
+        let all = AxisTable::union([v, &Val { id: v.id, axes: axes.clone() }]);
+        let own = v.shape(&self.b);
+        let mut term = Val { id: self.axes.spread(&mut self.b, v, &all, &own), axes: all };
+        for mask in self.masks.clone() {
+            let zero = self.real(0.0);
+            term = self.elementwise(Op::Ternary(TernaryOp::Select), &[&mask, &term, &zero])?;
+        }
+        self.terms.push(Term { value: term.id, span, observed });
+        Ok(())
+    }
+
+    /// The data variable that an expression is, or is an element of.
+    fn observed(&self, e: &Expr) -> Option<String> {
+        match &e.kind {
+            ExprKind::Var(v) => {
+                let var = self.model.var(*v);
+                (var.kind == VarKind::Data).then(|| var.name.clone())
+            }
+            ExprKind::Index(base, _) => self.observed(base),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Rebuilds a function instruction by instruction; what passes are written with.
+
+use std::sync::Arc;
+
+use crate::ir::{Args, Builder, Function, Inst, Op, Scan, ScanRef, ValueId};
+
+/// Rebuilds `f`, giving each instruction (with operands already replaced) to `emit`, which returns the
+/// value that stands for it. What no output needs is dropped, so that a pass that changes nothing gives
+/// back an equal function.
+pub(super) fn rebuild(
+    f: &Function,
+    emit: &mut dyn FnMut(&mut Builder, &Inst, Args) -> ValueId,
+) -> Function {
+    let mut builder = Builder::new(f.name.clone());
+    let inputs: Vec<ValueId> =
+        f.inputs.iter().map(|i| builder.input(i.name.clone(), i.ty.clone())).collect();
+    let mut map: Vec<ValueId> = Vec::with_capacity(f.insts.len());
+    for inst in &f.insts {
+        builder.set_span(inst.span);
+        map.push(match inst.op {
+            Op::Input(i) => inputs[i as usize],
+            _ => {
+                let args: Args = inst.args.iter().map(|a| map[a.index()]).collect();
+                let value = emit(&mut builder, inst, args);
+                debug_assert_eq!(
+                    builder.ty(value),
+                    &inst.ty,
+                    "bug in ppl: {inst:?} changed its type"
+                );
+                value
+            }
+        });
+    }
+    for output in &f.outputs {
+        builder.output(output.name.clone(), map[output.value.index()]);
+    }
+    let outputs = builder.function().outputs.clone();
+    builder.finish().extract(outputs)
+}
+
+/// The scan with its body run through `pass`; the same scan if that changes nothing.
+pub(super) fn in_body(scan: &ScanRef, pass: impl Fn(&Function) -> Function) -> Op {
+    let body = pass(&scan.body);
+    if body == scan.body {
+        return Op::Scan(scan.clone());
+    }
+    Op::Scan(ScanRef(Arc::new(Scan { body, ..Scan::clone(scan) })))
+}

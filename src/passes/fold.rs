@@ -1,0 +1,103 @@
+//! Computes what is constant, with the reference executor.
+//!
+//! A constant is a `Const`, or a scalar one spread over a shape (a *splat*), which stays a `Broadcast` so
+//! that it takes no memory. A result is stored only if it is not much larger than what it came from.
+
+use std::collections::HashMap;
+
+use crate::exec::reference;
+use crate::ir::{Args, Builder, Function, Inst, Op, Shape, Tensor, Type, ValueId};
+
+use super::emit::{in_body, rebuild};
+
+/// Results of up to this many elements are always stored.
+const SMALL: usize = 1024;
+
+/// `f` with constants computed.
+pub(super) fn run(f: &Function) -> Function {
+    let mut done: HashMap<(Op, Args), ValueId> = HashMap::new();
+    rebuild(f, &mut |b, inst, args| {
+        let op = match &inst.op {
+            Op::Scan(scan) => in_body(scan, run),
+            op => op.clone(),
+        };
+        let key = (op, args);
+        if let Some(&known) = done.get(&key) {
+            return known;
+        }
+        let folded = fold(b, &key.0, &key.1, &inst.ty);
+        let value = folded.unwrap_or_else(|| b.add(key.0.clone(), key.1.clone()));
+        done.insert(key, value);
+        value
+    })
+}
+
+fn fold(b: &mut Builder, op: &Op, args: &[ValueId], ty: &Type) -> Option<ValueId> {
+    match op {
+        Op::Const(_) | Op::Input(_) => return None,
+        Op::Proj(index) => return component(b, args[0], *index as usize),
+        Op::Scan(_) => return None,
+        _ => {}
+    }
+    // A constant operand of no elements is one too.
+    let constant = |a: ValueId| match &b.inst(a).op {
+        Op::Const(t) => Some(t.clone()),
+        _ if b.ty(a).is_empty() => Some(Tensor::new(b.ty(a).clone(), Vec::new())),
+        _ => None,
+    };
+    let elementwise = matches!(op, Op::Unary(_) | Op::Binary(_) | Op::Ternary(_) | Op::Convert(_));
+    let inst = |ty: Type| Inst { op: op.clone(), args: Args::new(), ty, span: None };
+    if elementwise && !ty.is_empty() {
+        let splats: Option<Vec<f64>> = args.iter().map(|&a| b.as_splat(a)).collect();
+        if let Some(splats) = splats {
+            let scalars: Vec<Tensor> = args
+                .iter()
+                .zip(splats)
+                .map(|(&a, x)| Tensor::new(Type::new(b.ty(a).dtype, Shape::new()), vec![x]))
+                .collect();
+            let scalar = Type::new(ty.dtype, Shape::new());
+            let result = reference::apply(&inst(scalar), &scalars.iter().collect::<Vec<_>>());
+            let result = b.tensor(result);
+            return Some(b.expand(result, &ty.shape));
+        }
+    }
+    // A splat among real constants is spelled out: the result is as large as the others.
+    let mut stored = 0;
+    let operands: Option<Vec<Tensor>> = args
+        .iter()
+        .map(|&a| match (constant(a), b.as_splat(a)) {
+            (Some(t), _) => {
+                stored += t.data.len();
+                Some(t)
+            }
+            (None, Some(x)) if elementwise => {
+                Some(Tensor::new(Type::new(b.ty(a).dtype, Shape::new()), vec![x]))
+            }
+            _ => None,
+        })
+        .collect();
+    let operands = operands?;
+    if matches!(op, Op::Broadcast { axes, .. } if axes.is_empty()) && !ty.is_empty() {
+        return None; // A splat.
+    }
+    if ty.len() > SMALL.max(2 * stored) {
+        return None;
+    }
+    let result = reference::apply(&inst(ty.clone()), &operands.iter().collect::<Vec<_>>());
+    Some(b.tensor(result))
+}
+
+/// Component of a scan whose operands are all constant.
+fn component(b: &mut Builder, tuple: ValueId, index: usize) -> Option<ValueId> {
+    let inst = b.inst(tuple).clone();
+    let Op::Scan(scan) = &inst.op else { return None };
+    let operand = |&a: &ValueId| match (&b.inst(a).op, b.as_splat(a)) {
+        (Op::Const(t), _) => Some(t.clone()),
+        (_, Some(x)) => Some(Tensor::new(b.ty(a).clone(), vec![x; b.ty(a).len()])),
+        _ => None,
+    };
+    let operands: Vec<Tensor> = inst.args.iter().map(operand).collect::<Option<_>>()?;
+    let mut parts = reference::run_scan(scan, &operands.iter().collect::<Vec<_>>());
+    let part = parts.swap_remove(index);
+    Some(b.tensor(part))
+}

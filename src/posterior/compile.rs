@@ -1,0 +1,121 @@
+//! Lowered model → optimised, differentiated, executable log joint.
+
+use std::sync::Arc;
+
+use crate::autodiff::{self, NotDifferentiable};
+use crate::density::LogDensity;
+use crate::diagnostics::{Code, Diagnostic};
+use crate::exec::density::CompiledDensity;
+use crate::exec::program::Program;
+use crate::inference::Target;
+use crate::ir::{Function, Tensor};
+use crate::lower::Lowered;
+use crate::passes;
+
+use super::constrain::Values;
+
+/// A posterior that can be evaluated, differentiated and reported on.
+#[derive(Debug)]
+pub struct Posterior {
+    lowered: Lowered,
+    log_joint: Function,
+    hvp: Function,
+    f64: Arc<dyn LogDensity<f64>>,
+    f32: Arc<dyn LogDensity<f32>>,
+    values: Values,
+}
+
+impl std::fmt::Debug for dyn LogDensity<f64> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LogDensity<f64>(dim = {})", self.dim())
+    }
+}
+
+impl std::fmt::Debug for dyn LogDensity<f32> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LogDensity<f32>(dim = {})", self.dim())
+    }
+}
+
+impl Posterior {
+    /// Compiles a model that was lowered for unconstrained parameters.
+    ///
+    /// # Errors
+    /// E0509 when the log joint has no derivative in a parameter.
+    pub fn compile(lowered: Lowered) -> Result<Self, Box<Diagnostic>> {
+        let log_joint = passes::optimize(&with_outputs(&lowered, &[0]));
+        let hvp = autodiff::hvp(&log_joint, 0).map_err(|e| not_differentiable(&e))?;
+        let hvp = passes::optimize(&hvp);
+        let f64: Arc<dyn LogDensity<f64>> = Arc::new(CompiledDensity::<f64>::new(&hvp));
+        let f32: Arc<dyn LogDensity<f32>> = Arc::new(CompiledDensity::<f32>::new(&hvp));
+        let values = Values::new(&lowered);
+        Ok(Posterior { lowered, log_joint, hvp, f64, f32, values })
+    }
+
+    /// The lowered model: parameters, terms, variables.
+    #[must_use]
+    pub fn lowered(&self) -> &Lowered {
+        &self.lowered
+    }
+
+    /// The dimension of the unconstrained space.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.f64.dim()
+    }
+
+    /// The density that inference methods see.
+    #[must_use]
+    pub fn target(&self) -> Target<'_> {
+        Target { f64: &self.f64, f32: &self.f32 }
+    }
+
+    /// Reports on draws: parameters, transformed parameters, generated quantities.
+    #[must_use]
+    pub fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// The log joint with data bound, optimised. Input `theta: real[D]`, output `log_joint: real`.
+    #[must_use]
+    pub fn log_joint(&self) -> &Function {
+        &self.log_joint
+    }
+
+    /// The log joint with its gradient.
+    ///
+    /// # Panics
+    /// Never: that the gradient exists was found out when the posterior was compiled.
+    #[must_use]
+    pub fn gradient(&self) -> Function {
+        let gradient = autodiff::gradient(&self.log_joint, 0);
+        passes::optimize(&gradient.expect("bug in ppl: differentiable before"))
+    }
+
+    /// The log joint with its gradient and Hessian-vector product. A further input `v: real[D]`.
+    #[must_use]
+    pub fn hvp(&self) -> &Function {
+        &self.hvp
+    }
+
+    /// The instructions that evaluate the log joint and its gradient, as text.
+    #[must_use]
+    pub fn program_text(&self) -> String {
+        format!("{:#?}", Program::<f64>::compile(&self.gradient()))
+    }
+}
+
+/// The lowered function with the given outputs only, and its data as constants.
+pub(super) fn with_outputs(lowered: &Lowered, outputs: &[usize]) -> Function {
+    let mut f = lowered.function.clone();
+    f.outputs = outputs.iter().map(|&i| lowered.function.outputs[i].clone()).collect();
+    let data: Vec<(&str, Tensor)> =
+        lowered.data.iter().map(|(name, t)| (name.as_str(), t.clone())).collect();
+    passes::bind(&f, &data)
+}
+
+fn not_differentiable(e: &NotDifferentiable) -> Box<Diagnostic> {
+    let span = e.span.expect("lowered instructions have a place");
+    let message = e.to_string();
+    Box::new(Diagnostic::error(Code::E0509, span, message, "depends on a parameter here"))
+}

@@ -1,0 +1,228 @@
+//! The run directory: written whole beside its place, then renamed into it.
+//!
+//! A reader never sees half a run, and a crash leaves the previous one. Only a directory that is
+//! empty or a run of ppl is ever replaced.
+
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::write::{csv, json, zarr};
+use super::{Config, Draws, Summary};
+use crate::data::DataArray;
+use crate::inference::Fit;
+
+/// Everything a run leaves behind.
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'a> {
+    /// What was asked for.
+    pub config: &'a Config,
+    /// The model as it was.
+    pub model_text: &'a str,
+    /// The summary.
+    pub summary: &'a Summary,
+    /// The fit on the unconstrained space.
+    pub fit: &'a Fit,
+    /// Draws of constrained values.
+    pub draws: &'a Draws,
+    /// Which part of the unconstrained vector belongs to which parameter.
+    pub layout: &'a [(String, Range<usize>)],
+    /// Data that some `~` has on its left.
+    pub observed: &'a [(&'a str, &'a DataArray)],
+    /// All other data.
+    pub constant: &'a [(&'a str, &'a DataArray)],
+    /// Further groups of draws by their ArviZ name, such as `log_likelihood`.
+    pub predictions: &'a [(&'a str, &'a Draws)],
+}
+
+/// Why a run directory cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum RunDirectoryError {
+    /// Something else is there.
+    #[error("{} exists and is not a ppl run; choose another place with --out", .0.display())]
+    Occupied(PathBuf),
+    /// It is no run directory.
+    #[error("{} is not a ppl run: it has no {missing}", .path.display())]
+    NotARun {
+        /// The directory.
+        path: PathBuf,
+        /// The file that every run has.
+        missing: &'static str,
+    },
+    /// A file in it is damaged.
+    #[error("{}: {source}", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: json::ReadError,
+    },
+    /// The file system said no.
+    #[error("cannot {action} {}: {source}", .path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// The answer.
+        source: io::Error,
+    },
+    /// The Zarr store could not be written.
+    #[error("cannot write {}: {message}", .path.display())]
+    Zarr {
+        /// The store.
+        path: PathBuf,
+        /// What zarrs reports.
+        message: String,
+    },
+}
+
+/// A place for a run that may be written to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunDirectory {
+    path: PathBuf,
+}
+
+impl RunDirectory {
+    /// Checks that a run may be written at `path`: nothing there, an empty directory, or a ppl run.
+    ///
+    /// Called before inference, so that hours of work are not lost to a bad path.
+    ///
+    /// # Errors
+    /// [`RunDirectoryError::Occupied`], or that the parent cannot be created.
+    pub fn claim(path: &Path) -> Result<Self, RunDirectoryError> {
+        let directory = RunDirectory { path: path.to_owned() };
+        if path.exists() && !directory.may_be_replaced() {
+            return Err(RunDirectoryError::Occupied(path.to_owned()));
+        }
+        let parent = directory.parent();
+        fs::create_dir_all(&parent).map_err(|e| failed("create", &parent, e))?;
+        Ok(directory)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn parent(&self) -> PathBuf {
+        match self.path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        }
+    }
+
+    fn may_be_replaced(&self) -> bool {
+        let is_run = ["summary.json", "config.json", "model.ppl"]
+            .iter()
+            .all(|f| self.path.join(f).is_file());
+        is_run || fs::read_dir(&self.path).is_ok_and(|mut entries| entries.next().is_none())
+    }
+
+    /// Writes a run, replacing the one that is there.
+    ///
+    /// # Errors
+    /// When the file system refuses; what was there before is then still there.
+    pub fn write(&self, run: &Run<'_>) -> Result<(), RunDirectoryError> {
+        let new = self.beside("new");
+        remove(&new)?;
+        fs::create_dir(&new).map_err(|e| failed("create", &new, e))?;
+        let written = write_files(&new, run);
+        if written.is_err() {
+            let _ = fs::remove_dir_all(&new);
+            return written;
+        }
+        self.replace_by(&new)
+    }
+
+    fn replace_by(&self, new: &Path) -> Result<(), RunDirectoryError> {
+        if !self.path.exists() {
+            return fs::rename(new, &self.path).map_err(|e| failed("write", &self.path, e));
+        }
+        if !self.may_be_replaced() {
+            return Err(RunDirectoryError::Occupied(self.path.clone()));
+        }
+        let old = self.beside("old");
+        remove(&old)?;
+        fs::rename(&self.path, &old).map_err(|e| failed("replace", &self.path, e))?;
+        if let Err(e) = fs::rename(new, &self.path) {
+            let _ = fs::rename(&old, &self.path);
+            return Err(failed("write", &self.path, e));
+        }
+        remove(&old)
+    }
+
+    /// A hidden sibling on the same file system.
+    fn beside(&self, what: &str) -> PathBuf {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        self.parent().join(format!(".{name}.{what}-{}", std::process::id()))
+    }
+
+    /// Reads the summary of the run at `path`.
+    ///
+    /// # Errors
+    /// When there is no run or its summary is damaged.
+    pub fn read_summary(path: &Path) -> Result<Summary, RunDirectoryError> {
+        let file = path.join("summary.json");
+        if !file.is_file() {
+            return Err(RunDirectoryError::NotARun {
+                path: path.to_owned(),
+                missing: "summary.json",
+            });
+        }
+        let text = fs::read_to_string(&file).map_err(|e| failed("read", &file, e))?;
+        Summary::from_json(&text)
+            .map_err(|source| RunDirectoryError::Damaged { path: file, source })
+    }
+
+    /// Reads the configuration of the run at `path`.
+    ///
+    /// # Errors
+    /// When there is no run or its configuration is damaged.
+    pub fn read_config(path: &Path) -> Result<Config, RunDirectoryError> {
+        let file = path.join("config.json");
+        if !file.is_file() {
+            return Err(RunDirectoryError::NotARun {
+                path: path.to_owned(),
+                missing: "config.json",
+            });
+        }
+        let text = fs::read_to_string(&file).map_err(|e| failed("read", &file, e))?;
+        serde_json::from_str(&text)
+            .map_err(|e| RunDirectoryError::Damaged { path: file, source: e.into() })
+    }
+}
+
+fn failed(action: &'static str, path: &Path, source: io::Error) -> RunDirectoryError {
+    RunDirectoryError::Io { action, path: path.to_owned(), source }
+}
+
+fn remove(path: &Path) -> Result<(), RunDirectoryError> {
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failed("remove", path, e)),
+        _ => Ok(()),
+    }
+}
+
+fn write_files(at: &Path, run: &Run<'_>) -> Result<(), RunDirectoryError> {
+    let text = |name: &str, text: String| {
+        let path = at.join(name);
+        fs::write(&path, text).map_err(|e| failed("write", &path, e))
+    };
+    text("summary.json", format!("{:#}\n", run.summary.to_json()))?;
+    text("config.json", format!("{:#}\n", serde_json::json!(run.config)))?;
+    text("model.ppl", run.model_text.to_owned())?;
+    let draws = at.join("draws.csv");
+    write_draws(&draws, run).map_err(|e| failed("write", &draws, e))?;
+    let store = at.join("fit.zarr");
+    zarr::write(&store, run)
+        .map_err(|e| RunDirectoryError::Zarr { path: store, message: e.to_string() })
+}
+
+fn write_draws(path: &Path, run: &Run<'_>) -> io::Result<()> {
+    let mut out = BufWriter::new(fs::File::create(path)?);
+    csv::write(&mut out, run.config, &run.fit.log_p, run.draws)?;
+    out.flush()
+}

@@ -1,0 +1,144 @@
+//! Names and texts of the files of one compilation, and line numbers in them.
+
+use super::Span;
+
+/// Names one file of a [`SourceMap`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId(pub u32);
+
+/// A place as people count it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Location {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+}
+
+/// One file: its name as shown to people, its text and its line starts.
+#[derive(Clone, Debug)]
+pub struct SourceFile {
+    name: String,
+    text: String,
+    /// Byte offset of the first byte of every line; never empty, ascending.
+    line_starts: Vec<usize>,
+}
+
+impl SourceFile {
+    fn new(name: String, text: String) -> Self {
+        let after_breaks = text.match_indices('\n').map(|(offset, _)| offset + 1);
+        let line_starts = std::iter::once(0).chain(after_breaks).collect();
+        Self { name, text, line_starts }
+    }
+
+    /// Returns the name as it was given.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the whole text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns the line and column of a byte offset; an offset past the end is the end.
+    #[must_use]
+    pub fn location(&self, offset: usize) -> Location {
+        let offset = self.text.floor_char_boundary(offset);
+        let line = self.line_starts.partition_point(|&start| start <= offset);
+        let start = self.line_starts[line - 1];
+        Location { line, column: self.text[start..offset].chars().count() + 1 }
+    }
+}
+
+/// All files of one compilation: the model, what it imports, the standard library.
+#[derive(Clone, Debug, Default)]
+pub struct SourceMap {
+    files: Vec<SourceFile>,
+}
+
+impl SourceMap {
+    /// Makes an empty map.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a file and returns its identity.
+    ///
+    /// # Panics
+    /// With more than `u32::MAX` files.
+    pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> FileId {
+        let id = u32::try_from(self.files.len()).expect("fewer than 2^32 files");
+        self.files.push(SourceFile::new(name.into(), text.into()));
+        FileId(id)
+    }
+
+    /// Returns a file.
+    ///
+    /// # Panics
+    /// If `id` came from another map.
+    #[must_use]
+    pub fn file(&self, id: FileId) -> &SourceFile {
+        &self.files[id.0 as usize]
+    }
+
+    /// Returns the text of a file.
+    ///
+    /// # Panics
+    /// If `id` came from another map.
+    #[must_use]
+    pub fn text(&self, id: FileId) -> &str {
+        self.file(id).text()
+    }
+
+    /// Returns the name of a file.
+    ///
+    /// # Panics
+    /// If `id` came from another map.
+    #[must_use]
+    pub fn name(&self, id: FileId) -> &str {
+        self.file(id).name()
+    }
+
+    /// Returns the text a span covers.
+    ///
+    /// # Panics
+    /// If the span came from another map.
+    #[must_use]
+    pub fn slice(&self, span: Span) -> &str {
+        &self.text(span.file)[span.range()]
+    }
+
+    /// Returns the line and column where a span starts.
+    ///
+    /// # Panics
+    /// If the span came from another map.
+    #[must_use]
+    pub fn location(&self, span: Span) -> Location {
+        self.file(span.file).location(span.start as usize)
+    }
+
+    /// Returns all files with their identities, in the order in which they were added.
+    pub fn iter(&self) -> impl Iterator<Item = (FileId, &SourceFile)> {
+        (0..).map(FileId).zip(&self.files)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locations_count_lines_and_characters() {
+        let mut map = SourceMap::new();
+        let id = map.add("m.ppl", "μ = 1\nσ\n");
+        let at = |offset| map.file(id).location(offset);
+        assert_eq!(at(0), Location { line: 1, column: 1 });
+        assert_eq!(at("μ =".len()), Location { line: 1, column: 4 });
+        assert_eq!(at("μ = 1\n".len()), Location { line: 2, column: 1 });
+        assert_eq!(at(1000), Location { line: 3, column: 1 });
+    }
+}

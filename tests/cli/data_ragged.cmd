@@ -1,0 +1,1 @@
+check gauss.ppl --data ragged.json

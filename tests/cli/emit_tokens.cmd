@@ -1,0 +1,1 @@
+emit unformatted.ppl --stage tokens

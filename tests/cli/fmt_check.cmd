@@ -1,0 +1,1 @@
+fmt --check gauss.ppl unformatted.ppl

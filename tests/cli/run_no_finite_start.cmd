@@ -1,0 +1,1 @@
+run nowhere.ppl --infer nuts --out $OUT

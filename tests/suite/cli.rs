@@ -1,0 +1,222 @@
+//! The command line as scripts see it: output, exit codes, files.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::tolerance::close;
+
+/// `ppl` with the given arguments, run in `tests/cli`, without colours.
+fn ppl(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ppl"));
+    command.args(args).current_dir(fixtures()).env("NO_COLOR", "1").env_remove("COLUMNS");
+    command
+}
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli")
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// Each `tests/cli/*.cmd` is one command line; `$OUT` stands for a fresh directory.
+#[test]
+fn commands() {
+    insta::glob!("../cli", "*.cmd", |path| {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("run").display().to_string();
+        let line = std::fs::read_to_string(path).unwrap();
+        let args: Vec<&str> =
+            line.split_whitespace().map(|a| if a == "$OUT" { &out } else { a }).collect();
+        let output = ppl(&args).output().unwrap();
+        let shown = format!(
+            "$ ppl {}\n-- exit code {}\n-- stdout\n{}-- stderr\n{}",
+            line.trim(),
+            code(&output),
+            stdout(&output),
+            stderr(&output)
+        );
+        insta::with_settings!({ omit_expression => true }, {
+            insta::assert_snapshot!(shown);
+        });
+    });
+}
+
+#[test]
+fn a_run_leaves_all_files_and_the_right_posterior() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("a/b");
+    let run = ["run", "gauss.ppl", "--infer", "nuts", "--draws", "2000", "--out"];
+    let output = ppl(&run).arg(&out).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stderr(&output).contains("data: gauss.json"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("wrote "), "{}", stderr(&output));
+    assert!(stdout(&output).contains("verdict: "), "{}", stdout(&output));
+    for file in ["summary.json", "config.json", "draws.csv", "model.ppl", "fit.zarr/zarr.json"] {
+        assert!(out.join(file).is_file(), "{file}");
+    }
+    // Prior N(0, 10), noise sd 2, 20 observations of mean 8.21: exact by conjugacy.
+    let summary = json(&out.join("summary.json"));
+    let mu = &summary["variables"]["mu"];
+    assert!(close(mu["mean"].as_f64().unwrap(), 8.049_019_607_843_137, 0.0, 0.06), "{mu}");
+    assert!(close(mu["sd"].as_f64().unwrap(), 0.442_807_442_770_047_6, 0.0, 0.04), "{mu}");
+    assert_eq!(summary["verdict"], "ok", "{summary}");
+    assert_eq!(summary["model"], "gauss");
+    let config = json(&out.join("config.json"));
+    assert_eq!((&config["method"], &config["seed"]), (&"nuts".into(), &1.into()));
+    assert_eq!(config["flags"]["draws"], 2000);
+
+    let again = ppl(&["summary"]).arg(&out).output().unwrap();
+    assert_eq!((code(&again), stdout(&again)), (0, stdout(&output)));
+    let as_json = ppl(&["summary", "--json"]).arg(&out).output().unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&stdout(&as_json)).unwrap(), summary);
+}
+
+#[test]
+fn a_seed_repeats_a_run_bit_for_bit_with_any_number_of_threads() {
+    let dir = tempfile::tempdir().unwrap();
+    let draws = |name: &str, seed: &str, threads: &str| {
+        let out = dir.path().join(name);
+        let run = ["run", "gauss.ppl", "-q", "--infer", "nuts", "--draws", "200", "--out"];
+        let output =
+            ppl(&run).arg(&out).args(["--seed", seed, "--threads", threads]).output().unwrap();
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        assert_eq!(stderr(&output), "", "quiet");
+        let text = std::fs::read_to_string(out.join("draws.csv")).unwrap();
+        text.lines().filter(|l| !l.starts_with('#')).collect::<Vec<_>>().join("\n")
+    };
+    let first = draws("a", "5", "1");
+    assert_eq!(first, draws("b", "5", "4"));
+    assert_ne!(first, draws("c", "6", "1"));
+}
+
+#[test]
+fn a_config_file_gives_flags_and_the_command_line_wins() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let run = ["run", "gauss.ppl", "--config", "settings.toml", "--seed", "12", "--json", "--out"];
+    let output = ppl(&run).arg(&out).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let summary: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(summary, json(&out.join("summary.json")));
+    assert_eq!((&summary["method"], &summary["seed"]), (&"nuts".into(), &12.into()));
+    assert_eq!((&summary["draws"], &summary["chains"]), (&200.into(), &2.into()));
+
+    let bad = dir.path().join("bad.toml");
+    std::fs::write(&bad, "sede = 3\n").unwrap();
+    let output = ppl(&["run", "gauss.ppl", "--config"]).arg(&bad).output().unwrap();
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("unknown field `sede`"), "{}", stderr(&output));
+}
+
+#[test]
+fn interrupting_writes_what_there_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let run = ["run", "gauss.ppl", "--infer", "nuts", "--draws", "400000000", "--out"];
+    let child = ppl(&run).arg(&out).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(1500));
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(code(&output), 130, "{}", stderr(&output));
+    let summary = json(&out.join("summary.json"));
+    assert_eq!(summary["interrupted"], true);
+    assert_ne!(summary["verdict"], "ok");
+}
+
+#[test]
+fn model_and_points_come_from_standard_input() {
+    let dir = tempfile::tempdir().unwrap();
+    let points = dir.path().join("points.json");
+    std::fs::write(
+        &points,
+        r#"[{"unconstrained": [0.5]}, {"constrained": {"s": 2.0}}, {"unconstrained": ["Infinity"]}]"#,
+    )
+    .unwrap();
+    let mut child = ppl(&["log-density", "-", "--gradient", "--terms", "--at"])
+        .arg(&points)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let model = "param s: real<lower=0> ~ exponential(3)\n";
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), model.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = stdout(&output);
+    let first: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    // s = exp(u): log p = log 3 − 3 s + u, gradient 1 − 3 s.
+    let s = 0.5_f64.exp();
+    let at = |v: &Value| v.as_f64().unwrap();
+    assert!(close(at(&first["log_density"]), 3_f64.ln() - 3.0 * s + 0.5, 1e-12, 0.0), "{text}");
+    assert!(close(at(&first["log_jacobian"]), 0.5, 1e-12, 0.0), "{text}");
+    assert!(close(at(&first["gradient"][0]), 1.0 - 3.0 * s, 1e-12, 0.0), "{text}");
+    assert!(close(at(&first["terms"]["1:1"]), 3_f64.ln() - 3.0 * s, 1e-12, 0.0), "{text}");
+    assert_eq!(code(&output), 1, "a constrained point has no gradient");
+    assert!(stderr(&output).contains("point 2: --gradient"), "{}", stderr(&output));
+}
+
+#[test]
+fn log_density_at_constrained_points_leaves_the_jacobian_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let points = dir.path().join("points.json");
+    let model = dir.path().join("m.ppl");
+    std::fs::write(&model, "param s: real<lower=0> ~ exponential(3)\n").unwrap();
+    let answer = |text: &str| {
+        std::fs::write(&points, text).unwrap();
+        ppl(&["log-density"]).arg(&model).arg("--at").arg(&points).output().unwrap()
+    };
+    let output = answer(r#"{"constrained": {"s": 2.0}}"#);
+    let value: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert!(close(value["log_density"].as_f64().unwrap(), 3_f64.ln() - 6.0, 1e-12, 0.0));
+    for (points, expected) in [
+        (r#"{"constrained": {}}"#, "the parameter `s` is absent"),
+        (r#"{"constrained": {"s": [1, 2]}}"#, "`s` has shape [2], but the model declares []"),
+        (r#"{"constrained": {"s": 1, "t": 1}}"#, "the model has no parameter `t`"),
+        (r#"{"unconstrained": [1, 2]}"#, "has 2 numbers, but the model has 1 dimensions"),
+        (r#"{"unconstrained": "x"}"#, "\"x\" is not a number"),
+        ("[1]", "expected either"),
+        ("{", "not valid JSON"),
+    ] {
+        let output = answer(points);
+        assert_eq!(code(&output), 1, "{points}");
+        assert!(stderr(&output).contains(expected), "{points}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let mut child =
+        ppl(&["methods"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((code(&output), stderr(&output)), (0, String::new()));
+}
+
+#[test]
+fn fmt_rewrites_files_and_standard_input_alike() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("m.ppl");
+    std::fs::copy(fixtures().join("unformatted.ppl"), &file).unwrap();
+    let output = ppl(&["fmt"]).arg(&file).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "param mu ~ normal(0, 1)\n");
+    assert_eq!(code(&ppl(&["fmt", "--check"]).arg(&file).output().unwrap()), 0);
+}

@@ -1,0 +1,89 @@
+//! How far draws are from a known answer, as in the peers' `sivi_sm_jax.py`.
+
+use ppl::density::LogDensity;
+
+use crate::densities::{Logistic, numbers, reference};
+
+/// Mean and standard deviation of each coordinate of draws `[S, D]`.
+pub(crate) fn moments(draws: &[f64], d: usize) -> Vec<(f64, f64)> {
+    let n = (draws.len() / d) as f64;
+    (0..d)
+        .map(|j| {
+            let column = || draws.iter().skip(j).step_by(d);
+            let mean = column().sum::<f64>() / n;
+            let variance = column().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
+            (mean, variance.sqrt())
+        })
+        .collect()
+}
+
+/// `KL(q‖p)` in nats from draws `[S, 2]` of `q` by binning into squares of width `cell`, where `p` is
+/// normalised; the entropy estimate's first-order bias (occupied cells over `2S`) is taken off.
+pub(crate) fn grid_kl(p: &dyn LogDensity<f64>, draws: &[f64], cell: f64) -> f64 {
+    const SUB: i32 = 4;
+    let mut counts = std::collections::BTreeMap::<(i64, i64), f64>::new();
+    for x in draws.chunks_exact(2) {
+        let key = ((x[0] / cell).floor() as i64, (x[1] / cell).floor() as i64);
+        *counts.entry(key).or_default() += 1.0;
+    }
+    let n = (draws.len() / 2) as f64;
+    let (mut kl, mut log_p) = (0.0, vec![0.0; (SUB * SUB) as usize]);
+    for ((i, j), count) in &counts {
+        let at = |k: i64, sub: i32| (k as f64 + (f64::from(sub) + 0.5) / f64::from(SUB)) * cell;
+        let points: Vec<f64> = (0..SUB)
+            .flat_map(|a| (0..SUB).flat_map(move |b| [(a, b)]))
+            .flat_map(|(a, b)| [at(*i, a), at(*j, b)])
+            .collect();
+        p.log_density(&points, &mut log_p);
+        let mass = log_p.iter().map(|l| l.exp()).sum::<f64>() * (cell / f64::from(SUB)).powi(2);
+        kl += count / n * (count / n / mass).ln();
+    }
+    kl - (counts.len() as f64 - 1.0) / (2.0 * n)
+}
+
+/// The waveform logistic regression; `None` where the shared data is absent.
+pub(crate) fn waveform() -> Option<Logistic<f64>> {
+    let path = reference()?.join("semi_implicit/waveform_train.csv");
+    let (mut x, mut y) = (Vec::new(), Vec::new());
+    for record in csv::Reader::from_path(path).unwrap().records() {
+        let record = record.unwrap();
+        let mut row = record.iter().map(|v| v.parse::<f64>().unwrap());
+        y.push(row.next().unwrap());
+        x.extend(row);
+    }
+    Some(Logistic::new(x, y, 0.01))
+}
+
+/// Gaussian KL of the moments of draws `[S, 22]` from the HMC reference, and the largest errors of
+/// means (in sd) and of sds (relative).
+pub(crate) fn waveform_score(draws: &[f64]) -> (f64, f64, f64) {
+    let path = reference().unwrap().join("semi_implicit/waveform_hmc_reference.json");
+    let json: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let (mean, sd, cov) = (numbers(&json["mean"]), numbers(&json["sd"]), numbers(&json["cov"]));
+    let d = mean.len();
+    let n = (draws.len() / d) as f64;
+    let ours = moments(draws, d);
+    let centred = faer::Mat::from_fn(draws.len() / d, d, |b, i| draws[b * d + i] - ours[i].0);
+    let q = centred.transpose() * &centred * faer::Scale(1.0 / (n - 1.0));
+    let p = faer::Mat::from_fn(d, d, |i, j| cov[i * d + j]);
+    let log_det = |m: &faer::Mat<f64>| -> f64 {
+        let l = m.llt(faer::Side::Lower).unwrap();
+        (0..d).map(|i| 2.0 * l.L()[(i, i)].ln()).sum()
+    };
+    let off = faer::Mat::from_fn(d, 1, |i, _| mean[i] - ours[i].0);
+    let solver = p.llt(faer::Side::Lower).unwrap();
+    use faer::linalg::solvers::Solve;
+    let trace: f64 = {
+        let r = solver.solve(&q);
+        (0..d).map(|i| r[(i, i)]).sum()
+    };
+    let quadratic = (off.transpose() * solver.solve(&off))[(0, 0)];
+    let kl = 0.5 * (trace - d as f64 + quadratic + log_det(&p) - log_det(&q));
+    let worst = |f: &dyn Fn(usize) -> f64| (0..d).map(f).fold(0.0, f64::max);
+    (
+        kl,
+        worst(&|i| (ours[i].0 - mean[i]).abs() / sd[i]),
+        worst(&|i| (ours[i].1 / sd[i] - 1.0).abs()),
+    )
+}

@@ -1,0 +1,253 @@
+//! Semi-implicit methods on densities whose answers are known.
+//!
+//! The long comparisons run with `PPL_SLOW=1`.
+
+mod metrics;
+
+use std::ops::ControlFlow;
+
+use ppl::inference::{
+    Fit, InferenceError, KhatKind, Monitor, Precision, Progress, Settings, Silent, VerdictLevel,
+    find,
+};
+
+use crate::densities::{Both, Mixture, Points, banana, multimodal, x_shaped};
+use crate::eight_schools::{self, EightSchools};
+
+/// Settings with options given as `name=value` words.
+fn settings(options: &str) -> Settings {
+    let mut settings = Settings::default();
+    for word in options.split_whitespace() {
+        let (name, value) = word.split_once('=').unwrap();
+        match name {
+            "seed" => settings.seed = value.parse().unwrap(),
+            "draws" => settings.draws = value.parse().unwrap(),
+            "precision" => settings.precision = Precision::F32,
+            _ => drop(settings.options.insert(name.into(), value.into())),
+        }
+    }
+    settings
+}
+
+fn sivi_sm(density: &Both, options: &str) -> Result<Fit, InferenceError> {
+    (find("sivi-sm").unwrap().run)(density.target(), &settings(options), &mut Silent)
+}
+
+fn slow() -> bool {
+    let on = std::env::var_os("PPL_SLOW").is_some();
+    if !on {
+        println!("skipped: set PPL_SLOW=1 to run this");
+    }
+    on
+}
+
+/// Small networks and few iterations, for what does not depend on the answer.
+const SMALL: &str =
+    "iterations=60 hidden=8 critic-hidden=8 critic-warmup=5 draws=200 mixing-draws=50";
+
+#[test]
+fn a_gaussian_posterior_is_right_on_defaults() {
+    let density = Both::new(Points(Mixture::diagonal(&[8.0], &[0.447])));
+    let fit = sivi_sm(&density, "").unwrap();
+    let (mean, sd) = metrics::moments(&fit.draws, 1)[0];
+    assert!((mean - 8.0).abs() < 0.03 && (sd / 0.447 - 1.0).abs() < 0.05, "{mean} {sd}");
+    assert_eq!(fit.verdict.level, VerdictLevel::Ok, "{:?}", fit.verdict);
+    // The density is normalised, so its evidence is 1 and the bound must stay below.
+    let (bound, se) = fit.elbo.unwrap();
+    assert!(bound < 3.0 * se && bound > -0.05, "{bound} {se}");
+    let khat = fit.khat.unwrap();
+    assert!(khat.kind == KhatKind::Estimated && khat.value < 0.7, "{khat:?}");
+    assert!(fit.fisher_divergence.unwrap() < 0.02);
+    assert!(fit.log_q.is_none() && fit.log_z.is_none() && fit.chains == 1);
+}
+
+/// Means within 0.2 reference sd and sds within 20 %, on the constrained scale.
+fn eight_schools_is_right(options: &str) {
+    let Some(reference) = eight_schools::reference() else { return };
+    let fit = sivi_sm(&Both::new(EightSchools), options).unwrap();
+    for (r, (mean, sd)) in reference.iter().zip(eight_schools::moments(&fit.draws)) {
+        assert!((mean - r.mean).abs() < 0.2 * r.sd, "{options}: {r:?}: mean {mean}");
+        assert!((sd / r.sd - 1.0).abs() < 0.2, "{options}: {r:?}: sd {sd}");
+    }
+    assert_ne!(fit.verdict.level, VerdictLevel::Failed, "{options}: {:?}", fit.verdict);
+}
+
+#[test]
+fn eight_schools_matches_posteriordb_early() {
+    eight_schools_is_right("iterations=2000");
+}
+
+#[test]
+fn eight_schools_matches_posteriordb_on_defaults() {
+    if slow() {
+        for seed in 1..=4 {
+            eight_schools_is_right(&format!("seed={seed}"));
+        }
+    }
+}
+
+#[test]
+fn one_seed_gives_one_answer() {
+    for precision in ["", "precision=f32"] {
+        let run = |seed| {
+            let options = format!("{SMALL} {precision} seed={seed}");
+            sivi_sm(&Both::new(banana()), &options).unwrap()
+        };
+        let (a, b, other) = (run(1), run(1), run(2));
+        assert_eq!(a.draws, b.draws);
+        assert_eq!(a.verdict, b.verdict);
+        assert_ne!(a.draws, other.draws);
+        assert_eq!((a.draws.len(), a.log_p.len()), (400, 200));
+    }
+}
+
+#[test]
+fn a_run_that_is_too_short_is_never_ok() {
+    for density in [
+        Both::new(EightSchools),
+        Both::new(banana()),
+        Both::new(Points(Mixture::diagonal(&[8.0], &[0.447]))),
+    ] {
+        for objective in ["kl", "fisher"] {
+            let fit = sivi_sm(&density, &format!("{SMALL} objective={objective}")).unwrap();
+            assert_ne!(fit.verdict.level, VerdictLevel::Ok, "{:?}", fit.verdict);
+            let next = fit.verdict.next.unwrap();
+            assert!(next.starts_with("--infer sivi-sm --iterations "), "{next}");
+        }
+    }
+}
+
+#[test]
+fn a_fit_that_never_arrives_is_failed() {
+    let far = Both::new(Points(Mixture::diagonal(&[60.0, 0.0], &[1.0, 1.0])));
+    let fit = sivi_sm(&far, &format!("{SMALL} standardize=none iterations=600")).unwrap();
+    assert_eq!(fit.verdict.level, VerdictLevel::Failed, "{:?}", fit.verdict);
+}
+
+/// Stops after a number of calls.
+struct StopAfter(usize);
+
+impl Monitor for StopAfter {
+    fn progress(&mut self, _: Progress<'_>) -> ControlFlow<()> {
+        self.0 = self.0.saturating_sub(1);
+        if self.0 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+#[test]
+fn an_interrupted_run_returns_what_there_is_and_is_never_ok() {
+    let density = Both::new(Points(Mixture::diagonal(&[8.0], &[0.447])));
+    // Once in training, once when the critic examines the finished family.
+    for (calls, iterations) in [(700, 700), (1200, 1000)] {
+        let options = settings(&format!("{SMALL} iterations=1000"));
+        let run = find("sivi-sm").unwrap().run;
+        let fit = run(density.target(), &options, &mut StopAfter(calls)).unwrap();
+        assert!(fit.interrupted && fit.draws.len() == 200);
+        assert_eq!(fit.iterations, iterations);
+        assert_ne!(fit.verdict.level, VerdictLevel::Ok, "{:?}", fit.verdict);
+    }
+}
+
+#[test]
+fn a_time_limit_is_kept() {
+    let mut options = settings("iterations=100000000");
+    options.max_time = Some(std::time::Duration::from_millis(400));
+    let began = std::time::Instant::now();
+    let density = Both::new(banana());
+    let fit = (find("sivi-sm").unwrap().run)(density.target(), &options, &mut Silent).unwrap();
+    assert!(began.elapsed().as_secs_f64() < 20.0);
+    assert!(fit.interrupted && fit.verdict.level != VerdictLevel::Ok);
+}
+
+#[test]
+fn settings_are_checked() {
+    let density = Both::new(banana());
+    for options in [
+        "iterations=0",
+        "grad-samples=1",
+        "hidden=64,x",
+        "hidden=0",
+        "latent=0",
+        "latent=many",
+        "schedule=linear",
+        "objective=elbo",
+        "standardize=maybe",
+        "learning-rate=-1",
+        "average=2",
+        "linear=perhaps",
+        "mixing-draws=0",
+    ] {
+        let outcome = sivi_sm(&density, options);
+        assert!(matches!(outcome, Err(InferenceError::Setting(_))), "{options}: {outcome:?}");
+    }
+}
+
+#[test]
+fn every_option_in_the_table_is_read() {
+    // A value that no option can take must be refused by each of them.
+    for option in find("sivi-sm").unwrap().options {
+        let outcome = sivi_sm(&Both::new(banana()), &format!("{}=?", option.name));
+        // `decay-every` belongs to the step schedule.
+        let outcome = if option.name == "decay-every" {
+            sivi_sm(&Both::new(banana()), "schedule=step decay-every=?")
+        } else {
+            outcome
+        };
+        assert!(matches!(outcome, Err(InferenceError::Setting(_))), "{}: {outcome:?}", option.name);
+    }
+}
+
+/// The network sizes, batch and number of iterations of the paper for its two-dimensional toys.
+const TOY: &str = "latent=3 hidden=50,50 critic-hidden=128,128 grad-samples=256 draws=400000 \
+                   mixing-draws=10 precision=f32";
+
+#[test]
+fn the_toys_are_matched_with_tails() {
+    if !slow() {
+        return;
+    }
+    for (name, density, bound) in [
+        ("banana", Both::new(banana()), 0.02),
+        ("x-shaped", Both::new(x_shaped()), 0.005),
+        ("multimodal", Both::new(multimodal()), 0.005),
+    ] {
+        let fit = sivi_sm(&density, &format!("{TOY} iterations=15000")).unwrap();
+        let kl = metrics::grid_kl(&*density.f64, &fit.draws, 0.2);
+        println!("{name}: grid KL {kl:.4}, moments {:?}", metrics::moments(&fit.draws, 2));
+        assert!(kl < bound, "{name}: grid KL {kl}");
+        if name == "banana" {
+            let sd = metrics::moments(&fit.draws, 2)[1].1;
+            assert!((sd / 3_f64.sqrt() - 1.0).abs() < 0.1, "tails cut: sd {sd}");
+        }
+    }
+}
+
+#[test]
+fn waveform_matches_hmc() {
+    let Some(waveform) = metrics::waveform() else { return };
+    if !slow() {
+        return;
+    }
+    let options = "latent=10 hidden=100,100 critic-hidden=256,256 draws=20000 mixing-draws=500";
+    let fit = sivi_sm(&waveform.both(), options).unwrap();
+    let (kl, mean, sd) = metrics::waveform_score(&fit.draws);
+    println!("waveform: Gaussian KL {kl:.4}, worst mean {mean:.3} sd, worst sd {sd:.3}");
+    assert!(kl < 0.05 && mean < 0.1 && sd < 0.1, "{kl} {mean} {sd}");
+}
+
+#[test]
+fn the_grid_divergence_of_exact_draws_vanishes() {
+    use rand::Rng;
+    let mut rng = ppl::random::stream(4, "exact multimodal");
+    let mut draws = vec![0.0; 400_000];
+    ppl::random::fill_std_normal(&mut rng, &mut draws);
+    for x in draws.chunks_exact_mut(2) {
+        x[0] += if rng.gen_bool(0.5) { 2.0 } else { -2.0 };
+    }
+    let exact = metrics::grid_kl(&multimodal(), &draws, 0.2);
+    assert!(exact.abs() < 0.002, "{exact}");
+    // A shift by δ costs about δ²/2 times the information of the first coordinate, at most 1.
+    draws.chunks_exact_mut(2).for_each(|x| x[1] += 0.2);
+    let moved = metrics::grid_kl(&multimodal(), &draws, 0.2);
+    assert!((moved - 0.02).abs() < 0.003, "{moved}");
+}
