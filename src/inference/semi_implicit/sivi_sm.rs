@@ -440,8 +440,8 @@ mod tests {
         fn score(&self, z: &[f64], log_p: &mut [f64], score: &mut [f64]) {
             self.log_density(z, log_p);
             for (x, g) in z.chunks_exact(3).zip(score.chunks_exact_mut(3)) {
-                for j in 0..3 {
-                    g[j] = -Self::gap(x, j).powi(3) + 0.5 * Self::gap(x, (j + 2) % 3).powi(3);
+                for (j, g) in g.iter_mut().enumerate() {
+                    *g = -Self::gap(x, j).powi(3) + 0.5 * Self::gap(x, (j + 2) % 3).powi(3);
                 }
             }
         }
