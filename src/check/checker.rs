@@ -361,13 +361,10 @@ impl<'a> Checker<'a> {
             diagnostic = diagnostic.with_label(*read_at, format!("reads `{}`", name(*next)));
         }
         diagnostic = diagnostic.with_label(at, format!("reads `{}`", name(id)));
-        let is_fn = matches!(
-            self.entries[id].file.items[self.entries[id].item],
-            ast::Item::Fn(_) | ast::Item::Dist(_)
-        );
-        if is_fn {
+        let item = &self.entries[id].file.items[self.entries[id].item];
+        if matches!(item, ast::Item::Fn(_) | ast::Item::Dist(_)) {
             diagnostic = diagnostic.with_note("functions are not recursive");
-        } else if circle.len() == 1 {
+        } else if circle.len() == 1 && matches!(item, ast::Item::Let(_)) {
             diagnostic = diagnostic.with_help(format!(
                 "a recursion over an array is written element by element: `let {}: real[N] {{ … }}`",
                 name(id)

@@ -149,7 +149,7 @@ impl Checker<'_> {
         }
         let single = dists.len() == 1;
         let count = Dim::constant(i64::try_from(dists.len()).unwrap_or(i64::MAX));
-        if !single && let Some(problem) = self.differing(&[axis.clone()], &[count]) {
+        if !single && let Some(problem) = self.differing(std::slice::from_ref(&axis), &[count]) {
             self.report(
                 Diagnostic::error(
                     Code::E0202,
@@ -239,7 +239,7 @@ impl Checker<'_> {
             );
             return None;
         }
-        self.require_cdf(&dist, word)?;
+        self.require_cdf(&dist, &format!("`{word}`"))?;
         if let Structure::Scalar { lower: low, upper: high, .. } = &mut draw.support.structure {
             if lower.is_some() {
                 low.clone_from(&lower);
@@ -284,7 +284,7 @@ impl Checker<'_> {
                     "{} has no cdf, so it cannot be normalised on an interval",
                     super::dist::quoted(&name)
                 ),
-                format!("needed by `{why}`"),
+                format!("needed by {why}"),
             )
             .with_help("leave the interval out, or define a `dist` with a `cdf`"),
         );

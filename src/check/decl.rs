@@ -15,7 +15,8 @@ impl Checker<'_> {
         let Some(var) = self.entries[id].var else { return };
         let Some((support, ty)) = self.declared(&d.ty) else { return };
         self.require_known_bounds(&support);
-        if let Structure::Scalar { scalar: Scalar::Real, offset, multiplier, .. } = &support.structure
+        if let Structure::Scalar { scalar: Scalar::Real, offset, multiplier, .. } =
+            &support.structure
             && let Some(bound) = offset.as_ref().or(multiplier.as_ref())
         {
             self.report(Diagnostic::error(

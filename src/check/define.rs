@@ -17,10 +17,10 @@ impl Checker<'_> {
     /// Checks a function that nothing calls yet; one that takes functions has no body of its own
     /// until it is given some.
     pub(super) fn function_item(&mut self, id: usize, f: &ast::FnDecl) {
-        if !f.params.iter().any(|p| matches!(p.ty.kind, ast::TypeKind::Function { .. })) {
-            if let Some(function) = self.function(f, &[]) {
-                self.entries[id].fns.insert(Vec::new(), function);
-            }
+        let takes_functions =
+            f.params.iter().any(|p| matches!(p.ty.kind, ast::TypeKind::Function { .. }));
+        if !takes_functions && let Some(function) = self.function(f, &[]) {
+            self.entries[id].fns.insert(Vec::new(), function);
         }
     }
 
@@ -118,10 +118,7 @@ impl Checker<'_> {
             a.scalar() == b.scalar() && a.rank() == b.rank() || a.is_error() || b.is_error()
         };
         let fits = match (&found, wanted) {
-            (
-                Type::Function { params: has, result: gives },
-                Type::Function { params, result },
-            ) => {
+            (Type::Function { params: has, result: gives }, Type::Function { params, result }) => {
                 has.len() == params.len()
                     && has.iter().zip(params).all(|(a, b)| same_kind(a, b))
                     && same_kind(gives, result)
@@ -318,14 +315,7 @@ impl Checker<'_> {
         members
     }
 
-    fn check_member(
-        &mut self,
-        d: &ast::DistDecl,
-        id: MemberId,
-        body: &Expr,
-        ty: &Type,
-        at: Span,
-    ) {
+    fn check_member(&mut self, d: &ast::DistDecl, id: MemberId, body: &Expr, ty: &Type, at: Span) {
         let what = format!("`{}` of `{}`", id.name(), d.name.text);
         let reals = Type::array(Scalar::Real, ty.dims().to_vec());
         match id {

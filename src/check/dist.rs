@@ -102,10 +102,8 @@ impl Checker<'_> {
         if let ast::ExprKind::Name(name) = &dist.kind
             && matches!(self.find_callee(name), Some(Callee::Dist(_) | Callee::Combinator(_)))
         {
-            let call = format!("{name}()");
             diagnostic = diagnostic
-                .with_help("a distribution is written with its arguments")
-                .with_fix(format!("write `{call}`"), dist.span, call);
+                .with_help(format!("a distribution is written with its arguments: `{name}(…)`"));
         }
         self.report(diagnostic);
     }

@@ -6,8 +6,10 @@ use crate::diagnostics::{Code, Diagnostic};
 
 use super::checker::Checker;
 use super::dist::{Value, quoted};
+use super::shape::Dim;
 use super::typed::{
-    Decl, Dist, DistKind, Expr, ExprKind, Stage, Stmt, StmtKind, Structure, Support, VarId, VarKind,
+    Decl, Dist, DistKind, Expr, ExprKind, Model, Stage, Stmt, StmtKind, Structure, Support, VarId,
+    VarKind,
 };
 use super::visit;
 
@@ -26,7 +28,9 @@ pub(super) fn lint(checker: &mut Checker<'_>) {
     checker.lint_priors(&decls);
     checker.lint_reach(&decls, &reads);
     checker.lint_unused_data(&decls, &reads);
-    checker.lint_hierarchies(&decls);
+    let known = |var| checker.facts.values.get(&var).and_then(Dim::as_constant);
+    let found = hierarchies(&checker.model, &decls, &|dim| dim.evaluate(&known));
+    checker.diagnostics.extend(found);
     checker.lint_hard_coded_sizes(&decls);
     for decl in &decls {
         match decl {
@@ -38,6 +42,60 @@ pub(super) fn lint(checker: &mut Checker<'_>) {
         }
     }
     checker.model.decls = decls;
+}
+
+/// Returns the warnings that need the sizes which data gives: those of [`check`](super::check) are
+/// without data.
+#[must_use]
+pub fn lint_with_sizes(model: &Model, size: &dyn Fn(VarId) -> Option<i64>) -> Vec<Diagnostic> {
+    hierarchies(model, &model.decls, &|dim| match dim.as_constant() {
+        Some(_) => None,
+        None => dim.evaluate(size),
+    })
+}
+
+/// Warns of `param theta: real[J] ~ normal(mu, tau)` with parameters `mu` and `tau` and few groups.
+fn hierarchies(
+    model: &Model,
+    decls: &[Decl],
+    size: &dyn Fn(&Dim) -> Option<i64>,
+) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for decl in decls {
+        let (id, dist) = match decl {
+            Decl::Param { var, prior: Some(prior), .. } => (*var, prior),
+            Decl::Stmt(Stmt { kind: StmtKind::Tilde { lhs, dist }, .. }) => match lhs.kind {
+                ExprKind::Var(var) if model.var(var).kind == VarKind::Param => (var, dist),
+                _ => continue,
+            },
+            _ => continue,
+        };
+        let DistKind::Named { dist: normal, args, .. } = &dist.kind else { continue };
+        let ([groups], [loc, scale]) = (model.var(id).ty.dims(), args.as_slice()) else { continue };
+        let late = |e: &Expr| e.ty.dims().is_empty() && e.stage == Stage::Parameter;
+        let centred = model.dist(*normal).name == "normal" && late(loc) && late(scale);
+        let Some(n) = size(groups).filter(|n| centred && *n < FEW_GROUPS) else { continue };
+        let (name, span) = (&model.var(id).name, model.var(id).span);
+        let names = |var: VarId| model.var(var).name.clone();
+        let shown = [loc, scale].map(|e| super::print::expr(e, &names));
+        found.push(
+            Diagnostic::warning(
+                Code::W0606,
+                dist.span,
+                format!("a centred hierarchy of {n} groups"),
+                "its scale and its elements depend on each other",
+            )
+            .with_label(span, format!("{n} groups"))
+            .with_help(format!(
+                "write `param {name}_raw: real[{}] ~ normal(0, 1)` and \
+                 `let {name} = {} + {} * {name}_raw`",
+                groups.show(&names),
+                shown[0],
+                shown[1]
+            )),
+        );
+    }
+    found
 }
 
 /// Which declarations read which variables.
@@ -332,7 +390,7 @@ impl Checker<'_> {
         let mut read: HashSet<VarId> = reads.of_decl.iter().flatten().copied().collect();
         // A size may be used only in a type, which no expression shows.
         for var in &self.model.vars {
-            read.extend(var.ty.dims().iter().flat_map(super::shape::Dim::vars));
+            read.extend(var.ty.dims().iter().flat_map(Dim::vars));
         }
         for decl in decls {
             let Decl::Data { var, .. } = decl else { continue };
@@ -349,58 +407,6 @@ impl Checker<'_> {
                 );
             }
         }
-    }
-
-    /// Warns of `param theta[…] ~ normal(mu, tau)` with parameters `mu` and `tau`.
-    fn lint_hierarchies(&mut self, decls: &[Decl]) {
-        let mut found = Vec::new();
-        for decl in decls {
-            match decl {
-                Decl::Param { var, prior: Some(prior), .. } => found.push((*var, prior.clone())),
-                Decl::Stmt(Stmt { kind: StmtKind::Tilde { lhs, dist }, .. }) => {
-                    if let ExprKind::Var(var) = lhs.kind
-                        && self.model.var(var).kind == VarKind::Param
-                    {
-                        found.push((var, dist.clone()));
-                    }
-                }
-                _ => {}
-            }
-        }
-        for (var, dist) in found {
-            let DistKind::Named { dist: id, args, .. } = &dist.kind else { continue };
-            let centred = self.model.dist(*id).name == "normal"
-                && args.len() == 2
-                && args.iter().all(|arg| arg.ty.dims().is_empty() && arg.stage == Stage::Parameter);
-            let groups = match self.model.var(var).ty.dims() {
-                [groups] => groups.as_constant().or(self.known_size(groups)),
-                _ => None,
-            };
-            if centred && groups.is_some_and(|n| n < FEW_GROUPS) {
-                let name = self.model.var(var).name.clone();
-                let n = groups.unwrap_or_default();
-                let names = |v: VarId| self.model.var(v).name.clone();
-                let [loc, scale] = [&args[0], &args[1]].map(|e| super::print::expr(e, &names));
-                self.report(
-                    Diagnostic::warning(
-                        Code::W0606,
-                        dist.span,
-                        format!("a centred hierarchy of {n} groups"),
-                        "its scale and its elements depend on each other",
-                    )
-                    .with_label(self.model.var(var).span, format!("{n} groups"))
-                    .with_help(format!(
-                        "write `param {name}_raw: real[{n}] ~ normal(0, 1)` and \
-                         `let {name} = {loc} + {scale} * {name}_raw`"
-                    )),
-                );
-            }
-        }
-    }
-
-    /// Returns the size that a default of data gives.
-    fn known_size(&self, dim: &super::shape::Dim) -> Option<i64> {
-        self.facts.values.get(&dim.as_var()?)?.as_constant()
     }
 
     /// Warns of literal sizes that equal a named one.

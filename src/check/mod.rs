@@ -5,7 +5,7 @@
 //! | collect | `checker` | every declaration by name; each is checked when something first needs it |
 //! | names | `scope`, `suggest`, `stdlib` | what a name means, and what it could have meant |
 //! | declared types | `declared` | a type as written → [`typed::Support`] and [`typed::Type`] |
-//! | expressions | `infer`, `index`, `call`, `primitive` | types, shapes and stages, bottom up |
+//! | expressions | `infer`, `index`, `call`, `member`, `primitive` | types, shapes and stages, bottom up |
 //! | distributions | `dist`, `combinator`, `support` | arguments, batch shapes, priors against supports |
 //! | declarations | `decl`, `define`, `stmt` | the parts of a model; functions and distributions |
 //! | lints | `lints`, `interval` | what is allowed but probably not meant |
@@ -26,6 +26,7 @@ mod index;
 mod infer;
 mod interval;
 mod lints;
+mod member;
 mod primitive;
 pub mod print;
 mod scope;
@@ -39,4 +40,5 @@ pub mod typed;
 mod visit;
 
 pub use checker::{Imported, check, check_library, check_with};
+pub use lints::lint_with_sizes;
 pub use print::emit;

@@ -264,6 +264,12 @@ impl Checker<'_> {
                     diagnostic.primary.text = format!("called `{near}` here");
                     diagnostic.with_fix(format!("write `{near}`"), callee.span, near)
                 }
+                suggest::Hint::Member(ours) => {
+                    diagnostic.primary.text = format!("called `{ours}` here");
+                    diagnostic
+                        .with_note("densities are always normalised; random draws are for `gen`")
+                        .with_fix(format!("write `{ours}`"), callee.span, ours)
+                }
                 suggest::Hint::Advice(advice) => diagnostic.with_help(advice),
             };
         } else if let Some(near) = self.nearest_callee(name) {

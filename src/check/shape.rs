@@ -207,6 +207,24 @@ impl Dim {
         if rest.vars().any(|other| other == var) { None } else { Some((factor, rest)) }
     }
 
+    /// Returns the number that it is when variables are; `None` if one is not known.
+    #[must_use]
+    pub fn evaluate(&self, value: &dyn Fn(VarId) -> Option<i64>) -> Option<i64> {
+        let mut sum = 0_i64;
+        for (atoms, n) in &self.terms {
+            let mut product = *n;
+            for atom in atoms {
+                let factor = match atom {
+                    Atom::Var(var) => value(*var)?,
+                    Atom::Opaque { .. } => return None,
+                };
+                product = product.checked_mul(factor)?;
+            }
+            sum = sum.checked_add(product)?;
+        }
+        Some(sum)
+    }
+
     /// Makes the expression that computes it.
     #[must_use]
     pub fn to_expr(&self, span: Span) -> Expr {

@@ -67,7 +67,6 @@ files! {
     "distributions/uniform.ppl",
     "distributions/von_mises.ppl",
     "distributions/weibull.ppl",
-    "math/links.ppl",
     "prelude.ppl",
 }
 

@@ -1,10 +1,12 @@
 //! What an unknown name was probably meant to be.
 
 /// Advice about a name of another language.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Hint {
     /// The same thing has this name here.
     Name(&'static str),
+    /// It is that member of that distribution: `normal_lcdf` is `normal_log_cdf`.
+    Member(String),
     /// There is no such function; this is what to do.
     Advice(&'static str),
 }
@@ -47,24 +49,22 @@ fn distance(a: &str, b: &str) -> usize {
 
 /// Returns advice about a function or distribution of Stan, NumPyro, PyMC or R.
 pub(super) fn foreign(name: &str) -> Option<Hint> {
-    for suffix in ["_lpdf", "_lpmf", "_lupdf", "_lupmf"] {
-        if name.ends_with(suffix) {
-            return Some(Hint::Advice(
-                "write `x ~ dist(…)`, or call `dist_log_density(x, …)`: densities are always normalised",
-            ));
+    const SUFFIXES: [(&str, &str); 7] = [
+        ("_lpdf", "_log_density"),
+        ("_lpmf", "_log_density"),
+        ("_lupdf", "_log_density"),
+        ("_lupmf", "_log_density"),
+        ("_lcdf", "_log_cdf"),
+        ("_lccdf", "_log_survival"),
+        ("_rng", "_sample"),
+    ];
+    for (theirs, ours) in SUFFIXES {
+        if let Some(dist) = name.strip_suffix(theirs) {
+            return Some(Hint::Member(format!("{dist}{ours}")));
         }
     }
-    if name.ends_with("_rng") {
-        return Some(Hint::Advice("write `dist_sample(…)`; it is allowed in `gen`"));
-    }
-    if name.ends_with("_lcdf") {
-        return Some(Hint::Advice("write `dist_log_cdf(x, …)`"));
-    }
-    if name.ends_with("_lccdf") {
-        return Some(Hint::Advice("write `dist_log_survival(x, …)`"));
-    }
     let found = FOREIGN.iter().find(|(foreign, _)| *foreign == name)?;
-    Some(found.1)
+    Some(found.1.clone())
 }
 
 const NO_CONVERSION: Hint =
@@ -164,7 +164,8 @@ mod tests {
     #[test]
     fn names_of_other_languages_have_advice() {
         assert_eq!(foreign("Normal"), Some(Hint::Name("normal")));
-        assert!(matches!(foreign("bernoulli_logit_lpmf"), Some(Hint::Advice(_))));
+        let density = Hint::Member("bernoulli_logit_log_density".into());
+        assert_eq!(foreign("bernoulli_logit_lpmf"), Some(density));
         assert_eq!(foreign("normal"), None);
     }
 }

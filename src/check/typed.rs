@@ -130,6 +130,10 @@ pub struct Support {
 
 /// What one element of the array of a [`Support`] is.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "scalars are the common case, and there are few supports"
+)]
 pub enum Structure {
     /// A number within bounds; an absent bound is infinite.
     Scalar {

@@ -64,7 +64,9 @@ pub type Grads<E> = Gradients<E, <E as Element>::Device>;
 pub type Buffer<E> = <<E as Element>::Device as Storage<E>>::Vec;
 
 /// A handle to a tape, or to none: see the module header.
-pub struct SharedTape<E: Element>(Option<Rc<RefCell<OwnedTape<E, E::Device>>>>);
+pub struct SharedTape<E: Element>(Option<Recording<E>>);
+
+type Recording<E> = Rc<RefCell<OwnedTape<E, <E as Element>::Device>>>;
 
 impl<E: Element> SharedTape<E> {
     /// A new, empty tape that records.

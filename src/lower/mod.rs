@@ -187,18 +187,17 @@ fn parameter_stage(
     space: Space,
 ) -> Lower<Parts> {
     let mut parts = Parts::default();
-    let total: usize = shapes.iter().map(|(_, s)| s.size()).sum();
+    let (starts, total) = layout(model, shapes);
     let theta = match space {
         Space::Unconstrained => Some(l.b.input("theta", Type::real([total].as_slice()))),
         Space::Constrained => None,
     };
-    let mut next = shapes.iter();
-    let mut start = 0;
+    let mut next = shapes.iter().zip(starts);
     for decl in &model.decls {
         match decl {
             Decl::Data { .. } => {}
             Decl::Param { var, support, prior, span } => {
-                let (_, shapes) = next.next().expect("every parameter has its sizes");
+                let ((_, shapes), start) = next.next().expect("every parameter has its sizes");
                 let name = model.var(*var).name.clone();
                 let value = l.at(*span, |l| -> Lower<Val> {
                     match theta {
@@ -219,7 +218,6 @@ fn parameter_stage(
                     transform: shapes.transform,
                     span: *span,
                 });
-                start += shapes.size();
                 l.define(*var, value.clone());
                 parts.variables.push((*var, Role::Param, value.clone()));
                 if let Some(prior) = prior {
@@ -246,7 +244,24 @@ fn parameter_stage(
             Decl::Stmt(s) => l.stmt(s)?,
         }
     }
+    // People read parameters and variables in the order in which they wrote them.
+    parts.params.sort_by_key(|p| p.start);
+    parts.variables.sort_by_key(|(var, ..)| model.var(*var).span);
     Ok(parts)
+}
+
+/// The first unconstrained index of each parameter, and their number in all. Parameters stand in the
+/// order of declaration, while `model.decls` has them in order of dependence.
+fn layout(model: &Model, shapes: &[(VarId, Shapes)]) -> (Vec<usize>, usize) {
+    let mut order: Vec<usize> = (0..shapes.len()).collect();
+    order.sort_by_key(|&i| model.var(shapes[i].0).span);
+    let mut starts = vec![0; shapes.len()];
+    let mut total = 0;
+    for i in order {
+        starts[i] = total;
+        total += shapes[i].1.size();
+    }
+    (starts, total)
 }
 
 /// What the parameter stage leaves behind.

@@ -7,6 +7,8 @@
 //! Reference: rational approximations of fdlibm (Sun Microsystems, 1993) for `erfcx`;
 //! [wichura1988] (AS 241) for the quantile.
 
+#![allow(clippy::excessive_precision, reason = "coefficients as published")]
+
 use super::gamma::horner;
 use libm::{exp, log, log1p, sqrt};
 use std::f64::consts::FRAC_1_SQRT_2;

@@ -3,6 +3,8 @@
 //! Reference: [abramowitz1964, ch. 6]; [didonato1992] for log-beta without cancellation;
 //! digamma's rational approximation on [1, 2] is Boost.Math's (J. Maddock, 2006).
 
+#![allow(clippy::excessive_precision, reason = "coefficients as published")]
+
 use libm::{cos, exp, floor, log, log1p, pow, sin};
 use std::f64::consts::{FRAC_PI_2, PI};
 

@@ -8,9 +8,8 @@
 //! | `incomplete` | regularised incomplete gamma and beta functions |
 //! | `bessel` | logarithms of the modified Bessel functions I₀ and I₁ |
 //!
-//! Elementary functions come from `libm`, not from the platform, so that a given build returns
-//! the same bits everywhere; it costs at most a factor of two over the platform's own and no hot
-//! loop runs through here without one of these functions dominating.
+//! Elementary functions come from `libm`, not from the platform, so that a build returns the same
+//! bits everywhere.
 //!
 //! Every bound below is checked in `tests/suite/special.rs` against 50-digit values in
 //! `tests/reference/special.jsonl`. `ulp` means 2.2e-16 relative. Every function returns NaN for

@@ -387,7 +387,7 @@ def _row(d, names, integer, raw, p, x, text):
             least = mpf(10) ** (-30 if d.discrete else -100)
             if cdf > 0 and survival > least:
                 row["log_cdf"] = text(log(cdf))
-            if survival > (0 if d.discrete else least):
+            if survival > (0 if d.discrete else least) and (d.discrete or cdf == 0 or cdf > least):
                 row["log_survival"] = text(log(survival))
     if d.mean:
         row["mean"], row["var"] = text(d.mean(*p)), text(d.var(*p))

@@ -6,7 +6,6 @@ use serde_json::Value;
 use crate::tolerance::close;
 
 /// The same sequence as `tests/reference/assess.py`: Knuth's MMIX generator, top 53 bits.
-#[allow(clippy::cast_precision_loss, reason = "53 bits fit exactly")]
 fn uniforms(seed: u64, n: usize) -> Vec<f64> {
     let mut x = seed;
     (0..n)

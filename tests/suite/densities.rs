@@ -81,9 +81,12 @@ pub(crate) struct Mixture {
     components: Vec<(f64, Vec<f64>, Vec<f64>)>,
 }
 
+/// Weight, mean and covariance of a two-dimensional component.
+type Planar = (f64, [f64; 2], [[f64; 2]; 2]);
+
 impl Mixture {
     /// From weights, means and two-dimensional covariances.
-    fn planar(components: &[(f64, [f64; 2], [[f64; 2]; 2])]) -> Self {
+    fn planar(components: &[Planar]) -> Self {
         let ln_2pi = (2.0 * std::f64::consts::PI).ln();
         let components = components
             .iter()

@@ -1,5 +1,6 @@
 //! `stdlib/`: that every file says what it should, and the reference values of its distributions.
 
+use crate::tolerance::close;
 use ppl::source::SourceMap;
 use ppl::syntax::{ast, parse};
 use serde_json::Value;
@@ -147,28 +148,57 @@ fn every_distribution_parses_and_has_known_members() {
 
 #[test]
 fn reference_values_fit_the_declarations() {
-    let cases = cases();
-    for dist in declarations() {
+    let (cases, declared) = (cases(), declarations());
+    for dist in &declared {
         let name = &dist.name.text;
         let rows: Vec<_> = cases.iter().filter(|case| case.dist == *name).collect();
         assert!(rows.len() >= 3, "{name} has {} reference values", rows.len());
-        let declared: Vec<_> = dist.params.iter().map(|p| p.name.text.as_str()).collect();
+        let names: Vec<_> = dist.params.iter().map(|p| p.name.text.as_str()).collect();
         for case in rows {
             let given: Vec<_> = case.params.iter().map(|(name, _)| name.as_str()).collect();
-            assert_eq!(given, declared, "{name}");
-            assert!(case.logpdf < f64::INFINITY || edge(case), "{case:?}");
+            assert_eq!(given, names, "{name}");
         }
     }
     for case in &cases {
-        assert!(declarations_contain(&case.dist), "no distribution {}", case.dist);
+        let known = declared.iter().any(|dist| dist.name.text == case.dist);
+        assert!(known, "no distribution {}", case.dist);
     }
 }
 
-/// Whether a density may be infinite there: a beta or gamma of shape below 1 at the edge.
-fn edge(case: &Case) -> bool {
-    matches!(case.x, Number::Real(x) if x == 0.0 || x == 1.0)
+#[test]
+fn reference_values_are_consistent() {
+    for case in cases() {
+        // A density may be infinite at an edge: a beta or a gamma with a shape below 1.
+        let edge = matches!(case.x, Number::Real(x) if x == 0.0 || x == 1.0);
+        assert!(case.logpdf < f64::INFINITY || edge, "{case:?}");
+        if let Some(d) = &case.dlogpdf_dx {
+            assert!(case.logpdf.is_finite() && shape(d) == shape(&case.x), "{case:?}");
+        }
+        for (name, d) in &case.dlogpdf_dparams {
+            let (_, value) = case.params.iter().find(|(n, _)| n == name).unwrap();
+            assert!(case.logpdf.is_finite() && shape(d) == shape(value), "{case:?}");
+        }
+        let real = |name| match case.other.get(name) {
+            Some(Number::Real(v)) => Some(*v),
+            _ => None,
+        };
+        if let (Some(cdf), Some(log_cdf)) = (real("cdf"), real("log_cdf")) {
+            assert!(close(log_cdf.exp(), cdf, 1e-12, 0.0) || cdf < 1e-300, "{case:?}");
+        }
+        if let (Some(cdf), Some(log_survival)) = (real("cdf"), real("log_survival")) {
+            assert!(close(cdf, -log_survival.exp_m1(), 1e-12, 1e-300), "{case:?}");
+        }
+    }
 }
 
-fn declarations_contain(name: &str) -> bool {
-    stdlib().iter().any(|path| path.file_stem().is_some_and(|stem| stem == name))
+/// The lengths of nested arrays, outermost first.
+fn shape(n: &Number) -> Vec<usize> {
+    match n {
+        Number::Array(items) => {
+            let mut dims = vec![items.len()];
+            dims.extend(items.first().map(shape).unwrap_or_default());
+            dims
+        }
+        Number::Int(_) | Number::Real(_) => vec![],
+    }
 }

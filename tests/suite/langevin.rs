@@ -24,11 +24,10 @@ const METHODS: [(&str, Dynamics); 4] = [
     ("ldvi", Dynamics { momentum: Momentum::Damped, network: true }),
 ];
 
+type FromFixture = (Chain<f64>, Parameters<f64>, Vec<(Handle, Vec<f64>)>);
+
 /// A chain with the fixture's parameters, and each parameter's gradient in the fixture.
-fn from_fixture(
-    dynamics: Dynamics,
-    fixture: &Value,
-) -> (Chain<f64>, Parameters<f64>, Vec<(Handle, Vec<f64>)>) {
+fn from_fixture(dynamics: Dynamics, fixture: &Value) -> FromFixture {
     let (given, grads) = (&fixture["params"], &fixture["grad_of_loss"]);
     let scalar = |v: &Value| v.as_f64().unwrap_or(0.5);
     let initial = Initial {

@@ -1,5 +1,6 @@
 //! The test suite: one binary, a module per subject.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test, as it should")]
+#![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod assess;
 mod cli;
@@ -22,3 +23,5 @@ mod special;
 mod syntax;
 mod tolerance;
 mod transforms;
+mod types;
+mod ui;

@@ -130,7 +130,6 @@ fn split(draws: &[f64], chains: usize) -> Option<Halves> {
     Some(Halves { chains: 2 * chains, length: half, values })
 }
 
-#[allow(clippy::cast_precision_loss, reason = "draw counts are far below 2^52")]
 impl Halves {
     fn map_values(&self, f: impl Fn(&[f64]) -> Vec<f64>) -> Halves {
         Halves { chains: self.chains, length: self.length, values: f(&self.values) }
@@ -212,7 +211,6 @@ impl Halves {
 
 /// Normal scores of the ranks of all values together, ties at their average rank
 /// [vehtari2021, eq. 14].
-#[allow(clippy::cast_precision_loss, reason = "draw counts are far below 2^52")]
 fn rank_normalise(x: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..x.len()).collect();
     order.sort_by(|&i, &j| x[i].total_cmp(&x[j]));
@@ -231,12 +229,6 @@ fn rank_normalise(x: &[f64]) -> Vec<f64> {
 }
 
 /// Linear interpolation between order statistics, R's and NumPy's default (type 7).
-#[allow(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "draw counts are far below 2^52"
-)]
 fn quantile(sorted: &[f64], p: f64) -> f64 {
     let at = p * (sorted.len() - 1) as f64;
     let low = at.floor() as usize;
@@ -244,13 +236,11 @@ fn quantile(sorted: &[f64], p: f64) -> f64 {
     sorted[low] + (at - low as f64) * (sorted[high] - sorted[low])
 }
 
-#[allow(clippy::cast_precision_loss, reason = "draw counts are far below 2^52")]
 fn mean(x: &[f64]) -> f64 {
     x.iter().sum::<f64>() / x.len() as f64
 }
 
 /// Unbiased sample variance.
-#[allow(clippy::cast_precision_loss, reason = "draw counts are far below 2^52")]
 fn variance(x: &[f64]) -> f64 {
     let m = mean(x);
     x.iter().map(|v| (v - m).powi(2)).sum::<f64>() / (x.len() as f64 - 1.0)

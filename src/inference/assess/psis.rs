@@ -29,7 +29,6 @@ pub fn khat(log_weights: &[f64]) -> f64 {
 /// # Reference
 /// [vehtari2024, eq. 13]
 #[must_use]
-#[allow(clippy::cast_precision_loss, reason = "draw counts are far below 2^52")]
 pub fn khat_threshold(draws: usize) -> f64 {
     (1.0 - 1.0 / (draws as f64).log10()).min(0.7)
 }
@@ -42,12 +41,6 @@ pub fn khat_threshold(draws: usize) -> f64 {
 /// # Reference
 /// [vehtari2024, algorithm 1]
 #[must_use]
-#[allow(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "draw counts are far below 2^52"
-)]
 pub fn psis(log_weights: &[f64]) -> Psis {
     let s = log_weights.len();
     let max = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -99,12 +92,6 @@ fn normalise(w: &mut [f64]) {
 ///
 /// An average over a grid of the profile likelihood [zhang2009]; the shape is then drawn towards
 /// 0.5 as if ten more observations had said so [vehtari2024, app. C].
-#[allow(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "tails are far shorter than 2^52"
-)]
 fn fit_generalised_pareto(x: &[f64]) -> (f64, f64) {
     const PRIOR_B: f64 = 3.0;
     const PRIOR_K: f64 = 10.0;

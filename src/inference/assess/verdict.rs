@@ -128,7 +128,6 @@ impl Checks {
             },
         );
         let wanted = 100 * chains;
-        #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
         let (enough, share) = (ess >= wanted as f64, divergences as f64 / draws.max(1) as f64);
         self.add(
             if enough { Ok } else { Doubtful },
@@ -221,7 +220,6 @@ pub struct Trend {
 impl Trend {
     /// The trend of at least 80 values (two in each block); `None` for fewer.
     #[must_use]
-    #[allow(clippy::cast_precision_loss, reason = "iteration counts are far below 2^52")]
     pub fn of(values: &[f64]) -> Option<Trend> {
         const BLOCKS: usize = 10;
         let quarter = values.len() / 4;

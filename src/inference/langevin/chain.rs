@@ -148,6 +148,12 @@ impl<E: Element> Chain<E> {
         Chain { dynamics: self.dynamics, bridges: self.bridges, bridge, handles: self.handles }
     }
 
+    /// The dimension `D`.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.bridge.dim()
+    }
+
     /// Standard normals that `simulate` needs for each chain.
     #[must_use]
     pub fn noise_per_chain(&self) -> usize {
@@ -174,6 +180,9 @@ impl<E: Element> Chain<E> {
     }
 
     /// Runs `n` chains on `noise: [K + 2, N, D]` (start, initial momentum, steps).
+    ///
+    /// # Panics
+    /// When `noise` is shorter than that.
     #[must_use]
     pub fn simulate(
         &self,

@@ -21,7 +21,7 @@ use crate::inference::bridge::Bridge;
 use crate::inference::gaussian::{self, MeanField, fit_mean_field};
 use crate::inference::optimizer::{Group, Parameters, Schedule, Update};
 use crate::inference::tape::{Element, SharedTape, backward};
-use crate::inference::train::{Context, Plan, Step, Training, train};
+use crate::inference::train::{Context, Plan, Step, Stop, Training, train};
 use crate::inference::{
     Fit, InferenceError, KhatKind, Monitor, Precision, Progress, Settings, Target, VerdictLevel,
     weights,
@@ -126,29 +126,37 @@ pub(super) fn fit(
     // An overdamped step of size e moves as far as a leapfrog step of size √(2e).
     let step_size = if dynamics.momentum == Momentum::Overdamped { 0.05 } else { 0.3 };
     let config = Config::new(settings, target.f64.dim(), step_size)?;
+    let exact = &**target.f64;
     let trained = match settings.precision {
-        Precision::F32 => {
-            let (trained, chain, parameters) =
-                train_chain(dynamics, target.f32, &**target.f64, &config, settings, monitor)?;
-            let affine: Arc<dyn LogDensity<f64>> =
-                Arc::new(Affine::new(target.f64, &trained.coordinates));
-            (trained, chain.with_bridge(Bridge::new(&affine)), parameters.cast())
-        }
-        Precision::F64 => {
-            train_chain(dynamics, target.f64, &**target.f64, &config, settings, monitor)?
-        }
+        Precision::F32 => train_chain(dynamics, target.f32, exact, &config, settings, monitor)?
+            .towards(target.f64),
+        Precision::F64 => train_chain(dynamics, target.f64, exact, &config, settings, monitor)?,
     };
-    let (trained, chain, parameters) = trained;
-    let affine = Affine::new(target.f64, &trained.coordinates);
-    assess(name, &config, &trained, &affine, &chain, &parameters, settings, monitor)
+    assess(name, &config, &trained, target, settings, monitor)
 }
 
-/// What training leaves besides the parameters.
-struct Trained {
+/// What training leaves.
+struct Trained<E: Element> {
+    chain: Chain<E>,
+    parameters: Parameters<E>,
     start: MeanField,
     training: Training,
     /// Those in which the chain runs.
     coordinates: Coordinates,
+}
+
+impl<E: Element> Trained<E> {
+    /// The same towards the same density at another precision.
+    fn towards<F: Element>(self, density: &Arc<dyn LogDensity<F>>) -> Trained<F> {
+        let affine: Arc<dyn LogDensity<F>> = Arc::new(Affine::new(density, &self.coordinates));
+        Trained {
+            chain: self.chain.with_bridge(Bridge::new(&affine)),
+            parameters: self.parameters.cast(),
+            start: self.start,
+            training: self.training,
+            coordinates: self.coordinates,
+        }
+    }
 }
 
 fn train_chain<E: Element>(
@@ -158,7 +166,7 @@ fn train_chain<E: Element>(
     config: &Config,
     settings: &Settings,
     monitor: &mut dyn Monitor,
-) -> Result<(Trained, Chain<E>, Parameters<E>), InferenceError> {
+) -> Result<Trained<E>, InferenceError> {
     let began = Instant::now();
     let of = |v: &[f64]| v.iter().map(|x| E::of(*x)).collect::<Vec<E>>();
     let d = density.dim();
@@ -202,11 +210,7 @@ fn train_chain<E: Element>(
         phase: "training",
         objective: "elbo",
         maximise: true,
-        iterations: if start.training.interrupted() && settings.max_time.is_none() {
-            0
-        } else {
-            config.iterations
-        },
+        iterations: if start.training.stop == Stop::Interrupted { 0 } else { config.iterations },
         learning_rate: config.learning_rate,
         schedule: Schedule::Cosine { warmup: 0.02, floor: 0.01 },
         tolerance: settings.tolerance,
@@ -235,25 +239,25 @@ fn train_chain<E: Element>(
     if plan.iterations == 0 {
         training.stop = start.training.stop;
     }
-    Ok((Trained { start, training, coordinates }, chain, parameters))
+    Ok(Trained { chain, parameters, start, training, coordinates })
 }
 
 /// Fresh paths, their weights and end points, and the verdict.
 fn assess(
     name: &'static str,
     config: &Config,
-    trained: &Trained,
-    affine: &Affine<f64>,
-    chain: &Chain<f64>,
-    parameters: &Parameters<f64>,
+    trained: &Trained<f64>,
+    target: Target<'_>,
     settings: &Settings,
     monitor: &mut dyn Monitor,
 ) -> Result<Fit, InferenceError> {
-    let d = trained.coordinates.shift.len();
+    let Trained { chain, parameters, coordinates, .. } = trained;
+    let affine = Affine::new(target.f64, coordinates);
+    let d = chain.dim();
     let paths = settings.draws.max(MIN_PATHS);
     let mut rng = stream(settings.seed, "langevin draws");
     let (mut log_weights, mut draws, mut log_p) = (Vec::new(), Vec::new(), Vec::new());
-    let log_det = trained.coordinates.log_det();
+    let log_det = coordinates.log_det();
     let mut interrupted = trained.training.interrupted();
     while log_weights.len() < paths {
         let n = BATCH.min(paths - log_weights.len());
@@ -320,7 +324,7 @@ fn assess(
     })
 }
 
-fn judge_training(checks: &mut Checks, trained: &Trained) {
+fn judge_training(checks: &mut Checks, trained: &Trained<f64>) {
     let training = &trained.training;
     checks.settled("evidence lower bound", &training.objective, 0.1, "nats");
     if training.skipped * 100 > training.iterations {

@@ -27,7 +27,7 @@ pub(super) struct Evidence {
     pub(super) critic_rest: Vec<f64>,
     /// Weight of the target's score in the critic.
     pub(super) critic_residual: f64,
-    /// The fit's density at the draws.
+    /// The fit's density at the first of the draws.
     pub(super) estimate: DensityEstimate,
     /// The target in standardised coordinates.
     pub(super) density: Standardized<f64>,
@@ -228,8 +228,8 @@ fn judge_weights(checks: &mut Checks, evidence: &Evidence, log_weights: &[f64]) 
     let d = evidence.density.dim();
     let (mut shift, mut ratio) = (vec![0.0; d], vec![0.0; d]);
     for j in 0..d {
-        let column = || evidence.u.iter().skip(j).step_by(d);
         let n = log_weights.len() as f64;
+        let column = || evidence.u[..log_weights.len() * d].iter().skip(j).step_by(d);
         let (mean, sd) = moments(column().map(|u| (*u, 1.0 / n)));
         let (better_mean, better_sd) =
             moments(column().zip(&smoothed.log_weights).map(|(u, w)| (*u, w.exp())));

@@ -112,7 +112,7 @@ impl<'a, E: Element> Marginal<'a, E> {
             for (u, z) in u.chunks_exact(d).zip(z.chunks_exact(m)) {
                 proposal.draw(u, z, &mut z_all, &mut log_r, rng);
                 for (z, r) in z_all.chunks_exact(m).zip(&log_r) {
-                    let prior = half_distance(z, &vec![0.0; m]) - half_log_2pi(m);
+                    let prior = -0.5 * z.iter().map(|z| z * z).sum::<f64>() - half_log_2pi(m);
                     log_ratio.push(prior - r);
                 }
                 proposed.extend_from_slice(&z_all);

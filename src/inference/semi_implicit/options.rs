@@ -33,7 +33,7 @@ pub(super) const OPTIONS: &[MethodOption] = &[
     option("schedule", "cosine", "learning rates: cosine, or step (x0.9 every `decay-every`)", ""),
     option("decay-every", "1000", "iterations between reductions of the step schedule", ""),
     option("average", "0.1", "fraction of training that the final average looks back on", ""),
-    option("mixing-draws", "2000", "components that estimate the density of the fit", "K"),
+    option("mixing-draws", "10000", "components that estimate the density of the fit", "K"),
 ];
 
 const fn option(

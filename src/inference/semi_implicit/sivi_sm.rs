@@ -58,6 +58,8 @@ const CRITIC: usize = 1;
 const BETAS: [f64; 2] = [0.9, 0.99];
 /// Longest gradient of the family, so that one far draw does not undo what was learned.
 const CLIP: f64 = 10.0;
+/// Draws, at most, at which the density of the fit is estimated.
+const WEIGHED: usize = 2000;
 /// Critic updates on the finished family, before it is judged.
 const EXAMINATION: usize = 1000;
 
@@ -403,8 +405,15 @@ fn evidence<E: Element>(
     let wide = |x: &[E]| -> Vec<f64> { x.iter().map(|x| x.f64()).collect() };
     let (u, z) = (wide(&u), wide(&noise.z));
     let mixing_draws = trainer.options.mixing_draws;
+    let weighed = settings.draws.min(WEIGHED);
+    let (some_u, some_z) = (&u[..weighed * affine.dim()], &z[..weighed * family.latent()]);
     Evidence {
-        estimate: Marginal::new(family, parameters).estimate(&u, &z, mixing_draws, &mut rng),
+        estimate: Marginal::new(family, parameters).estimate(
+            some_u,
+            some_z,
+            mixing_draws,
+            &mut rng,
+        ),
         u,
         negative_conditional_score: wide(&n),
         critic_rest: wide(&rest.as_vec()),
@@ -440,8 +449,8 @@ mod tests {
         fn score(&self, z: &[f64], log_p: &mut [f64], score: &mut [f64]) {
             self.log_density(z, log_p);
             for (x, g) in z.chunks_exact(3).zip(score.chunks_exact_mut(3)) {
-                for j in 0..3 {
-                    g[j] = -Self::gap(x, j).powi(3) + 0.5 * Self::gap(x, (j + 2) % 3).powi(3);
+                for (j, g) in g.iter_mut().enumerate() {
+                    *g = -Self::gap(x, j).powi(3) + 0.5 * Self::gap(x, (j + 2) % 3).powi(3);
                 }
             }
         }

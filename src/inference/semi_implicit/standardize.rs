@@ -83,6 +83,10 @@ impl Affine {
         usable.then_some(Affine { mean: moments.mean, scale: Scale::Diagonal(sd) })
     }
 
+    pub(super) fn dim(&self) -> usize {
+        self.mean.len()
+    }
+
     fn log_det(&self) -> f64 {
         let d = self.mean.len();
         match &self.scale {

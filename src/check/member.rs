@@ -1,0 +1,132 @@
+//! Calls of the members of a distribution: `normal_cdf(x, mu, sigma)`.
+
+use crate::diagnostics::{Code, Diagnostic};
+use crate::source::Span;
+use crate::syntax::ast;
+
+use super::checker::Checker;
+use super::infer::{error, latest};
+use super::shape::Dim;
+use super::subst::Subst;
+use super::typed::{DistId, Expr, ExprKind, MemberId, Stage, Type, VarId};
+
+impl Checker<'_> {
+    pub(super) fn call_member(
+        &mut self,
+        entry: usize,
+        member: MemberId,
+        callee: &ast::Ident,
+        args: &[ast::Arg],
+        span: Span,
+    ) -> Expr {
+        let Some(id) = self.dist_of(entry, callee.span) else {
+            self.check_arguments(args);
+            return error(span);
+        };
+        let dist = self.model.dist(id).clone();
+        let Some(definition) = dist.member(member) else {
+            let has: Vec<&str> = dist.members.iter().map(|m| m.id.name()).collect();
+            self.report(
+                Diagnostic::error(
+                    Code::E0103,
+                    callee.span,
+                    format!("`{}` has no `{}`", dist.name, member.name()),
+                    "not defined for this distribution",
+                )
+                .with_note(format!("it has: {}", has.join(", "))),
+            );
+            self.check_arguments(args);
+            return error(span);
+        };
+        let own = definition.params.len();
+        let params = [definition.params.as_slice(), &dist.params].concat();
+        let formal = self.formal(&callee.text, &params, dist.span);
+        let Some(slots) = self.match_arguments(&formal, args, span) else {
+            self.check_arguments(args);
+            return error(span);
+        };
+        let args: Vec<Expr> = slots.into_iter().flatten().map(|value| self.expr(value)).collect();
+        if args.iter().any(|arg| arg.ty.is_error()) || dist.ty.is_error() {
+            return error(span);
+        }
+        self.member_type(id, member, own, &params, args, callee, span)
+            .unwrap_or_else(|| error(span))
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one call site; the parts of one call")]
+    fn member_type(
+        &mut self,
+        id: DistId,
+        member: MemberId,
+        own: usize,
+        params: &[VarId],
+        args: Vec<Expr>,
+        callee: &ast::Ident,
+        span: Span,
+    ) -> Option<Expr> {
+        let dist = self.model.dist(id).clone();
+        let name = callee.text.as_str();
+        let mut extra = Vec::new();
+        let mut batch: Option<(usize, Vec<Dim>)> = None;
+        for (i, (param, arg)) in params.iter().zip(&args).enumerate() {
+            self.kind_fits(*param, arg, name)?;
+            let rank = self.model.var(*param).ty.dims().len();
+            let Some(lead) = arg.ty.dims().len().checked_sub(rank) else {
+                self.report_rank(*param, arg, name);
+                return None;
+            };
+            extra.push(lead);
+            if lead == 0 {
+                continue;
+            }
+            match &batch {
+                None => batch = Some((i, arg.ty.dims()[..lead].to_vec())),
+                Some((first, dims)) => {
+                    if let Some(problem) = self.differing(dims, &arg.ty.dims()[..lead]) {
+                        self.report_shapes(name, span, &args[*first], arg, &problem);
+                        return None;
+                    }
+                }
+            }
+        }
+        let batch = batch.map(|(_, dims)| dims).unwrap_or_default();
+        let mut subst = Subst::default();
+        let event = args[..own].first().map(|value| &value.ty.dims()[extra[0]..]);
+        let event = event.filter(|dims| dims.len() == dist.ty.dims().len());
+        self.bind_sizes(
+            &params[own..],
+            &dist.sizes,
+            &args[own..],
+            &extra[own..],
+            event,
+            &mut subst,
+        );
+        for (i, (param, arg)) in params.iter().zip(&args).enumerate() {
+            let wanted = subst.ty(&self.model.var(*param).ty);
+            if let Some(problem) = self.differing(wanted.dims(), &arg.ty.dims()[extra[i]..]) {
+                self.report_argument_shape(*param, arg, name, &wanted, &problem, &args);
+                return None;
+            }
+        }
+        let body = &dist.member(member)?.body.ty;
+        let result = subst.ty(body);
+        let unbound = dist.sizes.iter().find(|size| {
+            subst.dim(size.var).is_none()
+                && result.dims().iter().any(|d| d.vars().any(|v| v == size.var))
+        });
+        if let Some(size) = unbound {
+            let size = self.model.var(size.var).name.clone();
+            self.report(Diagnostic::error(
+                Code::E0209,
+                span,
+                format!("the size `{size}` of `{}` does not follow from the arguments", dist.name),
+                "unknown shape",
+            ));
+            return None;
+        }
+        let dims = [batch, result.dims().to_vec()].concat();
+        let stage = if member == MemberId::Sample { Stage::Generated } else { latest(&args) };
+        let ty = Type::array(result.scalar()?, dims);
+        Some(Expr { kind: ExprKind::Member(id, member, args), ty, stage, span })
+    }
+}
