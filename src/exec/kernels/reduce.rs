@@ -102,8 +102,9 @@ pub(in crate::exec) fn extreme<E: Element>(
     out: &mut [E],
 ) {
     let panel = &mut scratch.panel;
-    panel.resize(width.max(panel.len()), E::zero());
-    let work = Extreme { data, cols, log_sum_exp, width, out, sums: &mut panel[..width] };
+    let needed = width.max(cols);
+    panel.resize(needed.max(panel.len()), E::zero());
+    let work = Extreme { data, cols, log_sum_exp, width, out, work: &mut panel[..needed] };
     scratch.arch.dispatch(work);
 }
 
@@ -113,7 +114,7 @@ struct Extreme<'a, E> {
     log_sum_exp: bool,
     width: usize,
     out: &'a mut [E],
-    sums: &'a mut [E],
+    work: &'a mut [E],
 }
 
 impl<E: Element> WithSimd for Extreme<'_, E> {
@@ -133,13 +134,24 @@ impl<E: Element> WithSimd for Extreme<'_, E> {
             if !self.log_sum_exp {
                 continue;
             }
-            self.sums.fill(E::zero());
+            if width == 1 {
+                // One lane: vectors along the row, then the sum in the same order as below.
+                let m = out[0];
+                for (term, &x) in self.work.iter_mut().zip(row) {
+                    *term = (x - m).fast_exp();
+                }
+                let sum = self.work[..self.cols].iter().fold(E::zero(), |sum, &x| sum + x);
+                out[0] = if m.is_finite() { m + sum.fast_log() } else { m };
+                continue;
+            }
+            let sums = &mut self.work[..width];
+            sums.fill(E::zero());
             for element in row.chunks_exact(width) {
-                for ((sum, &x), &m) in self.sums.iter_mut().zip(element).zip(&*out) {
+                for ((sum, &x), &m) in sums.iter_mut().zip(element).zip(&*out) {
                     *sum += (x - m).fast_exp();
                 }
             }
-            for (m, &sum) in out.iter_mut().zip(&*self.sums) {
+            for (m, &sum) in out.iter_mut().zip(&*sums) {
                 // At an infinite or NaN maximum the differences mean nothing.
                 *m = if m.is_finite() { *m + sum.fast_log() } else { *m };
             }
