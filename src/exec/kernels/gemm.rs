@@ -140,6 +140,7 @@ impl<E: Element> Gemm<'_, E> {
 
     /// As many rows of `C` from `i` on as `V` vectors hold, or as there are; gives that number.
     #[inline(always)]
+    #[allow(clippy::needless_range_loop, reason = "constant bounds keep the sums in registers")]
     fn panel<S: Simd, const V: usize, const W: usize>(&mut self, simd: S, i: usize) -> usize {
         let lanes = E::lanes::<S>();
         let rows = (self.m - i).min(V * lanes);
@@ -154,11 +155,11 @@ impl<E: Element> Gemm<'_, E> {
         for p in 0..self.k {
             let a = E::vectors::<S>(&a[p * stride..][..V * lanes]);
             let b = &self.b[p * self.b_rows..][..self.n];
-            for (w, sums) in sums.iter_mut().enumerate() {
+            for w in 0..W {
                 // Columns beyond the last repeat it and are not stored.
                 let b = E::splat(simd, b[w.min(self.n - 1)]);
-                for (sum, &a) in sums.iter_mut().zip(a) {
-                    *sum = E::fma_vector(simd, a, b, *sum);
+                for v in 0..V {
+                    sums[w][v] = E::fma_vector(simd, a[v], b, sums[w][v]);
                 }
             }
         }
