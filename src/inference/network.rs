@@ -3,14 +3,13 @@
 //! Weights are `[in, out]`, row-major, applied as `x W + b`.
 
 use dfdx::prelude::{
-    Axes2, Axis, BroadcastTo, HasShape, PutTape, ReshapeTo, SplitTape, Tape, TensorFromVec,
-    TryMatMul,
+    Axes2, Axis, BroadcastTo, HasShape, PutTape, ReshapeTo, SplitTape, Tape, TryMatMul,
 };
 use rand::RngCore;
 use rand_distr::{Distribution, StandardNormal, Uniform};
 
 use super::optimizer::{Handle, Parameters};
-use super::tape::{Element, Matrix, SharedTape, Vector};
+use super::tape::{Element, Matrix, SharedTape, Vector, tensor};
 use crate::real::Real;
 
 /// How the weights of a [`Linear`] start.
@@ -179,7 +178,7 @@ pub fn softplus<E: Element>(x: Matrix<E>) -> Matrix<E> {
     for (y, slope) in value.iter_mut().zip(&mut slope) {
         (*y, *slope) = softplus_and_slope(*y);
     }
-    let out = x.device().tensor_from_vec(value, shape);
+    let out = tensor(&value, shape);
     let (x_ghost, out_ghost) = (x.ghost(), out.ghost());
     tape.add_backward_op(move |grads| {
         grads.try_alloc_for(&x_ghost)?;
