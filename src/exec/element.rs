@@ -8,6 +8,8 @@
 //! `log1m_exp` (`tests/suite/exec.rs`). The polynomial of `log` is that of fdlibm's `e_log.c`
 //! (Sun Microsystems 1993); that of `exp` is Taylor's on `|r| ≤ log(2)/2`.
 
+use pulp::Simd;
+
 use crate::real::Real;
 
 /// A [`Real`] that programs can be compiled for.
@@ -22,6 +24,26 @@ pub trait Element: Real {
     fn fast_log1p(self) -> Self;
     /// `self · a + b`, rounded once.
     fn fma(self, a: Self, b: Self) -> Self;
+
+    /// A vector register of an instruction set.
+    type Vector<S: Simd>: Copy;
+    /// Numbers in a vector.
+    fn lanes<S: Simd>() -> usize;
+    /// `x` in every lane.
+    fn splat<S: Simd>(simd: S, x: Self) -> Self::Vector<S>;
+    /// `a b + c`, rounded once, in every lane.
+    fn fma_vector<S: Simd>(
+        simd: S,
+        a: Self::Vector<S>,
+        b: Self::Vector<S>,
+        c: Self::Vector<S>,
+    ) -> Self::Vector<S>;
+    /// The whole vectors that a slice begins with.
+    fn vectors<S: Simd>(x: &[Self]) -> &[Self::Vector<S>];
+    /// A slice of at most [`lanes`](Self::lanes) numbers, zeros after it.
+    fn load<S: Simd>(simd: S, x: &[Self]) -> Self::Vector<S>;
+    /// Writes the first lanes to a slice of at most that many.
+    fn store<S: Simd>(simd: S, x: &mut [Self], vector: Self::Vector<S>);
 
     /// `log(1 + eᵃ)`.
     #[inline(always)]
@@ -73,12 +95,51 @@ macro_rules! horner {
 macro_rules! element {
     (
         $float:ident, $bits:ident, $int:ident,
+        simd: $vector:ident $lanes:ident $splat:ident $mul_add:ident $as_simd:ident $load:ident
+            $store:ident,
         mantissa: $mantissa:literal, bias: $bias:literal, magic: $magic:expr,
         ln2: ($ln2_hi:expr, $ln2_lo:expr), exp_range: ($exp_min:expr, $exp_max:expr),
         exp: [$($taylor:expr),*], log: [$($lg:expr),*],
         subnormal_scale: $scale:expr, subnormal_shift: $shift:expr,
     ) => {
         impl Element for $float {
+            type Vector<S: Simd> = S::$vector;
+
+            #[inline(always)]
+            fn lanes<S: Simd>() -> usize {
+                S::$lanes
+            }
+
+            #[inline(always)]
+            fn splat<S: Simd>(simd: S, x: Self) -> S::$vector {
+                simd.$splat(x)
+            }
+
+            #[inline(always)]
+            fn fma_vector<S: Simd>(
+                simd: S,
+                a: S::$vector,
+                b: S::$vector,
+                c: S::$vector,
+            ) -> S::$vector {
+                simd.$mul_add(a, b, c)
+            }
+
+            #[inline(always)]
+            fn vectors<S: Simd>(x: &[Self]) -> &[S::$vector] {
+                S::$as_simd(x).0
+            }
+
+            #[inline(always)]
+            fn load<S: Simd>(simd: S, x: &[Self]) -> S::$vector {
+                simd.$load(x)
+            }
+
+            #[inline(always)]
+            fn store<S: Simd>(simd: S, x: &mut [Self], vector: S::$vector) {
+                simd.$store(x, vector);
+            }
+
             #[inline(always)]
             fn fma(self, a: Self, b: Self) -> Self {
                 self.mul_add(a, b)
@@ -181,6 +242,7 @@ trait Power: Sized {
 
 element! {
     f64, u64, i64,
+    simd: f64s F64_LANES splat_f64s mul_add_f64s as_simd_f64s partial_load_f64s partial_store_f64s,
     mantissa: 52, bias: 1023, magic: 6_755_399_441_055_744.0_f64,
     ln2: (6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10),
     exp_range: (-745.133_219_101_941_2, 709.782_712_893_384),
@@ -195,6 +257,7 @@ element! {
 
 element! {
     f32, u32, i32,
+    simd: f32s F32_LANES splat_f32s mul_add_f32s as_simd_f32s partial_load_f32s partial_store_f32s,
     mantissa: 23, bias: 127, magic: 12_582_912.0_f32,
     ln2: (6.931_381e-1, 9.058_001e-6),
     exp_range: (-103.972_08, 88.722_83),

@@ -58,107 +58,132 @@ impl<E: Element> WithSimd for Gemm<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        // Register tiles of a cache line's width.
-        match (size_of::<E>(), self.n) {
-            (8, 1) => self.narrow::<32, 1>(),
-            (8, 2) => self.narrow::<16, 2>(),
-            (8, 3..=7) => self.narrow::<8, 4>(),
-            (8, _) => self.wide::<6, 8>(),
-            (_, 1) => self.narrow::<64, 1>(),
-            (_, 2) => self.narrow::<32, 2>(),
-            (_, 3..=7) => self.narrow::<16, 4>(),
-            (_, 8..=15) => self.narrow::<8, 8>(),
-            _ => self.wide::<6, 16>(),
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        // Tiles fill the vector registers: twelve sums, the operands, and one to spare.
+        match self.n {
+            1 => self.narrow::<S, 8, 1>(simd),
+            2 => self.narrow::<S, 4, 2>(simd),
+            3 | 4 => self.narrow::<S, 3, 4>(simd),
+            5 | 6 => self.narrow::<S, 2, 6>(simd),
+            n if n <= E::lanes::<S>().min(8) => self.narrow::<S, 1, 8>(simd),
+            _ => self.wide(simd),
         }
     }
 }
 
 impl<E: Element> Gemm<'_, E> {
-    /// Copies rows `i..i + rows` of `A` to `panel`, `[k][R]`, with zeros for missing rows.
-    #[inline(always)]
-    fn pack<const R: usize>(&mut self, i: usize, rows: usize) {
-        self.panel.resize(self.k * R, E::zero());
-        for (p, out) in self.panel.chunks_exact_mut(R).enumerate() {
-            let from = i * self.a.rows + p * self.a.cols;
-            if self.a.rows == 1 {
-                out[..rows].copy_from_slice(&self.a.data[from..from + rows]);
-            } else {
-                for (r, o) in out[..rows].iter_mut().enumerate() {
-                    *o = self.a.data[from + r * self.a.rows];
-                }
-            }
-            out[rows..].fill(E::zero());
-        }
-    }
-
     /// Vectors run along the columns of `C`.
     #[inline(always)]
-    fn wide<const R: usize, const W: usize>(mut self) {
-        for i in (0..self.m).step_by(R) {
-            let rows = R.min(self.m - i);
-            self.pack::<R>(i, rows);
-            for j in (0..self.n).step_by(W) {
-                let cols = W.min(self.n - j);
-                let mut sums = [[E::zero(); W]; R];
-                for (p, a) in self.panel.chunks_exact(R).enumerate() {
-                    let from = p * self.b_rows + j;
-                    let mut b = [E::zero(); W];
-                    if cols == W {
-                        b.copy_from_slice(&self.b[from..from + W]);
-                    } else {
-                        b[..cols].copy_from_slice(&self.b[from..from + cols]);
-                    }
-                    for r in 0..R {
-                        for w in 0..W {
-                            sums[r][w] = a[r].fma(b[w], sums[r][w]);
-                        }
-                    }
-                }
-                for (r, sums) in sums.iter().enumerate().take(rows) {
-                    let to = (i + r) * self.c_rows + j;
-                    self.c[to..to + cols].copy_from_slice(&sums[..cols]);
-                }
-            }
+    fn wide<S: Simd>(&mut self, simd: S) {
+        let mut i = 0;
+        while i < self.m {
+            i += match self.m - i {
+                6.. => self.rows::<S, 6>(simd, i),
+                4 | 5 => self.rows::<S, 4>(simd, i),
+                2 | 3 => self.rows::<S, 2>(simd, i),
+                _ => self.rows::<S, 1>(simd, i),
+            };
         }
     }
 
-    /// Vectors run along the rows of `C`, of which there are few columns.
+    /// Rows `i..i + R` of `C`; gives `R`.
     #[inline(always)]
-    fn narrow<const R: usize, const W: usize>(mut self) {
-        for i in (0..self.m).step_by(R) {
-            let rows = R.min(self.m - i);
-            // Whole panels of a matrix whose columns are contiguous need no copy.
-            let direct = self.a.rows == 1 && rows == R;
-            if !direct {
-                self.pack::<R>(i, rows);
+    fn rows<S: Simd, const R: usize>(&mut self, simd: S, i: usize) -> usize {
+        let lanes = E::lanes::<S>();
+        let mut j = 0;
+        while j < self.n {
+            let cols = (self.n - j).min(2 * lanes);
+            let mut sums = [[E::splat(simd, E::zero()); 2]; R];
+            for p in 0..self.k {
+                let row = &self.b[p * self.b_rows + j..][..cols];
+                let b = if cols == 2 * lanes {
+                    let row = E::vectors::<S>(row);
+                    [row[0], row[1]]
+                } else {
+                    let (head, tail) = row.split_at(cols.min(lanes));
+                    [E::load(simd, head), E::load(simd, tail)]
+                };
+                for r in 0..R {
+                    let a = self.a.data[(i + r) * self.a.rows + p * self.a.cols];
+                    let a = E::splat(simd, a);
+                    sums[r] = [
+                        E::fma_vector(simd, a, b[0], sums[r][0]),
+                        E::fma_vector(simd, a, b[1], sums[r][1]),
+                    ];
+                }
             }
-            for j in (0..self.n).step_by(W) {
-                let cols = W.min(self.n - j);
-                let mut sums = [[E::zero(); R]; W];
-                for p in 0..self.k {
-                    let from = if direct { i + p * self.a.cols } else { p * R };
-                    let source = if direct { self.a.data } else { &self.panel[..] };
-                    let mut a = [E::zero(); R];
-                    a.copy_from_slice(&source[from..from + R]);
-                    let from = p * self.b_rows + j;
-                    let mut b = [E::zero(); W];
-                    if cols == W {
-                        b.copy_from_slice(&self.b[from..from + W]);
-                    } else {
-                        b[..cols].copy_from_slice(&self.b[from..from + cols]);
-                    }
-                    for w in 0..W {
-                        for r in 0..R {
-                            sums[w][r] = a[r].fma(b[w], sums[w][r]);
-                        }
-                    }
+            for (r, sums) in sums.iter().enumerate() {
+                let row = &mut self.c[(i + r) * self.c_rows + j..][..cols];
+                let (head, tail) = row.split_at_mut(cols.min(lanes));
+                E::store(simd, head, sums[0]);
+                E::store(simd, tail, sums[1]);
+            }
+            j += cols;
+        }
+        R
+    }
+
+    /// Vectors run along the rows of `C`, of which there are at most `W` columns.
+    #[inline(always)]
+    fn narrow<S: Simd, const V: usize, const W: usize>(&mut self, simd: S) {
+        let lanes = E::lanes::<S>();
+        let mut i = 0;
+        while i < self.m {
+            i += match (self.m - i) / lanes {
+                whole if whole >= V => self.panel::<S, V, W>(simd, i),
+                4.. if V > 4 => self.panel::<S, 4, W>(simd, i),
+                2.. if V > 2 => self.panel::<S, 2, W>(simd, i),
+                _ => self.panel::<S, 1, W>(simd, i),
+            };
+        }
+    }
+
+    /// As many rows of `C` from `i` on as `V` vectors hold, or as there are; gives that number.
+    #[inline(always)]
+    fn panel<S: Simd, const V: usize, const W: usize>(&mut self, simd: S, i: usize) -> usize {
+        let lanes = E::lanes::<S>();
+        let rows = (self.m - i).min(V * lanes);
+        // Whole panels of a matrix whose columns are contiguous need no copy.
+        let direct = self.a.rows == 1 && rows == V * lanes;
+        if !direct {
+            self.pack(i, rows, V * lanes);
+        }
+        let (a, stride) =
+            if direct { (&self.a.data[i..], self.a.cols) } else { (&self.panel[..], V * lanes) };
+        let mut sums = [[E::splat(simd, E::zero()); V]; W];
+        for p in 0..self.k {
+            let a = E::vectors::<S>(&a[p * stride..][..V * lanes]);
+            let b = &self.b[p * self.b_rows..][..self.n];
+            for w in 0..W {
+                // Columns beyond the last repeat it and are not stored.
+                let b = E::splat(simd, b[w.min(self.n - 1)]);
+                for v in 0..V {
+                    sums[w][v] = E::fma_vector(simd, a[v], b, sums[w][v]);
                 }
-                for (w, sums) in sums.iter().enumerate().take(cols) {
-                    for (r, &sum) in sums.iter().enumerate().take(rows) {
-                        self.c[(i + r) * self.c_rows + j + w] = sum;
-                    }
+            }
+        }
+        self.panel.resize(self.panel.len().max(lanes), E::zero());
+        for (w, sums) in sums.iter().enumerate().take(self.n) {
+            for (v, &sum) in sums.iter().enumerate() {
+                let done = &mut self.panel[..lanes];
+                E::store(simd, done, sum);
+                let left = rows.saturating_sub(v * lanes).min(lanes);
+                for (r, &x) in done[..left].iter().enumerate() {
+                    self.c[(i + v * lanes + r) * self.c_rows + w] = x;
                 }
+            }
+        }
+        rows
+    }
+
+    /// Copies rows `i..i + rows` of `A` to `panel`, `[k][width]`, with zeros for missing rows.
+    #[inline(always)]
+    fn pack(&mut self, i: usize, rows: usize, width: usize) {
+        self.panel.resize((self.k * width).max(self.panel.len()), E::zero());
+        for (p, out) in self.panel.chunks_exact_mut(width).take(self.k).enumerate() {
+            let from = i * self.a.rows + p * self.a.cols;
+            for (r, o) in out.iter_mut().enumerate() {
+                *o = if r < rows { self.a.data[from + r * self.a.rows] } else { E::zero() };
             }
         }
     }
