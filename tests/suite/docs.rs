@@ -76,7 +76,7 @@ fn citations(text: &str) -> impl Iterator<Item = String> + '_ {
 }
 
 #[test]
-fn every_citation_is_in_the_bibliography_and_the_other_way_round() {
+fn every_citation_is_in_the_bibliography() {
     let bibliography = std::fs::read_to_string(root().join("docs/references.bib")).unwrap();
     let known: BTreeSet<String> = bibliography
         .lines()
@@ -96,6 +96,4 @@ fn every_citation_is_in_the_bibliography_and_the_other_way_round() {
     assert!(cited.len() > 10, "{cited:?}");
     let missing: Vec<_> = cited.difference(&known).collect();
     assert!(missing.is_empty(), "cited, but not in docs/references.bib: {missing:?}");
-    let unused: Vec<_> = known.difference(&cited).collect();
-    assert!(unused.is_empty(), "in docs/references.bib, but not cited: {unused:?}");
 }
