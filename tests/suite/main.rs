@@ -8,6 +8,7 @@ mod conformance;
 mod data;
 mod densities;
 mod distributions;
+mod docs;
 mod eight_schools;
 mod examples;
 mod exec;
