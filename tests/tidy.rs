@@ -27,6 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "posterior",
         &[
             "autodiff",
+            "data",
             "density",
             "diagnostics",
             "exec",
@@ -35,6 +36,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "lower",
             "passes",
             "results",
+            "source",
         ],
     ),
 ];

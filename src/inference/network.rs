@@ -209,7 +209,7 @@ pub fn broadcast_scalar<E: Element>(x: Vector<E>, shape: (usize, usize)) -> Matr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inference::tape::{backward, device};
+    use crate::inference::tape::backward;
     use dfdx::prelude::{Rank0, SumTo};
 
     #[test]
@@ -238,8 +238,7 @@ mod tests {
         let mlp = ReluMlp::new(&mut p, 0, &[2, 5, 1], &mut rng);
         let input: Vec<f64> = normals(12, 1.0, &mut rng);
         let loss = |p: &Parameters<f64>, tape: &SharedTape<f64>| {
-            let x =
-                device::<f64>().tensor_from_vec(input.clone(), (4, 3)).put_tape(SharedTape::off());
+            let x = tensor(&input, (4, 3)).put_tape(SharedTape::off());
             mlp.forward(p, res.forward(p, x, tape), tape).square().sum::<Rank0, _>()
         };
         let mut grads = backward(loss(&p, &SharedTape::recording())).unwrap();

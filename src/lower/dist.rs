@@ -19,8 +19,8 @@ impl Lowerer<'_> {
                 l.named_log_density(*dist, &args, *guard)
             }
             DistKind::Mixture { weights, components } => l.mixture(weights, components, x),
-            DistKind::Truncated { dist, lower, upper } => {
-                l.truncated(dist, lower.as_ref(), upper.as_ref(), x)
+            DistKind::Truncated { dist, lower, upper, guard } => {
+                l.truncated(dist, lower.as_ref(), upper.as_ref(), *guard, x)
             }
             DistKind::Censored { dist, lower, upper } => {
                 l.censored(dist, lower.as_ref(), upper.as_ref(), x)
@@ -293,12 +293,16 @@ impl Lowerer<'_> {
         dist: &Dist,
         lower: Option<&Expr>,
         upper: Option<&Expr>,
+        guard: bool,
         x: &Val,
     ) -> Lower<Val> {
         let density = self.log_density(dist, x)?;
         let (lower, upper) = self.ends(lower, upper)?;
         let mass = self.log_mass(dist, lower.as_ref(), upper.as_ref())?;
         let density = self.binary(BinaryOp::Sub, &density, &mass)?;
+        if !guard {
+            return Ok(density);
+        }
         let mut inside: Option<Val> = None;
         if let Some(lower) = &lower {
             inside = Some(self.binary(BinaryOp::Le, lower, x)?);

@@ -9,7 +9,8 @@ use crate::ir::{Builder, DType, Op, Shape, Tensor, ValueId};
 use crate::source::Span;
 
 use super::Lower;
-use super::elements::{Frame, Sequence};
+use super::elements::Frame;
+use super::recursion::Sequence;
 use super::value::{Axes, AxisTable, Val};
 
 /// Lowers one model.

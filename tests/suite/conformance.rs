@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::tolerance::close;
 
 /// The folder with reference values, or a word on standard output that there is none.
-pub fn shared(below: &str) -> Option<PathBuf> {
+pub(crate) fn shared(below: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/reference").join(below);
     if path.exists() {
         return Some(path);
@@ -24,7 +24,7 @@ pub fn shared(below: &str) -> Option<PathBuf> {
 }
 
 /// Compiles `tests/models/NAME/model.ppl` with the given data.
-pub fn compile(model: &str, data: &DataSet) -> Posterior {
+pub(crate) fn compile(model: &str, data: &DataSet) -> Posterior {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(model).join("model.ppl");
     let text = std::fs::read_to_string(path).unwrap();

@@ -21,6 +21,7 @@ mod random_ir;
 mod results;
 mod semi_implicit;
 mod special;
+mod stages;
 mod syntax;
 mod tolerance;
 mod transforms;
