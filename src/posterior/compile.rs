@@ -103,7 +103,7 @@ impl Posterior {
     /// The instructions that evaluate the log joint and its gradient, as text.
     #[must_use]
     pub fn program_text(&self) -> String {
-        format!("{:#?}", Program::<f64>::compile(&self.gradient()))
+        Program::<f64>::compile(&self.gradient()).to_string()
     }
 }
 
