@@ -245,11 +245,12 @@ fn run_scan(scan: &Scan, args: &[&Dual]) -> Vec<Dual> {
     for step in 0..scan.length {
         let row = if scan.reverse { scan.length - 1 - step } else { step };
         let mut inputs = state;
-        for k in scan.carries..scan.carries + scan.xs {
-            let ty = &body.inputs[k].ty;
+        let rows_of = scan.carries..scan.carries + scan.xs;
+        for (arg, input) in args[rows_of.clone()].iter().zip(&body.inputs[rows_of]) {
+            let ty = &input.ty;
             let n = ty.len();
             let elements: Vec<D> = (row * n..(row + 1) * n)
-                .map(|i| D { v: args[k].v.data[i], t: args[k].t.data[i] })
+                .map(|i| D { v: arg.v.data[i], t: arg.t.data[i] })
                 .collect();
             inputs.push(Dual::of(ty, &elements));
         }
