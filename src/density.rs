@@ -40,6 +40,11 @@ pub trait LogDensity<E: Real>: Send + Sync {
     /// `out_b = ∇² log p(z_b) v_b` at the points that `residuals` was kept for.
     fn hvp(&self, residuals: &Residuals<E>, v: &[E], out: &mut [E]);
 
+    /// What people call coordinate `index` (from 0) of the unconstrained space.
+    fn coordinate_name(&self, index: usize) -> String {
+        format!("unconstrained coordinate {}", index + 1)
+    }
+
     /// Names where in the model a non-finite value at the point `z: [D]` first arose, if it knows.
     fn explain_non_finite(&self, _z: &[E]) -> Option<String> {
         None

@@ -250,7 +250,7 @@ impl Checker<'_> {
         }
         let dist = Box::new(dist);
         let kind = match which {
-            Combinator::Truncate => DistKind::Truncated { dist, lower, upper },
+            Combinator::Truncate => DistKind::Truncated { dist, lower, upper, guard: true },
             _ => DistKind::Censored { dist, lower, upper },
         };
         Some((Dist { kind, span }, draw))

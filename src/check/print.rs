@@ -240,7 +240,7 @@ impl Printer<'_> {
                 let components: Vec<String> = components.iter().map(|c| self.dist(c)).collect();
                 format!("mixture({}, {})", self.expr(weights, 0), components.join(", "))
             }
-            DistKind::Truncated { dist, lower, upper } => {
+            DistKind::Truncated { dist, lower, upper, .. } => {
                 format!("truncate({}{})", self.dist(dist), ends(lower, upper))
             }
             DistKind::Censored { dist, lower, upper } => {

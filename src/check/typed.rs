@@ -324,6 +324,8 @@ pub enum DistKind {
         lower: Option<Expr>,
         /// Upper end.
         upper: Option<Expr>,
+        /// Whether the value may lie outside, so that the density has to be −∞ there.
+        guard: bool,
     },
     /// `censor(dist, lower=, upper=)`: values at an end stand for everything beyond it.
     Censored {

@@ -93,7 +93,8 @@ pub(super) fn dist_exprs(dist: &Dist, f: &mut dyn FnMut(&Expr)) {
             f(weights);
             components.iter().for_each(|dist| dist_exprs(dist, f));
         }
-        DistKind::Truncated { dist, lower, upper } | DistKind::Censored { dist, lower, upper } => {
+        DistKind::Truncated { dist, lower, upper, .. }
+        | DistKind::Censored { dist, lower, upper } => {
             dist_exprs(dist, f);
             [lower, upper].into_iter().flatten().for_each(f);
         }

@@ -34,6 +34,9 @@ fn method_json(method: &Method) -> Value {
 fn text() -> String {
     let mut out = String::new();
     let mut group = "";
+    let options = || METHODS.iter().flat_map(|m| m.options);
+    let name = options().map(|o| o.name.len()).max().unwrap_or(0) + 2;
+    let default = options().map(|o| o.default.len()).max().unwrap_or(0) + 2;
     for method in METHODS {
         if method.group != group {
             group = method.group;
@@ -44,7 +47,8 @@ fn text() -> String {
         for o in method.options {
             let symbol =
                 if o.symbol.is_empty() { String::new() } else { format!(" ({})", o.symbol) };
-            let _ = writeln!(out, "    {:<20}{:<12}{}{symbol}", o.name, o.default, o.meaning);
+            let _ =
+                writeln!(out, "    {:<name$}{:<default$}{}{symbol}", o.name, o.default, o.meaning);
         }
         out.push('\n');
     }

@@ -61,12 +61,13 @@ impl Watcher {
     }
 
     fn draw(&mut self, bar: &ProgressBar, progress: Progress<'_>) {
+        // The length comes first: whatever follows may draw.
+        bar.set_length(progress.total as u64);
         if self.phase != progress.phase {
             self.phase = progress.phase.to_owned();
-            bar.reset();
             bar.set_prefix(self.phase.clone());
+            bar.reset();
         }
-        bar.set_length(progress.total as u64);
         bar.set_position(progress.done as u64);
         bar.set_message(message(&progress));
     }

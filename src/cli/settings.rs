@@ -115,9 +115,15 @@ fn check_flags(settings: &Settings, method: &Method) -> Result<(), Failure> {
         ("learning-rate", settings.learning_rate.is_some()),
         ("grad-samples", settings.grad_samples.is_some()),
         ("bridges", settings.bridges.is_some()),
-        ("tolerance", settings.tolerance.is_some()),
-        ("init", settings.init.is_some()),
     ];
+    if settings.tolerance.is_some() && method.group == "reference" {
+        let message = format!("--tolerance: `{}` has no objective to watch", method.name);
+        return Err(Failure::usage(message));
+    }
+    if settings.init.is_some() && !matches!(method.group, "Langevin" | "semi-implicit") {
+        let message = format!("--init: `{}` does not start from another method", method.name);
+        return Err(Failure::usage(message));
+    }
     for (name, is_given) in given {
         if is_given && !has(method, name) {
             return Err(unknown(&format!("--{name}"), name, method));

@@ -48,7 +48,7 @@ impl Session {
     /// Compiles a checked model with its data to a density and its draws.
     pub fn compile(&mut self, model: &Model, data: &DataSet) -> Option<Posterior> {
         let lowered = self.lower(model, data, Space::Unconstrained)?;
-        match Posterior::compile(lowered) {
+        match Posterior::compile(lowered, &self.sources) {
             Ok(posterior) => Some(posterior),
             Err(error) => {
                 self.diagnostics.push(*error);

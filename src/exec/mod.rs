@@ -8,6 +8,7 @@
 //! | `run`, `workspace` | runs a plan for a block of lanes; the memory for it |
 //! | `kernels` | inner loops |
 //! | `element` | `f32` and `f64`: elementary functions in vectorisable form |
+//! | `print` | a program as text |
 //! | `program` | a compiled function: any number of points, block by block |
 //! | `density` | the log density, its score and Hessian-vector products as programs |
 //!
@@ -20,6 +21,7 @@ mod index;
 mod kernels;
 mod plan;
 mod pool;
+mod print;
 pub mod program;
 pub mod reference;
 mod run;

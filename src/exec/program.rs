@@ -25,6 +25,8 @@ pub struct Program<E> {
     lanes: usize,
     inputs: Vec<usize>,
     outputs: Vec<usize>,
+    /// Names of the inputs, then of the outputs; for printing only.
+    names: (Vec<String>, Vec<String>),
 }
 
 impl<E: Element> Program<E> {
@@ -35,11 +37,15 @@ impl<E: Element> Program<E> {
     #[must_use]
     pub fn compile(f: &Function) -> Self {
         let inputs: Vec<usize> = f.inputs.iter().map(|i| i.ty.len()).collect();
+        let names = (
+            f.inputs.iter().map(|i| i.name.clone()).collect(),
+            f.outputs.iter().map(|o| o.name.clone()).collect(),
+        );
         let f = f.extract(f.outputs.clone());
         let plan = schedule::plan(&f, &concatenated(&inputs, 0), &mut Pool::new());
         let outputs = plan.outputs.iter().map(|v| v.len).collect();
         let lanes = most_lanes(&[&plan]);
-        Program { blocks: Blocks::new(plan), lanes, inputs, outputs }
+        Program { blocks: Blocks::new(plan), lanes, inputs, outputs, names }
     }
 
     /// Runs blocks of at most `lanes` points; any number gives the same bits.
@@ -51,6 +57,17 @@ impl<E: Element> Program<E> {
         assert!((1..=MAX_LANES).contains(&lanes), "{lanes} lanes");
         self.lanes = lanes;
         self
+    }
+
+    /// What runs.
+    pub(super) fn plan(&self) -> &Plan<E> {
+        &self.blocks.plan
+    }
+
+    /// Name and length of each input; name of each output.
+    pub(super) fn signature(&self) -> (Vec<(String, usize)>, &[String]) {
+        let inputs = self.names.0.iter().cloned().zip(self.inputs.iter().copied()).collect();
+        (inputs, &self.names.1)
     }
 
     /// Evaluates `batch` points: input `i` is `[B, nᵢ]`, so is output `i`.

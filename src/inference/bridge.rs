@@ -8,15 +8,14 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use dfdx::prelude::{HasShape, PutTape, ReshapeTo, SplitTape, Tape, TensorFromVec};
+use dfdx::prelude::{HasShape, PutTape, ReshapeTo, SplitTape, Tape};
 
-use super::tape::{Element, Matrix, Vector, device};
+use super::tape::{Element, Matrix, Vector, tensor};
 use crate::density::{LogDensity, Residuals};
 
 /// A density that can be used in dfdx computations.
 pub struct Bridge<E: Element> {
     density: Arc<dyn LogDensity<E>>,
-    device: E::Device,
     pool: Rc<RefCell<Vec<Residuals<E>>>>,
 }
 
@@ -30,7 +29,7 @@ impl<E: Element> Bridge<E> {
     /// Shares `density` with dfdx's tape.
     #[must_use]
     pub fn new(density: &Arc<dyn LogDensity<E>>) -> Self {
-        Bridge { density: Arc::clone(density), device: device::<E>(), pool: Rc::default() }
+        Bridge { density: Arc::clone(density), pool: Rc::default() }
     }
 
     /// The dimension `D`.
@@ -52,7 +51,7 @@ impl<E: Element> Bridge<E> {
         let (z, mut tape) = z.contiguous().split_tape();
         let (mut log_p, mut score) = (vec![E::zero(); b], vec![E::zero(); b * d]);
         self.density.score(&z.as_vec(), &mut log_p, &mut score);
-        let out = self.device.tensor_from_vec(log_p, (b,));
+        let out = tensor(&log_p, (b,));
         let (z_ghost, out_ghost) = (z.ghost(), out.ghost());
         tape.add_backward_op(move |grads| {
             grads.try_alloc_for(&z_ghost)?;
@@ -81,9 +80,9 @@ impl<E: Element> Bridge<E> {
         let (mut log_p, mut score) = (vec![E::zero(); b], vec![E::zero(); b * d]);
         let mut residuals = self.pool.borrow_mut().pop().unwrap_or_default();
         self.density.score_keep(&z.as_vec(), &mut log_p, &mut score, &mut residuals);
-        let kept_score = score.clone();
-        let log_p = self.device.tensor_from_vec(log_p, (b,));
-        let score = self.device.tensor_from_vec(score, (b, d));
+        let log_p = tensor(&log_p, (b,));
+        let kept_score = score;
+        let score = tensor(&kept_score, (b, d));
         let (z_ghost, log_p_ghost, score_ghost) = (z.ghost(), log_p.ghost(), score.ghost());
         let (density, pool) = (Arc::clone(&self.density), Rc::clone(&self.pool));
         tape.add_backward_op(move |grads| {

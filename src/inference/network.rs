@@ -3,14 +3,13 @@
 //! Weights are `[in, out]`, row-major, applied as `x W + b`.
 
 use dfdx::prelude::{
-    Axes2, Axis, BroadcastTo, HasShape, PutTape, ReshapeTo, SplitTape, Tape, TensorFromVec,
-    TryMatMul,
+    Axes2, Axis, BroadcastTo, HasShape, PutTape, ReshapeTo, SplitTape, Tape, TryMatMul,
 };
 use rand::RngCore;
 use rand_distr::{Distribution, StandardNormal, Uniform};
 
 use super::optimizer::{Handle, Parameters};
-use super::tape::{Element, Matrix, SharedTape, Vector};
+use super::tape::{Element, Matrix, SharedTape, Vector, tensor};
 use crate::real::Real;
 
 /// How the weights of a [`Linear`] start.
@@ -179,7 +178,7 @@ pub fn softplus<E: Element>(x: Matrix<E>) -> Matrix<E> {
     for (y, slope) in value.iter_mut().zip(&mut slope) {
         (*y, *slope) = softplus_and_slope(*y);
     }
-    let out = x.device().tensor_from_vec(value, shape);
+    let out = tensor(&value, shape);
     let (x_ghost, out_ghost) = (x.ghost(), out.ghost());
     tape.add_backward_op(move |grads| {
         grads.try_alloc_for(&x_ghost)?;
@@ -210,7 +209,7 @@ pub fn broadcast_scalar<E: Element>(x: Vector<E>, shape: (usize, usize)) -> Matr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inference::tape::{backward, device};
+    use crate::inference::tape::backward;
     use dfdx::prelude::{Rank0, SumTo};
 
     #[test]
@@ -239,8 +238,7 @@ mod tests {
         let mlp = ReluMlp::new(&mut p, 0, &[2, 5, 1], &mut rng);
         let input: Vec<f64> = normals(12, 1.0, &mut rng);
         let loss = |p: &Parameters<f64>, tape: &SharedTape<f64>| {
-            let x =
-                device::<f64>().tensor_from_vec(input.clone(), (4, 3)).put_tape(SharedTape::off());
+            let x = tensor(&input, (4, 3)).put_tape(SharedTape::off());
             mlp.forward(p, res.forward(p, x, tape), tape).square().sum::<Rank0, _>()
         };
         let mut grads = backward(loss(&p, &SharedTape::recording())).unwrap();

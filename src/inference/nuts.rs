@@ -49,7 +49,7 @@ pub(super) const NUTS: Method = Method {
         },
         MethodOption {
             name: "target-accept",
-            default: "0.8",
+            default: "0.95",
             meaning: "mean acceptance probability that the step size is tuned for",
             symbol: "δ",
         },
@@ -82,7 +82,7 @@ impl Plan {
             chains,
             warmup,
             draws: settings.draws.div_ceil(chains.max(1)).max(1),
-            target_accept: settings.option("target-accept", 0.8)?,
+            target_accept: settings.option("target-accept", 0.95)?,
             max_depth: settings.option("max-depth", 10)?,
         };
         if chains == 0 {

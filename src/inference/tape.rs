@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 use dfdx::prelude::{
     Backward, Cache, Cpu, Device as DfdxDevice, Dtype, Gradients, HasErr, Merge, OwnedTape,
-    PutTape, Rank0, SplitTape, Storage, Tape, Tensor,
+    PutTape, Rank0, Shape, SplitTape, Storage, Tape, Tensor, ZerosTensor,
 };
 
 use super::InferenceError;
@@ -145,6 +145,16 @@ pub fn backward<E: Element>(loss: Scalar<E>) -> Result<Grads<E>, InferenceError>
 #[must_use]
 pub fn device<E: Element>() -> E::Device {
     E::device()
+}
+
+/// A tensor with the given values, row-major, in a buffer from the device's cache.
+///
+/// dfdx's `tensor_from_vec` would adopt a buffer from outside, which joins the cache when the tensor is
+/// dropped: in a training loop the cache would grow without end.
+pub fn tensor<E: Element, S: Shape>(values: &[E], shape: S) -> Tensor<S, E, E::Device> {
+    let mut t = device::<E>().zeros_like(&shape);
+    t.copy_from(values);
+    t
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::assess::{Checks, psis};
 use super::{Khat, KhatKind, VerdictLevel};
+use crate::density::LogDensity;
 
 /// Evidence lower bound (the mean log weight) and its standard error, nats.
 #[must_use]
@@ -25,7 +26,13 @@ pub fn log_mean_weight(log_weights: &[f64]) -> f64 {
 ///
 /// Beyond k-hat itself: while the smoothed weights can be trusted, weighted means and standard
 /// deviations are better than plain ones, so a difference between them is an error of the fit.
-pub fn check(checks: &mut Checks, log_weights: &[f64], draws: &[f64], kind: KhatKind) -> Khat {
+pub fn check(
+    checks: &mut Checks,
+    log_weights: &[f64],
+    draws: &[f64],
+    kind: KhatKind,
+    density: &dyn LogDensity<f64>,
+) -> Khat {
     let smoothed = psis(log_weights);
     let khat = Khat { value: smoothed.khat, kind };
     checks.khat(khat, log_weights.len());
@@ -52,7 +59,7 @@ pub fn check(checks: &mut Checks, log_weights: &[f64], draws: &[f64], kind: Khat
     }
     let (moved, where_mean) = shift;
     let (factor, where_sd) = ratio;
-    let tolerance = 3.0 * noise;
+    let tolerance = noise;
     if moved <= 0.1 + tolerance && factor.ln().abs() <= 0.15 + tolerance {
         checks.add(
             VerdictLevel::Ok,
@@ -67,9 +74,8 @@ pub fn check(checks: &mut Checks, log_weights: &[f64], draws: &[f64], kind: Khat
         checks.add(
             VerdictLevel::Doubtful,
             format!(
-                "Importance weights put the mean of unconstrained coordinate {} {moved:.2} sd \
-                 elsewhere.",
-                where_mean + 1
+                "Importance weights put the mean of {} {moved:.2} sd elsewhere.",
+                density.coordinate_name(where_mean)
             ),
         );
     }
@@ -77,9 +83,9 @@ pub fn check(checks: &mut Checks, log_weights: &[f64], draws: &[f64], kind: Khat
         checks.add(
             VerdictLevel::Doubtful,
             format!(
-                "Importance weights put the standard deviation of unconstrained coordinate {} at \
-                 {:.2} times that of the draws.",
-                where_sd + 1,
+                "Importance weights put the standard deviation of {} at {:.2} times that of the \
+                 draws.",
+                density.coordinate_name(where_sd),
                 1.0 / factor
             ),
         );

@@ -9,7 +9,8 @@ use crate::ir::{Builder, DType, Op, Shape, Tensor, ValueId};
 use crate::source::Span;
 
 use super::Lower;
-use super::elements::{Frame, Sequence};
+use super::elements::Frame;
+use super::recursion::Sequence;
 use super::value::{Axes, AxisTable, Val};
 
 /// Lowers one model.
@@ -191,7 +192,7 @@ impl<'m> Lowerer<'m> {
     }
 
     /// A real version of a value.
-    pub(super) fn to_real(&mut self, v: &Val) -> Val {
+    pub(super) fn as_real(&mut self, v: &Val) -> Val {
         self.convert(DType::Real, v)
     }
 }

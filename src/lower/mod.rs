@@ -16,6 +16,7 @@ mod elements;
 mod expr;
 mod index;
 mod lowerer;
+mod recursion;
 mod statement;
 mod transform;
 mod value;

@@ -116,7 +116,8 @@ fn visit_dist(d: &Dist, f: &mut dyn FnMut(&Expr)) {
             visit(weights, f);
             components.iter().for_each(|c| visit_dist(c, f));
         }
-        DistKind::Truncated { dist, lower, upper } | DistKind::Censored { dist, lower, upper } => {
+        DistKind::Truncated { dist, lower, upper, .. }
+        | DistKind::Censored { dist, lower, upper } => {
             visit_dist(dist, f);
             lower.iter().chain(upper).for_each(|e| visit(e, f));
         }

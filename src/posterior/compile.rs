@@ -5,14 +5,15 @@ use std::sync::Arc;
 use crate::autodiff::{self, NotDifferentiable};
 use crate::density::LogDensity;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::exec::density::CompiledDensity;
 use crate::exec::program::Program;
 use crate::inference::Target;
 use crate::ir::{Function, Tensor};
 use crate::lower::Lowered;
 use crate::passes;
+use crate::source::SourceMap;
 
 use super::constrain::Values;
+use super::density::{ModelDensity, Origin};
 
 /// A posterior that can be evaluated, differentiated and reported on.
 #[derive(Debug)]
@@ -38,16 +39,17 @@ impl std::fmt::Debug for dyn LogDensity<f32> {
 }
 
 impl Posterior {
-    /// Compiles a model that was lowered for unconstrained parameters.
+    /// Compiles a model that was lowered for unconstrained parameters; `sources` has its text.
     ///
     /// # Errors
     /// E0509 when the log joint has no derivative in a parameter.
-    pub fn compile(lowered: Lowered) -> Result<Self, Box<Diagnostic>> {
+    pub fn compile(lowered: Lowered, sources: &SourceMap) -> Result<Self, Box<Diagnostic>> {
         let log_joint = passes::optimize(&with_outputs(&lowered, &[0]));
         let hvp = autodiff::hvp(&log_joint, 0).map_err(|e| not_differentiable(&e))?;
         let hvp = passes::optimize(&hvp);
-        let f64: Arc<dyn LogDensity<f64>> = Arc::new(CompiledDensity::<f64>::new(&hvp));
-        let f32: Arc<dyn LogDensity<f32>> = Arc::new(CompiledDensity::<f32>::new(&hvp));
+        let origin = Arc::new(Origin::new(&log_joint, &lowered.params, sources));
+        let f64: Arc<dyn LogDensity<f64>> = Arc::new(ModelDensity::<f64>::new(&hvp, &origin));
+        let f32: Arc<dyn LogDensity<f32>> = Arc::new(ModelDensity::<f32>::new(&hvp, &origin));
         let values = Values::new(&lowered);
         Ok(Posterior { lowered, log_joint, hvp, f64, f32, values })
     }
@@ -101,7 +103,7 @@ impl Posterior {
     /// The instructions that evaluate the log joint and its gradient, as text.
     #[must_use]
     pub fn program_text(&self) -> String {
-        format!("{:#?}", Program::<f64>::compile(&self.gradient()))
+        Program::<f64>::compile(&self.gradient()).to_string()
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod compile;
 mod constrain;
+mod density;
 mod points;
 
 pub use compile::Posterior;

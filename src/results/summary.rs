@@ -58,7 +58,9 @@ impl Statistics {
     #[allow(clippy::cast_precision_loss, reason = "numbers of draws are far below 2^53")]
     pub fn of(draws: &[f64], chains: usize, independent: bool) -> Self {
         let n = draws.len() as f64;
-        let mean = draws.iter().sum::<f64>() / n;
+        // Relative to one of the draws, so that a constant has exactly itself as its mean.
+        let origin = draws.first().copied().unwrap_or(f64::NAN);
+        let mean = origin + draws.iter().map(|x| x - origin).sum::<f64>() / n;
         let sd = (draws.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
         let mut sorted = draws.to_vec();
         sorted.sort_by(f64::total_cmp);
@@ -216,6 +218,12 @@ mod tests {
         assert_eq!((s.mean, s.ess, s.rhat), (3.0, 5.0, None));
         assert!((s.sd - 2.5_f64.sqrt()).abs() < 1e-15);
         assert!((s.mcse - 0.5_f64.sqrt()).abs() < 1e-15);
+    }
+
+    #[test]
+    fn a_constant_has_no_spread() {
+        let s = Statistics::of(&[0.1; 1000], 1, true);
+        assert_eq!((s.mean, s.sd, s.q5), (0.1, 0.0, 0.1));
     }
 
     #[test]

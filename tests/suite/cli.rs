@@ -129,9 +129,9 @@ fn a_config_file_gives_flags_and_the_command_line_wins() {
 fn interrupting_writes_what_there_is() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
-    let run = ["run", "gauss.ppl", "--infer", "nuts", "--draws", "400000000", "--out"];
+    let run = ["run", "gauss.ppl", "--infer", "nuts", "--draws", "4000000", "--out"];
     let child = ppl(&run).arg(&out).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(1500));
+    std::thread::sleep(Duration::from_millis(2500));
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
     let output = child.wait_with_output().unwrap();

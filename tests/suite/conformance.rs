@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::tolerance::close;
 
 /// The folder with reference values, or a word on standard output that there is none.
-pub fn shared(below: &str) -> Option<PathBuf> {
+pub(crate) fn shared(below: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/reference").join(below);
     if path.exists() {
         return Some(path);
@@ -24,14 +24,12 @@ pub fn shared(below: &str) -> Option<PathBuf> {
 }
 
 /// Compiles `tests/models/NAME/model.ppl` with the given data.
-pub fn compile(model: &str, data: &DataSet) -> Posterior {
+pub(crate) fn compile(model: &str, data: &DataSet) -> Posterior {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(model).join("model.ppl");
     let text = std::fs::read_to_string(path).unwrap();
     let mut session = Session::new();
-    let posterior = session
-        .check(model, &text)
-        .and_then(|checked| session.compile(&checked, data));
+    let posterior = session.check(model, &text).and_then(|checked| session.compile(&checked, data));
     posterior.unwrap_or_else(|| panic!("{}", session.render(false)))
 }
 
@@ -66,7 +64,10 @@ fn check(name: &str, posterior: &Posterior, fixtures: &[Fixture], rtol: f64) {
         assert!((ours - theirs).abs() <= rtol * scale, "{name} point {i}: {ours} for {theirs}");
         let largest = f.gradient.iter().fold(1.0_f64, |m, g| m.max(g.abs()));
         for (j, (g, want)) in score[i * d..(i + 1) * d].iter().zip(&f.gradient).enumerate() {
-            assert!((g - want).abs() <= rtol * largest, "{name} point {i}, d/dz[{j}]: {g} for {want}");
+            assert!(
+                (g - want).abs() <= rtol * largest,
+                "{name} point {i}, d/dz[{j}]: {g} for {want}"
+            );
         }
     }
     check_hvp(name, density.as_ref(), &z, b);
@@ -126,7 +127,10 @@ fn check_reference(
         assert!(close(out[0].data[0], log_p[i], 1e-12, 1e-12), "{name}: executors disagree");
         let largest = f.gradient.iter().fold(1.0_f64, |m, g| m.max(g.abs()));
         for (a, c) in out[1].data.iter().zip(&score[i * d..]) {
-            assert!(close(*a, *c, 1e-11, 1e-12 * largest), "{name}: executors disagree on the score");
+            assert!(
+                close(*a, *c, 1e-11, 1e-12 * largest),
+                "{name}: executors disagree on the score"
+            );
         }
     }
 }

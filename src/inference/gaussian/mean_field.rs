@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dfdx::prelude::{Axis, BroadcastTo, PutTape, SumTo, TensorFromVec};
+use dfdx::prelude::{Axis, BroadcastTo, PutTape, SumTo};
 use rand::RngCore;
 
 use super::warm_start::warm_start;
@@ -20,7 +20,7 @@ use crate::inference::affine::{Affine, Coordinates};
 use crate::inference::assess::Checks;
 use crate::inference::bridge::Bridge;
 use crate::inference::optimizer::{Average, Group, Handle, Parameters, Schedule, Update};
-use crate::inference::tape::{Element, SharedTape, backward, device};
+use crate::inference::tape::{Element, SharedTape, backward, tensor};
 use crate::inference::train::{Context, Plan, Step, Stop, Training, train};
 use crate::inference::{
     Fit, InferenceError, KhatKind, Method, MethodOption, Monitor, Precision, Progress, Settings,
@@ -236,7 +236,7 @@ fn step<E: Element>(
     let pull: Vec<E> =
         xi.iter().enumerate().map(|(i, x)| *x * (-log_sd_now[i % d]).exp()).collect();
     let squares: f64 = xi.iter().map(|x| x.f64() * x.f64()).sum::<f64>() / n as f64;
-    let constant = |v: Vec<E>| device::<E>().tensor_from_vec(v, shape).put_tape(SharedTape::off());
+    let constant = |v: Vec<E>| tensor(&v, shape).put_tape(SharedTape::off());
     let tape = SharedTape::recording();
     let mean = parameters.vector(location, &tape).broadcast_like::<_, Axis<0>>(&shape);
     let sd = parameters.vector(log_sd, &tape).exp().broadcast_like::<_, Axis<0>>(&shape);
@@ -388,7 +388,8 @@ fn assess(q: &MeanField, target: Target<'_>, settings: &Settings) -> Fit {
     if q.training.interrupted() {
         checks.interrupted();
     }
-    let khat = weights::check(&mut checks, &log_weights, &draws, KhatKind::Exact);
+    let khat =
+        weights::check(&mut checks, &log_weights, &draws, KhatKind::Exact, target.f64.as_ref());
     let next = if q.converged {
         "--infer ldvi".to_owned()
     } else {

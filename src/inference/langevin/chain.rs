@@ -14,15 +14,14 @@
 //! normalisers cancel and a step adds `|ξ|²/2 − |residual|²/(2·variance)`.
 
 use dfdx::prelude::{
-    Axis, BroadcastTo, HasShape, PutTape, ReshapeTo, SumTo, TensorFromVec, TryConcatAlong,
-    TryMatMul, TryStack,
+    Axis, BroadcastTo, HasShape, PutTape, ReshapeTo, SumTo, TryConcatAlong, TryMatMul, TryStack,
 };
 use rand::RngCore;
 
 use crate::inference::bridge::Bridge;
 use crate::inference::network::{ResidualSoftplus, broadcast_scalar, normals};
 use crate::inference::optimizer::{Handle, Parameters};
-use crate::inference::tape::{Element, Matrix, SharedTape, Vector, device};
+use crate::inference::tape::{Element, Matrix, SharedTape, Vector, tensor};
 
 /// Width of the learned embedding of the step index.
 const EMBEDDING: usize = 20;
@@ -173,7 +172,7 @@ impl<E: Element> Chain<E> {
                 share[j * k + i] = E::of((position - j as f64).clamp(0.0, 1.0));
             }
         }
-        let share = device::<E>().tensor_from_vec(share, (knots, k)).put_tape(SharedTape::off());
+        let share = tensor(&share, (knots, k)).put_tape(SharedTape::off());
         let increments = parameters.matrix(self.handles.increments, (1, knots), tape);
         let total = increments.clone().sum::<(usize,), Axis<1>>();
         increments.matmul(share) / total.broadcast_like::<_, Axis<1>>(&(1, k))
@@ -192,7 +191,7 @@ impl<E: Element> Chain<E> {
         tape: &SharedTape<E>,
     ) -> Paths<E> {
         let shape = (n, self.bridge.dim());
-        let mut noise = noise.chunks_exact(shape.0 * shape.1).map(|c| c.to_vec());
+        let mut noise = noise.chunks_exact(shape.0 * shape.1);
         let xi = || device_constant(noise.next().expect("noise for every step"), shape);
         match self.dynamics.momentum {
             Momentum::Overdamped => self.overdamped(parameters, shape, xi, tape),
@@ -399,6 +398,6 @@ fn stacked<E: Element>(parts: Vec<Matrix<E>>) -> Matrix<E> {
     parts.stack().reshape_like(&(k * n, d))
 }
 
-fn device_constant<E: Element>(values: Vec<E>, shape: (usize, usize)) -> Matrix<E> {
-    device::<E>().tensor_from_vec(values, shape).put_tape(SharedTape::off())
+fn device_constant<E: Element>(values: &[E], shape: (usize, usize)) -> Matrix<E> {
+    tensor(values, shape).put_tape(SharedTape::off())
 }

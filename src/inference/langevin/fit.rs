@@ -287,7 +287,8 @@ fn assess(
     if interrupted {
         checks.interrupted();
     }
-    let khat = weights::check(&mut checks, &log_weights, &draws, KhatKind::Augmented);
+    let khat =
+        weights::check(&mut checks, &log_weights, &draws, KhatKind::Augmented, target.f64.as_ref());
     let elbo = Some(weights::lower_bound(&log_weights)).filter(|(e, _)| e.is_finite());
     let log_z = Some(weights::log_mean_weight(&log_weights)).filter(|z| z.is_finite());
     if elbo.is_none() {

@@ -58,9 +58,9 @@ pub(super) fn conclude(
         checks.interrupted();
     }
     judge_training(&mut checks, &training);
-    judge_fisher(&mut checks, &fisher);
     judge_stein(&mut checks, &stein);
-    let khat = judge_weights(&mut checks, evidence, &log_weights);
+    let (khat, confirmed) = judge_weights(&mut checks, evidence, &log_weights);
+    judge_fisher(&mut checks, &fisher, confirmed);
     let bound = mean_and_se(&log_weights);
 
     let iterations = training.iterations;
@@ -172,16 +172,19 @@ fn judge_training(checks: &mut Checks, training: &Training) {
     }
 }
 
-fn judge_fisher(checks: &mut Checks, fisher: &Fisher) {
+/// The Fisher divergence weighs differences of scores, also far out in a tail where hardly any mass is.
+/// Where importance weights confirm the moments, only a larger one speaks against the fit.
+fn judge_fisher(checks: &mut Checks, fisher: &Fisher, confirmed: bool) {
+    let limit = if confirmed { 0.3 } else { 0.1 };
     let (j, value) = (fisher.worst.0 + 1, fisher.worst.1);
     let said = format!(
         "The critic sees a Fisher divergence of {value:.3} in standardised coordinate {j}, the largest"
     );
-    if value <= 0.1 {
-        checks.add(VerdictLevel::Ok, format!("{said}: the scores agree."));
+    if value <= limit {
+        checks.add(VerdictLevel::Ok, format!("{said}, at most {limit}."));
     } else {
         let level = if value <= 1.0 { VerdictLevel::Doubtful } else { VerdictLevel::Failed };
-        checks.add(level, format!("{said}, above 0.1: the fit is off there."));
+        checks.add(level, format!("{said}, above {limit}: the fit is off there."));
     }
 }
 
@@ -209,7 +212,12 @@ fn judge_stein(checks: &mut Checks, stein: &Stein) {
     }
 }
 
-fn judge_weights(checks: &mut Checks, evidence: &Evidence, log_weights: &[f64]) -> Option<Khat> {
+/// What the weights say: their k-hat, and whether they confirm the moments without reserve.
+fn judge_weights(
+    checks: &mut Checks,
+    evidence: &Evidence,
+    log_weights: &[f64],
+) -> (Option<Khat>, bool) {
     let own_share = evidence.estimate.own_share;
     if own_share.is_nan() || own_share > OWN_SHARE_LIMIT {
         checks.add(
@@ -220,7 +228,7 @@ fn judge_weights(checks: &mut Checks, evidence: &Evidence, log_weights: &[f64]) 
                 100.0 * own_share
             ),
         );
-        return None;
+        return (None, false);
     }
     let smoothed = assess::psis(log_weights);
     let khat = Khat { value: smoothed.khat, kind: KhatKind::Estimated };
@@ -258,7 +266,8 @@ fn judge_weights(checks: &mut Checks, evidence: &Evidence, log_weights: &[f64]) 
             ),
         );
     }
-    Some(khat)
+    let confirmed = khat.value <= 0.5 && shift <= 0.1 && ratio <= 1.1_f64.ln();
+    (Some(khat), confirmed)
 }
 
 /// Mean and standard deviation of weighted values; the weights add up to 1.

@@ -1,12 +1,12 @@
 //! The semi-implicit family `u = A z + μ(z) + σ ⊙ ξ` with `z` and `ξ` standard normal: its networks and
 //! draws. Its density is in `marginal`.
 
-use dfdx::prelude::{Axis, BroadcastTo, HasShape, PutTape, TensorFromVec, TryMatMul};
+use dfdx::prelude::{Axis, BroadcastTo, HasShape, PutTape, TryMatMul};
 use rand::RngCore;
 
 use crate::inference::network::ReluMlp;
 use crate::inference::optimizer::{Handle, Parameters};
-use crate::inference::tape::{Element, Matrix, SharedTape, device};
+use crate::inference::tape::{Element, Matrix, SharedTape, tensor};
 use crate::random::fill_std_normal;
 
 /// Sizes and starting values.
@@ -111,11 +111,7 @@ impl Family {
         tape: &SharedTape<E>,
     ) -> Matrix<E> {
         let batch = z.len() / self.latent;
-        let input = || {
-            device::<E>()
-                .tensor_from_vec(z.to_vec(), (batch, self.latent))
-                .put_tape(SharedTape::off())
-        };
+        let input = || tensor(z, (batch, self.latent)).put_tape(SharedTape::off());
         let centre = self.network.forward(parameters, input(), tape);
         match self.linear {
             Some(a) => centre + input().matmul(parameters.matrix(a, (self.latent, self.dim), tape)),
@@ -132,8 +128,7 @@ impl Family {
     ) -> (Matrix<E>, Matrix<E>) {
         let centre = self.centre(parameters, &noise.z, tape);
         let shape = *centre.shape();
-        let xi =
-            || device::<E>().tensor_from_vec(noise.xi.clone(), shape).put_tape(SharedTape::off());
+        let xi = || tensor(&noise.xi, shape).put_tape(SharedTape::off());
         let variance = parameters.vector(self.rho, tape).exp() + E::of(self.floor);
         let sigma = variance.sqrt();
         let spread: Matrix<E> = sigma.clone().broadcast_like::<_, Axis<0>>(&shape);

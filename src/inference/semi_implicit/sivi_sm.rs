@@ -24,7 +24,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use dfdx::prelude::{HasShape, PutTape, Rank0, SumTo, TensorFromVec};
+use dfdx::prelude::{HasShape, PutTape, Rank0, SumTo};
 
 use super::assessment::{self, Evidence};
 use super::family::{Family, Noise};
@@ -35,7 +35,7 @@ use crate::density::LogDensity;
 use crate::inference::bridge::Bridge;
 use crate::inference::network::ReluMlp;
 use crate::inference::optimizer::{Average, Group, Parameters, Schedule, Update};
-use crate::inference::tape::{Element, Matrix, Scalar, SharedTape, backward, device};
+use crate::inference::tape::{Element, Matrix, Scalar, SharedTape, backward, tensor};
 use crate::inference::train::{Context, Plan, Step, Stop, Training, train};
 use crate::inference::{Fit, InferenceError, Method, Monitor, Precision, Settings, Target};
 use crate::random::{Stream, stream};
@@ -136,10 +136,10 @@ struct Trainer<'a, E: Element> {
 }
 
 impl<E: Element> Trainer<'_, E> {
-    fn constant(&self, values: Vec<E>) -> Matrix<E> {
+    fn constant(&self, values: &[E]) -> Matrix<E> {
         let d = self.target.dim();
         let rows = values.len() / d;
-        device::<E>().tensor_from_vec(values, (rows, d)).put_tape(SharedTape::off())
+        tensor(values, (rows, d)).put_tape(SharedTape::off())
     }
 
     fn noise(&mut self) -> Noise<E> {
@@ -224,7 +224,7 @@ impl<E: Element> Trainer<'_, E> {
         let (mut log_p, mut s) = (vec![E::zero(); batch], vec![E::zero(); points.len()]);
         self.target.density().score(&points, &mut log_p, &mut s);
         let mut f =
-            self.critic.rest(parameters, self.constant(points), c, &SharedTape::off()).as_vec();
+            self.critic.rest(parameters, self.constant(&points), c, &SharedTape::off()).as_vec();
         let (heat, c, two) = (E::of(heat), E::of(c), E::of(2.0));
         let (mut divergence, mut used) = (0.0, 0);
         for ((f, s), n) in f.chunks_exact_mut(d).zip(s.chunks_exact(d)).zip(n.as_vec().chunks(d)) {
@@ -245,7 +245,7 @@ impl<E: Element> Trainer<'_, E> {
             return None;
         }
         let size = used as f64;
-        let objective = (u * self.constant(f)).sum::<Rank0, _>() / E::of(-size);
+        let objective = (u * self.constant(&f)).sum::<Rank0, _>() / E::of(-size);
         Some((objective, divergence / size))
     }
 
@@ -271,9 +271,9 @@ impl<E: Element> Trainer<'_, E> {
             }
         }
         let tape = SharedTape::recording();
-        let r = self.critic.rest(parameters, self.constant(u), c, &tape);
+        let r = self.critic.rest(parameters, self.constant(&u), c, &tape);
         let size = (r.shape().0 * self.target.dim()) as f64;
-        let gap = r.clone().square() - r * (self.constant(n) * E::of(2.0));
+        let gap = r.clone().square() - r * (self.constant(&n) * E::of(2.0));
         let loss = gap.sum::<Rank0, _>() / E::of(size);
         let value = -loss.as_vec()[0].f64();
         if !value.is_finite() {
@@ -401,7 +401,7 @@ fn evidence<E: Element>(
     let mut rng = stream(settings.seed, "sivi-sm draws");
     let noise: Noise<E> = Noise::draw(family, settings.draws, false, &mut rng);
     let (u, n) = family.values(parameters, &noise);
-    let rest = trainer.critic.rest(parameters, trainer.constant(u.clone()), c, &SharedTape::off());
+    let rest = trainer.critic.rest(parameters, trainer.constant(&u), c, &SharedTape::off());
     let wide = |x: &[E]| -> Vec<f64> { x.iter().map(|x| x.f64()).collect() };
     let (u, z) = (wide(&u), wide(&noise.z));
     let mixing_draws = trainer.options.mixing_draws;

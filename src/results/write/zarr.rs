@@ -188,7 +188,13 @@ impl<'a> Group<'a> {
         for dim @ (name, length) in dims {
             if self.coordinates.insert(name.clone(), *length).is_none() {
                 let values: Vec<i64> = (0_i64..).take(*length).collect();
-                self.array(name, &[dim.clone()], DataType::Int64, 0_i64.into(), &values)?;
+                self.array(
+                    name,
+                    std::slice::from_ref(dim),
+                    DataType::Int64,
+                    0_i64.into(),
+                    &values,
+                )?;
             }
         }
         Ok(())

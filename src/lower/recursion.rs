@@ -1,0 +1,310 @@
+//! Recursions over earlier rows of the array being defined, as a scan.
+//!
+//! The step is lowered into a builder of its own. What in it does not depend on earlier rows is
+//! computed in the enclosing function, for all steps at once, and read row by row.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::check::builtins::Builtin;
+use crate::check::typed::{Expr, ExprKind, Index, LetValue, Stmt, StmtKind, VarId};
+use crate::diagnostics::Code;
+use crate::ir::{Builder, Function, Scan, Shape, Type, ValueId};
+
+use super::Lower;
+use super::elements::Frame;
+use super::lowerer::Lowerer;
+use super::value::{Axis, Val};
+use super::walk::{any_expr, mentions};
+
+/// A recursion while its step is being lowered.
+#[derive(Debug)]
+pub(super) struct Sequence {
+    /// The other builder: the enclosing function while inside the step, the step while outside.
+    other: Builder,
+    pub(super) inside: bool,
+    /// The loop's index as an axis of the enclosing function.
+    axis: Axis,
+    pub(super) index: VarId,
+    target: VarId,
+    /// Earlier rows: `rows[k - 1]` is the row `k` steps back.
+    pub(super) rows: Vec<Val>,
+    /// Variables whose values live in the step.
+    step_vars: HashSet<VarId>,
+    /// Step inputs made so far, by outer value, with whether they are read row by row.
+    imports: Vec<(ValueId, bool)>,
+    import_of: HashMap<(ValueId, bool), Val>,
+    carried: usize,
+}
+
+impl Sequence {
+    /// Whether the builder in use is that of the step.
+    pub(super) fn is_inside(&self) -> bool {
+        self.inside
+    }
+}
+
+impl Lowerer<'_> {
+    /// A loop that reads rows up to `lag` steps back, as a scan.
+    pub(super) fn recursion(
+        &mut self,
+        var: VarId,
+        lo: i64,
+        hi: i64,
+        lag: i64,
+        body: &[Stmt],
+    ) -> Lower<()> {
+        let length = usize::try_from(hi - lo + 1).expect("checked by the caller");
+        let frame = self.frames.pop().expect("assignments stand inside a definition");
+        let row_dims: Shape = frame.dims[1..].into();
+        let row_len = frame.row_len();
+        let outer = frame.outer.clone();
+        let mut row_shape: Shape = outer.iter().map(|&a| self.axes.length(a)).collect();
+        row_shape.extend_from_slice(&row_dims);
+
+        // Rows before the first step.
+        let mut initial = Vec::new();
+        for k in 1..=lag {
+            let row = lo - k - 1;
+            let Some(row) = usize::try_from(row).ok().filter(|&r| r < frame.dims[0]) else {
+                let name = &self.model.var(frame.var).name;
+                let message = format!(
+                    "element {name}[{}] does not exist, but the recursion reads it",
+                    lo - k
+                );
+                return Err(self.error(Code::E0505, message, "in this loop's first step"));
+            };
+            let positions: Vec<usize> = (row * row_len..(row + 1) * row_len).collect();
+            let flat = self.pick(&frame, &positions)?;
+            let flat = self.as_real(&flat);
+            initial.push(self.reshape_own(&flat, &row_dims).id);
+        }
+
+        // The step.
+        let axis = self.axes.add(length);
+        let id = self.range(lo, hi);
+        let mut step = Builder::new(self.model.var(frame.var).name.clone());
+        step.set_span(self.b.span());
+        let rows: Vec<Val> = (1..=lag)
+            .map(|k| {
+                let ty = Type::real(row_shape.clone());
+                Val { id: step.input(format!("back_{k}"), ty), axes: outer.clone() }
+            })
+            .collect();
+        self.env.insert(var, Val { id, axes: [axis].as_slice().into() });
+        let enclosing = std::mem::replace(&mut self.b, step);
+        self.sequence = Some(Sequence {
+            other: enclosing,
+            inside: true,
+            axis,
+            index: var,
+            target: frame.var,
+            carried: rows.len(),
+            rows: rows.clone(),
+            step_vars: HashSet::new(),
+            imports: Vec::new(),
+            import_of: HashMap::new(),
+        });
+        // In the step the frame is one row with a leading axis of one, so that indices keep their places.
+        let mut one: Shape = [1].as_slice().into();
+        one.extend_from_slice(&row_dims);
+        self.frames.push(Frame::new(frame.var, one, outer.clone()));
+        let done = body.iter().try_for_each(|s| self.element_stmt(s));
+        let row_frame = self.frames.pop().expect("pushed above");
+        let row = done.and_then(|()| self.assemble(&row_frame));
+        let row = row.map(|r| {
+            let r = self.as_real(&r);
+            self.b.reshape(r.id, &row_shape)
+        });
+        let sequence = self.sequence.take().expect("set above");
+        let step = std::mem::replace(&mut self.b, sequence.other);
+        self.frames.push(frame);
+        let row = row?;
+
+        // The scan: carries, then rows of outer values, then whole outer values.
+        let mut order: Vec<usize> = (0..sequence.imports.len()).collect();
+        order.sort_by_key(|&i| !sequence.imports[i].1);
+        let xs = sequence.imports.iter().filter(|(_, by_row)| *by_row).count();
+        let body = reorder(&step.finish(), sequence.carried, &order, row, &rows);
+        let mut operands = initial;
+        operands.extend(order.iter().map(|&i| sequence.imports[i].0));
+        let scan = Scan { body, length, carries: sequence.carried, xs, reverse: false };
+        let results = self.b.scan(scan, &operands);
+        let stacked = results[results.len() - 1];
+
+        // [T, outer…, row…] to [outer…, T · row].
+        let mut perm: Vec<usize> = (1..=outer.len()).collect();
+        perm.push(0);
+        perm.extend(outer.len() + 1..self.b.ty(stacked).rank());
+        let turned = self.b.transpose(stacked, &perm);
+        let piece = self.reshape_own(&Val { id: turned, axes: outer }, &[length * row_len]);
+        let first = usize::try_from(lo - 1).map_err(|_| {
+            self.error(
+                Code::E0502,
+                format!("index {lo} is outside of the array"),
+                "in this loop's first step",
+            )
+        })?;
+        let targets: Vec<usize> = (first * row_len..(first + length) * row_len).collect();
+        if targets.last().is_some_and(|&t| t >= self.frame().defined.len()) {
+            return Err(self.error(
+                Code::E0502,
+                format!("index {hi} is outside of the array"),
+                "in this loop's last step",
+            ));
+        }
+        self.add_piece(piece, &targets)
+    }
+
+    /// Whether an expression inside a step can be computed outside, for all steps at once.
+    pub(super) fn hoists(&self, e: &Expr) -> bool {
+        let Some(s) = &self.sequence else { return false };
+        s.inside
+            && !matches!(e.kind, ExprKind::Int(_) | ExprKind::Real(_) | ExprKind::Bool(_))
+            && !any_expr(e, &mut |x| match &x.kind {
+                ExprKind::Var(v) => *v == s.target || s.step_vars.contains(v),
+                _ => false,
+            })
+    }
+
+    /// Computes an expression in the enclosing function and brings it into the step.
+    pub(super) fn hoisted(&mut self, e: &Expr) -> Lower<Val> {
+        let here = self.b.span();
+        self.swap_builders();
+        let outer_span = self.b.span();
+        self.b.set_span(here);
+        let result = self.expr(e);
+        self.b.set_span(outer_span);
+        let v = match result {
+            Ok(v) => v,
+            Err(e) => {
+                self.swap_builders();
+                return Err(e);
+            }
+        };
+        let axis = self.sequence.as_ref().expect("inside a recursion").axis;
+        let by_row = v.axes.contains(&axis);
+        let mut axes = v.axes.clone();
+        let mut id = v.id;
+        if by_row {
+            let at = axes.iter().position(|&a| a == axis).expect("checked");
+            let mut perm: Vec<usize> = vec![at];
+            perm.extend((0..self.b.ty(id).rank()).filter(|&i| i != at));
+            id = self.b.transpose(id, &perm);
+            axes.remove(at);
+        }
+        let mut ty = self.b.ty(id).clone();
+        if by_row {
+            ty.shape.remove(0);
+        }
+        self.swap_builders();
+        let s = self.sequence.as_mut().expect("inside a recursion");
+        if let Some(known) = s.import_of.get(&(id, by_row)) {
+            return Ok(Val { id: known.id, axes });
+        }
+        let input = self.b.input(format!("x_{}", s.imports.len()), ty);
+        let imported = Val { id: input, axes };
+        s.imports.push((id, by_row));
+        s.import_of.insert((id, by_row), imported.clone());
+        Ok(imported)
+    }
+
+    fn swap_builders(&mut self) {
+        let s = self.sequence.as_mut().expect("inside a recursion");
+        std::mem::swap(&mut self.b, &mut s.other);
+        s.inside = !s.inside;
+    }
+
+    /// Remembers on which side of a recursion a variable was defined.
+    pub(super) fn note_definition(&mut self, var: VarId) {
+        if let Some(s) = &mut self.sequence {
+            if s.inside {
+                s.step_vars.insert(var);
+            } else {
+                s.step_vars.remove(&var);
+            }
+        }
+    }
+}
+
+/// The step with its inputs in the order that a scan wants: carries, rows, whole values.
+fn reorder(
+    step: &Function,
+    carried: usize,
+    order: &[usize],
+    row: ValueId,
+    rows: &[Val],
+) -> Function {
+    let mut b = Builder::new(step.name.clone());
+    let mut args = vec![None; step.inputs.len()];
+    let wanted = (0..carried).chain(order.iter().map(|i| carried + i));
+    for i in wanted {
+        let input = &step.inputs[i];
+        args[i] = Some(b.input(input.name.clone(), input.ty.clone()));
+    }
+    let args: Vec<ValueId> = args.into_iter().map(|a| a.expect("every input is placed")).collect();
+    let map = b.inline(step, &args);
+    let new_row = map[row.index()];
+    b.output("back_1", new_row);
+    for (k, v) in rows.iter().enumerate().take(carried - 1) {
+        b.output(format!("back_{}", k + 2), map[v.id.index()]);
+    }
+    b.output("row", new_row);
+    b.finish()
+}
+
+/// How many steps back `e` is, as an index into a recursion over `index`: `t` is 0, `t - 2` is 2.
+pub(super) fn lag_of(e: &Expr, index: VarId) -> Option<i64> {
+    match &e.kind {
+        ExprKind::Var(v) if *v == index => Some(0),
+        ExprKind::Builtin(Builtin::Sub, args) => match (&args[0].kind, &args[1].kind) {
+            (ExprKind::Var(v), ExprKind::Int(k)) if *v == index && *k >= 0 => Some(*k),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The longest lag at which the body reads `target`; `None` when it reads it in any other way, or
+/// assigns something else than the row of the step.
+pub(super) fn lags(body: &[Stmt], index: VarId, target: VarId) -> Option<i64> {
+    let mut longest = 0;
+    let mut fits = true;
+    for s in body {
+        super::walk::visit_stmt(s, &mut |e| {
+            if let ExprKind::Index(base, indices) = &e.kind
+                && matches!(base.kind, ExprKind::Var(v) if v == target)
+            {
+                match indices.first() {
+                    Some(Index::At(first)) => match lag_of(first, index) {
+                        Some(k) => longest = longest.max(k),
+                        None => fits = false,
+                    },
+                    _ => fits = false,
+                }
+            }
+        });
+        fits &= assigns_row(s, index, target);
+        // The bare name, not indexed, is the whole array.
+        fits &= !super::walk::stmt_mentions_bare(s, target);
+    }
+    (fits && longest >= 1).then_some(longest)
+}
+
+fn assigns_row(s: &Stmt, index: VarId, target: VarId) -> bool {
+    match &s.kind {
+        StmtKind::Assign { var, indices, .. } => {
+            *var == target
+                && matches!(indices.first(), Some(Index::At(e)) if lag_of(e, index) == Some(0))
+        }
+        StmtKind::For { body, lo, hi, .. } => {
+            !mentions(lo, index)
+                && !mentions(hi, index)
+                && body.iter().all(|s| assigns_row(s, index, target))
+        }
+        StmtKind::Let { value: LetValue::Expr(_), .. } => true,
+        StmtKind::Let { .. }
+        | StmtKind::If { .. }
+        | StmtKind::Tilde { .. }
+        | StmtKind::Factor(_) => false,
+    }
+}

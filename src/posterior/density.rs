@@ -1,0 +1,110 @@
+//! The compiled log joint with what it knows about the model: names of coordinates, and where in the
+//! source a number stopped being finite.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::density::{LogDensity, Residuals};
+use crate::exec::density::CompiledDensity;
+use crate::exec::element::Element;
+use crate::exec::reference;
+use crate::ir::{Function, Tensor, Type};
+use crate::lower::Param;
+use crate::source::{SourceMap, Span};
+
+/// What both precisions share.
+#[derive(Debug)]
+pub(super) struct Origin {
+    log_joint: Function,
+    coordinates: Vec<String>,
+    places: HashMap<Span, String>,
+}
+
+impl Origin {
+    /// Names the coordinates of `params` and the places of the instructions of `log_joint`.
+    pub(super) fn new(log_joint: &Function, params: &[Param], sources: &SourceMap) -> Self {
+        let coordinates = params.iter().flat_map(coordinate_names).collect();
+        let spans = log_joint.insts.iter().filter_map(|inst| inst.span);
+        let places = spans
+            .map(|span| {
+                let at = sources.location(span);
+                let name = sources.name(span.file);
+                (span, format!("{name}:{}:{}: `{}`", at.line, at.column, sources.slice(span)))
+            })
+            .collect();
+        Origin { log_joint: log_joint.clone(), coordinates, places }
+    }
+
+    /// The place where the first number that is not finite arises at `z`.
+    fn first_non_finite(&self, z: &[f64]) -> Option<String> {
+        let theta = Tensor::new(Type::real([z.len()].as_slice()), z.to_vec());
+        let value = reference::first_non_finite(&self.log_joint, &[theta])?;
+        let span = self.log_joint.inst(value).span?;
+        self.places.get(&span).cloned()
+    }
+}
+
+/// A compiled density that can name its coordinates and explain itself.
+#[derive(Debug)]
+pub(super) struct ModelDensity<E> {
+    compiled: CompiledDensity<E>,
+    origin: Arc<Origin>,
+}
+
+impl<E: Element> ModelDensity<E> {
+    /// Compiles `hvp`.
+    pub(super) fn new(hvp: &Function, origin: &Arc<Origin>) -> Self {
+        ModelDensity { compiled: CompiledDensity::new(hvp), origin: Arc::clone(origin) }
+    }
+}
+
+impl<E: Element> LogDensity<E> for ModelDensity<E> {
+    fn dim(&self) -> usize {
+        self.compiled.dim()
+    }
+
+    fn log_density(&self, z: &[E], log_p: &mut [E]) {
+        self.compiled.log_density(z, log_p);
+    }
+
+    fn score(&self, z: &[E], log_p: &mut [E], score: &mut [E]) {
+        self.compiled.score(z, log_p, score);
+    }
+
+    fn score_keep(&self, z: &[E], log_p: &mut [E], score: &mut [E], keep: &mut Residuals<E>) {
+        self.compiled.score_keep(z, log_p, score, keep);
+    }
+
+    fn hvp(&self, residuals: &Residuals<E>, v: &[E], out: &mut [E]) {
+        self.compiled.hvp(residuals, v, out);
+    }
+
+    fn coordinate_name(&self, index: usize) -> String {
+        self.origin.coordinates[index].clone()
+    }
+
+    fn explain_non_finite(&self, z: &[E]) -> Option<String> {
+        let z: Vec<f64> = z.iter().map(|x| x.f64()).collect();
+        self.origin.first_non_finite(&z)
+    }
+}
+
+/// `mu`, `b[3]`, `tau on its unconstrained scale`.
+fn coordinate_names(param: &Param) -> Vec<String> {
+    let plain = matches!(param.transform, "identity" | "affine");
+    let elementwise = param.len == param.shape.iter().product::<usize>();
+    let scale = if plain { "" } else { " on its unconstrained scale" };
+    (0..param.len)
+        .map(|i| {
+            if param.shape.is_empty() {
+                return format!("{}{scale}", param.name);
+            }
+            if !elementwise {
+                return format!("{}{scale} ({} of {})", param.name, i + 1, param.len);
+            }
+            let index: Vec<String> =
+                crate::data::unravel(&param.shape, i).iter().map(usize::to_string).collect();
+            format!("{}[{}]{scale}", param.name, index.join(", "))
+        })
+        .collect()
+}

@@ -1,0 +1,1 @@
+run gauss.ppl --infer nuts --init mean-field
