@@ -150,7 +150,10 @@ impl Checker<'_> {
         }
         self.require_cdf(&dist, "the declared bounds")?;
         let span = dist.span;
-        Some(Dist { kind: DistKind::Truncated { dist: Box::new(dist), lower, upper, guard: false }, span })
+        Some(Dist {
+            kind: DistKind::Truncated { dist: Box::new(dist), lower, upper, guard: false },
+            span,
+        })
     }
 
     fn report_wider(

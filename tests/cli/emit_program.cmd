@@ -1,0 +1,1 @@
+emit gauss.ppl --stage program
