@@ -2,6 +2,8 @@
 //!
 //! Uses the standard library only, so that it can never be the reason that a dependency stays.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test, as it should")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -153,14 +153,31 @@ impl Checker<'_> {
                 return Some(Callee::Dist(*entry));
             }
         }
+        self.find_member(name)
+    }
+
+    /// The member of a distribution that a name such as `normal_cdf` joins together.
+    ///
+    /// `poisson_log_cdf` could be `log_cdf` of `poisson` or `cdf` of `poisson_log`. Of those that are
+    /// defined the longer member is taken: `exp(poisson_log_log_cdf(…))` still says the other one, but
+    /// nothing else says the first without loss in the tail.
+    fn find_member(&mut self, name: &str) -> Option<Callee> {
+        let mut found: Vec<(usize, MemberId)> = Vec::new();
         for member in MemberId::ALL {
             if let Some(dist) = name.strip_suffix(member.name()).and_then(|d| d.strip_suffix('_'))
                 && let Some(Callee::Dist(entry)) = self.find_callee(dist)
             {
-                return Some(Callee::Member(entry, member));
+                found.push((entry, member));
             }
         }
-        None
+        let rank = |&(entry, member): &(usize, MemberId)| {
+            let at = &self.entries[entry];
+            let ast::Item::Dist(dist) = &at.file.items[at.item] else { return (false, 0) };
+            let defined = dist.members.iter().any(|m| m.name.text == member.name());
+            (defined, member.name().len())
+        };
+        let (entry, member) = found.into_iter().max_by_key(rank)?;
+        Some(Callee::Member(entry, member))
     }
 
     /// Introduces the sizes that the types of data mention and nothing declares: `N` in `real[N]`.

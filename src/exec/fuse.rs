@@ -22,15 +22,17 @@ pub(super) struct Group {
 pub(super) enum GroupOp {
     /// Elementwise, into a value of the domain's length.
     Apply { op: Micro, args: Vec<View>, value: usize },
-    /// Sum of rows.
+    /// Sum of each row.
     Sum { arg: View, value: usize },
+    /// Sum of all rows, which are as long as the value.
+    SumColumns { arg: View, value: usize },
 }
 
 impl GroupOp {
     pub(super) fn args(&self) -> &[View] {
         match self {
             GroupOp::Apply { args, .. } => args,
-            GroupOp::Sum { arg, .. } => std::slice::from_ref(arg),
+            GroupOp::Sum { arg, .. } | GroupOp::SumColumns { arg, .. } => std::slice::from_ref(arg),
         }
     }
 }
@@ -62,7 +64,7 @@ pub(super) fn lower(group: &Group, values: &[Value]) -> FusedLoop {
         .iter()
         .filter_map(|op| match op {
             GroupOp::Apply { value, .. } => Some((*value, ())),
-            GroupOp::Sum { .. } => None,
+            GroupOp::Sum { .. } | GroupOp::SumColumns { .. } => None,
         })
         .collect();
     let operands: Vec<Vec<Operand>> = group
@@ -104,7 +106,8 @@ pub(super) fn lower(group: &Group, values: &[Value]) -> FusedLoop {
         }
     }
 
-    let (mut ops, mut stores, mut sums) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ops, mut stores) = (Vec::new(), Vec::new());
+    let (mut sums, mut columns) = (Vec::new(), Vec::new());
     for (i, (op, operands)) in group.ops.iter().zip(&operands).enumerate() {
         let mut args = [Arg::None; 3];
         for (arg, &operand) in args.iter_mut().zip(operands) {
@@ -138,6 +141,12 @@ pub(super) fn lower(group: &Group, values: &[Value]) -> FusedLoop {
                     sums.push(*value);
                 }
             }
+            GroupOp::SumColumns { value, .. } => {
+                if values[*value].home != Home::Register {
+                    ops.push(LoopOp::SumColumns { arg: args[0], out: columns.len() });
+                    columns.push(*value);
+                }
+            }
         }
         for operand in operands {
             if last_use.get(operand) == Some(&i)
@@ -161,6 +170,7 @@ pub(super) fn lower(group: &Group, values: &[Value]) -> FusedLoop {
         ops,
         stores,
         sums,
+        columns,
         registers: registers.count,
     }
 }

@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `reference` | slow and obvious executor in f64: the oracle, and constant folding |
-//! | `schedule` | IR → plan: order, fusion, views; then `fuse` (registers) and `slots` (storage) |
+//! | `schedule` | IR → plan: order, fusion, views; with `steps`, then `fuse` (registers) and `slots` (storage) |
 //! | `plan`, `view` | what a plan is; how operands are read |
 //! | `run`, `workspace` | runs a plan for a block of lanes; the memory for it |
 //! | `kernels` | inner loops |
@@ -27,5 +27,6 @@ pub mod reference;
 mod run;
 mod schedule;
 mod slots;
+mod steps;
 mod view;
 mod workspace;

@@ -201,8 +201,10 @@ pub(super) enum LoopOp {
     Apply { op: Micro, args: [Arg; 3], reg: usize },
     /// Writes a register to `stores[out]`.
     Store { arg: Arg, out: usize },
-    /// Adds rows up into `sums[out]`.
+    /// Adds up the elements of each row into `sums[out]`.
     Sum { arg: Arg, out: usize },
+    /// Adds the rows up into `columns[out]`.
+    SumColumns { arg: Arg, out: usize },
 }
 
 /// An elementwise loop over `len` elements, done tile by tile so that intermediates stay in the cache.
@@ -218,5 +220,6 @@ pub(super) struct FusedLoop {
     pub(super) ops: Vec<LoopOp>,
     pub(super) stores: Vec<usize>,
     pub(super) sums: Vec<usize>,
+    pub(super) columns: Vec<usize>,
     pub(super) registers: usize,
 }

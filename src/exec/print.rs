@@ -161,6 +161,11 @@ impl<E: Element> Printer<'_, E> {
                     let out = self.value(fused.sums[*out]);
                     writeln!(f, "{pad}  {out} = sum{}{rows}", arg(from))?;
                 }
+                LoopOp::SumColumns { arg: from, out } => {
+                    let out = self.value(fused.columns[*out]);
+                    let arg = arg(from);
+                    writeln!(f, "{pad}  {out} = sum{arg}  // of columns of {}", fused.cols)?;
+                }
             }
         }
         writeln!(f, "{pad}}}")

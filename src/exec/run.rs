@@ -178,7 +178,8 @@ fn run_loop<E: Element>(
 ) {
     let width = fused.class.width(lanes);
     let mut taken = std::mem::take(&mut scratch.taken);
-    let results = || fused.stores.iter().chain(&fused.sums).filter_map(|&v| slot_of(plan, v));
+    let values = || fused.stores.iter().chain(&fused.sums).chain(&fused.columns);
+    let results = || values().filter_map(|&v| slot_of(plan, v));
     taken.extend(results().map(|slot| std::mem::take(&mut slots[slot])));
     let operands = Operands { plan, slots, external, lanes };
     let per_tile = (TILE / width).max(1);
@@ -194,6 +195,9 @@ fn run_loop<E: Element>(
                 chunk.copy_from_slice(one);
             }
         }
+    }
+    for result in &mut taken[fused.stores.len() + fused.sums.len()..] {
+        result.fill(E::zero());
     }
     let tile = Tile { fused, operands, width };
     if fused.cols <= per_tile || fused.sums.is_empty() {
@@ -247,6 +251,7 @@ impl<E: Element> Tile<'_, E> {
         let (fused, width) = (self.fused, self.width);
         let numbers = len * width;
         let (stores, sums) = results.split_at_mut(fused.stores.len());
+        let (sums, columns) = sums.split_at_mut(fused.sums.len());
         for op in &fused.ops {
             match *op {
                 LoopOp::Load { source, reg } => {
@@ -262,6 +267,17 @@ impl<E: Element> Tile<'_, E> {
                 LoopOp::Store { arg, out } => {
                     let from = self.arg(arg, start, numbers, &scratch.registers);
                     stores[out][start * width..][..numbers].copy_from_slice(from);
+                }
+                LoopOp::SumColumns { arg, out } => {
+                    let data = self.arg(arg, start, numbers, &scratch.registers);
+                    let cols = self.operands.plan.values[fused.columns[out]].len;
+                    let acc = &mut columns[out][..cols * width];
+                    // The tile may begin within a row.
+                    let begun = start % cols;
+                    let first = if begun == 0 { 0 } else { (cols - begun).min(len) };
+                    let (head, rows) = data.split_at(first * width);
+                    reduce::accumulate(scratch.arch, head, &mut acc[begun * width..]);
+                    reduce::accumulate(scratch.arch, rows, acc);
                 }
                 LoopOp::Sum { arg, out } => {
                     let data = self.arg(arg, start, numbers, &scratch.registers);

@@ -5,20 +5,20 @@
 //!
 //! 1. Values that depend on no input are computed now, by the reference executor.
 //! 2. Movements become views. An elementwise instruction joins the earliest fused loop of its size that
-//!    comes late enough for its operands; a sum over all or the last axes joins the loop of its operand.
+//!    comes late enough for its operands; a sum over the first or the last axes joins that of its operand.
 //!    Everything else is a step of its own.
 //! 3. `fuse` lowers the loops to registers, `slots` shares storage.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::ir::{DType, Function, Inst, Op, Scan, Shape, Tensor, ValueId};
+use crate::ir::{DType, Function, Inst, Op, Shape, Tensor, ValueId};
 
 use super::element::Element;
 use super::fuse::{Group, GroupOp};
 use super::index::{around, moved_last, positions, strides};
 use super::kernels::elementwise::Micro;
-use super::plan::{Home, MatMul, Places, Plan, ScanPlan, Step, Value};
+use super::plan::{Home, Places, Plan, Step, Value};
 use super::pool::Pool;
 use super::reference;
 use super::slots;
@@ -71,8 +71,8 @@ pub(super) fn plan<E: Element>(f: &Function, bindings: &[Binding], pool: &mut Po
 }
 
 pub(super) struct Planner<'a, E> {
-    f: &'a Function,
-    pool: &'a mut Pool<E>,
+    pub(super) f: &'a Function,
+    pub(super) pool: &'a mut Pool<E>,
     pub(super) values: Vec<Value>,
     /// The node that computes each value, if one does, and whether as an element of a fused loop.
     pub(super) made_by: Vec<Option<(usize, bool)>>,
@@ -183,6 +183,13 @@ impl<E: Element> Planner<'_, E> {
                 }
                 _ => self.view(inst.args[0]),
             },
+            Op::Sum(axes) if self.sums_rows(inst.args[0], axes) => {
+                let arg = self.view(inst.args[0]);
+                let node = self.join(arg.len, class, None, &[&arg]);
+                let value = self.value(n, class, Home::Register, Some((node, false)));
+                self.push(node, GroupOp::SumColumns { arg, value });
+                View::whole(value, n)
+            }
             Op::Sum(axes) => {
                 let (view, cols) = self.rows(inst.args[0], axes);
                 self.sum(view, cols, class)
@@ -267,16 +274,16 @@ impl<E: Element> Planner<'_, E> {
         self.values.len() - 1
     }
 
-    fn view(&self, id: ValueId) -> View {
+    pub(super) fn view(&self, id: ValueId) -> View {
         self.views[id.index()].clone().expect("operands come before their uses")
     }
 
-    fn class(&self, inst: &Inst) -> Class {
+    pub(super) fn class(&self, inst: &Inst) -> Class {
         let class = |a: &ValueId| self.values[self.view(*a).value].class;
         inst.args.iter().map(class).max().unwrap_or(Class::Uniform)
     }
 
-    fn constant(&mut self, tensor: &Tensor) -> View {
+    pub(super) fn constant(&mut self, tensor: &Tensor) -> View {
         let len = tensor.data.len();
         let splat = tensor.splat().filter(|_| len > 1);
         let data = match splat {
@@ -290,7 +297,7 @@ impl<E: Element> Planner<'_, E> {
         }
     }
 
-    fn const_value(&mut self, data: Arc<[E]>) -> View {
+    pub(super) fn const_value(&mut self, data: Arc<[E]>) -> View {
         let len = data.len();
         let index = self.consts.iter().position(|c| Arc::ptr_eq(c, &data)).unwrap_or_else(|| {
             self.consts.push(data);
@@ -300,13 +307,13 @@ impl<E: Element> Planner<'_, E> {
         View::whole(value, len)
     }
 
-    fn is_known(&self, id: ValueId) -> bool {
+    pub(super) fn is_known(&self, id: ValueId) -> bool {
         let inst = self.f.inst(id);
         self.tensors.contains_key(&id) || (is_movement(&inst.op) && self.is_known(inst.args[0]))
     }
 
     /// A value that is known now; movements of known values are made here, when somebody asks.
-    fn tensor(&mut self, id: ValueId) -> Tensor {
+    pub(super) fn tensor(&mut self, id: ValueId) -> Tensor {
         if let Some(tensor) = self.tensors.get(&id) {
             return tensor.clone();
         }
@@ -326,6 +333,13 @@ impl<E: Element> Planner<'_, E> {
         operand.select(&positions(&inst.ty.shape, offset, &steps))
     }
 
+    /// Whether the axes are the first ones of several: whole rows are added up.
+    fn sums_rows(&self, id: ValueId, axes: &[usize]) -> bool {
+        let shape = &self.f.ty(id).shape;
+        let kept: usize = shape[axes.len()..].iter().product();
+        axes.iter().copied().eq(0..axes.len()) && kept > 1
+    }
+
     /// The operand with the reduced axes last, and how many elements they have together.
     fn rows(&self, id: ValueId, axes: &[usize]) -> (View, usize) {
         let shape = &self.f.ty(id).shape;
@@ -341,12 +355,12 @@ impl<E: Element> Planner<'_, E> {
     }
 
     /// A view that is contiguous, of the value's own class.
-    fn stored_as_is(&mut self, view: View) -> View {
+    pub(super) fn stored_as_is(&mut self, view: View) -> View {
         let class = self.values[view.value].class;
         self.stored(view, class)
     }
 
-    fn stored_arg(&mut self, inst: &Inst, arg: usize, class: Class) -> View {
+    pub(super) fn stored_arg(&mut self, inst: &Inst, arg: usize, class: Class) -> View {
         let view = self.view(inst.args[arg]);
         self.stored(view, class)
     }
@@ -429,163 +443,6 @@ impl<E: Element> Planner<'_, E> {
         self.push(node, GroupOp::Sum { arg, value });
         View::whole(value, rows)
     }
-
-    // Other steps.
-
-    fn step(&mut self, len: usize, class: Class, step: impl FnOnce(usize) -> Step<E>) -> View {
-        let node = self.nodes.len();
-        let value = self.value(len, class, Home::Register, Some((node, false)));
-        self.nodes.push(Node::Step(step(value)));
-        View::whole(value, len)
-    }
-
-    fn gather(&mut self, inst: &Inst, axis: usize, class: Class) -> View {
-        let (before, size, after) = around(&self.f.ty(inst.args[0]).shape, axis);
-        if self.is_known(inst.args[1]) {
-            let index = self.tensor(inst.args[1]);
-            let rows: Option<Vec<usize>> =
-                index.data.iter().map(|&i| reference::in_bounds(i, size)).collect();
-            if let Some(rows) = rows {
-                let mut places = Vec::with_capacity(inst.ty.len());
-                for i in 0..before {
-                    for &row in &rows {
-                        let start = (i * size + row) * after;
-                        places.extend(start..start + after);
-                    }
-                }
-                return self.view(inst.args[0]).select(&places);
-            }
-        }
-        let data = self.view(inst.args[0]);
-        let data = self.stored_as_is(data);
-        let index = self.view(inst.args[1]);
-        let index = self.stored_as_is(index);
-        self.step(inst.ty.len(), class, |out| Step::Gather {
-            data,
-            index,
-            before,
-            size,
-            after,
-            out,
-        })
-    }
-
-    fn scatter(&mut self, inst: &Inst, axis: usize, size: usize, class: Class) -> View {
-        let (before, _, after) = around(&inst.ty.shape, axis);
-        let data = self.stored_arg(inst, 0, class);
-        if self.is_known(inst.args[1]) {
-            let index = self.tensor(inst.args[1]);
-            let mut places = Vec::with_capacity(data.len);
-            for i in 0..before {
-                for &row in &*index.data {
-                    match reference::in_bounds(row, size) {
-                        Some(row) => {
-                            let start = (i * size + row) * after;
-                            places.extend((start..start + after).map(place));
-                        }
-                        None => places.extend(std::iter::repeat_n(u32::MAX, after)),
-                    }
-                }
-            }
-            let places = places.into();
-            return self.step(inst.ty.len(), class, |out| Step::Scatter { data, places, out });
-        }
-        let index = self.view(inst.args[1]);
-        let index = self.stored_as_is(index);
-        self.step(inst.ty.len(), class, |out| Step::ScatterAt {
-            data,
-            index,
-            before,
-            size,
-            after,
-            out,
-        })
-    }
-
-    fn matmul(&mut self, inst: &Inst, ta: bool, tb: bool, class: Class) -> View {
-        let (m, n) = (inst.ty.shape[0], inst.ty.shape[1]);
-        let a_shape = self.f.ty(inst.args[0]).shape.clone();
-        let k = if ta { a_shape[0] } else { a_shape[1] };
-        // The kernel likes columns of `a` contiguous; constants can be stored so.
-        let (a, a_strides) = if !ta && self.is_known(inst.args[0]) {
-            let tensor = self.tensor(inst.args[0]);
-            let data = self.pool.get(&tensor.data, k);
-            (self.const_value(data), (1, m))
-        } else {
-            let view = self.view(inst.args[0]);
-            (self.stored_as_is(view), if ta { (1, m) } else { (k, 1) })
-        };
-        let b = self.view(inst.args[1]);
-        let b = if !tb {
-            self.stored_as_is(b)
-        } else if self.is_known(inst.args[1]) {
-            let tensor = self.tensor(inst.args[1]);
-            let data = self.pool.get(&tensor.data, k);
-            self.const_value(data)
-        } else {
-            let flipped = b.select(&positions(&[k, n], 0, &[1, k]));
-            self.stored_as_is(flipped)
-        };
-        let size = (m, k, n);
-        self.step(m * n, class, |out| Step::MatMul(MatMul { a, b, size, a_strides, out }))
-    }
-
-    fn known_component(&mut self, tuple: ValueId, index: usize) -> Option<Tensor> {
-        let inst = self.f.inst(tuple);
-        let Op::Scan(scan) = &inst.op else { return None };
-        if !inst.args.iter().all(|&a| self.is_known(a)) {
-            return None;
-        }
-        let args: Vec<Tensor> = inst.args.iter().map(|&a| self.tensor(a)).collect();
-        Some(reference::run_scan(scan, &args.iter().collect::<Vec<_>>()).swap_remove(index))
-    }
-
-    fn scan(&mut self, scan: &Scan, inst: &Inst) -> Vec<View> {
-        if inst.args.iter().all(|&a| self.is_known(a)) {
-            let args: Vec<Tensor> = inst.args.iter().map(|&a| self.tensor(a)).collect();
-            let parts = reference::run_scan(scan, &args.iter().collect::<Vec<_>>());
-            return parts.iter().map(|part| self.constant(part)).collect();
-        }
-        let class = self.class(inst);
-        let (mut carries, mut xs, mut fixed, mut bindings) = (vec![], vec![], vec![], vec![]);
-        for (i, &arg) in inst.args.iter().enumerate() {
-            let view = self.view(arg);
-            if i < scan.carries {
-                carries.push(view);
-                bindings.push(Binding::Slot(class));
-            } else if i < scan.carries + scan.xs {
-                bindings.push(Binding::Slot(self.values[view.value].class));
-                xs.push((view, i));
-            } else if self.is_known(arg) {
-                bindings.push(Binding::Const(self.tensor(arg)));
-            } else {
-                bindings.push(Binding::Slot(self.values[view.value].class));
-                fixed.push((view, i));
-            }
-        }
-        let body = plan(&scan.body, &bindings, self.pool);
-        let node = self.nodes.len();
-        let mut parts = Vec::with_capacity(scan.body.outputs.len());
-        for (i, output) in scan.body.outputs.iter().enumerate() {
-            let row = scan.body.ty(output.value).len();
-            let len = if i < scan.carries { row } else { scan.length * row };
-            let value = self.value(len, class, Home::Register, Some((node, false)));
-            parts.push(View::whole(value, len));
-        }
-        self.nodes.push(Node::Step(Step::Scan(Box::new(ScanPlan {
-            body,
-            length: scan.length,
-            reverse: scan.reverse,
-            class,
-            carries,
-            xs,
-            fixed,
-            components: parts.iter().map(|p| p.value).collect(),
-            child: self.scans,
-        }))));
-        self.scans += 1;
-        parts
-    }
 }
 
 fn is_movement(op: &Op) -> bool {
@@ -593,6 +450,6 @@ fn is_movement(op: &Op) -> bool {
 }
 
 /// An element number as plans keep it.
-fn place(p: usize) -> u32 {
+pub(super) fn place(p: usize) -> u32 {
     u32::try_from(p).expect("fewer than 2^32 elements")
 }

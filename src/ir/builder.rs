@@ -68,6 +68,9 @@ impl Builder {
     }
 
     /// Declares the next input and gives its value.
+    ///
+    /// # Panics
+    /// When there are 2³² inputs already.
     pub fn input(&mut self, name: impl Into<String>, ty: Type) -> ValueId {
         let index = u32::try_from(self.function.inputs.len()).expect("fewer than 2^32 inputs");
         self.function.inputs.push(Input { name: name.into(), ty: ty.clone() });
@@ -86,6 +89,9 @@ impl Builder {
     }
 
     /// Adds `op` applied to `args`, or finds it.
+    ///
+    /// # Panics
+    /// When the operands do not fit the operation.
     pub fn add(&mut self, op: Op, args: impl Into<Args>) -> ValueId {
         let args = args.into();
         if let Some(&value) = self.known.get(&(op.clone(), args.clone())) {
@@ -194,6 +200,9 @@ impl Builder {
     }
 
     /// The scalar `a` spread over `shape`; `a` itself when it has that shape.
+    ///
+    /// # Panics
+    /// When `a` is neither a scalar nor of that shape.
     pub fn expand(&mut self, a: ValueId, shape: &[usize]) -> ValueId {
         if self.ty(a).shape[..] == *shape {
             return a;
@@ -283,6 +292,9 @@ impl Builder {
     }
 
     /// The first `n` components of a scan.
+    ///
+    /// # Panics
+    /// When the value is not a scan with that many components.
     pub fn components(&mut self, scan: ValueId, n: usize) -> Vec<ValueId> {
         let index = |i: usize| u32::try_from(i).expect("fewer than 2^32 components");
         (0..n).map(|i| self.add(Op::Proj(index(i)), [scan].as_slice())).collect()

@@ -65,44 +65,43 @@ impl Lowerer<'_> {
         self.elementwise(Op::Ternary(TernaryOp::Select), &[&is_zero, zero, other])
     }
 
-    /// The log density of a distribution by name; `args` are its arguments, then the value.
+    /// The log density of a distribution by name; `args` are its arguments, then the value. Where the
+    /// value may be outside of the support, it is −∞ there; data outside of it is an error.
     fn named_log_density(&mut self, dist: DistId, args: &[Val], guard: bool) -> Lower<Val> {
         let def = self.model.dist(dist);
-        let body = self.member(dist, MemberId::LogDensity, args)?;
         if !guard {
-            return Ok(body);
+            return self.member(dist, MemberId::LogDensity, args);
         }
         let ranks = self.ranks(def);
         let inside = self.lifted(args, &ranks, |l, args| {
             l.bind_dist(def, args);
             l.in_support(def, &args[args.len() - 1])
         })?;
-        self.guarded(inside, &body, &args[args.len() - 1], def)
-    }
-
-    /// `body` where the value lies in the support, else −∞; data outside it is an error.
-    fn guarded(&mut self, inside: Val, body: &Val, x: &Val, def: &DistDef) -> Lower<Val> {
-        if let Some(truth) = self.numbers(inside.id) {
-            match truth.data.iter().position(|&t| t == 0.0) {
-                None => return Ok(body.clone()),
-                Some(at) if self.numbers(x.id).is_some() => {
-                    let value = self.numbers(x.id).map(|t| t.data[at.min(t.data.len() - 1)]);
-                    let value = value.map_or(String::new(), |v| format!(" {v}"));
-                    return Err(self.error(
-                        Code::E0416,
-                        format!(
-                            "element {} of the data,{value}, lies outside of the support of `{}`",
-                            at + 1,
-                            def.name
-                        ),
-                        "its density is zero there, whatever the parameters are",
-                    ));
-                }
-                Some(_) => {}
-            }
+        // First, for the density itself may not make sense outside: a category that is not there.
+        let is_inside = self.known_inside(&inside, &args[args.len() - 1], def)?;
+        let body = self.member(dist, MemberId::LogDensity, args)?;
+        if is_inside {
+            return Ok(body);
         }
         let never = self.real(f64::NEG_INFINITY);
-        self.elementwise(Op::Ternary(TernaryOp::Select), &[&inside, body, &never])
+        self.elementwise(Op::Ternary(TernaryOp::Select), &[&inside, &body, &never])
+    }
+
+    /// Whether it is known that all values lie in the support; an error when data is known not to.
+    fn known_inside(&mut self, inside: &Val, x: &Val, def: &DistDef) -> Lower<bool> {
+        let Some(truth) = self.numbers(inside.id) else { return Ok(false) };
+        let Some(at) = truth.data.iter().position(|&t| t == 0.0) else { return Ok(true) };
+        let Some(values) = self.numbers(x.id) else { return Ok(false) };
+        let value = values.data[at.min(values.data.len() - 1)];
+        Err(self.error(
+            Code::E0416,
+            format!(
+                "element {} of the data, {value}, lies outside of the support of `{}`",
+                at + 1,
+                def.name
+            ),
+            "its density is zero there, whatever the parameters are",
+        ))
     }
 
     /// Whether a value lies in the support of a distribution whose parameters are bound.

@@ -207,7 +207,7 @@ impl<'m> Lowerer<'m> {
     }
 
     /// A real version of a value.
-    pub(super) fn to_real(&mut self, v: &Val) -> Val {
+    pub(super) fn as_real(&mut self, v: &Val) -> Val {
         self.convert(DType::Real, v)
     }
 }

@@ -75,7 +75,7 @@ impl Lowerer<'_> {
             };
             let positions: Vec<usize> = (row * row_len..(row + 1) * row_len).collect();
             let flat = self.pick(&frame, &positions)?;
-            let flat = self.to_real(&flat);
+            let flat = self.as_real(&flat);
             initial.push(self.reshape_own(&flat, &row_dims).id);
         }
 
@@ -112,7 +112,7 @@ impl Lowerer<'_> {
         let row_frame = self.frames.pop().expect("pushed above");
         let row = done.and_then(|()| self.assemble(&row_frame));
         let row = row.map(|r| {
-            let r = self.to_real(&r);
+            let r = self.as_real(&r);
             self.b.reshape(r.id, &row_shape)
         });
         let sequence = self.sequence.take().expect("set above");

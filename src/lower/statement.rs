@@ -19,7 +19,7 @@ impl Lowerer<'_> {
             }
             StmtKind::Factor(e) => {
                 let v = l.expr(e)?;
-                let v = l.to_real(&v);
+                let v = l.as_real(&v);
                 l.add_term(&v, s.span, None)
             }
             StmtKind::Let { var, value } => {

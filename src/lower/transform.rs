@@ -186,13 +186,13 @@ impl Lowerer<'_> {
             Structure::CorrMatrix(_) => {
                 let (factor, log_j) = self.cholesky_corr(&u, k)?;
                 let weights: Vec<f64> = (1..=k).map(|i| to_f64(k - i)).collect();
-                self.from_factor(&factor, log_j, &weights, 0.0)?
+                self.gram_of_factor(&factor, log_j, &weights, 0.0)?
             }
             Structure::CholeskyCov(_) => self.cholesky_cov(&u, k)?,
             Structure::CovMatrix(_) => {
                 let (factor, log_j) = self.cholesky_cov(&u, k)?;
                 let weights: Vec<f64> = (0..k).map(|i| to_f64(k - i)).collect();
-                self.from_factor(&factor, log_j, &weights, to_f64(k) * std::f64::consts::LN_2)?
+                self.gram_of_factor(&factor, log_j, &weights, to_f64(k) * std::f64::consts::LN_2)?
             }
         };
         let x = self.axes.axes_to_own(&mut self.b, &x, &batch);
@@ -391,7 +391,7 @@ impl Lowerer<'_> {
     }
 
     /// `L Lᵀ`, with `constant + Σ weights_i log L_ii` added to the Jacobian.
-    fn from_factor(
+    fn gram_of_factor(
         &mut self,
         factor: &Val,
         log_j: Option<Val>,

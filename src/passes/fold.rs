@@ -73,6 +73,8 @@ fn fold(b: &mut Builder, op: &Op, args: &[ValueId], ty: &Type) -> Option<ValueId
             (None, Some(x)) if elementwise => {
                 Some(Tensor::new(Type::new(b.ty(a).dtype, Shape::new()), vec![x]))
             }
+            // A spread constant, which must be small beside the others.
+            _ if elementwise => spread_constant(b, a),
             _ => None,
         })
         .collect();
@@ -85,6 +87,15 @@ fn fold(b: &mut Builder, op: &Op, args: &[ValueId], ty: &Type) -> Option<ValueId
     }
     let result = reference::apply(&inst(ty.clone()), &operands.iter().collect::<Vec<_>>());
     Some(b.tensor(result))
+}
+
+/// A constant that is spread over more axes, written out.
+fn spread_constant(b: &Builder, a: ValueId) -> Option<Tensor> {
+    let inst = b.inst(a);
+    match (&inst.op, inst.args.first().map(|&a| &b.inst(a).op)) {
+        (Op::Broadcast { .. }, Some(Op::Const(t))) => Some(reference::apply(inst, &[t])),
+        _ => None,
+    }
 }
 
 /// Component of a scan whose operands are all constant.

@@ -1,6 +1,7 @@
 //! Scans: drops results and states that nobody reads, takes out what does not change from step to step.
 //!
-//! 1. A state that no used result depends on disappears, so does a stacked output that nobody reads.
+//! 1. A state that no used result depends on disappears, so does a stacked output that nobody reads or
+//!    that is there twice.
 //! 2. A state that every step passes on unchanged becomes an invariant.
 //! 3. Values of the body that depend on invariants only are computed before the scan, once.
 //! 4. A scan of no steps gives its initial states.
@@ -75,7 +76,13 @@ fn clean(
 
     // Inputs in their new order, by old number.
     let states: Vec<usize> = (0..scan.carries).filter(|&i| needed[i] && !passed_on[i]).collect();
-    let stacked: Vec<usize> = (scan.carries..body.outputs.len()).filter(|&i| used[i]).collect();
+    // The same value stacked twice is stacked once.
+    let first = |i: usize| {
+        let same = |&j: &usize| used[j] && body.outputs[j].value == body.outputs[i].value;
+        (scan.carries..i).find(same).unwrap_or(i)
+    };
+    let stacked: Vec<usize> =
+        (scan.carries..body.outputs.len()).filter(|&i| used[i] && first(i) == i).collect();
     let wanted: Vec<Output> =
         states.iter().chain(&stacked).map(|&i| body.outputs[i].clone()).collect();
     let live = body.needed_for(wanted.iter().map(|o| o.value));
@@ -164,8 +171,9 @@ fn clean(
 
     let mut parts: Vec<Option<ValueId>> = vec![None; body.outputs.len()];
     for (i, part) in parts.iter_mut().enumerate() {
-        let new_index = states.iter().chain(&stacked).position(|&old| old == i);
         let is_state = i < scan.carries;
+        let stands = if is_state { i } else { first(i) };
+        let new_index = states.iter().chain(&stacked).position(|&old| old == stands);
         *part = if !used[i] {
             // Nobody reads it, but dead projections still stand in the text: any value of its type.
             Some(placeholder(b, scan, i))

@@ -50,13 +50,20 @@ pub fn inc_beta(a: f64, b: f64, x: f64) -> f64 {
     if !(a >= 0.0 && b >= 0.0 && (0.0..=1.0).contains(&x)) || (a == 0.0 && b == 0.0) {
         return f64::NAN;
     }
+    // All mass at 0 or at 1, where a cdf has its step: the limits in a and b come before those in x.
+    if a == 0.0 {
+        return 1.0;
+    }
+    if b == 0.0 {
+        return 0.0;
+    }
     if x == 0.0 || x == 1.0 {
         return x;
     }
-    if a == 0.0 || b == f64::INFINITY {
+    if b == f64::INFINITY {
         return if a == f64::INFINITY { f64::NAN } else { 1.0 };
     }
-    if b == 0.0 || a == f64::INFINITY {
+    if a == f64::INFINITY {
         return 0.0;
     }
     // The fraction converges fast on the left of the mean.

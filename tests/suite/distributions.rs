@@ -46,6 +46,64 @@ impl Number {
     }
 }
 
+impl Number {
+    /// The lengths of nested arrays, outermost first.
+    pub(crate) fn shape(&self) -> Vec<usize> {
+        match self {
+            Self::Array(items) => {
+                let mut dims = vec![items.len()];
+                dims.extend(items.first().map(Self::shape).unwrap_or_default());
+                dims
+            }
+            Self::Int(_) | Self::Real(_) => vec![],
+        }
+    }
+
+    /// The numbers, row-major.
+    pub(crate) fn elements(&self) -> Vec<f64> {
+        match self {
+            Self::Array(items) => items.iter().flat_map(Self::elements).collect(),
+            #[allow(clippy::cast_precision_loss, reason = "integers in the file are small")]
+            Self::Int(x) => vec![*x as f64],
+            Self::Real(x) => vec![*x],
+        }
+    }
+
+    /// Whether it holds integers.
+    pub(crate) fn is_int(&self) -> bool {
+        match self {
+            Self::Array(items) => items.iter().all(Self::is_int),
+            Self::Int(_) => true,
+            Self::Real(_) => false,
+        }
+    }
+}
+
+/// What a distribution's declaration says.
+#[derive(Debug)]
+pub(crate) struct Declared {
+    /// The type of each parameter, as written.
+    pub(crate) params: Vec<String>,
+    /// The type of a draw, as written.
+    pub(crate) support: String,
+    /// Names of its members.
+    pub(crate) members: Vec<String>,
+}
+
+/// Every distribution of the library by name.
+pub(crate) fn declared() -> BTreeMap<String, Declared> {
+    let all = declarations().into_iter().map(|(text, dist)| {
+        let written = |ty: &ast::TypeExpr| text[ty.span.range()].trim().to_owned();
+        let declared = Declared {
+            params: dist.params.iter().map(|p| written(&p.ty)).collect(),
+            support: written(&dist.support),
+            members: dist.members.iter().map(|m| m.name.text.clone()).collect(),
+        };
+        (dist.name.text, declared)
+    });
+    all.collect()
+}
+
 /// Reads every case.
 pub(crate) fn cases() -> Vec<Case> {
     let scalar = |v: &Value| v.as_str().unwrap().parse().unwrap();
@@ -97,7 +155,8 @@ fn parsed(path: &Path) -> (String, ast::File) {
     (text, outcome.value.unwrap())
 }
 
-fn declarations() -> Vec<ast::DistDecl> {
+/// The text of each distribution's file and what it declares.
+fn declarations() -> Vec<(String, ast::DistDecl)> {
     stdlib()[1..]
         .iter()
         .map(|path| {
@@ -108,7 +167,8 @@ fn declarations() -> Vec<ast::DistDecl> {
                 panic!("{stem}.ppl holds something other than one distribution");
             };
             assert_eq!(dist.name.text, stem);
-            dist.clone()
+            let dist = dist.clone();
+            (text, dist)
         })
         .collect()
 }
@@ -134,7 +194,7 @@ fn every_distribution_parses_and_has_known_members() {
         ("mean", 0),
         ("variance", 0),
     ];
-    for dist in declared {
+    for (_, dist) in declared {
         let name = &dist.name.text;
         let members: Vec<_> =
             dist.members.iter().map(|m| (m.name.text.as_str(), m.params.len())).collect();
@@ -149,7 +209,7 @@ fn every_distribution_parses_and_has_known_members() {
 #[test]
 fn reference_values_fit_the_declarations() {
     let (cases, declared) = (cases(), declarations());
-    for dist in &declared {
+    for (_, dist) in &declared {
         let name = &dist.name.text;
         let rows: Vec<_> = cases.iter().filter(|case| case.dist == *name).collect();
         assert!(rows.len() >= 3, "{name} has {} reference values", rows.len());
@@ -160,7 +220,7 @@ fn reference_values_fit_the_declarations() {
         }
     }
     for case in &cases {
-        let known = declared.iter().any(|dist| dist.name.text == case.dist);
+        let known = declared.iter().any(|(_, dist)| dist.name.text == case.dist);
         assert!(known, "no distribution {}", case.dist);
     }
 }
@@ -172,11 +232,11 @@ fn reference_values_are_consistent() {
         let edge = matches!(case.x, Number::Real(x) if x == 0.0 || x == 1.0);
         assert!(case.logpdf < f64::INFINITY || edge, "{case:?}");
         if let Some(d) = &case.dlogpdf_dx {
-            assert!(case.logpdf.is_finite() && shape(d) == shape(&case.x), "{case:?}");
+            assert!(case.logpdf.is_finite() && d.shape() == case.x.shape(), "{case:?}");
         }
         for (name, d) in &case.dlogpdf_dparams {
             let (_, value) = case.params.iter().find(|(n, _)| n == name).unwrap();
-            assert!(case.logpdf.is_finite() && shape(d) == shape(value), "{case:?}");
+            assert!(case.logpdf.is_finite() && d.shape() == value.shape(), "{case:?}");
         }
         let real = |name| match case.other.get(name) {
             Some(Number::Real(v)) => Some(*v),
@@ -188,17 +248,5 @@ fn reference_values_are_consistent() {
         if let (Some(cdf), Some(log_survival)) = (real("cdf"), real("log_survival")) {
             assert!(close(cdf, -log_survival.exp_m1(), 1e-12, 1e-300), "{case:?}");
         }
-    }
-}
-
-/// The lengths of nested arrays, outermost first.
-fn shape(n: &Number) -> Vec<usize> {
-    match n {
-        Number::Array(items) => {
-            let mut dims = vec![items.len()];
-            dims.extend(items.first().map(shape).unwrap_or_default());
-            dims
-        }
-        Number::Int(_) | Number::Real(_) => vec![],
     }
 }

@@ -1,13 +1,11 @@
 //! Every stage of every fixture in `tests/ir`, as `ppl emit` prints it.
 
-use std::path::Path;
-
 use ppl::data::DataSet;
 use ppl::driver::{Session, Stage};
 
 #[test]
 fn stages() {
-    insta::glob!("..", "ir/*.ppl", |path: &Path| {
+    insta::glob!("..", "ir/*.ppl", |path| {
         let name = path.file_name().unwrap().to_str().unwrap();
         let text = std::fs::read_to_string(path).unwrap();
         let data = DataSet::read(&path.with_extension("json")).unwrap();

@@ -3,7 +3,11 @@
 /// `|a - b| <= rtol * max(|a|, |b|) + atol`; equal infinities and two NaN agree.
 #[must_use]
 pub(crate) fn close(a: f64, b: f64, rtol: f64, atol: f64) -> bool {
-    a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= rtol * a.abs().max(b.abs()) + atol
+    if a == b || (a.is_nan() && b.is_nan()) {
+        return true;
+    }
+    let scale = a.abs().max(b.abs());
+    scale.is_finite() && (a - b).abs() <= rtol * scale + atol
 }
 
 #[test]

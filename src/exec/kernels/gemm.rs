@@ -103,12 +103,12 @@ impl<E: Element> Gemm<'_, E> {
                     let (head, tail) = row.split_at(cols.min(lanes));
                     [E::load(simd, head), E::load(simd, tail)]
                 };
-                for r in 0..R {
+                for (r, sums) in sums.iter_mut().enumerate() {
                     let a = self.a.data[(i + r) * self.a.rows + p * self.a.cols];
                     let a = E::splat(simd, a);
-                    sums[r] = [
-                        E::fma_vector(simd, a, b[0], sums[r][0]),
-                        E::fma_vector(simd, a, b[1], sums[r][1]),
+                    *sums = [
+                        E::fma_vector(simd, a, b[0], sums[0]),
+                        E::fma_vector(simd, a, b[1], sums[1]),
                     ];
                 }
             }
@@ -154,11 +154,11 @@ impl<E: Element> Gemm<'_, E> {
         for p in 0..self.k {
             let a = E::vectors::<S>(&a[p * stride..][..V * lanes]);
             let b = &self.b[p * self.b_rows..][..self.n];
-            for w in 0..W {
+            for (w, sums) in sums.iter_mut().enumerate() {
                 // Columns beyond the last repeat it and are not stored.
                 let b = E::splat(simd, b[w.min(self.n - 1)]);
-                for v in 0..V {
-                    sums[w][v] = E::fma_vector(simd, a[v], b, sums[w][v]);
+                for (sum, &a) in sums.iter_mut().zip(a) {
+                    *sum = E::fma_vector(simd, a, b, *sum);
                 }
             }
         }

@@ -1,7 +1,8 @@
 //! Elementwise rules.
 
-use crate::ir::{BinaryOp, Builder, DType, Op, TernaryOp, UnaryOp, ValueId};
+use crate::ir::{BinaryOp, Builder, DType, Op, Shape, Tensor, TernaryOp, Type, UnaryOp, ValueId};
 
+use super::range::range;
 use super::{Rule, as_type, binary, is_binary, is_unary, moderate, result_type, splat, unary};
 
 pub(super) const RULES: &[Rule] = &[
@@ -16,13 +17,26 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule { name: "c (d x) → (c d) x; c + (d + x) → (c + d) + x", apply: constants_together },
     Rule { name: "x / c → (1/c) x", apply: divide_by_constant },
+    Rule { name: "x / spread s → x spread(1/s)", apply: divide_by_spread },
     Rule { name: "x x → x²", apply: square },
     Rule {
         name: "x^c → products and roots for c = 0, 1, 2, 3, ½, −1, −2, −½", apply: power
     },
     Rule { name: "log(exp x) → x and its kin", apply: inverses },
     Rule { name: "log(1 + x) → log1p x and its kin", apply: stable_forms },
+    Rule {
+        name: "x − c → −c + x; −(c + x) → −c − x; constants of scalar sums go left",
+        apply: offsets,
+    },
+    Rule {
+        name: "zero_mul of what is not 0, or with a finite constant → product",
+        apply: zero_mul,
+    },
     Rule { name: "(−x)² → x², |−x| → |x|", apply: even },
+    Rule {
+        name: "comparison that the operands' ranges decide; and, or with a constant",
+        apply: decided,
+    },
     Rule { name: "select of a constant, or of twice the same", apply: select },
     Rule { name: "conversion to the same type", apply: convert },
 ];
@@ -117,6 +131,138 @@ fn divide_by_constant(b: &mut Builder, op: &Op, args: &[ValueId]) -> Option<Valu
     Some(binary(b, BinaryOp::Mul, inverse, x))
 }
 
+/// One division in place of many. The inverse of a subnormal number overflows: there, and only there, a
+/// finite quotient may become infinite or NaN.
+fn divide_by_spread(b: &mut Builder, op: &Op, args: &[ValueId]) -> Option<ValueId> {
+    if *op != Op::Binary(BinaryOp::Div) {
+        return None;
+    }
+    let ty = result_type(b, op, args)?;
+    if let Op::Const(c) = &b.inst(args[1]).op
+        && c.data.iter().all(|&c| moderate(c))
+    {
+        let inverse: Vec<f64> = c.data.iter().map(|c| 1.0 / c).collect();
+        let inverse = Tensor::new(Type::new(DType::Real, c.ty.shape.clone()), inverse);
+        let inverse = b.tensor(inverse);
+        return Some(binary(b, BinaryOp::Mul, args[0], inverse));
+    }
+    if b.ty(args[0]).rank() == 0 || splat(b, args[0]).is_some() || splat(b, args[1]).is_some() {
+        return None;
+    }
+    let one = b.scalar(1.0);
+    let inverse = match b.inst(args[1]).op.clone() {
+        _ if b.ty(args[1]).rank() == 0 => binary(b, BinaryOp::Div, one, args[1]),
+        Op::Broadcast { shape, axes } => {
+            let source = b.inst(args[1]).args[0];
+            if b.ty(source).len() >= ty.len() {
+                return None;
+            }
+            let inverse = binary(b, BinaryOp::Div, one, source);
+            b.broadcast(inverse, &shape, &axes)
+        }
+        _ => return None,
+    };
+    Some(binary(b, BinaryOp::Mul, args[0], inverse))
+}
+
+fn offsets(b: &mut Builder, op: &Op, args: &[ValueId]) -> Option<ValueId> {
+    let ty = result_type(b, op, args)?;
+    if ty.dtype != DType::Real {
+        return None;
+    }
+    // c + x with a constant scalar c.
+    let offset = |b: &Builder, a: ValueId| {
+        let (c, x) = is_binary(b, a, BinaryOp::Add)?;
+        let c = splat(b, c).filter(|_| b.ty(c).rank() == 0)?;
+        (b.ty(x).dtype == DType::Real && splat(b, x).is_none()).then_some((c, x))
+    };
+    match op {
+        Op::Binary(BinaryOp::Sub) => {
+            if let Some(c) = splat(b, args[1])
+                && splat(b, args[0]).is_none()
+            {
+                let x = as_type(b, args[0], &ty)?;
+                let c = b.scalar(-c);
+                return Some(binary(b, BinaryOp::Add, c, x));
+            }
+            if ty.rank() > 0 {
+                return None;
+            }
+            let (c, x, y) = match (offset(b, args[0]), offset(b, args[1])) {
+                (Some((c, x)), _) => (c, x, args[1]),
+                (_, Some((c, y))) => (-c, args[0], y),
+                _ => return None,
+            };
+            let difference = binary(b, BinaryOp::Sub, x, y);
+            let c = b.scalar(c);
+            Some(binary(b, BinaryOp::Add, c, difference))
+        }
+        Op::Binary(BinaryOp::Add) if ty.rank() == 0 && splat(b, args[0]).is_none() => {
+            let (c, x, y) = match (offset(b, args[0]), offset(b, args[1])) {
+                (Some((c, x)), _) => (c, x, args[1]),
+                (_, Some((c, y))) => (c, args[0], y),
+                _ => return None,
+            };
+            let sum = binary(b, BinaryOp::Add, x, y);
+            let c = b.scalar(c);
+            Some(binary(b, BinaryOp::Add, c, sum))
+        }
+        Op::Unary(UnaryOp::Neg) => {
+            let (c, x) = offset(b, args[0])?;
+            let c = b.scalar(-c);
+            Some(binary(b, BinaryOp::Sub, c, x))
+        }
+        _ => None,
+    }
+}
+
+fn zero_mul(b: &mut Builder, op: &Op, args: &[ValueId]) -> Option<ValueId> {
+    if *op != Op::Binary(BinaryOp::ZeroMul) {
+        return None;
+    }
+    let ty = result_type(b, op, args)?;
+    if splat(b, args[0]) == Some(0.0) {
+        return as_type(b, args[0], &ty);
+    }
+    let finite = match &b.inst(args[1]).op {
+        Op::Const(t) => t.data.iter().all(|x| x.is_finite()),
+        _ => splat(b, args[1]).is_some_and(f64::is_finite),
+    };
+    let (lo, hi) = range(b, args[0]);
+    (finite || lo > 0.0 || hi < 0.0).then(|| binary(b, BinaryOp::Mul, args[0], args[1]))
+}
+
+fn decided(b: &mut Builder, op: &Op, args: &[ValueId]) -> Option<ValueId> {
+    let Op::Binary(op) = op else { return None };
+    let ty = result_type(b, &Op::Binary(*op), args)?;
+    let known = match op {
+        // Where an operand is NaN nothing downstream is finite, whatever the answer.
+        BinaryOp::Lt | BinaryOp::Le => {
+            let ((lo, hi), (lo2, hi2)) = (range(b, args[0]), range(b, args[1]));
+            let strict = *op == BinaryOp::Lt;
+            if if strict { hi < lo2 } else { hi <= lo2 } {
+                true
+            } else if if strict { lo >= hi2 } else { lo > hi2 } {
+                false
+            } else {
+                return None;
+            }
+        }
+        BinaryOp::And | BinaryOp::Or => {
+            let neutral = *op == BinaryOp::And;
+            let known = splat(b, args[0])? != 0.0;
+            if known == neutral {
+                return (b.ty(args[1]).dtype == DType::Bool).then(|| as_type(b, args[1], &ty))?;
+            }
+            known
+        }
+        _ => return None,
+    };
+    let value = Tensor::new(Type::new(DType::Bool, Shape::new()), vec![f64::from(u8::from(known))]);
+    let value = b.tensor(value);
+    Some(b.expand(value, &ty.shape))
+}
+
 fn square(b: &mut Builder, op: &Op, args: &[ValueId]) -> Option<ValueId> {
     (*op == Op::Binary(BinaryOp::Mul) && args[0] == args[1] && b.ty(args[0]).dtype != DType::Bool)
         .then(|| unary(b, UnaryOp::Square, args[0]))
@@ -161,15 +307,42 @@ fn inverses(b: &mut Builder, op: &Op, args: &[ValueId]) -> Option<ValueId> {
     let inner = match outer {
         UnaryOp::Log => UnaryOp::Exp,
         UnaryOp::Log1p => UnaryOp::Expm1,
-        UnaryOp::Sqrt => {
-            let x = is_unary(b, args[0], UnaryOp::Square)?;
-            let x = as_type(b, x, &ty)?;
-            return Some(unary(b, UnaryOp::Abs, x));
-        }
+        UnaryOp::Sqrt => match is_unary(b, args[0], UnaryOp::Square) {
+            Some(x) => {
+                let x = as_type(b, x, &ty)?;
+                return Some(unary(b, UnaryOp::Abs, x));
+            }
+            None => return exponents(b, *outer, args[0]),
+        },
         _ => return None,
     };
-    let x = is_unary(b, args[0], inner)?;
-    as_type(b, x, &ty)
+    if let Some(x) = is_unary(b, args[0], inner) {
+        return as_type(b, x, &ty);
+    }
+    exponents(b, *outer, args[0])
+}
+
+/// log(1/x) → −log x; log √x → ½ log x; √exp x → exp(x/2).
+fn exponents(b: &mut Builder, outer: UnaryOp, a: ValueId) -> Option<ValueId> {
+    let half = b.scalar(0.5);
+    if outer == UnaryOp::Sqrt {
+        let x = is_unary(b, a, UnaryOp::Exp)?;
+        let x = binary(b, BinaryOp::Mul, half, x);
+        return Some(unary(b, UnaryOp::Exp, x));
+    }
+    if outer != UnaryOp::Log {
+        return None;
+    }
+    if let Some(x) = is_unary(b, a, UnaryOp::Sqrt) {
+        let log = unary(b, UnaryOp::Log, x);
+        return Some(binary(b, BinaryOp::Mul, half, log));
+    }
+    let (one, x) = is_binary(b, a, BinaryOp::Div)?;
+    if splat(b, one) != Some(1.0) || b.shape(x) != b.shape(a) {
+        return None;
+    }
+    let log = unary(b, UnaryOp::Log, x);
+    Some(unary(b, UnaryOp::Neg, log))
 }
 
 fn stable_forms(b: &mut Builder, op: &Op, args: &[ValueId]) -> Option<ValueId> {
@@ -195,6 +368,23 @@ fn stable_forms(b: &mut Builder, op: &Op, args: &[ValueId]) -> Option<ValueId> {
             let x = is_unary(b, p, UnaryOp::InvLogit)?;
             let soft = unary(b, UnaryOp::Log1pExp, x);
             Some(unary(b, UnaryOp::Neg, soft))
+        }
+        // c / exp x, c log exp x.
+        Op::Binary(op @ (BinaryOp::Div | BinaryOp::XLogY)) => {
+            let c = splat(b, args[0]).filter(|&c| moderate(c))?;
+            let x = is_unary(b, args[1], UnaryOp::Exp)?;
+            if b.ty(args[0]).rank() > 0 && b.shape(x) != b.shape(args[0]) {
+                return None;
+            }
+            let c = b.scalar(c);
+            let factor = match op {
+                BinaryOp::Div => {
+                    let minus = unary(b, UnaryOp::Neg, x);
+                    unary(b, UnaryOp::Exp, minus)
+                }
+                _ => x,
+            };
+            Some(binary(b, BinaryOp::Mul, c, factor))
         }
         Op::Binary(BinaryOp::Sub) => {
             if splat(b, args[1]) == Some(1.0) {
@@ -228,7 +418,7 @@ fn select(b: &mut Builder, op: &Op, args: &[ValueId]) -> Option<ValueId> {
     }
     let ty = result_type(b, op, args)?;
     match splat(b, args[0]) {
-        Some(c) if c == 0.0 => as_type(b, args[2], &ty),
+        Some(0.0) => as_type(b, args[2], &ty),
         Some(_) => as_type(b, args[1], &ty),
         None if args[1] == args[2] => as_type(b, args[1], &ty),
         None => {

@@ -2,6 +2,7 @@
 
 mod algebra;
 mod movement;
+mod range;
 mod reduction;
 
 use crate::ir::{BinaryOp, Builder, DType, Op, Type, UnaryOp, ValueId, infer_type};

@@ -19,7 +19,10 @@ pub(super) const RULES: &[Rule] = &[
     Rule { name: "transpose of a transpose, of a splat, or of axes of 1", apply: transpose },
     Rule { name: "slice of a slice, splat, pad, concat or broadcast", apply: slice },
     Rule { name: "pad by nothing", apply: pad },
-    Rule { name: "sum of pads that touch → pad of a concat", apply: touching_pads },
+    Rule {
+        name: "sum of pads that touch, with other terms → pad of a concat",
+        apply: touching_pads,
+    },
     Rule { name: "concat of concats, or of slices that touch", apply: concat },
     Rule { name: "gather of consecutive rows → slice; of one constant row too", apply: gather },
     Rule { name: "scatter to consecutive rows → pad", apply: scatter },
@@ -220,30 +223,24 @@ fn pad(b: &mut Builder, op: &Op, args: &[ValueId]) -> Option<ValueId> {
 
 /// The derivative of slicing is padding: this puts the parts of a gradient together.
 fn touching_pads(b: &mut Builder, op: &Op, args: &[ValueId]) -> Option<ValueId> {
-    if *op != Op::Binary(BinaryOp::Add) {
+    if !matches!(op, Op::Binary(BinaryOp::Add | BinaryOp::Sub)) {
         return None;
     }
     let size = match result_type(b, op, args)?.shape.as_slice() {
         &[n] => n,
         _ => return None,
     };
-    // The terms of the whole sum, left to right.
-    let (mut terms, mut stack) = (Vec::new(), vec![args[1], args[0]]);
-    while let Some(a) = stack.pop() {
-        match b.inst(a).op {
-            Op::Binary(BinaryOp::Add) if b.ty(a).rank() == 1 && terms.len() < 64 => {
-                stack.extend(b.inst(a).args.iter().rev());
-            }
-            _ => terms.push(a),
-        }
-    }
     let as_pad = |b: &Builder, a: ValueId| match &b.inst(a).op {
         Op::Pad { low, high } => Some((low[0], size - high[0], b.inst(a).args[0])),
         _ => None,
     };
-    let mut pads: Vec<(usize, usize, ValueId)> =
-        terms.iter().filter_map(|&a| as_pad(b, a)).collect();
-    let others: Vec<ValueId> = terms.into_iter().filter(|&a| as_pad(b, a).is_none()).collect();
+    let (mut pads, mut others) = (Vec::new(), Vec::new());
+    for (term, plus) in terms(b, op, args) {
+        match as_pad(b, term) {
+            Some(pad) if plus => pads.push(pad),
+            _ => others.push((term, plus)),
+        }
+    }
     pads.sort_by_key(|&(low, high, _)| (low, high));
     let before = pads.len();
     let mut merged: Vec<(usize, usize, Vec<ValueId>)> = Vec::new();
@@ -259,24 +256,37 @@ fn touching_pads(b: &mut Builder, op: &Op, args: &[ValueId]) -> Option<ValueId> 
     if merged.len() == before {
         return None;
     }
-    let joined: Vec<ValueId> = merged
-        .into_iter()
-        .map(|(low, high, parts)| {
-            let part = match parts.as_slice() {
-                [one] => *one,
-                many => add(b, Op::Concat { axis: 0 }, many),
-            };
-            let pad =
-                Op::Pad { low: [low].as_slice().into(), high: [size - high].as_slice().into() };
-            add(b, pad, [part].as_slice())
-        })
-        .collect();
-    let mut all = others.into_iter().chain(joined);
-    let mut sum = all.next()?;
-    for term in all {
-        sum = b.plus(sum, term);
+    let mut sum: Option<ValueId> = None;
+    for (low, high, parts) in merged {
+        let part = add(b, Op::Concat { axis: 0 }, parts.as_slice());
+        let pad = Op::Pad { low: [low].as_slice().into(), high: [size - high].as_slice().into() };
+        let term = add(b, pad, [part].as_slice());
+        sum = Some(sum.map_or(term, |sum| b.plus(sum, term)));
     }
-    Some(sum)
+    for (term, plus) in others {
+        sum = sum.map(|sum| if plus { b.plus(sum, term) } else { b.minus(sum, term) });
+    }
+    sum
+}
+
+/// The terms of a sum or difference, left to right, and whether each is added.
+fn terms(b: &Builder, op: &Op, args: &[ValueId]) -> Vec<(ValueId, bool)> {
+    let minus = *op != Op::Binary(BinaryOp::Sub);
+    let (mut terms, mut stack) = (Vec::new(), vec![(args[1], minus), (args[0], true)]);
+    while let Some((a, plus)) = stack.pop() {
+        let inst = b.inst(a);
+        match inst.op {
+            Op::Binary(op @ (BinaryOp::Add | BinaryOp::Sub))
+                if inst.ty.rank() == 1 && terms.len() < 64 =>
+            {
+                let second = if op == BinaryOp::Sub { !plus } else { plus };
+                stack.push((inst.args[1], second));
+                stack.push((inst.args[0], plus));
+            }
+            _ => terms.push((a, plus)),
+        }
+    }
+    terms
 }
 
 fn concat(b: &mut Builder, op: &Op, args: &[ValueId]) -> Option<ValueId> {

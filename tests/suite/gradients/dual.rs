@@ -245,11 +245,12 @@ fn run_scan(scan: &Scan, args: &[&Dual]) -> Vec<Dual> {
     for step in 0..scan.length {
         let row = if scan.reverse { scan.length - 1 - step } else { step };
         let mut inputs = state;
-        for k in scan.carries..scan.carries + scan.xs {
-            let ty = &body.inputs[k].ty;
+        let rows_of = scan.carries..scan.carries + scan.xs;
+        for (arg, input) in args[rows_of.clone()].iter().zip(&body.inputs[rows_of]) {
+            let ty = &input.ty;
             let n = ty.len();
             let elements: Vec<D> = (row * n..(row + 1) * n)
-                .map(|i| D { v: args[k].v.data[i], t: args[k].t.data[i] })
+                .map(|i| D { v: arg.v.data[i], t: arg.t.data[i] })
                 .collect();
             inputs.push(Dual::of(ty, &elements));
         }
@@ -282,6 +283,11 @@ fn slope(f: impl Fn(f64) -> f64, x: f64) -> f64 {
     derivative(|t| vec![f(x + t)], 0.1 * x.abs().clamp(0.3, 3.0))[0]
 }
 
+/// The same for a function with a pole or an end at 0.
+fn slope_off_zero(f: impl Fn(f64) -> f64, x: f64) -> f64 {
+    derivative(|t| vec![f(x + t)], 0.1 * x.abs().min(3.0))[0]
+}
+
 fn unary(op: UnaryOp, a: D) -> D {
     let x = a.v;
     let f = |x: f64| semantics::unary(op, x);
@@ -312,9 +318,8 @@ fn unary(op: UnaryOp, a: D) -> D {
         UnaryOp::Sinh => x.cosh(),
         UnaryOp::Cosh => x.sinh(),
         UnaryOp::Tanh => x.cosh().powi(-2),
-        UnaryOp::Lgamma
-        | UnaryOp::Polygamma(_)
-        | UnaryOp::Erf
+        UnaryOp::Lgamma | UnaryOp::Polygamma(_) => slope_off_zero(f, x),
+        UnaryOp::Erf
         | UnaryOp::Erfc
         | UnaryOp::NormalCdf
         | UnaryOp::NormalLogCdf
@@ -328,8 +333,8 @@ fn unary(op: UnaryOp, a: D) -> D {
 fn binary(op: BinaryOp, a: D, b: D) -> D {
     let v = semantics::binary(op, a.v, b.v);
     let numeric = || {
-        let in_a = moving(a.t, || slope(|x| semantics::binary(op, x, b.v), a.v));
-        let in_b = moving(b.t, || slope(|x| semantics::binary(op, a.v, x), b.v));
+        let in_a = moving(a.t, || slope_off_zero(|x| semantics::binary(op, x, b.v), a.v));
+        let in_b = moving(b.t, || slope_off_zero(|x| semantics::binary(op, a.v, x), b.v));
         in_a + in_b
     };
     let t = match op {
@@ -347,7 +352,10 @@ fn binary(op: BinaryOp, a: D, b: D) -> D {
             let share = (1.0 + (b.v - a.v).exp()).recip();
             share * a.t + (1.0 - share) * b.t
         }
-        BinaryOp::XLogY | BinaryOp::XLog1pY | BinaryOp::Lbeta => numeric(),
+        // As a factor of 0 makes the value 0 whatever the other is, so it does the slope.
+        BinaryOp::XLogY => moving(a.t, || b.v.ln()) + moving(a.v, || b.t / b.v),
+        BinaryOp::XLog1pY => moving(a.t, || b.v.ln_1p()) + moving(a.v, || b.t / (1.0 + b.v)),
+        BinaryOp::Lbeta => numeric(),
         BinaryOp::GammaP | BinaryOp::GammaQ => {
             assert!(a.t == 0.0, "{} has no derivative in its first argument", op.name());
             numeric()

@@ -12,7 +12,7 @@
 //!
 //! This file holds the comparison itself, [`check`].
 
-mod differences;
+pub(crate) mod differences;
 pub(crate) mod dual;
 mod elementwise;
 mod random;

@@ -1,0 +1,155 @@
+//! Posteriors recovered from model text: `--infer nuts` on posteriordb's, every method on one that is
+//! known in closed form.
+
+use ppl::data::{DataArray, DataSet};
+use ppl::driver::Session;
+use ppl::inference::{Fit, METHODS, Method, Settings, Silent, VerdictLevel, assess, find};
+use ppl::posterior::Posterior;
+use ppl::results::{Statistics, Variable};
+
+use crate::conformance::{compile, shared};
+
+/// How many standard errors a moment may be off.
+const ERRORS: f64 = 5.0;
+
+fn fit(method: &Method, posterior: &Posterior, settings: &Settings) -> Fit {
+    (method.run)(posterior.target(), settings, &mut Silent)
+        .unwrap_or_else(|e| panic!("{}: {e}", method.name))
+}
+
+/// Means and standard deviations of everything that the reference has.
+fn posteriordb(name: &str, model: &str) {
+    let Some(folder) = shared(&format!("posteriordb/{name}")) else { return };
+    let data = DataSet::read(&folder.join("data.json")).unwrap();
+    let posterior = compile(model, &data);
+    let fit = fit(find("nuts").unwrap(), &posterior, &Settings::default());
+    let draws = posterior.values().at(&fit.draws, fit.log_p.len(), fit.chains);
+    let text = std::fs::read_to_string(folder.join("reference.json")).unwrap();
+    let reference: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let rows = reference["parameters"].as_array().unwrap();
+    assert!(!rows.is_empty());
+    for row in rows {
+        let wanted = |key: &str| row[key].as_f64().unwrap();
+        let scalar = row["name"].as_str().unwrap();
+        let of = |v: &Variable| {
+            (0..v.size()).find(|&i| v.element_name(i) == scalar).map(|i| v.scalar(i))
+        };
+        let ours = draws.variables.iter().find_map(of);
+        let ours = ours.unwrap_or_else(|| panic!("{name}: nothing is called {scalar}"));
+        let Statistics { mean, sd, .. } = Statistics::of(&ours, fit.chains, false);
+        let own = assess::summarize(&ours, fit.chains);
+        let allowed = ERRORS * own.mcse_mean.hypot(wanted("mcse_mean"));
+        let gap = (mean - wanted("mean")).abs();
+        assert!(gap < allowed, "{name}, {scalar}: mean {mean} for {} ± {allowed}", row["mean"]);
+        // The bound itself must say something.
+        assert!(allowed < 0.5 * wanted("sd"), "{name}, {scalar}: {allowed} is a wide bound");
+        let allowed = ERRORS * own.mcse_sd.hypot(wanted("mcse_sd"));
+        let gap = (sd - wanted("sd")).abs();
+        assert!(gap < allowed, "{name}, {scalar}: sd {sd} for {} ± {allowed}", row["sd"]);
+    }
+    assert_ne!(fit.verdict.level, VerdictLevel::Failed, "{name}: {:?}", fit.verdict);
+}
+
+#[test]
+fn eight_schools() {
+    posteriordb("eight_schools-eight_schools_noncentered", "eight_schools_noncentered");
+}
+
+#[test]
+fn kidscore() {
+    posteriordb("kidiq-kidscore_momiq", "kidscore_momiq");
+}
+
+#[test]
+fn linear_regression() {
+    posteriordb("sblri-blr", "blr");
+}
+
+#[test]
+fn garch() {
+    posteriordb("garch-garch11", "garch11");
+}
+
+#[test]
+fn gauss_mix() {
+    posteriordb("low_dim_gauss_mix-low_dim_gauss_mix", "low_dim_gauss_mix");
+}
+
+#[test]
+fn nes() {
+    posteriordb("nes1980-nes", "nes");
+}
+
+const CONJUGATE: &str = "data y: real[N]
+data noise: real<lower=0>
+param mu ~ normal(0, 10)
+y ~ normal(mu, noise)
+";
+
+/// Twenty observations with the given noise whose posterior mean is 8, and the posterior's sd.
+fn conjugate(noise: f64) -> (Posterior, f64) {
+    let precision = 0.01 + 20.0 / noise.powi(2);
+    let mean_of_y = 8.0 * precision * noise.powi(2) / 20.0;
+    let y = (0..20).map(|i| mean_of_y + noise * (f64::from(i) - 9.5) / 5.8).collect();
+    let data = DataSet::from_arrays([
+        ("y".to_owned(), DataArray::reals(vec![20], y)),
+        ("noise".to_owned(), DataArray::real(noise)),
+    ]);
+    let mut session = Session::new();
+    let posterior =
+        session.check("conjugate", CONJUGATE).and_then(|model| session.compile(&model, &data));
+    let posterior = posterior.unwrap_or_else(|| panic!("{}", session.render(false)));
+    (posterior, precision.sqrt().recip())
+}
+
+/// Mean and sd of the first scalar.
+fn moments(fit: &Fit, posterior: &Posterior) -> (f64, f64) {
+    let draws = posterior.values().at(&fit.draws, fit.log_p.len(), fit.chains);
+    let Statistics { mean, sd, .. } = Statistics::of(&draws.variables[0].scalar(0), 1, true);
+    (mean, sd)
+}
+
+fn every_method_recovers(noise: f64, known_sd: f64) {
+    let (posterior, exact_sd) = conjugate(noise);
+    assert!((exact_sd - known_sd).abs() < 5e-4, "{exact_sd}");
+    let mut problems = Vec::new();
+    for method in METHODS {
+        let fit = fit(method, &posterior, &Settings::default());
+        let (mean, sd) = moments(&fit, &posterior);
+        let good = (mean - 8.0).abs() < 0.1 * exact_sd
+            && (sd / exact_sd - 1.0).abs() < 0.1
+            && fit.verdict.level == VerdictLevel::Ok;
+        if !good {
+            problems.push(format!("{}: mean {mean}, sd {sd}, {:?}", method.name, fit.verdict));
+        }
+    }
+    assert!(problems.is_empty(), "sd {exact_sd}\n{}", problems.join("\n"));
+}
+
+#[test]
+fn every_method_recovers_a_conjugate_posterior() {
+    every_method_recovers(2.0, 0.447);
+}
+
+#[test]
+fn every_method_recovers_a_conjugate_posterior_with_unit_noise() {
+    every_method_recovers(1.0, 0.2236);
+}
+
+#[test]
+fn twenty_iterations_are_never_ok() {
+    let (posterior, sd) = conjugate(2.0);
+    let short = Settings { iterations: Some(20), ..Settings::default() };
+    for method in METHODS {
+        let fit = fit(method, &posterior, &short);
+        if method.name == "nuts" {
+            // Its iterations are of the warm-up only, after which 4000 draws may well be good.
+            let (mean, _) = moments(&fit, &posterior);
+            let is_ok = fit.verdict.level == VerdictLevel::Ok;
+            assert!(!is_ok || (mean - 8.0).abs() < 0.2 * sd, "{mean}: {:?}", fit.verdict);
+            continue;
+        }
+        assert_ne!(fit.verdict.level, VerdictLevel::Ok, "{}: {:?}", method.name, fit.verdict);
+        assert!(!fit.verdict.reasons.is_empty(), "{}", method.name);
+    }
+}
