@@ -1,1 +1,0 @@
-emit gauss.ppl --stage program
