@@ -294,8 +294,7 @@ impl Lowerer<'_> {
                         Structure::UnitVector(_) => (sum_of(|v| v * v), 1.0, "whose squares sum"),
                         _ => (sum_of(|v| v), 0.0, "that sums"),
                     };
-                    // Written so that a NaN fails.
-                    if !((total - wanted).abs() <= 1e-8) {
+                    if total.is_nan() || (total - wanted).abs() > 1e-8 {
                         let what = format!("the start of a vector {what} to {total}, not {wanted}");
                         return outside(self, row * k, what);
                     }
@@ -327,7 +326,7 @@ fn matrix_fault(structure: &Structure, x: &[f64], k: usize) -> Option<(usize, St
         if let Some((i, j)) = pairs().find(|&(i, j)| x[j * k + i] != 0.0) {
             return Some((j * k + i, "above the diagonal of a lower-triangular matrix".into()));
         }
-        if let Some(i) = (0..k).find(|i| !(x[i * k + i] > 0.0)) {
+        if let Some(i) = (0..k).find(|i| x[i * k + i].is_nan() || x[i * k + i] <= 0.0) {
             return Some((i * k + i, "on a diagonal that has to be positive".into()));
         }
         let squares = |i: usize| x[i * k..][..k].iter().map(|v| v * v).sum::<f64>();
@@ -354,7 +353,7 @@ fn matrix_fault(structure: &Structure, x: &[f64], k: usize) -> Option<(usize, St
         for j in 0..=i {
             let dot: f64 = (0..j).map(|l| factor[i * k + l] * factor[j * k + l]).sum();
             let rest = x[i * k + j] - dot;
-            if i == j && !(rest > 0.0) {
+            if i == j && (rest.is_nan() || rest <= 0.0) {
                 return Some((i * k + i, "where the matrix stops being positive definite".into()));
             }
             factor[i * k + j] = if i == j { rest.sqrt() } else { rest / factor[j * k + j] };

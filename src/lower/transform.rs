@@ -243,8 +243,7 @@ impl Lowerer<'_> {
 
     /// What the data gives must leave the parameter room.
     fn check_positive(&mut self, v: &Val, what: &str) -> Lower<()> {
-        // Not `x <= 0`: a NaN leaves no room either.
-        let bad = |t: Tensor| t.data.iter().copied().find(|&x| !(x > 0.0));
+        let bad = |t: Tensor| t.data.iter().copied().find(|x| x.is_nan() || *x <= 0.0);
         match self.numbers(v.id).and_then(bad) {
             None => Ok(()),
             Some(x) => Err(self.error(
