@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use crate::diagnostics::{Code, Diagnostic, Outcome};
-use crate::source::{FileId, SourceMap, Span};
+use crate::source::{SourceMap, Span};
 use crate::syntax::{self, ast};
 
 use super::interval::Interval;
@@ -24,16 +24,16 @@ pub type Imported = Result<(String, String), String>;
 /// [`Type::Error`] or are absent.
 #[must_use]
 pub fn check(file: &ast::File, sources: &mut SourceMap) -> Outcome<Model> {
-    let mut absent = |_: &str, _: FileId| Err("imports are not available here".to_string());
+    let mut absent = |_: &str, _: &str| Err("imports are not available here".to_string());
     check_with(file, sources, &mut absent)
 }
 
-/// Checks a model. `import` finds the file of a path that the given file imports.
+/// Checks a model. `import` finds the file of a path that the file of the given name imports.
 #[must_use]
 pub fn check_with(
     file: &ast::File,
     sources: &mut SourceMap,
-    import: &mut dyn FnMut(&str, FileId) -> Imported,
+    import: &mut dyn FnMut(&str, &str) -> Imported,
 ) -> Outcome<Model> {
     let mut checker = Checker::new(sources);
     checker.add_file(Rc::new(file.clone()), import);
@@ -139,7 +139,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Collects the declarations of a file of the model, and of what it imports.
-    fn add_file(&mut self, file: Rc<ast::File>, import: &mut dyn FnMut(&str, FileId) -> Imported) {
+    fn add_file(&mut self, file: Rc<ast::File>, import: &mut dyn FnMut(&str, &str) -> Imported) {
         for (index, item) in file.items.iter().enumerate() {
             match item {
                 ast::Item::Import(item) => self.import(item, import),
@@ -156,8 +156,12 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn import(&mut self, item: &ast::Import, import: &mut dyn FnMut(&str, FileId) -> Imported) {
-        match import(&item.path, item.span.file) {
+    fn import(&mut self, item: &ast::Import, import: &mut dyn FnMut(&str, &str) -> Imported) {
+        let importer = self.sources.name(item.span.file).to_string();
+        let found = import(&item.path, &importer);
+        // Files that import each other are each read once, the model itself included.
+        self.imported.insert(importer);
+        match found {
             Ok((name, text)) => {
                 if !self.imported.insert(name.clone()) {
                     return;

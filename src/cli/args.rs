@@ -67,6 +67,8 @@ pub(super) struct ModelArgs {
 }
 
 #[derive(Debug, Args)]
+// Else `--draws -5` is taken for a flag `-5`.
+#[command(allow_negative_numbers = true)]
 pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) model: ModelArgs,

@@ -41,6 +41,12 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
         input.note_absent_data(&args.model, console);
         return Err(Failure::reported());
     };
+    if posterior.dim() == 0 {
+        return Err(Failure::model(format!(
+            "{} has no parameters that could vary: there is nothing to infer",
+            input.name
+        )));
+    }
     let compile_s = started.elapsed().as_secs_f64();
 
     let started = Instant::now();

@@ -36,12 +36,83 @@ pub fn render(diagnostic: &Diagnostic, sources: &SourceMap, color: Color) -> Str
 #[must_use]
 pub fn render_all(diagnostics: &[Diagnostic], sources: &SourceMap, color: Color) -> String {
     let mut files = Files::new(sources);
-    let texts: Vec<String> =
-        diagnostics.iter().map(|diagnostic| render_with(diagnostic, &mut files, color)).collect();
+    // Errors first where not all fit: a warning matters less than why there is no result.
+    let mut shown: Vec<&Diagnostic> = diagnostics.iter().collect();
+    if shown.len() > MOST_SHOWN {
+        shown.sort_by_key(|d| !d.is_error());
+        shown.truncate(MOST_SHOWN);
+    }
+    let mut texts: Vec<String> =
+        shown.iter().map(|diagnostic| render_with(diagnostic, &mut files, color)).collect();
+    if diagnostics.len() > MOST_SHOWN {
+        texts.push(format!("… and {} messages more\n", diagnostics.len() - MOST_SHOWN));
+    }
     texts.join("\n")
 }
 
+/// Messages of one compilation that are shown.
+const MOST_SHOWN: usize = 50;
+
+/// Bytes of a line beyond which a piece of it is shown; a page of text helps nobody.
+const LONG_LINE: usize = 500;
+
+/// Characters of a message that are shown.
+const LONG_MESSAGE: usize = 400;
+
+/// The text, cut if it is very long (a name may be).
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_string(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
+/// Whether a place lies in a line too long to show.
+fn in_long_line(sources: &SourceMap, span: Span) -> bool {
+    let text = sources.text(span.file).as_bytes();
+    let (start, end) = (span.start as usize, span.end as usize);
+    let near = |bytes: &mut dyn Iterator<Item = &u8>| {
+        bytes.take(LONG_LINE).position(|&b| b == b'\n').unwrap_or(LONG_LINE)
+    };
+    let before = near(&mut text[..start].iter().rev()).min(start);
+    let after = near(&mut text[start..].iter()).min(text.len() - start);
+    before + after >= LONG_LINE || end - start >= LONG_LINE
+}
+
+/// A diagnostic without its line: the place, and a few characters from there.
+fn render_short(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
+    let kind = match diagnostic.severity {
+        Severity::Error => "Error",
+        Severity::Warning => "Warning",
+    };
+    let at = |span: Span| {
+        let place = sources.location(span);
+        format!("{}:{}:{}", sources.name(span.file), place.line, place.column)
+    };
+    let mut lines =
+        vec![format!("[{}] {kind}: {}", diagnostic.code, cut(&diagnostic.message, LONG_MESSAGE))];
+    for label in std::iter::once(&diagnostic.primary).chain(&diagnostic.secondary) {
+        let piece = sources.text(label.span.file)[label.span.start as usize..].lines().next();
+        lines.push(format!("   ╭─[ {} ]", at(label.span)));
+        lines.push(format!("   │ {}", cut(piece.unwrap_or_default(), 60)));
+        lines.push(format!("   │ ╰── {}", cut(&label.text, LONG_MESSAGE)));
+    }
+    let fix = diagnostic.fix.as_ref().map(|fix| fix_text(&fix.title, &fix.replacement));
+    for help in diagnostic.help.iter().chain(&fix) {
+        lines.push(format!("   │ Help: {}", cut(help, LONG_MESSAGE)));
+    }
+    for note in &diagnostic.notes {
+        lines.push(format!("   │ Note: {}", cut(note, LONG_MESSAGE)));
+    }
+    lines.push("───╯\n".into());
+    lines.join("\n")
+}
+
 fn render_with(diagnostic: &Diagnostic, files: &mut Files<'_>, color: Color) -> String {
+    let mut labels = std::iter::once(&diagnostic.primary).chain(&diagnostic.secondary);
+    if labels.any(|label| in_long_line(files.sources, label.span)) {
+        return render_short(diagnostic, files.sources);
+    }
     let (kind, tint) = match diagnostic.severity {
         Severity::Error => (ReportKind::Error, ariadne::Color::Red),
         Severity::Warning => (ReportKind::Warning, ariadne::Color::Yellow),
@@ -142,6 +213,32 @@ impl<'a> Cache<FileId> for &mut Files<'a> {
 mod tests {
     use super::*;
     use crate::diagnostics::Code;
+
+    #[test]
+    fn a_very_long_line_is_not_shown_whole() {
+        let mut sources = SourceMap::new();
+        let name = "z".repeat(1_000_000);
+        let text = format!("let b = {name}\n");
+        let file = sources.add("long.ppl", text.as_str());
+        let span = Span::new(file, 8, 8 + name.len());
+        let message = format!("unknown name `{name}`");
+        let diagnostic = Diagnostic::error(Code::E0102, span, message, "not defined anywhere");
+        let shown = render(&diagnostic, &sources, Color::Off);
+        assert!(shown.len() < 2000, "{} bytes", shown.len());
+        assert!(shown.contains("long.ppl:1:9"), "{shown}");
+        assert!(shown.contains("not defined anywhere"), "{shown}");
+    }
+
+    #[test]
+    fn very_many_messages_are_counted() {
+        let mut sources = SourceMap::new();
+        let file = sources.add("many.ppl", "let b = z\n");
+        let span = Span::new(file, 8, 9);
+        let one = Diagnostic::error(Code::E0102, span, "unknown name `z`", "not defined");
+        let shown = render_all(&vec![one; 1000], &sources, Color::Off);
+        assert_eq!(shown.matches("E0102").count(), 50);
+        assert!(shown.contains("950 messages more"), "{shown}");
+    }
 
     #[test]
     fn bytes_not_characters_place_the_marks() {

@@ -4,6 +4,8 @@
 
 mod stage;
 
+use std::path::Path;
+
 use crate::check::typed::Model;
 use crate::data::DataSet;
 use crate::diagnostics::{Color, Diagnostic, Outcome, render_all};
@@ -35,14 +37,20 @@ impl Session {
         let file = self.sources.add(name, text);
         let parsed = syntax::parse(file, text);
         let tree = self.take(parsed)?;
-        let checked = check::check(&tree, &mut self.sources);
+        let checked = check::check_with(&tree, &mut self.sources, &mut read_import);
         self.take(checked).filter(|_| !self.has_errors())
     }
 
     /// Lowers a checked model with its data.
     pub fn lower(&mut self, model: &Model, data: &DataSet, space: Space) -> Option<Lowered> {
-        let lowered = lower::lower(model, data, space);
-        self.take(lowered)
+        let lowered = self.take(lower::lower(model, data, space))?;
+        let size = |var| lowered.sizes.get(&var).copied();
+        for warning in check::lint_with_sizes(model, &size) {
+            if !self.diagnostics.contains(&warning) {
+                self.diagnostics.push(warning);
+            }
+        }
+        Some(lowered)
     }
 
     /// Compiles a checked model with its data to a density and its draws.
@@ -85,5 +93,15 @@ impl Session {
     fn take<T>(&mut self, outcome: Outcome<T>) -> Option<T> {
         self.diagnostics.extend(outcome.diagnostics);
         outcome.value
+    }
+}
+
+/// Reads a file that `importer` imports; its path is relative to that file.
+fn read_import(path: &str, importer: &str) -> check::Imported {
+    let path = Path::new(importer).parent().unwrap_or(Path::new("")).join(path);
+    let name = path.display().to_string();
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok((name, text)),
+        Err(error) => Err(format!("cannot read {name}: {error}")),
     }
 }

@@ -139,12 +139,16 @@ impl Lowerer<'_> {
         }
         let name = &entry.name;
         if array.shape.len() != sizes.len() {
-            let message = format!(
-                "`{name}` has shape {} in {}, but {} dimensions are declared",
-                show(&array.shape),
-                file.file(),
-                sizes.len()
-            );
+            let found = match array.shape.as_slice() {
+                [] => "is a scalar".into(),
+                shape => format!("has shape {}", show(shape)),
+            };
+            let declared = match sizes.len() {
+                0 => "it is declared a scalar".into(),
+                1 => "1 dimension is declared".into(),
+                n => format!("{n} dimensions are declared"),
+            };
+            let message = format!("`{name}` {found} in {}, but {declared}", file.file());
             return Err(self.error(Code::E0413, message, "declared here"));
         }
         for (axis, (&n, size)) in array.shape.iter().zip(&sizes).enumerate() {
@@ -282,14 +286,80 @@ impl Lowerer<'_> {
                 }
                 Ok(())
             }
-            Structure::UnitVector(_)
-            | Structure::SumToZero(_)
-            | Structure::CholeskyCorr(_)
+            Structure::UnitVector(_) | Structure::SumToZero(_) => {
+                let k = tensor.ty.shape.last().copied().unwrap_or(1).max(1);
+                for (row, x) in tensor.data.chunks(k).enumerate() {
+                    let sum_of = |f: fn(f64) -> f64| x.iter().map(|&v| f(v)).sum::<f64>();
+                    let (total, wanted, what) = match &support.structure {
+                        Structure::UnitVector(_) => (sum_of(|v| v * v), 1.0, "whose squares sum"),
+                        _ => (sum_of(|v| v), 0.0, "that sums"),
+                    };
+                    if total.is_nan() || (total - wanted).abs() > 1e-8 {
+                        let what = format!("the start of a vector {what} to {total}, not {wanted}");
+                        return outside(self, row * k, what);
+                    }
+                }
+                Ok(())
+            }
+            structure @ (Structure::CholeskyCorr(_)
             | Structure::CorrMatrix(_)
             | Structure::CholeskyCov(_)
-            | Structure::CovMatrix(_) => Ok(()),
+            | Structure::CovMatrix(_)) => {
+                let k = tensor.ty.shape.last().copied().unwrap_or(1).max(1);
+                for (matrix, x) in tensor.data.chunks(k * k).enumerate() {
+                    if let Some((at, what)) = matrix_fault(structure, x, k) {
+                        return outside(self, matrix * k * k + at, what);
+                    }
+                }
+                Ok(())
+            }
         }
     }
+}
+
+/// The first element, row-major, at which `x[k, k]` is not what its type says, and why.
+fn matrix_fault(structure: &Structure, x: &[f64], k: usize) -> Option<(usize, String)> {
+    let close = |a: f64, b: f64| (a - b).abs() <= 1e-8 * (1.0 + b.abs());
+    let pairs = || (0..k).flat_map(|i| (0..i).map(move |j| (i, j)));
+    let factor = matches!(structure, Structure::CholeskyCorr(_) | Structure::CholeskyCov(_));
+    if factor {
+        if let Some((i, j)) = pairs().find(|&(i, j)| x[j * k + i] != 0.0) {
+            return Some((j * k + i, "above the diagonal of a lower-triangular matrix".into()));
+        }
+        if let Some(i) = (0..k).find(|i| x[i * k + i].is_nan() || x[i * k + i] <= 0.0) {
+            return Some((i * k + i, "on a diagonal that has to be positive".into()));
+        }
+        let squares = |i: usize| x[i * k..][..k].iter().map(|v| v * v).sum::<f64>();
+        if matches!(structure, Structure::CholeskyCorr(_))
+            && let Some(i) = (0..k).find(|&i| !close(squares(i), 1.0))
+        {
+            let what = format!("the start of a row whose squares sum to {}, not 1", squares(i));
+            return Some((i * k, what));
+        }
+        return None;
+    }
+    if let Some((i, j)) = pairs().find(|&(i, j)| !close(x[i * k + j], x[j * k + i])) {
+        let what = format!("but its mirror image is {}: not symmetric", x[j * k + i]);
+        return Some((i * k + j, what));
+    }
+    if matches!(structure, Structure::CorrMatrix(_))
+        && let Some(i) = (0..k).find(|i| !close(x[i * k + i], 1.0))
+    {
+        return Some((i * k + i, "on the diagonal of a correlation matrix, not 1".into()));
+    }
+    // Its Cholesky factor, by rows; the first pivot that is not positive tells.
+    let mut factor = vec![0.0; k * k];
+    for i in 0..k {
+        for j in 0..=i {
+            let dot: f64 = (0..j).map(|l| factor[i * k + l] * factor[j * k + l]).sum();
+            let rest = x[i * k + j] - dot;
+            if i == j && (rest.is_nan() || rest <= 0.0) {
+                return Some((i * k + i, "where the matrix stops being positive definite".into()));
+            }
+            factor[i * k + j] = if i == j { rest.sqrt() } else { rest / factor[j * k + j] };
+        }
+    }
+    None
 }
 
 /// `y[3] in data.json:1:20`.

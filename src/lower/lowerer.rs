@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::check::typed::{Model, VarId};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::exec::reference;
-use crate::ir::{Builder, DType, Op, Shape, Tensor, ValueId};
+use crate::ir::{Builder, DType, Op, Shape, Tensor, Type, ValueId};
 use crate::source::Span;
 
 use super::Lower;
@@ -138,6 +138,21 @@ impl<'m> Lowerer<'m> {
         let component = b.add(inst.op, [tuple].as_slice());
         b.output("value", component);
         reference::evaluate(&b.finish(), &[]).pop()
+    }
+
+    /// The integers among the variables in scope that are known now.
+    pub(super) fn known_sizes(&mut self) -> HashMap<VarId, i64> {
+        let scalars: Vec<(VarId, ValueId)> = self
+            .env
+            .iter()
+            .filter(|(_, v)| {
+                v.axes.is_empty() && *self.b.ty(v.id) == Type::new(DType::Int, Shape::new())
+            })
+            .map(|(var, v)| (*var, v.id))
+            .collect();
+        #[allow(clippy::cast_possible_truncation, reason = "integers are exact below 2^53")]
+        let known = |(var, id)| self.numbers(id).map(|t| (var, t.data[0] as i64));
+        scalars.into_iter().filter_map(known).collect()
     }
 
     /// A scalar that has to be known now, as an integer.

@@ -22,9 +22,11 @@ mod transform;
 mod value;
 mod walk;
 
+use std::collections::HashMap;
+
 use crate::check::typed::{Decl, Model, Stage, VarId, VarKind};
 use crate::data::DataSet;
-use crate::diagnostics::{Diagnostic, Outcome};
+use crate::diagnostics::{Code, Diagnostic, Outcome};
 use crate::ir::{Function, Shape, Tensor, Type};
 use crate::source::Span;
 
@@ -58,6 +60,8 @@ pub struct Lowered {
     pub terms: Vec<Term>,
     /// What a draw reports: parameters, parameter-dependent `let`s, `gen`s.
     pub variables: Vec<Variable>,
+    /// Integers that the data fixes: sizes, `data n: int`.
+    pub sizes: HashMap<VarId, i64>,
 }
 
 /// Where a parameter lives in the unconstrained vector.
@@ -130,11 +134,15 @@ pub fn lower(model: &Model, data: &DataSet, space: Space) -> Outcome<Lowered> {
     let mut l = Lowerer::new(model);
     let mut errors = Vec::new();
     let shapes = known_stage(&mut l, model, data, &mut errors);
+    if let Some(error) = too_many(model, &shapes) {
+        errors.push(error);
+    }
     if !errors.is_empty() {
         return Outcome::failed(errors);
     }
+    let sizes = l.known_sizes();
     match parameter_stage(&mut l, model, &shapes, space) {
-        Ok(lowered) => Outcome::new(finish(l, lowered), Vec::new()),
+        Ok(lowered) => Outcome::new(finish(l, lowered, sizes), Vec::new()),
         Err(error) => Outcome::failed(vec![*error]),
     }
 }
@@ -251,6 +259,29 @@ fn parameter_stage(
     Ok(parts)
 }
 
+/// Most unconstrained reals of a model: one point of more would not fit into memory several times.
+const MOST_DIMENSIONS: usize = 1 << 28;
+
+/// The error that the parameters, with the sizes from the data, are more numbers than can be held.
+fn too_many(model: &Model, shapes: &[(VarId, Shapes)]) -> Option<Diagnostic> {
+    let mut total = 0_usize;
+    for (var, shapes) in shapes {
+        let var = model.var(*var);
+        let size = shapes.checked_size();
+        total = size.map_or(usize::MAX, |n| total.saturating_add(n));
+        if total > MOST_DIMENSIONS {
+            let sizes: Vec<String> = shapes.shape().iter().map(usize::to_string).collect();
+            let message = format!("with `{}` the model has too many parameters", var.name);
+            let label = format!("has shape [{}] with this data", sizes.join(", "));
+            let error = Diagnostic::error(Code::E0504, var.span, message, label);
+            return Some(
+                error.with_note(format!("at most {MOST_DIMENSIONS} numbers are possible")),
+            );
+        }
+    }
+    None
+}
+
 /// The first unconstrained index of each parameter, and their number in all. Parameters stand in the
 /// order of declaration, while `model.decls` has them in order of dependence.
 fn layout(model: &Model, shapes: &[(VarId, Shapes)]) -> (Vec<usize>, usize) {
@@ -274,7 +305,7 @@ struct Parts {
 }
 
 /// Adds up the terms and declares the outputs.
-fn finish(mut l: Lowerer<'_>, parts: Parts) -> Lowered {
+fn finish(mut l: Lowerer<'_>, parts: Parts, sizes: HashMap<VarId, i64>) -> Lowered {
     l.b.set_span(None);
     let mut log_jacobian = l.b.scalar(0.0);
     for j in &parts.jacobian {
@@ -323,5 +354,5 @@ fn finish(mut l: Lowerer<'_>, parts: Parts) -> Lowered {
             l.data.remove(&index).map(|t| (input.name.clone(), t))
         })
         .collect();
-    Lowered { function, data, params: parts.params, terms, variables }
+    Lowered { function, data, params: parts.params, terms, variables, sizes }
 }

@@ -4,6 +4,7 @@
 //! be exchanged. `log |det J|` is of the map from the unconstrained to the free constrained numbers.
 
 use crate::check::typed::{Expr, Structure, Support};
+use crate::diagnostics::Code;
 use crate::ir::{BinaryOp, Op, Shape, Tensor, Type, UnaryOp};
 
 use super::Lower;
@@ -29,6 +30,14 @@ impl Shapes {
         self.array.iter().chain(&self.constrained).copied().collect()
     }
 
+    /// The same, unless it or the constrained numbers overflow.
+    pub(super) fn checked_size(&self) -> Option<usize> {
+        let product = |n: usize, k: &usize| n.checked_mul(*k);
+        let count = self.array.iter().try_fold(1, product)?;
+        self.constrained.iter().try_fold(count, product)?;
+        count.checked_mul(self.free)
+    }
+
     /// Number of unconstrained reals of the whole parameter.
     pub(super) fn size(&self) -> usize {
         self.array.iter().product::<usize>() * self.free
@@ -41,7 +50,20 @@ impl Lowerer<'_> {
         let array = self.size_list(&support.array)?;
         let one = |l: &mut Self, k: &Expr| -> Lower<usize> {
             let v = l.expr(k)?;
-            l.at(k.span, |l| l.size(&v))
+            let may_be_empty =
+                matches!(support.structure, Structure::Ordered(_) | Structure::PositiveOrdered(_));
+            l.at(k.span, |l| match l.size(&v)? {
+                0 if !may_be_empty => Err(l.error(
+                    Code::E0504,
+                    "this type has at least one element, but its size is 0",
+                    "this size",
+                )),
+                // Beyond this the number of elements of a matrix overflows.
+                n if n > 1 << 31 => {
+                    Err(l.error(Code::E0504, format!("the size {n} is too large"), "this size"))
+                }
+                n => Ok(n),
+            })
         };
         let vector = |k: usize| -> Shape { [k].as_slice().into() };
         let square = |k: usize| -> Shape { [k, k].as_slice().into() };
@@ -189,6 +211,7 @@ impl Lowerer<'_> {
                 let mut x = u.clone();
                 let mut log_j = None;
                 if let Some(m) = multiplier {
+                    self.check_positive(m, "the multiplier")?;
                     x = self.binary(BinaryOp::Mul, m, &x)?;
                     log_j = Some(self.unary(UnaryOp::Log, m));
                 }
@@ -207,6 +230,7 @@ impl Lowerer<'_> {
             }
             (Some(a), Some(c)) => {
                 let width = self.binary(BinaryOp::Sub, c, a)?;
+                self.check_positive(&width, "the upper bound minus the lower bound")?;
                 let s = self.unary(UnaryOp::InvLogit, u);
                 let part = self.binary(BinaryOp::Mul, &width, &s)?;
                 let x = self.binary(BinaryOp::Add, a, &part)?;
@@ -214,6 +238,19 @@ impl Lowerer<'_> {
                 let slope = self.log_logistic_density(u)?;
                 Ok((x, Some(self.binary(BinaryOp::Add, &log_width, &slope)?)))
             }
+        }
+    }
+
+    /// What the data gives must leave the parameter room.
+    fn check_positive(&mut self, v: &Val, what: &str) -> Lower<()> {
+        let bad = |t: Tensor| t.data.iter().copied().find(|x| x.is_nan() || *x <= 0.0);
+        match self.numbers(v.id).and_then(bad) {
+            None => Ok(()),
+            Some(x) => Err(self.error(
+                Code::E0208,
+                format!("no value is possible here: {what} is {x}, and has to be positive"),
+                "with these bounds",
+            )),
         }
     }
 

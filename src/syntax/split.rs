@@ -107,7 +107,8 @@ enum Closed {
 
 /// Returns one past the last significant token of the item that begins at `first`.
 fn item_end(text: &str, tokens: &[Token], first: usize, braces: Braces) -> (usize, Closed) {
-    let margin = column(text, tokens[first]);
+    // Asked for at the start of a line only: a long line must not be measured token by token.
+    let margin = || column(text, tokens[first]);
     let mut open: Vec<TokenKind> = Vec::new();
     let mut last = first;
     let mut line_start = false;
@@ -118,27 +119,27 @@ fn item_end(text: &str, tokens: &[Token], first: usize, braces: Braces) -> (usiz
             continue;
         }
         if at > first {
-            let indented = column(text, *token) > margin;
+            let indented = || column(text, *token) > margin();
             let previous = tokens[last].kind;
             let boundary = match open.last() {
                 None => {
                     kind == TokenKind::Semicolon
                         || kind.opens_declaration() && (line_start || previous.ends_operand())
                         || line_start && begins_line(tokens, at, previous)
-                        || line_start && !indented && states_distribution(tokens, at, previous)
+                        || line_start && !indented() && states_distribution(tokens, at, previous)
                 }
                 Some(TokenKind::LBrace) => {
                     line_start
                         && (opens_top_level(kind)
                             || braces == Braces::HoldIndentedLines
-                                && !indented
+                                && !indented()
                                 && !kind.is_closer())
                 }
                 Some(_) => {
                     kind == TokenKind::Semicolon
                         || line_start
                             && (kind.opens_declaration()
-                                || !indented
+                                || !indented()
                                     && (previous.ends_operand() && kind.begins_operand()
                                         || states_distribution(tokens, at, previous)))
                 }

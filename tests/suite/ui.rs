@@ -22,7 +22,7 @@ fn check(name: &str, text: &str) -> Checked {
     let id = sources.add(name, text);
     let parsed = syntax::parse(id, text);
     let mut diagnostics = parsed.diagnostics;
-    let mut import = |path: &str, _| match path {
+    let mut import = |path: &str, _: &str| match path {
         "helpers.ppl" => Ok((path.to_string(), "fn twice(x: real) -> real = 2 * x\n".to_string())),
         _ => Err("no such file".to_string()),
     };

@@ -55,9 +55,19 @@ pub fn psis(log_weights: &[f64]) -> Psis {
         normalise(&mut w);
         return Psis { log_weights: w, khat: 0.0 };
     }
-    let tail_len = (s as f64 / 5.0).min(3.0 * (s as f64).sqrt()).ceil() as usize;
+    let mut tail_len = (s as f64 / 5.0).min(3.0 * (s as f64).sqrt()).ceil() as usize;
     let mut khat = f64::INFINITY;
     if tail_len < s {
+        // A near-perfect fit of a skew posterior: the weight as a function of the draw has a local
+        // maximum, draws pile up below its value, and a pile right above the cutoff passes for a
+        // heavy tail. A tail that really is heavy takes the effective sample size with it, and has
+        // the same shape further out; so look there.
+        while tail_len >= 2 * NARROWEST
+            && relative_ess(&w) > 0.5
+            && tail_shape(&w, &order, tail_len) > khat_threshold(s)
+        {
+            tail_len /= 2;
+        }
         let cutoff = w[order[s - tail_len - 1]].max(f64::MIN_POSITIVE.ln());
         let first = order.partition_point(|&i| w[i] <= cutoff);
         let tail = &order[first..];
@@ -77,6 +87,24 @@ pub fn psis(log_weights: &[f64]) -> Psis {
     }
     normalise(&mut w);
     Psis { log_weights: w, khat: if khat.is_nan() { f64::INFINITY } else { khat } }
+}
+
+/// Fewest weights of a narrowed tail.
+const NARROWEST: usize = 40;
+
+/// Kish's effective sample size of the weights over their number.
+fn relative_ess(w: &[f64]) -> f64 {
+    let sum: f64 = w.iter().map(|x| x.exp()).sum();
+    let squares: f64 = w.iter().map(|x| (2.0 * x).exp()).sum();
+    sum * sum / squares / w.len() as f64
+}
+
+/// The Pareto shape of the `tail_len` largest weights; 0 where too few stand out.
+fn tail_shape(w: &[f64], order: &[usize], tail_len: usize) -> f64 {
+    let cutoff = w[order[order.len() - tail_len - 1]].max(f64::MIN_POSITIVE.ln());
+    let first = order.partition_point(|&i| w[i] <= cutoff);
+    let exceedances: Vec<f64> = order[first..].iter().map(|&i| w[i].exp() - cutoff.exp()).collect();
+    if exceedances.len() > 4 { fit_generalised_pareto(&exceedances).0 } else { 0.0 }
 }
 
 /// Subtracts the log of the summed exponentials; the largest entry must be finite.
@@ -160,6 +188,17 @@ mod tests {
                 .collect();
             assert!((khat(&w) - shape).abs() < 0.03, "{} for {shape}", khat(&w));
         }
+    }
+
+    #[test]
+    fn draws_piled_up_below_a_local_maximum_are_no_heavy_tail() {
+        // Log weights of a slightly skew posterior under its best Gaussian, c (z³ − 3z): 99 % of the
+        // sample size is effective. About 2.3 % of the draws lie around the maximum at z = −1, whose
+        // value is met again at z = 2, where the largest 4.75 % of the weights begin.
+        let normal = crate::special::std_normal_quantile;
+        let z = (0..4000).map(|i| normal((f64::from(i) + 0.5) / 4000.0));
+        let w: Vec<f64> = z.map(|z| 0.037 * (z * z * z - 3.0 * z)).collect();
+        assert!(khat(&w) < 0.7, "{}", khat(&w));
     }
 
     #[test]

@@ -1,0 +1,1 @@
+check trial/centred.ppl --data trial/centred.json

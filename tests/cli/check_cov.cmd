@@ -1,0 +1,1 @@
+check trial/cov.ppl --data trial/cov.json

@@ -1,0 +1,1 @@
+check trial/no_room.ppl --data trial/no_room.json

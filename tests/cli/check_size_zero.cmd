@@ -1,0 +1,1 @@
+check trial/size.ppl --data trial/size_zero.json

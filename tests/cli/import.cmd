@@ -1,0 +1,1 @@
+check trial/imports.ppl

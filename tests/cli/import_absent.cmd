@@ -1,0 +1,1 @@
+check trial/import_absent.ppl

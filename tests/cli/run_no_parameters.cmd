@@ -1,0 +1,1 @@
+run trial/size.ppl --data trial/size_one.json --infer mean-field --out $OUT
