@@ -128,6 +128,9 @@ fn config(
     })
 }
 
+/// The pointwise log likelihood is left out of `fit.zarr` when it has more numbers than this (160 MB).
+const MAX_POINTWISE: usize = 20_000_000;
+
 fn write(
     directory: &RunDirectory,
     input: &Input,
@@ -146,6 +149,11 @@ fn write(
     let used = |name: &str| lowered.data.iter().any(|(n, _)| n == name);
     let (observed, constant): (Vec<_>, Vec<(&str, &DataArray)>) =
         input.data.iter().filter(|(name, _)| used(name)).partition(|(name, _)| is_observed(name));
+    let pointwise = posterior.log_likelihood();
+    let fits = pointwise.len() * fit.log_p.len() <= MAX_POINTWISE;
+    let pointwise = (fits && !pointwise.is_empty())
+        .then(|| pointwise.at(&fit.draws, fit.log_p.len(), fit.chains));
+    let predictions: Vec<_> = pointwise.iter().map(|draws| ("log_likelihood", draws)).collect();
     directory.write(&Run {
         config,
         model_text: &input.text,
@@ -155,7 +163,7 @@ fn write(
         layout: &layout,
         observed: &observed,
         constant: &constant,
-        predictions: &[],
+        predictions: &predictions,
     })?;
     Ok(summary)
 }

@@ -50,7 +50,7 @@ impl Posterior {
         let origin = Arc::new(Origin::new(&log_joint, &lowered.params, sources));
         let f64: Arc<dyn LogDensity<f64>> = Arc::new(ModelDensity::<f64>::new(&hvp, &origin));
         let f32: Arc<dyn LogDensity<f32>> = Arc::new(ModelDensity::<f32>::new(&hvp, &origin));
-        let values = Values::new(&lowered);
+        let values = Values::reported(&lowered);
         Ok(Posterior { lowered, log_joint, hvp, f64, f32, values })
     }
 
@@ -76,6 +76,12 @@ impl Posterior {
     #[must_use]
     pub fn values(&self) -> &Values {
         &self.values
+    }
+
+    /// The pointwise log likelihood, compiled on demand.
+    #[must_use]
+    pub fn log_likelihood(&self) -> Values {
+        Values::log_likelihood(&self.lowered)
     }
 
     /// The log joint with data bound, optimised. Input `theta: real[D]`, output `log_joint: real`.

@@ -1,7 +1,9 @@
-//! Unconstrained draws → named constrained values, and the terms of the log joint.
+//! Unconstrained draws → named constrained values, and the pointwise log likelihood.
+
+use std::collections::HashMap;
 
 use crate::exec::program::Program;
-use crate::lower::Lowered;
+use crate::lower::{Lowered, Role};
 use crate::passes;
 use crate::results::{Draws, Variable};
 
@@ -15,10 +17,49 @@ pub struct Values {
 }
 
 impl Values {
-    pub(super) fn new(lowered: &Lowered) -> Self {
-        let outputs: Vec<usize> = lowered.variables.iter().map(|v| v.output).collect();
+    /// Parameters, transformed parameters and generated quantities.
+    pub(super) fn reported(lowered: &Lowered) -> Self {
+        Self::of(lowered, lowered.variables.clone())
+    }
+
+    /// The log density of every observed element, under the name of the data; a second statement
+    /// about the same data gets a number.
+    pub(super) fn log_likelihood(lowered: &Lowered) -> Self {
+        let f = &lowered.function;
+        let mut times: HashMap<&str, usize> = HashMap::new();
+        let observed =
+            lowered.terms.iter().filter_map(|t| Some((t.observed.as_deref()?, t.output)));
+        let variables = observed
+            .map(|(name, output)| {
+                let count = times.entry(name).or_default();
+                *count += 1;
+                crate::lower::Variable {
+                    name: if *count == 1 { name.to_owned() } else { format!("{name}_{count}") },
+                    shape: f.ty(f.outputs[output].value).shape.clone(),
+                    role: Role::Gen,
+                    output,
+                }
+            })
+            .collect();
+        Self::of(lowered, variables)
+    }
+
+    fn of(lowered: &Lowered, variables: Vec<crate::lower::Variable>) -> Self {
+        let outputs: Vec<usize> = variables.iter().map(|v| v.output).collect();
         let f = passes::optimize(&with_outputs(lowered, &outputs));
-        Values { program: Program::compile(&f), variables: lowered.variables.clone() }
+        Values { program: Program::compile(&f), variables }
+    }
+
+    /// Numbers that one draw has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.variables.iter().map(|v| v.shape.iter().product::<usize>()).sum()
+    }
+
+    /// Whether a draw has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// The variables at unconstrained draws `theta: [S, D]`, which belong to `chains` chains.

@@ -18,6 +18,7 @@ mod gradients;
 mod langevin;
 mod nuts;
 mod passes;
+mod posterior;
 mod random_ir;
 mod recovery;
 mod results;
