@@ -5,7 +5,7 @@
 //!
 //! Not here: simplification (`passes`), evaluation (`exec`).
 //!
-//! Reference: [griewank2008, ch. 3] for reverse accumulation; [pearlmutter1994] for the
+//! Reference: [griewank2008, ch. 3] for reverse accumulation; \[pearlmutter1994\] for the
 //! Hessian-vector product as the derivative of `⟨∇f, v⟩`.
 
 mod reverse;

@@ -1,7 +1,7 @@
 //! The command line: one file per subcommand.
 //!
 //! Nothing below this module prints. Results go to standard output, everything else to standard
-//! error; the exit codes are [`failure::Exit`].
+//! error; the exit codes are `failure::Exit`.
 
 mod args;
 mod check;

@@ -46,7 +46,7 @@ pub struct Trace {
     pub value: Vec<f64>,
 }
 
-/// Pareto k-hat [vehtari2024] and how it was come by.
+/// Pareto k-hat \[vehtari2024\] and how it was come by.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Khat {
     /// The estimated Pareto shape.

@@ -18,7 +18,7 @@ pub enum Init {
     /// PyTorch's default: weights and biases uniform on `±1/√in`.
     FanIn,
     /// Glorot-normal weights (variance `2/(in + out)`), biases `0.01 · N(0, 1)`: the authors' choice
-    /// for Langevin score networks [geffner2023].
+    /// for Langevin score networks \[geffner2023\].
     GlorotNormal,
 }
 

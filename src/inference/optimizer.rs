@@ -300,7 +300,7 @@ pub enum Schedule {
     /// Not at all.
     Constant,
     /// Linear warm-up over the first fraction `warmup` of the run, then half a cosine down to `floor`
-    /// (both relative to the base rate) [loshchilov2017].
+    /// (both relative to the base rate) \[loshchilov2017\].
     Cosine {
         /// Fraction of the run spent warming up.
         warmup: f64,

@@ -14,7 +14,7 @@ pub fn lower_bound(log_weights: &[f64]) -> (f64, f64) {
 }
 
 /// Log of the mean weight: a stochastic lower bound of the log evidence that is tight in the limit
-/// [burda2016].
+/// \[burda2016\].
 #[must_use]
 pub fn log_mean_weight(log_weights: &[f64]) -> f64 {
     let max = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);

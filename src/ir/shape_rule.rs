@@ -14,7 +14,7 @@ fn fail<T>(message: impl Into<String>) -> Result<T, TypeError> {
 
 /// The type of `op` applied to operands of the given types; `inputs` are the function's input types.
 ///
-/// A `Scan` has type `tuple`; the type of a `Proj` comes from [`proj_type`].
+/// A `Scan` has type `tuple`; the type of a `Proj` comes from `proj_type`.
 ///
 /// # Errors
 /// When the operands do not fit the operation.

@@ -5,7 +5,7 @@
 //! split in two, so that its relative error does not grow with x².
 //!
 //! Reference: rational approximations of fdlibm (Sun Microsystems, 1993) for `erfcx`;
-//! [wichura1988] (AS 241) for the quantile.
+//! \[wichura1988\] (AS 241) for the quantile.
 
 #![allow(clippy::excessive_precision, reason = "coefficients as published")]
 
@@ -156,7 +156,7 @@ pub fn inv_mills_ratio(x: f64) -> f64 {
 /// Relative error ≤ 16 ulp, from the smallest positive double to one ulp below 1.
 ///
 /// # Reference
-/// [wichura1988], algorithm PPND16.
+/// \[wichura1988\], algorithm PPND16.
 #[must_use]
 pub fn std_normal_quantile(p: f64) -> f64 {
     const A: [f64; 8] = [

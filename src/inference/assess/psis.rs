@@ -1,4 +1,4 @@
-//! Pareto-smoothed importance sampling [vehtari2024].
+//! Pareto-smoothed importance sampling \[vehtari2024\].
 //!
 //! The largest importance weights are fitted by a generalised Pareto distribution, whose shape
 //! k-hat says how far the weights can be trusted, and replaced by its quantiles.
@@ -18,7 +18,7 @@ pub struct Psis {
 /// weights do not vary at all, which is the bounded case.
 ///
 /// # Reference
-/// [vehtari2024, sec. 3], with the fit of [zhang2009] and the weak prior of its appendix C.
+/// [vehtari2024, sec. 3], with the fit of \[zhang2009\] and the weak prior of its appendix C.
 #[must_use]
 pub fn khat(log_weights: &[f64]) -> f64 {
     psis(log_weights).khat
@@ -118,7 +118,7 @@ fn normalise(w: &mut [f64]) {
 
 /// Shape and scale of a generalised Pareto distribution from exceedances in ascending order.
 ///
-/// An average over a grid of the profile likelihood [zhang2009]; the shape is then drawn towards
+/// An average over a grid of the profile likelihood \[zhang2009\]; the shape is then drawn towards
 /// 0.5 as if ten more observations had said so [vehtari2024, app. C].
 fn fit_generalised_pareto(x: &[f64]) -> (f64, f64) {
     const PRIOR_B: f64 = 3.0;

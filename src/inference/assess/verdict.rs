@@ -30,7 +30,7 @@ impl Checks {
         self.reasons.iter().map(|r| r.0).max().unwrap_or(VerdictLevel::Doubtful)
     }
 
-    /// Judges a k-hat from `draws` weights [vehtari2024].
+    /// Judges a k-hat from `draws` weights \[vehtari2024\].
     ///
     /// Exact weights fail above 1, where their mean is infinite. Weights of augmented paths bound
     /// the marginal ones from above and estimated weights are noisy, so these only raise doubt.
