@@ -264,7 +264,9 @@ impl Checker<'_> {
                 let known = [MemberId::Cdf, MemberId::LogCdf, MemberId::LogSurvival];
                 (def.name.clone(), known.into_iter().any(|member| def.member(member).is_some()))
             }
-            DistKind::Affine { dist, .. } => return self.require_cdf(dist, why),
+            DistKind::Affine { dist, .. } | DistKind::Sorted { dist } => {
+                return self.require_cdf(dist, why);
+            }
             DistKind::Mixture { components, .. } => {
                 return components.iter().try_for_each(|part| self.require_cdf(part, why));
             }

@@ -7,6 +7,7 @@ use crate::ir::{BinaryOp, Op, TernaryOp, UnaryOp};
 use super::Lower;
 use super::expr::rank;
 use super::lowerer::Lowerer;
+use super::transform::to_f64;
 use super::value::{Axis, AxisTable, Val};
 
 impl Lowerer<'_> {
@@ -47,6 +48,16 @@ impl Lowerer<'_> {
                 let drawn = l.binary(BinaryOp::Add, &log_q, &inside)?;
                 let drawn = l.binary(BinaryOp::Sub, &drawn, &not_zero)?;
                 l.where_zero(x, &log_p, &drawn)
+            }
+            DistKind::Sorted { dist } => {
+                // K! orders of the draws are one sorted value: log K! = Σ log k.
+                let inside = l.log_density(dist, x)?;
+                let shape = x.shape(&l.b);
+                let last = shape.len() - 1;
+                let ranks: Vec<f64> = (1..=shape[last]).map(|k| to_f64(k).ln()).collect();
+                let ranks = l.constants(ranks);
+                let orders = Val::plain(l.b.broadcast(ranks, &shape, &[last]));
+                l.binary(BinaryOp::Add, &inside, &orders)
             }
             DistKind::Affine { dist, loc, scale } => {
                 let (loc, scale) = (l.expr(loc)?, l.expr(scale)?);
