@@ -170,6 +170,12 @@ impl BinaryOp {
         BINARY.into_iter().find(|op| op.name() == name)
     }
 
+    /// Whether it makes random numbers: a function of `f64` bits, without derivative.
+    #[must_use]
+    pub fn is_random(self) -> bool {
+        matches!(self, BinaryOp::RandomBits | BinaryOp::GammaDraw | BinaryOp::PoissonDraw)
+    }
+
     /// Every operation.
     #[must_use]
     pub fn all() -> &'static [BinaryOp] {

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use crate::exec::program::Program;
-use crate::lower::{KEY, Lowered, Role};
+use crate::lower::{Lowered, Role};
 use crate::passes;
 use crate::random::keys;
 use crate::results::{Draws, Variable};
 
-use super::compile::with_random_outputs;
+use super::compile::{is_random, with_random_outputs};
 
 /// Evaluates what a draw reports.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Values {
     fn of(lowered: &Lowered, variables: Vec<crate::lower::Variable>) -> Self {
         let outputs: Vec<usize> = variables.iter().map(|v| v.output).collect();
         let f = passes::optimize(&with_random_outputs(lowered, &outputs));
-        let random = f.inputs.iter().any(|i| i.name == KEY);
+        let random = is_random(&f);
         Values { program: Program::compile(&f), variables, random }
     }
 
