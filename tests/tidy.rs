@@ -115,6 +115,7 @@ fn some_crates_stay_behind_one_door() {
         ("dfdx::", &["src/inference/"]),
         ("nuts_rs::", &["src/inference/"]),
         ("clap::", &["src/cli/"]),
+        ("clap_complete::", &["src/cli/"]),
         ("indicatif::", &["src/cli/"]),
         ("zarrs::", &["src/results/write/zarr"]),
         ("println!", &["src/cli/"]),
