@@ -72,8 +72,7 @@ const BINARY: [BinaryOp; 26] = [
 ];
 
 /// All functions of three operands.
-const TERNARY: [TernaryOp; 3] =
-    [TernaryOp::Select, TernaryOp::IncBeta, TernaryOp::BinomialDraw];
+const TERNARY: [TernaryOp; 3] = [TernaryOp::Select, TernaryOp::IncBeta, TernaryOp::BinomialDraw];
 
 impl UnaryOp {
     /// The name in IR text.

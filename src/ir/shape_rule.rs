@@ -56,10 +56,9 @@ pub fn infer_type(op: &Op, args: &[&Type]) -> Result<Type, TypeError> {
                 {
                     DType::Int
                 }
-                BinaryOp::IntDiv
-                | BinaryOp::Rem
-                | BinaryOp::RandomBits
-                | BinaryOp::PoissonDraw => DType::Int,
+                BinaryOp::IntDiv | BinaryOp::Rem | BinaryOp::RandomBits | BinaryOp::PoissonDraw => {
+                    DType::Int
+                }
                 _ => DType::Real,
             };
             Ok(Type::new(dtype, shape))
