@@ -13,7 +13,7 @@ use crate::ir::{Builder, Function, Scan, Shape, Type, ValueId};
 use super::Lower;
 use super::elements::Frame;
 use super::lowerer::Lowerer;
-use super::value::{Axis, Val};
+use super::value::{Axes, Axis, Val};
 use super::walk::{any_expr, mentions};
 
 /// A recursion while its step is being lowered.
@@ -114,7 +114,7 @@ impl Lowerer<'_> {
         let mut one: Shape = [1].as_slice().into();
         one.extend_from_slice(&row_dims);
         self.frames.push(Frame::new(frame.var, one, outer.clone()));
-        let done = body.iter().try_for_each(|s| self.element_stmt(s));
+        let done = self.within(&[axis], |l| body.iter().try_for_each(|s| l.element_stmt(s)));
         let row_frame = self.frames.pop().expect("pushed above");
         let row = done.and_then(|()| self.assemble(&row_frame));
         let row = row.map(|r| {
@@ -172,14 +172,21 @@ impl Lowerer<'_> {
             })
     }
 
-    /// Computes an expression in the enclosing function and brings it into the step.
-    pub(super) fn hoisted(&mut self, e: &Expr) -> Lower<Val> {
+    /// The axes around the current expression in the function being built: inside a step, the steps are
+    /// none.
+    pub(super) fn loops_here(&self) -> Axes {
+        let steps = self.sequence.as_ref().filter(|s| s.inside).map(|s| s.axis);
+        self.loops.iter().copied().filter(|&a| Some(a) != steps).collect()
+    }
+
+    /// Computes something in the enclosing function and brings it into the step.
+    pub(super) fn outside(&mut self, f: impl FnOnce(&mut Self) -> Lower<Val>) -> Lower<Val> {
         let here = self.b.span();
         let axis = self.sequence.as_ref().expect("inside a recursion").axis;
-        let (id, axes, ty, by_row) = self.outside(|l| -> Lower<_> {
+        let (id, axes, ty, by_row) = self.in_enclosing(|l| -> Lower<_> {
             let outer_span = l.b.span();
             l.b.set_span(here);
-            let result = l.expr(e);
+            let result = f(l);
             l.b.set_span(outer_span);
             let Val { mut id, mut axes } = result?;
             let by_row = axes.iter().position(|&a| a == axis);
@@ -207,7 +214,7 @@ impl Lowerer<'_> {
     }
 
     /// Runs `f` in the enclosing function while a step is being lowered.
-    pub(super) fn outside<T>(&mut self, f: impl FnOnce(&mut Self) -> T) -> T {
+    pub(super) fn in_enclosing<T>(&mut self, f: impl FnOnce(&mut Self) -> T) -> T {
         self.swap_builders();
         let result = f(self);
         self.swap_builders();

@@ -104,7 +104,7 @@ impl Case {
         }
         let Some((posterior, folder)) = self.compile() else { return };
         let fit = nuts(self.folder, &posterior);
-        let draws = posterior.values().at(&fit.draws, fit.log_p.len(), fit.chains);
+        let draws = posterior.values().at(&fit.draws, fit.log_p.len(), fit.chains, 1);
         let drawn = |scalar: &str| {
             let of = |v: &Variable| {
                 (0..v.size()).find(|&i| v.element_name(i) == scalar).map(|i| v.scalar(i))
@@ -219,7 +219,7 @@ fn normal_mixture_conforms() {
 fn normal_mixture_recovers() {
     let Some((posterior, folder)) = NORMAL_MIXTURE.compile() else { return };
     let fit = nuts(NORMAL_MIXTURE.folder, &posterior);
-    let draws = posterior.values().at(&fit.draws, fit.log_p.len(), fit.chains);
+    let draws = posterior.values().at(&fit.draws, fit.log_p.len(), fit.chains, 1);
     let variable = |name| draws.variables.iter().find(|v: &&Variable| v.name == name).unwrap();
     let (theta, mu) = (variable("theta").scalar(0), variable("mu"));
     let (one, two) = (mu.scalar(0), mu.scalar(1));

@@ -35,7 +35,7 @@ fn conjugate(noise: f64) -> (Posterior, f64) {
 
 /// Mean and sd of the first scalar.
 fn moments(fit: &Fit, posterior: &Posterior) -> (f64, f64) {
-    let draws = posterior.values().at(&fit.draws, fit.log_p.len(), fit.chains);
+    let draws = posterior.values().at(&fit.draws, fit.log_p.len(), fit.chains, 1);
     let Statistics { mean, sd, .. } = Statistics::of(&draws.variables[0].scalar(0), 1, true);
     (mean, sd)
 }
