@@ -107,6 +107,9 @@ pub(super) fn transpose(
                         Some(b.binary(product, ct, d))
                     }
                     BinaryOp::Rem => Some(ct),
+                    BinaryOp::RandomBits | BinaryOp::GammaDraw | BinaryOp::PoissonDraw => {
+                        return fail(op.name(), "first");
+                    }
                     BinaryOp::IntDiv
                     | BinaryOp::Lt
                     | BinaryOp::Le
@@ -185,6 +188,9 @@ pub(super) fn transpose(
                         Some(b.binary(product, ct, d))
                     }
                     BinaryOp::Rem => return fail("%", "second"),
+                    BinaryOp::RandomBits | BinaryOp::GammaDraw | BinaryOp::PoissonDraw => {
+                        return fail(op.name(), "second");
+                    }
                     BinaryOp::IntDiv
                     | BinaryOp::Lt
                     | BinaryOp::Le
@@ -206,6 +212,7 @@ pub(super) fn transpose(
                 }
             }
         }
+        Op::Ternary(TernaryOp::BinomialDraw) => return fail("binomial_draw", "third"),
         Op::Ternary(op @ (TernaryOp::IncBeta | TernaryOp::IncBetaShape(_))) => {
             let (alpha, beta, x) = (args[0], args[1], args[2]);
             for (i, by) in [(0, ShapeDerivative::A), (1, ShapeDerivative::B)] {

@@ -44,7 +44,7 @@ const UNARY: [UnaryOp; 34] = [
 ];
 
 /// All functions of two operands.
-const BINARY: [BinaryOp; 29] = [
+const BINARY: [BinaryOp; 32] = [
     BinaryOp::Add,
     BinaryOp::Sub,
     BinaryOp::Mul,
@@ -68,6 +68,9 @@ const BINARY: [BinaryOp; 29] = [
     BinaryOp::LogBesselK,
     BinaryOp::OwensT,
     BinaryOp::SkewNormalCdf,
+    BinaryOp::RandomBits,
+    BinaryOp::GammaDraw,
+    BinaryOp::PoissonDraw,
     BinaryOp::Lt,
     BinaryOp::Le,
     BinaryOp::Eq,
@@ -77,7 +80,7 @@ const BINARY: [BinaryOp; 29] = [
 ];
 
 /// All functions of three operands.
-const TERNARY: [TernaryOp; 7] = [
+const TERNARY: [TernaryOp; 8] = [
     TernaryOp::Select,
     TernaryOp::IncBeta,
     TernaryOp::IncBetaShape(ShapeDerivative::A),
@@ -85,6 +88,7 @@ const TERNARY: [TernaryOp; 7] = [
     TernaryOp::IncBetaShape(ShapeDerivative::AA),
     TernaryOp::IncBetaShape(ShapeDerivative::AB),
     TernaryOp::IncBetaShape(ShapeDerivative::BB),
+    TernaryOp::BinomialDraw,
 ];
 
 impl UnaryOp {
@@ -170,6 +174,9 @@ impl BinaryOp {
             BinaryOp::LogBesselK => "log_bessel_k",
             BinaryOp::OwensT => "owens_t",
             BinaryOp::SkewNormalCdf => "skew_normal_cdf",
+            BinaryOp::RandomBits => "random_bits",
+            BinaryOp::GammaDraw => "gamma_draw",
+            BinaryOp::PoissonDraw => "poisson_draw",
             BinaryOp::Lt => "lt",
             BinaryOp::Le => "le",
             BinaryOp::Eq => "eq",
@@ -183,6 +190,12 @@ impl BinaryOp {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         BINARY.into_iter().find(|op| op.name() == name)
+    }
+
+    /// Whether it makes random numbers: a function of `f64` bits, without derivative.
+    #[must_use]
+    pub fn is_random(self) -> bool {
+        matches!(self, BinaryOp::RandomBits | BinaryOp::GammaDraw | BinaryOp::PoissonDraw)
     }
 
     /// Every operation.
@@ -204,6 +217,7 @@ impl TernaryOp {
             TernaryOp::IncBetaShape(ShapeDerivative::AA) => "inc_beta_aa",
             TernaryOp::IncBetaShape(ShapeDerivative::AB) => "inc_beta_ab",
             TernaryOp::IncBetaShape(ShapeDerivative::BB) => "inc_beta_bb",
+            TernaryOp::BinomialDraw => "binomial_draw",
         }
     }
 

@@ -229,6 +229,13 @@ pub enum BinaryOp {
     OwensT,
     /// The cdf at `a` of the standard skew normal distribution of shape `b`.
     SkewNormalCdf,
+    /// A random whole number below 2⁵² from the key `a` and the counter `b`, both whole numbers: the same
+    /// two give the same number, wherever and in whatever order they are asked for.
+    RandomBits,
+    /// A gamma variate of shape `b` and scale 1, made of the random number `a`.
+    GammaDraw,
+    /// A Poisson variate of rate `b`, made of the random number `a`.
+    PoissonDraw,
     /// `a < b`.
     Lt,
     /// `a ≤ b`.
@@ -252,6 +259,8 @@ pub enum TernaryOp {
     IncBeta,
     /// A derivative of `I_c(a, b)` in `a` and `b`; of a second one there is no further in these.
     IncBetaShape(ShapeDerivative),
+    /// A binomial variate of `b` trials of probability `c`, made of the random number `a`.
+    BinomialDraw,
 }
 
 /// A constant tensor. Integers and truth values are held as `f64` too.

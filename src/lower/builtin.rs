@@ -198,7 +198,7 @@ impl Lowerer<'_> {
             | B::RngStdExponential
             | B::RngStdGamma
             | B::RngPoisson
-            | B::RngBinomial => Err(self.not_yet("random numbers in generated quantities")),
+            | B::RngBinomial => self.random(which, v),
         }
     }
 

@@ -220,7 +220,7 @@ impl Lowerer<'_> {
             // The components of one distribution become one more axis.
             let component = self.axes.add(k);
             let inner = Batch { component: Some(component), ..batch.clone() };
-            let part = f(self, all, &inner)?;
+            let part = self.within(&[component], |l| f(l, all, &inner))?;
             let part = self.axes.axes_to_own(&mut self.b, &part, &[component]);
             self.binary(BinaryOp::Add, &log_w, &part)?
         } else {

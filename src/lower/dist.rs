@@ -58,7 +58,7 @@ impl Lowerer<'_> {
             let axes: Vec<Axis> = shape.iter().map(|&n| l.axes.add(n)).collect();
             let x = AxisTable::own_to_axes(x, &axes);
             let batch = Batch { shape, axes, component: None, strict: true };
-            let density = l.density(dist, &x, &batch)?;
+            let density = l.within(&batch.axes, |l| l.density(dist, &x, &batch))?;
             Ok(l.axes.axes_to_own(&mut l.b, &density, &batch.axes))
         })
     }

@@ -171,7 +171,10 @@ fn binary<E: Element>(op: BinaryOp, a: &[E], b: &[E], out: &mut [E]) {
         | BinaryOp::LogBesselI
         | BinaryOp::LogBesselK
         | BinaryOp::OwensT
-        | BinaryOp::SkewNormalCdf => {
+        | BinaryOp::SkewNormalCdf
+        | BinaryOp::RandomBits
+        | BinaryOp::GammaDraw
+        | BinaryOp::PoissonDraw => {
             each!(out, |a, b| E::of(semantics::binary(op, a.f64(), b.f64())));
         }
     }

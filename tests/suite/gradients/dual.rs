@@ -112,6 +112,7 @@ fn instruction(inst: &Inst, args: &[&Dual]) -> Dual {
             let in_x = moving(c.t, || slope(|x| f(a.v, b.v, x), c.v));
             D { v: f(a.v, b.v, c.v), t: in_a + in_b + in_x }
         }),
+        Op::Ternary(TernaryOp::BinomialDraw) => unreachable!("random numbers have no derivative"),
         // The other operations are linear (in the first operand, for those with an index).
         Op::Convert(_)
         | Op::Broadcast { .. }
@@ -365,6 +366,9 @@ fn binary(op: BinaryOp, a: D, b: D) -> D {
         | BinaryOp::LogBesselK
         | BinaryOp::OwensT
         | BinaryOp::SkewNormalCdf => numeric(),
+        BinaryOp::RandomBits | BinaryOp::GammaDraw | BinaryOp::PoissonDraw => {
+            unreachable!("random numbers have no derivative")
+        }
         BinaryOp::IntDiv
         | BinaryOp::Rem
         | BinaryOp::Lt
