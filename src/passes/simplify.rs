@@ -5,17 +5,13 @@
 
 use crate::ir::{Args, BinaryOp, Builder, Function, Op, ValueId};
 
-use super::emit::{in_body, rebuild};
+use super::emit::rebuild;
 use super::rules;
 
 /// `f` simplified.
 pub(super) fn run(f: &Function) -> Function {
     rebuild(f, &mut |b, inst, args| {
-        let op = match &inst.op {
-            Op::Scan(scan) => in_body(scan, run),
-            op => op.clone(),
-        };
-        add(b, op, args)
+        add(b, inst.op.map_functions(&run), args)
     })
 }
 
