@@ -228,7 +228,7 @@ pub fn infer_type(op: &Op, args: &[&Type]) -> Result<Type, TypeError> {
             if !is_square(args[0]) || args[1].rank() != 2 || args[1].shape[0] != args[0].shape[0] {
                 return fail(format!("solve of {} and {}", args[0], args[1]));
             }
-            Ok(args[1].clone())
+            Ok(Type::real(args[1].shape.clone()))
         }
         Op::Det | Op::LogAbsDet | Op::EigenSym | Op::MatrixExp => {
             arity(1)?;
@@ -239,7 +239,7 @@ pub fn infer_type(op: &Op, args: &[&Type]) -> Result<Type, TypeError> {
             Ok(match op {
                 Op::Det | Op::LogAbsDet => Type::real(Shape::new()),
                 Op::EigenSym => Type::real([n + 1, n].as_slice()),
-                _ => args[0].clone(),
+                _ => Type::real(args[0].shape.clone()),
             })
         }
         Op::SortIndices => {
