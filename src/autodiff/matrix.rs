@@ -16,8 +16,11 @@ pub(super) fn parts(
         // [giles2008, sec. 2.3.1]
         Op::Solve { trans } => {
             let of_b = b.add(Op::Solve { trans: !trans }, [args[0], ct].as_slice());
-            let outer =
-                if *trans { b.matmul(y, of_b, false, true) } else { b.matmul(of_b, y, false, true) };
+            let outer = if *trans {
+                b.matmul(y, of_b, false, true)
+            } else {
+                b.matmul(of_b, y, false, true)
+            };
             vec![b.negate(outer), of_b]
         }
         // [giles2008, sec. 2.2.4]: det(A) A⁻ᵀ.

@@ -107,9 +107,7 @@ pub fn jacobian(f: &Function, wrt: usize) -> Result<Function, NotDifferentiable>
 fn directions(b: &mut Builder, input: usize, ty: &Type) -> Vec<(usize, ValueId)> {
     let n = ty.len();
     let unit = |k: usize| (0..n).map(|i| f64::from(u8::from(i == k))).collect::<Vec<f64>>();
-    (0..n)
-        .map(|k| (input, b.tensor(Tensor::new(Type::real(ty.shape.clone()), unit(k)))))
-        .collect()
+    (0..n).map(|k| (input, b.tensor(Tensor::new(Type::real(ty.shape.clone()), unit(k))))).collect()
 }
 
 /// The problem with its sensitivities to the active arguments: `1 + q` blocks of states, the first of

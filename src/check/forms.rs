@@ -21,9 +21,11 @@ impl Checker<'_> {
             return error(span);
         }
         let ranks: Vec<usize> = args.iter().map(|arg| arg.ty.dims().len()).collect();
+        let mut names = vec![callee.text.clone()];
+        names.extend(stdlib::forms(&callee.text).map(str::to_string));
         let mut forms = Vec::new();
-        for name in std::iter::once(callee.text.as_str()).chain(stdlib::forms(&callee.text)) {
-            if let Some(entry) = self.library_function(name) {
+        for name in names {
+            if let Some(entry) = self.library_function(&name) {
                 forms.push((entry, self.parameter_ranks(entry)));
             }
         }

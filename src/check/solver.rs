@@ -66,7 +66,11 @@ impl Checker<'_> {
             self.report(Diagnostic::error(
                 Code::E0106,
                 span,
-                format!("`{name}` takes at least {} arguments, found {}", own.len() + 1, args.len()),
+                format!(
+                    "`{name}` takes at least {} arguments, found {}",
+                    own.len() + 1,
+                    args.len()
+                ),
                 format!("its parameters: {name}(f, {}, …)", own.join(", ")),
             ));
             self.check_arguments(args);
@@ -173,7 +177,8 @@ impl Checker<'_> {
             return None;
         }
         if self.facts.random_fns.contains(&id) {
-            let message = format!("`{name}` draws random numbers, which `{solver}` cannot solve for");
+            let message =
+                format!("`{name}` draws random numbers, which `{solver}` cannot solve for");
             self.report(Diagnostic::error(Code::E0302, place, message, "a random function"));
             return None;
         }

@@ -82,7 +82,7 @@ pub fn file_of(name: &str) -> Option<usize> {
 }
 
 /// Returns the names of the further forms of a function: `distance__matrix` of `distance`.
-pub fn forms(name: &str) -> impl Iterator<Item = &'static str> {
+pub fn forms(name: &str) -> impl Iterator<Item = &'static str> + use<> {
     static FORMS: OnceLock<HashMap<&'static str, Vec<&'static str>>> = OnceLock::new();
     let forms = FORMS.get_or_init(|| {
         let mut forms: HashMap<&str, Vec<&str>> = HashMap::new();

@@ -96,9 +96,22 @@ impl Equations for Evaluated<'_, Root> {
 /// One of these operations as a step of a plan.
 #[derive(Debug, Clone)]
 pub(super) enum Solver {
-    Ode { init: Tape, rhs: Tape, jacobian: Option<Tape>, way: Way, states: usize, tolerance: Tolerance },
-    Root { system: Tape, tolerance: Tolerance },
-    Matrix { op: Op, shapes: Vec<Shape> },
+    Ode {
+        init: Tape,
+        rhs: Tape,
+        jacobian: Option<Tape>,
+        way: Way,
+        states: usize,
+        tolerance: Tolerance,
+    },
+    Root {
+        system: Tape,
+        tolerance: Tolerance,
+    },
+    Matrix {
+        op: Op,
+        shapes: Vec<Shape>,
+    },
 }
 
 impl Solver {

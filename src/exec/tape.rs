@@ -22,7 +22,11 @@ enum Code {
     Trunc(u32),
     NonZero(u32),
     /// Entry number `index` (a register) of a list of `len` registers.
-    Pick { first: u32, len: u32, index: u32 },
+    Pick {
+        first: u32,
+        len: u32,
+        index: u32,
+    },
     /// An instruction for the reference executor; fills its results from this register on.
     Call(u32),
 }
@@ -58,7 +62,8 @@ impl Tape {
         let mut a = Assembler::default();
         a.inputs = vec![Vec::new(); f.inputs.len()];
         for (i, input) in f.inputs.iter().enumerate() {
-            let numbers = i.checked_sub(varying).and_then(|i| known.get(i)).and_then(Option::as_ref);
+            let numbers =
+                i.checked_sub(varying).and_then(|i| known.get(i)).and_then(Option::as_ref);
             a.inputs[i] = match numbers {
                 Some(t) => t.data.iter().map(|&x| a.constant(x)).collect(),
                 None => (0..input.ty.len()).map(|_| a.register(0.0, i < varying)).collect(),
@@ -66,7 +71,10 @@ impl Tape {
         }
         for inst in &f.insts {
             let places = a.instruction(f, inst);
-            debug_assert_eq!(places.len(), if inst.ty.dtype == DType::Tuple { 0 } else { inst.ty.len() });
+            debug_assert_eq!(
+                places.len(),
+                if inst.ty.dtype == DType::Tuple { 0 } else { inst.ty.len() }
+            );
             a.values.push(places);
         }
         let outputs: Vec<Vec<u32>> =
@@ -335,7 +343,8 @@ impl Assembler {
                             let here = self.binary(BinaryOp::Eq, r, row_number);
                             for k in 0..after {
                                 let x = v[(i * index.len() + j) * after + k];
-                                let x = self.compute(Code::Ternary(TernaryOp::Select, [here, x, zero]));
+                                let x =
+                                    self.compute(Code::Ternary(TernaryOp::Select, [here, x, zero]));
                                 let at = (i * size + row) * after + k;
                                 out[at] = self.binary(BinaryOp::Add, out[at], x);
                             }
@@ -345,9 +354,7 @@ impl Assembler {
                 out
             }
             Op::Sum(axes) => self.reduce(f, inst, axes, BinaryOp::Add, 0.0),
-            Op::ReduceMax(axes) => {
-                self.reduce(f, inst, axes, BinaryOp::Max, f64::NEG_INFINITY)
-            }
+            Op::ReduceMax(axes) => self.reduce(f, inst, axes, BinaryOp::Max, f64::NEG_INFINITY),
             Op::CumSum { axis, reverse } => {
                 let (before, size, after) = around(&inst.ty.shape, *axis);
                 let mut out = arg(self, 0);

@@ -260,8 +260,9 @@ impl<'a> Parser<'a> {
             Some(Attr::Word(word)) => word.parse::<f64>().ok(),
             _ => None,
         };
-        let real =
-            |key: &str| real(key).map_or_else(|| self.fail(&format!("a number {key} before this")), Ok);
+        let real = |key: &str| {
+            real(key).map_or_else(|| self.fail(&format!("a number {key} before this")), Ok)
+        };
         let tolerance = || {
             let (relative, absolute) = (real("relative")?, real("absolute")?);
             Ok(Tolerance { relative, absolute, most_steps: int("most_steps")? })

@@ -87,7 +87,11 @@ impl<'m> Lowerer<'m> {
 
     /// Runs `f` with a new function under construction, which sees nothing of the one around. Gives the
     /// result and the new function.
-    pub(super) fn isolated<T>(&mut self, name: &str, f: impl FnOnce(&mut Self) -> T) -> (T, Builder) {
+    pub(super) fn isolated<T>(
+        &mut self,
+        name: &str,
+        f: impl FnOnce(&mut Self) -> T,
+    ) -> (T, Builder) {
         let mut inner = Builder::new(name);
         inner.set_span(self.b.span());
         let outer = std::mem::replace(&mut self.b, inner);

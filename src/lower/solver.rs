@@ -20,7 +20,7 @@ use super::lowerer::Lowerer;
 use super::value::{AxisTable, Val};
 
 /// Tolerances where the model gives none: what keeps the relative error of a log density below 1e-6.
-const ODE: Tolerance = Tolerance { relative: 1e-8, absolute: 1e-10, most_steps: 1_000_000 };
+const ODE: Tolerance = Tolerance { relative: 1e-9, absolute: 1e-11, most_steps: 1_000_000 };
 const INTEGRAL: Tolerance = Tolerance { relative: 1e-10, absolute: 0.0, most_steps: 2000 };
 const ROOT: Tolerance = Tolerance { relative: 1e-10, absolute: 1e-8, most_steps: 200 };
 
@@ -181,7 +181,8 @@ impl Lowerer<'_> {
             let value = l.as_real(&value);
             let weighted = l.binary(BinaryOp::Mul, &value, &weight)?;
             let zero = l.real(0.0);
-            let value = l.elementwise(Op::Ternary(TernaryOp::Select), &[&inside, &weighted, &zero])?;
+            let value =
+                l.elementwise(Op::Ternary(TernaryOp::Select), &[&inside, &weighted, &zero])?;
             Ok(l.reshape_own(&value, &[1]))
         })?;
         let end = Tensor::new(Type::real([1].as_slice()), vec![2.0 * REACH]);
@@ -213,7 +214,8 @@ impl Lowerer<'_> {
             let two = self.real(2.0);
             let u2 = self.binary(Mul, &two, &u)?;
             let minus = self.unary(UnaryOp::Neg, &u2);
-            let (p, q) = (self.unary(UnaryOp::InvLogit, &u2), self.unary(UnaryOp::InvLogit, &minus));
+            let (p, q) =
+                (self.unary(UnaryOp::InvLogit, &u2), self.unary(UnaryOp::InvLogit, &minus));
             let from_a = self.binary(Mul, &width, &p)?;
             let to_b = self.binary(Mul, &width, &q)?;
             let near_a = self.binary(Add, a, &from_a)?;
@@ -227,7 +229,8 @@ impl Lowerer<'_> {
             let slope = self.binary(Mul, &slope, &du)?;
             let weight = self.binary(Mul, &slope, &width)?;
             // Rounding may put `x` on an end, where the integrand may be infinite.
-            let (left, right) = (self.binary(BinaryOp::Ne, &x, a)?, self.binary(BinaryOp::Ne, &x, b)?);
+            let (left, right) =
+                (self.binary(BinaryOp::Ne, &x, a)?, self.binary(BinaryOp::Ne, &x, b)?);
             let inside = self.binary(And, &left, &right)?;
             return Ok((x, weight, inside));
         }
@@ -337,13 +340,8 @@ impl Lowerer<'_> {
         let value = step.add(op.clone(), inner.as_slice());
         step.output("value", value);
         let outer: Vec<ValueId> = rows.iter().chain(&fixed).map(|(_, id)| *id).collect();
-        let scan = Scan {
-            body: step.finish(),
-            length: steps,
-            carries: 0,
-            xs: rows.len(),
-            reverse: false,
-        };
+        let scan =
+            Scan { body: step.finish(), length: steps, carries: 0, xs: rows.len(), reverse: false };
         let all = self.b.scan(scan, &outer)[0];
         let mut shape = lengths;
         shape.extend_from_slice(&self.b.shape(all)[1..]);

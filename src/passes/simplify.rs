@@ -10,9 +10,7 @@ use super::rules;
 
 /// `f` simplified.
 pub(super) fn run(f: &Function) -> Function {
-    rebuild(f, &mut |b, inst, args| {
-        add(b, inst.op.map_functions(&run), args)
-    })
+    rebuild(f, &mut |b, inst, args| add(b, inst.op.map_functions(&run), args))
 }
 
 /// Adds an instruction in its simplest form.

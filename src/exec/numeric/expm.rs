@@ -46,7 +46,8 @@ pub(in crate::exec) fn exp(a: &[f64], n: usize) -> Vec<f64> {
     let sum = |c: [f64; 4]| -> Vec<f64> {
         (0..n * n).map(|k| c[0] * one[k] + c[1] * a2[k] + c[2] * a4[k] + c[3] * a6[k]).collect()
     };
-    let add = |x: Vec<f64>, y: &[f64]| -> Vec<f64> { x.iter().zip(y).map(|(x, y)| x + y).collect() };
+    let add =
+        |x: Vec<f64>, y: &[f64]| -> Vec<f64> { x.iter().zip(y).map(|(x, y)| x + y).collect() };
     let b = &PADE;
     let odd = product(&a6, &sum([0.0, b[9], b[11], b[13]]), n);
     let odd = product(&a, &add(odd, &sum([b[1], b[3], b[5], b[7]])), n);

@@ -35,7 +35,9 @@ pub(super) trait System {
 pub(super) enum Way {
     Explicit,
     /// With the Jacobian of blocks of that size.
-    Implicit { block: usize },
+    Implicit {
+        block: usize,
+    },
     Quadrature,
 }
 

@@ -50,7 +50,8 @@ pub(in crate::exec) fn solve(system: &mut dyn Equations, x: &mut [f64], toleranc
             system.evaluate(&next, &mut after, &mut jacobian);
             let reached = norm(&after);
             // Rounding keeps the residuals from shrinking close to the root.
-            if reached <= (1.0 - 1e-4 * fraction) * size || (largest <= tolerance.absolute && small) {
+            if reached <= (1.0 - 1e-4 * fraction) * size || (largest <= tolerance.absolute && small)
+            {
                 break Some(reached);
             }
             fraction *= 0.5;

@@ -83,7 +83,8 @@ impl Stages {
         tolerance: Tolerance,
     ) -> Option<(usize, f64)> {
         let h = factors.step;
-        let enough = (10.0 * f64::EPSILON / tolerance.relative).max(0.03_f64.min(tolerance.relative.sqrt()));
+        let enough =
+            (10.0 * f64::EPSILON / tolerance.relative).max(0.03_f64.min(tolerance.relative.sqrt()));
         let mut before: Option<f64> = None;
         let mut change = [vec![0.0; y.len()], vec![0.0; y.len()], vec![0.0; y.len()]];
         let mut pair = vec![Complex(0.0, 0.0); m];
@@ -100,7 +101,8 @@ impl Stages {
             let [real, re, im] = &mut change;
             for (i, x) in real.iter_mut().enumerate() {
                 *x -= MU / h * self.w[0][i];
-                let shift = Complex(MU_PAIR.0 / h, MU_PAIR.1 / h) * Complex(self.w[1][i], self.w[2][i]);
+                let shift =
+                    Complex(MU_PAIR.0 / h, MU_PAIR.1 / h) * Complex(self.w[1][i], self.w[2][i]);
                 re[i] -= shift.0;
                 im[i] -= shift.1;
             }
@@ -192,8 +194,7 @@ pub(super) fn solve(
             let step = size.copysign(end - t);
             guess(&mut stages, last.as_ref(), step);
             let factors = Factors::new(&jacobian, m, step);
-            let Some((iterations, rate)) =
-                stages.iterate(system, (t, y), &factors, m, tolerance)
+            let Some((iterations, rate)) = stages.iterate(system, (t, y), &factors, m, tolerance)
             else {
                 if fresh {
                     h = 0.5 * size;

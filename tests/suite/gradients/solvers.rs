@@ -91,10 +91,15 @@ fn tolerance(relative: f64) -> Tolerance {
 }
 
 /// A function of a vector, built by `body`.
-fn map(inputs: &[(&str, &[usize])], body: impl FnOnce(&mut Builder, &[ValueId]) -> ValueId) -> Function {
+fn map(
+    inputs: &[(&str, &[usize])],
+    body: impl FnOnce(&mut Builder, &[ValueId]) -> ValueId,
+) -> Function {
     let mut b = Builder::new("f");
-    let args: Vec<ValueId> =
-        inputs.iter().map(|(name, shape)| b.input(*name, Type::real(Shape::from_slice(shape)))).collect();
+    let args: Vec<ValueId> = inputs
+        .iter()
+        .map(|(name, shape)| b.input(*name, Type::real(Shape::from_slice(shape))))
+        .collect();
     let value = body(&mut b, &args);
     b.output("value", value);
     b.finish()
@@ -199,8 +204,9 @@ fn matrices() -> Vec<(&'static str, Function)> {
         function(n * n, |b, x| {
             let x = b.unary(UnaryOp::Sin, x);
             let x = b.reshape(x, &[n, n]);
-            let grid: Vec<f64> =
-                (0..n * n).map(|k| if k / n == k % n { far * (1.0 + (k / n) as f64) } else { 0.0 }).collect();
+            let grid: Vec<f64> = (0..n * n)
+                .map(|k| if k / n == k % n { far * (1.0 + (k / n) as f64) } else { 0.0 })
+                .collect();
             let grid = b.tensor(tensor(&[n, n], grid));
             let x = b.plus(x, grid);
             build(b, x)
@@ -222,14 +228,8 @@ fn matrices() -> Vec<(&'static str, Function)> {
                 vec![b.add(Op::Det, [a].as_slice()), b.add(Op::LogAbsDet, [a].as_slice())]
             }),
         ),
-        (
-            "eigen_sym",
-            square(3, 2.0, &|b, a| vec![b.add(Op::EigenSym, [a].as_slice())]),
-        ),
-        (
-            "matrix_exp",
-            square(3, 0.3, &|b, a| vec![b.add(Op::MatrixExp, [a].as_slice())]),
-        ),
+        ("eigen_sym", square(3, 2.0, &|b, a| vec![b.add(Op::EigenSym, [a].as_slice())])),
+        ("matrix_exp", square(3, 0.3, &|b, a| vec![b.add(Op::MatrixExp, [a].as_slice())])),
         (
             "sort",
             function(5, |b, x| {
