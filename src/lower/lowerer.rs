@@ -85,6 +85,32 @@ impl<'m> Lowerer<'m> {
         result
     }
 
+    /// Runs `f` with a new function under construction, which sees nothing of the one around. Gives the
+    /// result and the new function.
+    pub(super) fn isolated<T>(
+        &mut self,
+        name: &str,
+        f: impl FnOnce(&mut Self) -> T,
+    ) -> (T, Builder) {
+        let mut inner = Builder::new(name);
+        inner.set_span(self.b.span());
+        let outer = std::mem::replace(&mut self.b, inner);
+        let data = std::mem::take(&mut self.data);
+        let known = std::mem::take(&mut self.known);
+        let sequence = self.sequence.take();
+        let frames = std::mem::take(&mut self.frames);
+        let loops = std::mem::take(&mut self.loops);
+        let masks = std::mem::take(&mut self.masks);
+        let result = f(self);
+        self.data = data;
+        self.known = known;
+        self.sequence = sequence;
+        self.frames = frames;
+        self.loops = loops;
+        self.masks = masks;
+        (result, std::mem::replace(&mut self.b, outer))
+    }
+
     /// The numbers of a value, if it depends on data alone.
     pub(super) fn numbers(&mut self, value: ValueId) -> Option<Tensor> {
         if self.sequence.as_ref().is_some_and(Sequence::is_inside) {
