@@ -38,7 +38,10 @@ pub(super) fn lint(checker: &mut Checker<'_>) {
             Decl::Let { value, .. } => {
                 visit::let_exprs(value, &mut |e| checker.lint_branch_expr(e));
             }
-            Decl::Data { .. } | Decl::Param { .. } | Decl::Marginal { .. } => {}
+            Decl::Data { .. }
+            | Decl::Param { .. }
+            | Decl::Marginal { .. }
+            | Decl::Constraint { .. } => {}
         }
     }
     checker.model.decls = decls;
@@ -138,6 +141,10 @@ impl Reads {
                 Decl::Let { var, value } => {
                     visit::let_exprs(value, &mut add);
                     Some(*var)
+                }
+                Decl::Constraint { support, .. } => {
+                    visit::support_exprs(support, &mut add);
+                    None
                 }
                 Decl::Stmt(stmt) => {
                     visit::stmt_exprs(stmt, &mut add);
@@ -335,7 +342,7 @@ impl Checker<'_> {
                 let own = match decl {
                     Decl::Param { var, .. } | Decl::Marginal { var, .. } => Some(*var),
                     Decl::Let { var, .. } => Some(*var),
-                    Decl::Data { .. } => continue,
+                    Decl::Data { .. } | Decl::Constraint { .. } => continue,
                     Decl::Stmt(_) => None,
                 };
                 let touched = match own {

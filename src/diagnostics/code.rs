@@ -112,6 +112,7 @@ codes! {
     E0414 "data outside of its declared bounds",
     E0415 "a null where no value may be missing",
     E0416 "data outside of the support of its distribution",
+    E0418 "a value that is not of its declared type",
     // -- Numbers and limits
     E0501 "shapes that do not fit with this data",
     E0502 "an index outside of its axis",

@@ -275,7 +275,11 @@ impl Lowerer<'_> {
             }
             Structure::Ordered(_) | Structure::PositiveOrdered(_) => {
                 let k = tensor.ty.shape.last().copied().unwrap_or(1).max(1);
+                let positive = matches!(support.structure, Structure::PositiveOrdered(_));
                 for (row, x) in tensor.data.chunks(k).enumerate() {
+                    if positive && x[0] <= 0.0 {
+                        return outside(self, row * k, "and has to be positive".into());
+                    }
                     if let Some(i) = x.windows(2).position(|w| w[0] >= w[1]) {
                         return outside(
                             self,

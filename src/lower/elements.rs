@@ -51,6 +51,7 @@ impl Lowerer<'_> {
         let outer = self.loops_here();
         let inner_loops = std::mem::take(&mut self.masks);
         self.frames.push(Frame::new(var, dims, outer));
+        self.note_definition(var);
         let done = stmts.iter().try_for_each(|s| self.element_stmt(s));
         self.masks = inner_loops;
         let frame = self.frames.pop().expect("pushed above");
@@ -132,9 +133,6 @@ impl Lowerer<'_> {
                 Ok(())
             }
             StmtKind::Let { var, value: LetValue::Elements { dims, stmts } } => {
-                if l.sequence.is_some() {
-                    return Err(l.not_yet("an array defined element by element inside a recursion"));
-                }
                 let dims = dims.iter().map(|d| l.expr(d)).collect::<Lower<Vec<_>>>()?;
                 let dims = l.sizes(&dims)?;
                 let v = l.elements(*var, dims, stmts)?;
@@ -167,8 +165,8 @@ impl Lowerer<'_> {
         }
         let negated = self.unary(crate::ir::UnaryOp::Not, &cond);
         for (mask, taken) in [(cond, true), (negated, false)] {
-            self.masks.push(mask);
-            let result = f(self, taken);
+            self.masks.push(mask.clone());
+            let result = self.guarded(&mask, |l| f(l, taken));
             self.masks.pop();
             result?;
         }
@@ -273,7 +271,8 @@ impl Lowerer<'_> {
     }
 
     pub(super) fn in_row(&self) -> bool {
-        self.sequence.as_ref().is_some_and(|s| s.inside)
+        let target = self.sequence.as_ref().filter(|s| s.inside).map(|s| s.target);
+        target.is_some() && self.frames.last().map(|f| f.var) == target
     }
 
     fn element_loop(&mut self, var: VarId, lo: &Expr, hi: &Expr, body: &[Stmt]) -> Lower<()> {
@@ -289,7 +288,9 @@ impl Lowerer<'_> {
                 .vectorised(var, lo, hi, |l| body.iter().try_for_each(|s| l.element_stmt(s)));
         }
         match lags(body, var, target) {
-            Some(lag) if hi >= lo => self.recursion(var, lo, hi, lag, body),
+            Some(lag) if hi >= lo && self.sequence.is_none() => {
+                self.recursion(var, lo, hi, lag, body)
+            }
             _ => self.unrolled(var, lo, hi, |l| body.iter().try_for_each(|s| l.element_stmt(s))),
         }
     }
@@ -348,11 +349,10 @@ impl Lowerer<'_> {
     /// An element of the array that is being defined, if `base` is that array.
     pub(super) fn own_element(&mut self, base: &Expr, indices: &[Index]) -> Lower<Option<Val>> {
         let ExprKind::Var(var) = base.kind else { return Ok(None) };
-        if self.frames.last().is_none_or(|f| f.var != var) {
-            return Ok(None);
-        }
+        let Some(place) = self.frames.iter().rposition(|f| f.var == var) else { return Ok(None) };
+        let is_row = self.sequence.as_ref().is_some_and(|s| s.inside && s.target == var);
         if let Some(s) = &self.sequence
-            && s.inside
+            && is_row
             && let Some(Index::At(first)) = indices.first()
         {
             match lag_of(first, s.index) {
@@ -368,8 +368,8 @@ impl Lowerer<'_> {
             }
         }
         // Positions known now: read from the pieces so far.
-        let frame_dims = self.frame().dims.clone();
-        let (dims, indices) = if self.in_row() {
+        let frame_dims = self.frames[place].dims.clone();
+        let (dims, indices) = if is_row {
             (Shape::from(&frame_dims[1..]), &indices[1..])
         } else {
             (frame_dims, indices)
@@ -386,9 +386,9 @@ impl Lowerer<'_> {
         };
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positions")]
         let positions: Vec<usize> = numbers.data.iter().map(|&x| x as usize).collect();
-        let frame = self.frames.pop().expect("checked above");
+        let frame = self.frames.remove(place);
         let picked = self.pick(&frame, &positions);
-        self.frames.push(frame);
+        self.frames.insert(place, frame);
         let shape = target.shape(&self.b);
         Ok(Some(self.reshape_own(&picked?, &shape)))
     }

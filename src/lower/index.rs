@@ -50,7 +50,7 @@ impl Lowerer<'_> {
                 }
                 Some(Index::At(e)) => {
                     let position = self.expr(e)?;
-                    self.at(e.span, |l| l.check_positions(&position, n))?;
+                    let position = self.at(e.span, |l| l.check_positions(position, n))?;
                     let own = position.shape(&self.b);
                     let new: Vec<Axis> = own.iter().map(|&len| self.axes.add(len)).collect();
                     result.extend(new.iter().map(|&a| ResultAxis::New(a)));
@@ -99,18 +99,31 @@ impl Lowerer<'_> {
         }
     }
 
-    /// Refuses positions that data shows to lie outside the axis.
-    fn check_positions(&mut self, position: &Val, n: usize) -> Lower<()> {
-        let Some(numbers) = self.numbers(position.id) else { return Ok(()) };
+    /// Refuses positions that data shows to lie outside the axis. Where a condition keeps the element
+    /// from being used, the first stands in.
+    fn check_positions(&mut self, position: Val, n: usize) -> Lower<Val> {
         #[allow(clippy::cast_precision_loss, reason = "sizes are far below 2^53")]
         let limit = n as f64;
-        match numbers.data.iter().find(|&&i| i < 1.0 || i > limit) {
+        let outside = |l: &mut Self, v: &Val| {
+            l.numbers(v.id)?.data.iter().copied().find(|&i| i < 1.0 || i > limit)
+        };
+        if outside(self, &position).is_none() {
+            return Ok(position);
+        }
+        let mut used = position;
+        for guard in self.guards.clone() {
+            if self.numbers(guard.id).is_some() {
+                let one = self.int(1);
+                used = self.choose(&guard, &used, &one)?;
+            }
+        }
+        match outside(self, &used) {
             Some(i) => Err(self.error(
                 Code::E0502,
                 format!("index {i} is outside of an axis with {n} elements"),
                 format!("takes the value {i} here"),
             )),
-            None => Ok(()),
+            None => Ok(used),
         }
     }
 

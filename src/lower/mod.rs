@@ -15,7 +15,9 @@ mod data;
 mod dist;
 mod elements;
 mod expr;
+mod holds;
 mod index;
+mod inverse;
 mod lowerer;
 mod random;
 mod recursion;
@@ -30,7 +32,7 @@ use std::collections::HashMap;
 use crate::check::typed::{Decl, Model, Stage, VarId, VarKind};
 use crate::data::DataSet;
 use crate::diagnostics::{Code, Diagnostic, Outcome};
-use crate::ir::{Function, Shape, Tensor, Type};
+use crate::ir::{Function, Shape, Tensor, Type, ValueId};
 use crate::source::Span;
 
 use lowerer::Lowerer;
@@ -46,7 +48,8 @@ type Lower<T> = Result<T, Box<Diagnostic>>;
 pub enum Space {
     /// One input `theta: real[D]`; the log joint includes the log Jacobian of the transforms.
     Unconstrained,
-    /// One input for each parameter; no Jacobian.
+    /// One input for each parameter in order of declaration; no Jacobian. A further output
+    /// `unconstrained: real[D]` has the point's place in the other space.
     Constrained,
 }
 
@@ -64,6 +67,8 @@ pub struct Lowered {
     pub terms: Vec<Term>,
     /// What a draw reports: parameters, parameter-dependent `let`s, `gen`s.
     pub variables: Vec<Variable>,
+    /// Index of the output with the unconstrained reals, in constrained space.
+    pub unconstrained: Option<usize>,
     /// Integers that the data fixes: sizes, `data n: int`.
     pub sizes: HashMap<VarId, i64>,
 }
@@ -183,7 +188,9 @@ fn known_stage(
                 }
                 l.at(*span, |l| l.support_shapes(support)).map(|s| shapes.push((*var, s)))
             }
-            Decl::Let { .. } | Decl::Marginal { .. } | Decl::Stmt(_) => Ok(()),
+            Decl::Let { .. } | Decl::Constraint { .. } | Decl::Marginal { .. } | Decl::Stmt(_) => {
+                Ok(())
+            }
         };
         if let Err(error) = result {
             errors.push(*error);
@@ -200,17 +207,28 @@ fn parameter_stage(
     space: Space,
 ) -> Lower<Parts> {
     let mut parts = Parts::default();
-    let (starts, total) = layout(model, shapes);
+    let order = declared_order(model, shapes);
+    let (starts, total) = layout(shapes, &order);
+    let mut inputs = Vec::new();
     let theta = match space {
         Space::Unconstrained => Some(l.b.input("theta", Type::real([total].as_slice()))),
-        Space::Constrained => None,
+        Space::Constrained => {
+            inputs.resize(shapes.len(), None);
+            for &i in &order {
+                let var = model.var(shapes[i].0);
+                let ty = Type::real(shapes[i].1.shape());
+                inputs[i] = Some(l.at(var.span, |l| l.b.input(var.name.clone(), ty)));
+            }
+            None
+        }
     };
-    let mut next = shapes.iter().zip(starts);
+    let mut free = vec![None; inputs.len()];
+    let mut next = shapes.iter().zip(starts).enumerate();
     for decl in &model.decls {
         match decl {
             Decl::Data { .. } => {}
             Decl::Param { var, support, prior, span } => {
-                let ((_, shapes), start) = next.next().expect("every parameter has its sizes");
+                let (i, ((_, shapes), start)) = next.next().expect("every parameter has its sizes");
                 let name = model.var(*var).name.clone();
                 let value = l.at(*span, |l| -> Lower<Val> {
                     match theta {
@@ -220,7 +238,11 @@ fn parameter_stage(
                             parts.jacobian.extend(log_j);
                             Ok(x)
                         }
-                        None => Ok(Val::plain(l.b.input(name.clone(), Type::real(shapes.shape())))),
+                        None => {
+                            let x = Val::plain(inputs[i].expect("one for each parameter"));
+                            free[i] = Some(l.unconstrain(support, shapes, &x)?.id);
+                            Ok(x)
+                        }
                     }
                 })?;
                 parts.params.push(Param {
@@ -254,9 +276,14 @@ fn parameter_stage(
             Decl::Marginal { span, .. } => {
                 return l.at(*span, |l| Err(l.not_yet("a marginal")));
             }
+            Decl::Constraint { var, support } => {
+                let span = model.var(*var).span;
+                l.at(span, |l| l.constraint(*var, support, span))?;
+            }
             Decl::Stmt(s) => l.stmt(s)?,
         }
     }
+    parts.free = order.iter().filter_map(|&i| *free.get(i)?).collect();
     // People read parameters and variables in the order in which they wrote them.
     parts.params.sort_by_key(|p| p.start);
     parts.variables.sort_by_key(|(var, ..)| model.var(*var).span);
@@ -286,14 +313,18 @@ fn too_many(model: &Model, shapes: &[(VarId, Shapes)]) -> Option<Diagnostic> {
     None
 }
 
-/// The first unconstrained index of each parameter, and their number in all. Parameters stand in the
-/// order of declaration, while `model.decls` has them in order of dependence.
-fn layout(model: &Model, shapes: &[(VarId, Shapes)]) -> (Vec<usize>, usize) {
+/// The parameters in order of declaration; `model.decls` has them in order of dependence.
+fn declared_order(model: &Model, shapes: &[(VarId, Shapes)]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..shapes.len()).collect();
     order.sort_by_key(|&i| model.var(shapes[i].0).span);
+    order
+}
+
+/// The first unconstrained index of each parameter, and their number in all.
+fn layout(shapes: &[(VarId, Shapes)], order: &[usize]) -> (Vec<usize>, usize) {
     let mut starts = vec![0; shapes.len()];
     let mut total = 0;
-    for i in order {
+    for &i in order {
         starts[i] = total;
         total += shapes[i].1.size();
     }
@@ -305,6 +336,8 @@ fn layout(model: &Model, shapes: &[(VarId, Shapes)]) -> (Vec<usize>, usize) {
 struct Parts {
     params: Vec<Param>,
     jacobian: Vec<Val>,
+    /// Unconstrained reals of each parameter, in order of declaration.
+    free: Vec<ValueId>,
     variables: Vec<(VarId, Role, Val)>,
 }
 
@@ -348,6 +381,10 @@ fn finish(mut l: Lowerer<'_>, parts: Parts, sizes: HashMap<VarId, i64>) -> Lower
             Variable { name, shape, role, output }
         })
         .collect();
+    let unconstrained = (!parts.free.is_empty()).then(|| {
+        let all = l.b.concat(&parts.free, 0);
+        place(&mut l, "unconstrained".into(), all)
+    });
     let function = l.b.finish();
     let data = function
         .inputs
@@ -358,5 +395,5 @@ fn finish(mut l: Lowerer<'_>, parts: Parts, sizes: HashMap<VarId, i64>) -> Lower
             l.data.remove(&index).map(|t| (input.name.clone(), t))
         })
         .collect();
-    Lowered { function, data, params: parts.params, terms, variables, sizes }
+    Lowered { function, data, params: parts.params, terms, variables, unconstrained, sizes }
 }

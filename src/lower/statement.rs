@@ -1,6 +1,9 @@
 //! Statements: what each adds to the log joint.
 
-use crate::check::typed::{Dist, Expr, ExprKind, LetValue, Stmt, StmtKind, VarKind};
+use crate::check::typed::{
+    Dist, Expr, ExprKind, LetValue, Stmt, StmtKind, Support, VarId, VarKind,
+};
+use crate::diagnostics::Code;
 use crate::ir::{Op, TernaryOp};
 use crate::source::Span;
 
@@ -45,16 +48,35 @@ impl Lowerer<'_> {
     }
 
     /// The value of a `let`.
-    pub(super) fn let_value(
-        &mut self,
-        var: crate::check::typed::VarId,
-        value: &LetValue,
-    ) -> Lower<Val> {
+    pub(super) fn let_value(&mut self, var: VarId, value: &LetValue) -> Lower<Val> {
         match value {
             LetValue::Expr(e) => self.expr(e),
             LetValue::Elements { dims, stmts } => {
                 let dims = self.size_list(dims)?;
                 self.elements(var, dims, stmts)
+            }
+        }
+    }
+
+    /// Takes all density from where a `let` is not what its type says.
+    ///
+    /// # Errors
+    /// E0418 when that is everywhere.
+    pub(super) fn constraint(&mut self, var: VarId, support: &Support, span: Span) -> Lower<()> {
+        let value = self.env[&var].clone();
+        let holds = self.holds(support, &value)?;
+        match self.numbers(holds.id).map(|t| t.data[0] != 0.0) {
+            Some(true) => Ok(()),
+            Some(false) => {
+                let name = &self.model.var(var).name;
+                let message = format!("with this data `{name}` is not what its type says");
+                Err(self.error(Code::E0418, message, "declared here"))
+            }
+            None => {
+                let (zero, never) = (self.real(0.0), self.real(f64::NEG_INFINITY));
+                let op = Op::Ternary(TernaryOp::Select);
+                let term = self.elementwise(op, &[&holds, &zero, &never])?;
+                self.add_term(&term, span, None)
             }
         }
     }

@@ -18,6 +18,8 @@ pub struct Parts {
     inputs: Vec<usize>,
     /// Length of each term's array of elements, with its place.
     terms: Vec<(Span, usize)>,
+    /// Number of unconstrained reals, where the points are constrained.
+    unconstrained: Option<usize>,
 }
 
 /// The parts at one point.
@@ -27,6 +29,8 @@ pub struct LogJoint {
     pub log_density: f64,
     /// `log |det J|` of the transforms; 0 for a constrained point.
     pub log_jacobian: f64,
+    /// The unconstrained reals of a constrained point: `[D]`, not finite outside of the supports.
+    pub unconstrained: Option<Vec<f64>>,
     /// Each term, summed over its elements, in order of declaration.
     pub terms: Vec<(Span, f64)>,
 }
@@ -35,14 +39,16 @@ impl Parts {
     /// Prepares a lowered model.
     #[must_use]
     pub fn new(lowered: &Lowered) -> Self {
+        let terms = lowered.terms.iter().map(|t| t.output);
         let outputs: Vec<usize> =
-            [0, 1].into_iter().chain(lowered.terms.iter().map(|t| t.output)).collect();
+            [0, 1].into_iter().chain(terms).chain(lowered.unconstrained).collect();
         let f = passes::optimize(&with_outputs(lowered, &outputs));
         let len = |i: usize| lowered.function.ty(lowered.function.outputs[i].value).len();
         Parts {
             inputs: f.inputs.iter().map(|i| i.ty.len()).collect(),
             program: Program::compile(&f),
             terms: lowered.terms.iter().map(|t| (t.span, len(t.output))).collect(),
+            unconstrained: lowered.unconstrained.map(len),
         }
     }
 
@@ -57,12 +63,15 @@ impl Parts {
         assert_eq!(lengths, self.inputs, "lengths of the inputs");
         let mut out = vec![vec![0.0], vec![0.0]];
         out.extend(self.terms.iter().map(|&(_, n)| vec![0.0; n]));
+        out.extend(self.unconstrained.map(|n| vec![0.0; n]));
         let mut slices: Vec<&mut [f64]> = out.iter_mut().map(Vec::as_mut_slice).collect();
         self.program.run(1, inputs, &mut slices);
+        let unconstrained = self.unconstrained.and_then(|_| out.pop());
         let terms = self.terms.iter().zip(&out[2..]);
         LogJoint {
             log_density: out[0][0],
             log_jacobian: out[1][0],
+            unconstrained,
             terms: terms.map(|(&(span, _), x)| (span, x.iter().sum())).collect(),
         }
     }

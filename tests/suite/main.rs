@@ -17,6 +17,7 @@ mod exec;
 mod gaussian;
 mod gradients;
 mod langevin;
+mod models;
 mod nuts;
 mod passes;
 mod posterior;
