@@ -134,6 +134,11 @@ pub(super) struct RunFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) bridges: Option<usize>,
 
+    /// Train on random elements of a dimension of the data at a time, such as N=400
+    #[arg(long, value_name = "NAME=SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) minibatch: Option<String>,
+
     /// Method whose result is the starting point
     #[arg(long, value_name = "METHOD")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -192,6 +197,7 @@ impl RunFlags {
             learning_rate: self.learning_rate.or(file.learning_rate),
             grad_samples: self.grad_samples.or(file.grad_samples),
             bridges: self.bridges.or(file.bridges),
+            minibatch: self.minibatch.or(file.minibatch),
             init: self.init.or(file.init),
             precision: self.precision.or(file.precision),
             threads: self.threads.or(file.threads),

@@ -25,6 +25,7 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
         flags = flags.over(read_config(path)?);
     }
     let method = settings::method(&flags)?;
+    let minibatch = settings::minibatch(&flags, method)?;
     let settings = settings::settings(&flags, method)?;
     let name = model_name(&args.model.model);
     let out = args.out.unwrap_or_else(|| default_out(&name, method.name, settings.seed));
@@ -33,9 +34,15 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
     let started = Instant::now();
     let input = Input::read(&args.model, console)?;
     let mut session = Session::new();
-    let posterior = session
-        .check(&input.name, &input.text)
-        .and_then(|model| session.compile(&model, &input.data));
+    let posterior = match session.check(&input.name, &input.text) {
+        None => None,
+        Some(model) => match &minibatch {
+            None => session.compile(&model, &input.data),
+            Some((name, size)) => session
+                .compile_subsampled(&model, &input.data, (name, *size), settings.seed)
+                .map_err(|e| Failure::usage(format!("--minibatch {name}={size}: {e}")))?,
+        },
+    };
     print_diagnostics(&session, console);
     let Some(posterior) = posterior else {
         input.note_absent_data(&args.model, console);

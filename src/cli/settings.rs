@@ -58,6 +58,30 @@ pub(super) fn settings(flags: &RunFlags, method: &'static Method) -> Result<Sett
     Ok(settings)
 }
 
+/// The dimension to subsample and how many of its elements to take, if the flags say so.
+pub(super) fn minibatch(
+    flags: &RunFlags,
+    method: &Method,
+) -> Result<Option<(String, usize)>, Failure> {
+    let Some(given) = &flags.minibatch else { return Ok(None) };
+    let parts = given.split_once('=').and_then(|(name, size)| {
+        let size = size.trim().parse().ok().filter(|&size: &usize| size > 0)?;
+        Some((name.trim().to_owned(), size))
+    });
+    let Some(minibatch) = parts else {
+        let message = format!("--minibatch {given}: write NAME=SIZE, such as N=400");
+        return Err(Failure::usage(message));
+    };
+    // Only optimisation by stochastic gradients can do with a noisy density.
+    if !has(method, "learning-rate") {
+        return Err(Failure::usage(format!(
+            "--minibatch: `{}` takes the log density as exact, and part of the data only estimates              it; use a method that trains by stochastic gradients, such as mean-field",
+            method.name
+        )));
+    }
+    Ok(Some(minibatch))
+}
+
 fn seconds(value: f64) -> Result<Duration, Failure> {
     Duration::try_from_secs_f64(value)
         .map_err(|_| Failure::usage(format!("--max-seconds {value} is not a time")))

@@ -11,6 +11,7 @@
 
 mod builtin;
 mod data;
+mod dimension;
 mod dist;
 mod elements;
 mod expr;
@@ -31,6 +32,7 @@ use crate::diagnostics::{Code, Diagnostic, Outcome};
 use crate::ir::{Function, Shape, Tensor, Type};
 use crate::source::Span;
 
+pub use dimension::{Dimension, dimension};
 use lowerer::Lowerer;
 pub(crate) use random::KEY;
 use transform::Shapes;

@@ -468,7 +468,11 @@ fn by_rows(f: &Function, inst: &Inst, axis: usize) -> Result<SmallVec<[Form; 3]>
         Op::Cholesky | Op::TriSolve { .. } => Err(MATRIX),
         Op::Input(_) => Err(LOCAL),
         Op::Slice { .. } | Op::Pad { .. } | Op::Concat { .. } | Op::ScatterAdd { .. } => {
-            if reads_input(f, inst) { Err(LOCAL) } else { Err(MIXED) }
+            if reads_input(f, inst) {
+                Err(LOCAL)
+            } else {
+                Err(MIXED)
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use dfdx::prelude::{Axis, BroadcastTo, PutTape, SumTo};
 use rand::RngCore;
 
 use super::warm_start::warm_start;
-use crate::density::LogDensity;
+use crate::density::{LogDensity, Part};
 use crate::inference::affine::{Affine, Coordinates};
 use crate::inference::assess::Checks;
 use crate::inference::bridge::Bridge;
@@ -163,6 +163,7 @@ pub fn fit_mean_field<E: Element>(
     let mut rng = stream(config.seed, "mean-field warm start");
     let budget = (config.iterations / 2).min(1000);
     let mut stopped = false;
+    density.see(Part::Large);
     let warm = warm_start(&**density, budget, &mut rng, |done, value| {
         let progress = Progress {
             phase: "warm start",
@@ -198,6 +199,7 @@ pub fn fit_mean_field<E: Element>(
     let group = Group::adam(0);
     let mut training = train(&plan, &mut parameters, monitor, |parameters, context: Context| {
         let rate = context.rate * rounds.rate;
+        density.see(Part::Fresh(context.iteration as u64));
         let (value, mut grads, z) =
             step(&bridge, parameters, (location, log_sd), config.grad_samples, &mut rng)?;
         if !value.is_finite() || parameters.update(&group, rate, &mut grads) == Update::NonFinite {
@@ -362,6 +364,7 @@ fn assess(q: &MeanField, target: Target<'_>, settings: &Settings) -> Fit {
         }
     }
     let mut log_p = vec![0.0; settings.draws];
+    target.f64.see(Part::Whole(&q.mean));
     target.f64.log_density(&draws, &mut log_p);
     let log_weights: Vec<f64> = log_p.iter().zip(&log_q).map(|(p, q)| p - q).collect();
     let mut checks = Checks::new();
@@ -390,6 +393,7 @@ fn assess(q: &MeanField, target: Target<'_>, settings: &Settings) -> Fit {
     }
     let khat =
         weights::check(&mut checks, &log_weights, &draws, KhatKind::Exact, target.f64.as_ref());
+    checks.estimated(target.f64.estimate());
     let next = if q.converged {
         "--infer ldvi".to_owned()
     } else {

@@ -14,7 +14,7 @@ use std::time::Instant;
 use dfdx::prelude::MeanTo;
 
 use super::chain::{Chain, Dynamics, Initial, Momentum};
-use crate::density::LogDensity;
+use crate::density::{LogDensity, Part};
 use crate::inference::affine::{Affine, Coordinates};
 use crate::inference::assess::{Checks, psis};
 use crate::inference::bridge::Bridge;
@@ -174,6 +174,7 @@ fn train_chain<E: Element>(
     // The chain is what the time is for.
     start_config.max_time = settings.max_time.map(|limit| limit.mul_f64(0.2));
     let start = fit_mean_field(density, &start_config, monitor)?;
+    exact.see(Part::Large);
     let diagonal = || Coordinates { shift: start.mean.clone(), scale: start.sd.clone(), mix: None };
     let coordinates = match config.precondition {
         Precondition::None => Coordinates::identity(d),
@@ -221,6 +222,7 @@ fn train_chain<E: Element>(
     };
     let mut step_sizes = Vec::with_capacity(config.iterations);
     let mut training = train(&plan, &mut parameters, monitor, |parameters, context: Context| {
+        density.see(Part::Fresh(context.iteration as u64));
         fill_std_normal(&mut rng, &mut noise);
         let paths = chain.simulate(parameters, &noise, n, &SharedTape::recording());
         let loss = paths.log_weights.mean::<(), _>().negate();
@@ -252,6 +254,7 @@ fn assess(
     monitor: &mut dyn Monitor,
 ) -> Result<Fit, InferenceError> {
     let Trained { chain, parameters, coordinates, .. } = trained;
+    target.f64.see(Part::Whole(&trained.start.mean));
     let affine = Affine::new(target.f64, coordinates);
     let d = chain.dim();
     let paths = settings.draws.max(MIN_PATHS);
@@ -289,6 +292,7 @@ fn assess(
     }
     let khat =
         weights::check(&mut checks, &log_weights, &draws, KhatKind::Augmented, target.f64.as_ref());
+    checks.estimated(target.f64.estimate());
     let elbo = Some(weights::lower_bound(&log_weights)).filter(|(e, _)| e.is_finite());
     let log_z = Some(weights::log_mean_weight(&log_weights)).filter(|z| z.is_finite());
     if elbo.is_none() {

@@ -61,6 +61,7 @@ pub(super) fn conclude(
     judge_stein(&mut checks, &stein);
     let (khat, confirmed) = judge_weights(&mut checks, evidence, &log_weights);
     judge_fisher(&mut checks, &fisher, confirmed);
+    checks.estimated(evidence.density.estimate());
     let bound = mean_and_se(&log_weights);
 
     let iterations = training.iterations;

@@ -31,7 +31,7 @@ use super::family::{Family, Noise};
 use super::marginal::Marginal;
 use super::options::{OPTIONS, Objective, Options};
 use super::standardize::{Affine, Standardized, fit_gaussian};
-use crate::density::LogDensity;
+use crate::density::{LogDensity, Part};
 use crate::inference::bridge::Bridge;
 use crate::inference::network::ReluMlp;
 use crate::inference::optimizer::{Average, Group, Parameters, Schedule, Update};
@@ -71,6 +71,7 @@ fn run(
     let dim = target.f64.dim();
     let options = Options::new(settings, dim)?;
     let began = Instant::now();
+    target.f64.see(Part::Large);
     let affine = match &settings.init {
         Some(name) => start_from(name, target, settings, monitor)?,
         None => fit_gaussian(
@@ -337,6 +338,7 @@ fn fit<E: Element>(
     let horizon = (options.average * options.iterations as f64).max(1.0);
     let mut average = Average::exponential(1.0 - 1.0 / horizon);
     let training = train(&plan, &mut parameters, monitor, |parameters, context| {
+        density.see(Part::Fresh(context.iteration as u64));
         let outcome = trainer.family_step(parameters, context)?;
         let factor = options.schedule[1].factor(context.iteration, context.done);
         let rate = options.critic_learning_rate * factor;
@@ -397,6 +399,7 @@ fn evidence<E: Element>(
     c: f64,
     settings: &Settings,
 ) -> Evidence {
+    target.f64.see(Part::Whole(&affine.mean));
     let family = &trainer.family;
     let mut rng = stream(settings.seed, "sivi-sm draws");
     let noise: Noise<E> = Noise::draw(family, settings.draws, false, &mut rng);

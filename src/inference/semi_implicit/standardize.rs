@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use faer::{Mat, Side};
 
-use crate::density::{LogDensity, Residuals};
+use crate::density::{LogDensity, Part, Residuals};
 use crate::inference::InferenceError;
 use crate::random::{Stream, fill_std_normal};
 use crate::real::Real;
@@ -201,6 +201,14 @@ impl<E: Real> LogDensity<E> for Standardized<E> {
         self.affine.multiply(v, &mut moved);
         self.inner.hvp(residuals, &moved, out);
         self.affine.multiply_transposed(out);
+    }
+
+    fn see(&self, part: Part<'_>) {
+        self.inner.see(part);
+    }
+
+    fn estimate(&self) -> Option<String> {
+        self.inner.estimate()
     }
 
     fn explain_non_finite(&self, u: &[E]) -> Option<String> {
