@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::inference::{self, METHODS, Method, Precision, Settings};
 
-use super::args::{PrecisionFlag, RunFlags};
+use super::args::{DeviceFlag, PrecisionFlag, RunFlags};
 use super::failure::Failure;
 
 /// Reads the flags in a `--config` file.
@@ -40,7 +40,7 @@ pub(super) fn settings(flags: &RunFlags, method: &'static Method) -> Result<Sett
         learning_rate: flags.learning_rate,
         grad_samples: flags.grad_samples,
         bridges: flags.bridges,
-        max_time: flags.max_seconds.map(seconds).transpose()?,
+        max_time: flags.max_seconds.map(|s| seconds("max-seconds", s)).transpose()?,
         tolerance: flags.tolerance,
         init: flags.init.clone(),
         precision: match flags.precision {
@@ -82,9 +82,27 @@ pub(super) fn minibatch(
     Ok(Some(minibatch))
 }
 
-fn seconds(value: f64) -> Result<Duration, Failure> {
+/// How often to write a checkpoint.
+pub(super) fn checkpoint_interval(flags: &RunFlags) -> Result<Duration, Failure> {
+    seconds("checkpoint-seconds", flags.checkpoint_seconds.unwrap_or(30.0))
+}
+
+fn seconds(flag: &str, value: f64) -> Result<Duration, Failure> {
     Duration::try_from_secs_f64(value)
-        .map_err(|_| Failure::usage(format!("--max-seconds {value} is not a time")))
+        .map_err(|_| Failure::usage(format!("--{flag} {value} is not a time")))
+}
+
+/// Whether the device is there.
+pub(super) fn check_device(flags: &RunFlags) -> Result<(), Failure> {
+    match flags.device {
+        None | Some(DeviceFlag::Cpu) => Ok(()),
+        Some(DeviceFlag::Cuda) if cfg!(feature = "cuda") => {
+            Err(Failure::inference("--device cuda: this release evaluates models on the CPU only"))
+        }
+        Some(DeviceFlag::Cuda) => Err(Failure::inference(
+            "--device cuda: this build of ppl has no CUDA support; use --device cpu",
+        )),
+    }
 }
 
 /// Applies one `METHOD.OPTION=VALUE`; options of other methods are checked and left alone.

@@ -6,6 +6,7 @@
 pub mod affine;
 pub mod assess;
 pub mod bridge;
+pub mod checkpoint;
 mod fit;
 pub mod gaussian;
 pub mod langevin;

@@ -119,6 +119,15 @@ pub struct Progress<'a> {
 pub trait Monitor {
     /// Called once an iteration (cheap when nothing is to be shown).
     fn progress(&mut self, progress: Progress<'_>) -> ControlFlow<()>;
+
+    /// The state of a stage that an earlier run left behind, as JSON; see [`super::checkpoint`].
+    fn resume(&mut self, _stage: &str) -> Option<String> {
+        None
+    }
+
+    /// Offers the state of a stage, as JSON, made only if it is wanted now. `last`: the stage is over, or
+    /// the run is about to be.
+    fn keep(&mut self, _stage: &'static str, _last: bool, _state: &mut dyn FnMut() -> String) {}
 }
 
 /// A monitor that shows nothing and never stops a run.

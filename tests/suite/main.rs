@@ -23,6 +23,7 @@ mod posterior;
 mod random_ir;
 mod recovery;
 mod results;
+mod resume;
 mod semi_implicit;
 mod special;
 mod stages;

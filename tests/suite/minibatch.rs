@@ -95,9 +95,9 @@ const SUMS: &[(&str, &str)] = &[
          factor -0.5 * sum(square(y - a * x)) - 3 * square(a)\n",
     ),
     (
-        "a multivariate distribution for each element",
-        "data Y: real[N, 2]\nparam m: real[2] ~ normal(0, 1)\nparam L: cholesky_corr[2] ~ \
-         lkj_corr_cholesky(2)\nfor i in 1:N { Y[i] ~ multi_normal_cholesky(m, L) }\n",
+        "several numbers for each element",
+        "data Y: real[N, 2]\nparam m: real[2] ~ normal(0, 1)\nparam s: real<lower=0>[2] ~ \
+         exponential(1)\nfor i in 1:N { Y[i] ~ normal(m, s) }\n",
     ),
 ];
 
@@ -176,8 +176,9 @@ fn what_is_no_sum_is_refused_at_its_statement() {
         ),
         (
             "data x: real[N]\ndata y: real[N]\nparam a: real<lower=0> ~ normal(0, 1)\n\
-             y ~ multi_normal_cholesky(zeros(N), cholesky(gp_exp_quad_cov(x, a, 1.0) + \
-             diag(fill(N, 1.0))))\n",
+             let K: real[N, N] {\n  for i in 1:N { for j in 1:N {\n    K[i, j] = \
+             exp(-a * square(x[i] - x[j])) + real(i == j)\n  } }\n}\n\
+             y ~ multi_normal_cholesky(zeros(N), cholesky(K))\n",
             "y ~ multi_normal",
             "by a matrix",
         ),

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use dfdx::prelude::{Axis, BroadcastTo, PutTape, SumTo};
 use rand::RngCore;
+use serde::{Deserialize, Serialize};
 
 use super::warm_start::warm_start;
 use crate::density::{LogDensity, Part};
@@ -23,10 +24,10 @@ use crate::inference::optimizer::{Average, Group, Handle, Parameters, Schedule, 
 use crate::inference::tape::{Element, SharedTape, backward, tensor};
 use crate::inference::train::{Context, Plan, Step, Stop, Training, train};
 use crate::inference::{
-    Fit, InferenceError, KhatKind, Method, MethodOption, Monitor, Precision, Progress, Settings,
-    Target, VerdictLevel, weights,
+    Fit, InferenceError, KhatKind, Method, MethodOption, Monitor, Precision, Settings, Target,
+    VerdictLevel, weights,
 };
-use crate::random::{fill_std_normal, stream};
+use crate::random::{Stream, fill_std_normal, stream};
 
 /// The row of the method table.
 pub const MEAN_FIELD: Method = Method {
@@ -160,21 +161,10 @@ pub fn fit_mean_field<E: Element>(
     let d = density.dim();
     let began = Instant::now();
     let late = || config.max_time.is_some_and(|limit| began.elapsed() > limit.mul_f64(0.5));
-    let mut rng = stream(config.seed, "mean-field warm start");
     let budget = (config.iterations / 2).min(1000);
-    let mut stopped = false;
     density.see(Part::Large);
-    let warm = warm_start(&**density, budget, &mut rng, |done, value| {
-        let progress = Progress {
-            phase: "warm start",
-            done,
-            total: budget,
-            objective: Some(("elbo", value)),
-            trend: None,
-        };
-        stopped = monitor.progress(progress).is_break();
-        !stopped && !late()
-    })?;
+    let mut rng = stream(config.seed, "mean-field warm start");
+    let (warm, stopped) = warm_start(&**density, budget, &mut rng, &late, monitor)?;
     let scale: Vec<f64> = warm.log_sd.iter().map(|l| l.exp()).collect();
     let coordinates = Coordinates { shift: warm.mean.clone(), scale: scale.clone(), mix: None };
     let affine: Arc<dyn LogDensity<E>> = Arc::new(Affine::new(density, &coordinates));
@@ -182,9 +172,12 @@ pub fn fit_mean_field<E: Element>(
     let mut parameters = Parameters::default();
     let location = parameters.add("location", 0, vec![E::zero(); d]);
     let log_sd = parameters.add("log_sd", 0, vec![E::zero(); d]);
-    let mut rounds = Rounds::new(location, log_sd, config.agreement);
-    let mut rng = stream(config.seed, "mean-field noise");
+    let mut state = State {
+        rounds: Rounds::new(location, log_sd, config.agreement),
+        rng: stream(config.seed, "mean-field noise"),
+    };
     let plan = Plan {
+        stage: "mean-field",
         phase: "training",
         objective: "elbo",
         maximise: true,
@@ -197,16 +190,19 @@ pub fn fit_mean_field<E: Element>(
         max_time: config.max_time.map(|limit| limit.saturating_sub(began.elapsed()).mul_f64(0.9)),
     };
     let group = Group::adam(0);
-    let mut training = train(&plan, &mut parameters, monitor, |parameters, context: Context| {
+    let step = |parameters: &mut Parameters<E>, state: &mut State, context: Context| {
+        let State { rounds, rng } = state;
         let rate = context.rate * rounds.rate;
         density.see(Part::Fresh(context.iteration as u64));
         let (value, mut grads, z) =
-            step(&bridge, parameters, (location, log_sd), config.grad_samples, &mut rng)?;
+            estimate(&bridge, parameters, (location, log_sd), config.grad_samples, rng)?;
         if !value.is_finite() || parameters.update(&group, rate, &mut grads) == Update::NonFinite {
             return Ok(Step::NonFinite(affine.explain_non_finite(&z)));
         }
         Ok(if rounds.add(parameters) { Step::Converged(value) } else { Step::Done(value) })
-    })?;
+    };
+    let mut training = train(&plan, &mut parameters, &mut state, monitor, step)?;
+    let rounds = state.rounds;
     if stopped {
         training.stop = Stop::Interrupted;
     }
@@ -223,7 +219,7 @@ pub fn fit_mean_field<E: Element>(
 }
 
 /// One estimate of the bound, the gradient of its negative, and the first draw.
-fn step<E: Element>(
+fn estimate<E: Element>(
     bridge: &Bridge<E>,
     parameters: &Parameters<E>,
     (location, log_sd): (Handle, Handle),
@@ -263,7 +259,15 @@ fn antithetic<E: Element>(n: usize, d: usize, rng: &mut impl RngCore) -> Vec<E> 
     xi
 }
 
+/// What changes from step to step besides the parameters.
+#[derive(Serialize, Deserialize)]
+struct State {
+    rounds: Rounds,
+    rng: Stream,
+}
+
 /// Rounds of training, their averages and whether they agree.
+#[derive(Serialize, Deserialize)]
 struct Rounds {
     handles: (Handle, Handle),
     agreement: f64,

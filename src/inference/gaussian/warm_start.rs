@@ -9,8 +9,10 @@ use std::collections::VecDeque;
 
 use rand::{Rng, RngCore};
 
+use serde::{Deserialize, Serialize};
+
 use crate::density::LogDensity;
-use crate::inference::InferenceError;
+use crate::inference::{InferenceError, Monitor, Progress, checkpoint};
 use crate::real::Real;
 
 /// Pairs `±ξ` of the fixed draws.
@@ -37,7 +39,20 @@ struct Point {
     gradient: Vec<f64>,
 }
 
-/// Maximises the objective for at most `budget` evaluations; `go_on` is asked after each.
+/// Name of the stage in checkpoints.
+const STAGE: &str = "mean-field-start";
+
+/// Where L-BFGS has got to.
+#[derive(Serialize, Deserialize)]
+struct State {
+    at: Vec<f64>,
+    memory: VecDeque<(Vec<f64>, Vec<f64>, f64)>,
+    evaluations: usize,
+    done: bool,
+}
+
+/// Maximises the objective for at most `budget` evaluations, or until it is `late`; the result, and
+/// whether the user stopped it.
 ///
 /// # Errors
 /// When the density is finite at none of the starting points.
@@ -45,14 +60,35 @@ pub(super) fn warm_start<E: Real>(
     density: &dyn LogDensity<E>,
     budget: usize,
     rng: &mut impl RngCore,
-    mut go_on: impl FnMut(usize, f64) -> bool,
-) -> Result<WarmStart, InferenceError> {
+    late: &dyn Fn() -> bool,
+    monitor: &mut dyn Monitor,
+) -> Result<(WarmStart, bool), InferenceError> {
     let d = density.dim();
     let xi = fixed_draws(d, rng);
-    let mut now = first_point(density, &xi, rng)?;
-    let mut evaluations = 1;
-    let mut memory: VecDeque<(Vec<f64>, Vec<f64>, f64)> = VecDeque::new();
-    while evaluations < budget && go_on(evaluations, now.value) {
+    let (mut now, mut memory, mut evaluations, mut done) =
+        match checkpoint::load::<State>(monitor, STAGE)? {
+            None => (first_point(density, &xi, rng)?, VecDeque::new(), 1, false),
+            Some(s) if s.at.len() != 2 * d => {
+                return Err(checkpoint::damaged(STAGE, "it is of another dimension"));
+            }
+            Some(s) => (evaluate(density, &xi, s.at), s.memory, s.evaluations, s.done),
+        };
+    let (known, mut stopped) = (done, false);
+    while !done && evaluations < budget && !late() {
+        let progress = Progress {
+            phase: "warm start",
+            done: evaluations,
+            total: budget,
+            objective: Some(("elbo", now.value)),
+            trend: None,
+        };
+        if monitor.progress(progress).is_break() {
+            stopped = true;
+            break;
+        }
+        let state =
+            || State { at: now.at.clone(), memory: memory.clone(), evaluations, done: false };
+        checkpoint::offer(monitor, STAGE, false, state);
         let mut direction = ascent_direction(&now, d, &memory);
         let mut slope = dot(&direction, &now.gradient);
         if slope.is_nan() || slope <= 0.0 {
@@ -89,8 +125,13 @@ pub(super) fn warm_start<E: Real>(
         remember(&mut memory, &now, &next);
         now = next;
     }
+    done = !stopped;
+    if !known {
+        let state = || State { at: now.at.clone(), memory: memory.clone(), evaluations, done };
+        checkpoint::offer(monitor, STAGE, true, state);
+    }
     let log_sd = now.at.split_off(d);
-    Ok(WarmStart { mean: now.at, log_sd, evaluations })
+    Ok((WarmStart { mean: now.at, log_sd, evaluations }, stopped))
 }
 
 /// `[2·PAIRS, D]`: antithetic and of unit second moment in each coordinate, so that for a Gaussian

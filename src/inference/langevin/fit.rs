@@ -12,13 +12,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dfdx::prelude::MeanTo;
+use serde::{Deserialize, Serialize};
 
 use super::chain::{Chain, Dynamics, Initial, Momentum};
 use crate::density::{LogDensity, Part};
 use crate::inference::affine::{Affine, Coordinates};
 use crate::inference::assess::{Checks, psis};
 use crate::inference::bridge::Bridge;
-use crate::inference::gaussian::{self, MeanField, fit_mean_field};
+use crate::inference::checkpoint;
+use crate::inference::gaussian::{self, fit_mean_field};
 use crate::inference::optimizer::{Group, Parameters, Schedule, Update};
 use crate::inference::tape::{Element, SharedTape, backward};
 use crate::inference::train::{Context, Plan, Step, Stop, Training, train};
@@ -26,12 +28,15 @@ use crate::inference::{
     Fit, InferenceError, KhatKind, Monitor, Precision, Progress, Settings, Target, VerdictLevel,
     weights,
 };
-use crate::random::{fill_std_normal, stream};
+use crate::random::{Stream, fill_std_normal, stream};
 
 /// Chains simulated at once for the final assessment.
 const BATCH: usize = 100;
 /// Paths behind the final numbers, at least.
 const MIN_PATHS: usize = 4000;
+
+/// Name of the start's stage in checkpoints.
+const START: &str = "langevin-start";
 
 /// Learning rate of the step size, relative to that of everything else.
 const STEP_SIZE_PACE: f64 = 0.2;
@@ -135,11 +140,20 @@ pub(super) fn fit(
     assess(name, &config, &trained, target, settings, monitor)
 }
 
+/// The mean-field fit that the chain starts from.
+#[derive(Clone, Serialize, Deserialize)]
+struct Start {
+    mean: Vec<f64>,
+    sd: Vec<f64>,
+    converged: bool,
+    iterations: usize,
+}
+
 /// What training leaves.
 struct Trained<E: Element> {
     chain: Chain<E>,
     parameters: Parameters<E>,
-    start: MeanField,
+    start: Start,
     training: Training,
     /// Those in which the chain runs.
     coordinates: Coordinates,
@@ -173,14 +187,28 @@ fn train_chain<E: Element>(
     let mut start_config = gaussian::Config::start_of(settings);
     // The chain is what the time is for.
     start_config.max_time = settings.max_time.map(|limit| limit.mul_f64(0.2));
-    let start = fit_mean_field(density, &start_config, monitor)?;
+    let mut interrupted = false;
+    let start = match checkpoint::load::<Start>(monitor, START)? {
+        Some(start) => start,
+        None => {
+            let q = fit_mean_field(density, &start_config, monitor)?;
+            interrupted = q.training.stop == Stop::Interrupted;
+            let (converged, iterations) = (q.converged, q.iterations);
+            let start = Start { mean: q.mean, sd: q.sd, converged, iterations };
+            if !interrupted {
+                checkpoint::offer(monitor, START, true, || &start);
+            }
+            start
+        }
+    };
     exact.see(Part::Large);
     let diagonal = || Coordinates { shift: start.mean.clone(), scale: start.sd.clone(), mix: None };
     let coordinates = match config.precondition {
         Precondition::None => Coordinates::identity(d),
         Precondition::Diagonal => diagonal(),
         Precondition::Dense if d > 1 => {
-            gaussian::correlated(exact, &start, settings.seed).unwrap_or_else(diagonal)
+            gaussian::correlated(exact, &start.mean, &start.sd, settings.seed)
+                .unwrap_or_else(diagonal)
         }
         Precondition::Dense => diagonal(),
     };
@@ -205,13 +233,13 @@ fn train_chain<E: Element>(
     parameters.scale_rate(chain.handles.step_size, STEP_SIZE_PACE);
     let n = config.grad_samples;
     let mut noise = vec![E::zero(); n * chain.noise_per_chain()];
-    let mut rng = stream(settings.seed, "langevin noise");
     let group = Group::adam(0);
     let plan = Plan {
+        stage: "langevin",
         phase: "training",
         objective: "elbo",
         maximise: true,
-        iterations: if start.training.stop == Stop::Interrupted { 0 } else { config.iterations },
+        iterations: if interrupted { 0 } else { config.iterations },
         learning_rate: config.learning_rate,
         schedule: Schedule::Cosine { warmup: 0.02, floor: 0.01 },
         tolerance: settings.tolerance,
@@ -220,26 +248,30 @@ fn train_chain<E: Element>(
             .max_time
             .map(|limit| limit.saturating_sub(began.elapsed()).mul_f64(0.85)),
     };
-    let mut step_sizes = Vec::with_capacity(config.iterations);
-    let mut training = train(&plan, &mut parameters, monitor, |parameters, context: Context| {
-        density.see(Part::Fresh(context.iteration as u64));
-        fill_std_normal(&mut rng, &mut noise);
-        let paths = chain.simulate(parameters, &noise, n, &SharedTape::recording());
-        let loss = paths.log_weights.mean::<(), _>().negate();
-        let value = -loss.as_vec()[0].f64();
-        step_sizes.push(parameters.value(chain.handles.step_size));
-        if !value.is_finite() {
-            let bad = |z: &[E]| affine.explain_non_finite(z);
-            return Ok(Step::NonFinite(paths.ends.as_vec().chunks_exact(d).find_map(bad)));
-        }
-        Ok(match parameters.update(&group, context.rate, &mut backward(loss)?) {
-            Update::Stepped { .. } => Step::Done(value),
-            Update::NonFinite => Step::NonFinite(None),
-        })
-    })?;
-    training.traces.push(crate::inference::train::thin("step_size", &step_sizes));
-    if plan.iterations == 0 {
-        training.stop = start.training.stop;
+    // The random stream, and the step size at each step.
+    let mut state: (Stream, Vec<f64>) = (stream(settings.seed, "langevin noise"), Vec::new());
+    let step =
+        |parameters: &mut Parameters<E>, state: &mut (Stream, Vec<f64>), context: Context| {
+            let (rng, step_sizes) = state;
+            density.see(Part::Fresh(context.iteration as u64));
+            fill_std_normal(rng, &mut noise);
+            let paths = chain.simulate(parameters, &noise, n, &SharedTape::recording());
+            let loss = paths.log_weights.mean::<(), _>().negate();
+            let value = -loss.as_vec()[0].f64();
+            step_sizes.push(parameters.value(chain.handles.step_size));
+            if !value.is_finite() {
+                let bad = |z: &[E]| affine.explain_non_finite(z);
+                return Ok(Step::NonFinite(paths.ends.as_vec().chunks_exact(d).find_map(bad)));
+            }
+            Ok(match parameters.update(&group, context.rate, &mut backward(loss)?) {
+                Update::Stepped { .. } => Step::Done(value),
+                Update::NonFinite => Step::NonFinite(None),
+            })
+        };
+    let mut training = train(&plan, &mut parameters, &mut state, monitor, step)?;
+    training.traces.push(crate::inference::train::thin("step_size", &state.1));
+    if interrupted {
+        training.stop = Stop::Interrupted;
     }
     Ok(Trained { chain, parameters, start, training, coordinates })
 }

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use faer::{Mat, Side};
+use serde::{Deserialize, Serialize};
 
 use crate::density::{LogDensity, Part, Residuals};
 use crate::inference::InferenceError;
@@ -14,14 +15,14 @@ use crate::random::{Stream, fill_std_normal};
 use crate::real::Real;
 
 /// `x = mean + L u`, `L` lower triangular or diagonal.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Affine {
     pub(super) mean: Vec<f64>,
     pub(super) scale: Scale,
 }
 
 /// The matrix `L`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) enum Scale {
     /// Its diagonal.
     Diagonal(Vec<f64>),
