@@ -15,6 +15,7 @@ mod examples;
 mod exec;
 mod gaussian;
 mod gradients;
+mod honesty;
 mod langevin;
 mod nuts;
 mod passes;

@@ -19,12 +19,15 @@ use crate::density::LogDensity;
 use crate::inference::affine::{Affine, Coordinates};
 use crate::inference::assess::Checks;
 use crate::inference::bridge::Bridge;
+use crate::inference::method::{RESAMPLE, option};
+use crate::inference::modes;
 use crate::inference::optimizer::{Average, Group, Handle, Parameters, Schedule, Update};
 use crate::inference::tape::{Element, SharedTape, backward, tensor};
 use crate::inference::train::{Context, Plan, Step, Stop, Training, train};
+use crate::inference::weights::{self, Resample};
 use crate::inference::{
-    Fit, InferenceError, KhatKind, Method, MethodOption, Monitor, Precision, Progress, Settings,
-    Target, VerdictLevel, weights,
+    Fit, InferenceError, KhatKind, Method, Monitor, Precision, Progress, Settings, Target,
+    VerdictLevel,
 };
 use crate::random::{fill_std_normal, stream};
 
@@ -35,30 +38,26 @@ pub const MEAN_FIELD: Method = Method {
     summary: "Independent Gaussians on the unconstrained space: the fastest first look.",
     paper: "Kucukelbir et al., JMLR 2017; stopping: Welandawe et al., JMLR 2024",
     options: &[
-        MethodOption {
-            name: "iterations",
-            default: "10000",
-            meaning: "steps at most, the warm start's evaluations included; usually far fewer",
-            symbol: "",
-        },
-        MethodOption {
-            name: "learning-rate",
-            default: "0.1",
-            meaning: "Adam's rate in the first round, in standard deviations; halved by rounds",
-            symbol: "γ₀",
-        },
-        MethodOption {
-            name: "grad-samples",
-            default: "10",
-            meaning: "draws per gradient, in antithetic pairs",
-            symbol: "M",
-        },
-        MethodOption {
-            name: "agreement",
-            default: "0.0025",
-            meaning: "two rounds agree when no coordinate's symmetrised KL divergence exceeds this",
-            symbol: "ξ",
-        },
+        option(
+            "iterations",
+            "10000",
+            "steps at most, the warm start's evaluations included; usually far fewer",
+            "",
+        ),
+        option(
+            "learning-rate",
+            "0.1",
+            "Adam's rate in the first round, in standard deviations; halved by rounds",
+            "γ₀",
+        ),
+        option("grad-samples", "10", "draws per gradient, in antithetic pairs", "M"),
+        option(
+            "agreement",
+            "0.0025",
+            "two rounds agree when no coordinate's symmetrised KL divergence exceeds this",
+            "ξ",
+        ),
+        RESAMPLE,
     ],
     run,
 };
@@ -340,28 +339,29 @@ fn run(
     monitor: &mut dyn Monitor,
 ) -> Result<Fit, InferenceError> {
     let config = Config::new(settings)?;
+    let resample = settings.option("resample", Resample::Never)?;
     let q = match settings.precision {
         Precision::F32 => fit_mean_field(target.f32, &config, monitor)?,
         Precision::F64 => fit_mean_field(target.f64, &config, monitor)?,
     };
-    Ok(assess(&q, target, settings))
+    Ok(assess(&q, resample, target, settings))
 }
 
 /// Draws from `q`, their weights and the verdict.
-fn assess(q: &MeanField, target: Target<'_>, settings: &Settings) -> Fit {
+fn assess(q: &MeanField, resample: Resample, target: Target<'_>, settings: &Settings) -> Fit {
     let d = q.mean.len();
-    let mut draws = vec![0.0; settings.draws * d];
+    let mut draws = vec![0.0; resample.pool(settings.draws, d) * d];
     fill_std_normal(&mut stream(settings.seed, "mean-field draws"), &mut draws);
     let constant: f64 = q.sd.iter().map(|s| s.ln()).sum::<f64>()
         + 0.5 * d as f64 * (2.0 * std::f64::consts::PI).ln();
-    let mut log_q = Vec::with_capacity(settings.draws);
+    let mut log_q = Vec::with_capacity(draws.len() / d);
     for row in draws.chunks_exact_mut(d) {
         log_q.push(-0.5 * row.iter().map(|x| x * x).sum::<f64>() - constant);
         for (j, x) in row.iter_mut().enumerate() {
             *x = q.mean[j] + q.sd[j] * *x;
         }
     }
-    let mut log_p = vec![0.0; settings.draws];
+    let mut log_p = vec![0.0; log_q.len()];
     target.f64.log_density(&draws, &mut log_p);
     let log_weights: Vec<f64> = log_p.iter().zip(&log_q).map(|(p, q)| p - q).collect();
     let mut checks = Checks::new();
@@ -388,8 +388,21 @@ fn assess(q: &MeanField, target: Target<'_>, settings: &Settings) -> Fit {
     if q.training.interrupted() {
         checks.interrupted();
     }
-    let khat =
-        weights::check(&mut checks, &log_weights, &draws, KhatKind::Exact, target.f64.as_ref());
+    let judged = weights::judge(
+        &mut checks,
+        &log_weights,
+        &draws,
+        KhatKind::Exact,
+        target.f64.as_ref(),
+        resample,
+        settings.draws,
+        &mut stream(settings.seed, "mean-field resampling"),
+    );
+    let (draws, log_p) = judged.select(&draws, &log_p);
+    if !q.training.interrupted() {
+        modes::search(&mut checks, target.f64.as_ref(), &draws, settings.seed);
+    }
+    let log_q = judged.chosen.iter().map(|i| log_q[*i]).collect();
     let next = if q.converged {
         "--infer ldvi".to_owned()
     } else {
@@ -405,7 +418,7 @@ fn assess(q: &MeanField, target: Target<'_>, settings: &Settings) -> Fit {
         log_q: Some(log_q),
         elbo,
         log_z: Some(weights::log_mean_weight(&log_weights)).filter(|z| z.is_finite()),
-        khat: Some(khat),
+        khat: Some(judged.khat),
         fisher_divergence: None,
         traces: q.training.traces.clone(),
         iterations: q.iterations,

@@ -1,8 +1,10 @@
 //! Gaussian approximations: the mean-field family, which is also where the Langevin methods start.
 
 mod curvature;
+mod laplace;
 mod mean_field;
 mod warm_start;
 
 pub use curvature::correlated;
+pub use laplace::LAPLACE;
 pub use mean_field::{Config, MEAN_FIELD, MeanField, fit_mean_field};

@@ -16,15 +16,16 @@ use dfdx::prelude::MeanTo;
 use super::chain::{Chain, Dynamics, Initial, Momentum};
 use crate::density::LogDensity;
 use crate::inference::affine::{Affine, Coordinates};
-use crate::inference::assess::{Checks, psis};
+use crate::inference::assess::Checks;
 use crate::inference::bridge::Bridge;
 use crate::inference::gaussian::{self, MeanField, fit_mean_field};
+use crate::inference::modes;
 use crate::inference::optimizer::{Group, Parameters, Schedule, Update};
 use crate::inference::tape::{Element, SharedTape, backward};
 use crate::inference::train::{Context, Plan, Step, Stop, Training, train};
+use crate::inference::weights::{self, Resample};
 use crate::inference::{
     Fit, InferenceError, KhatKind, Monitor, Precision, Progress, Settings, Target, VerdictLevel,
-    weights,
 };
 use crate::random::{fill_std_normal, stream};
 
@@ -76,13 +77,17 @@ struct Config {
     grad_samples: usize,
     initial: Initial,
     precondition: Precondition,
-    resample: bool,
+    resample: Resample,
 }
 
 impl Config {
-    fn new(settings: &Settings, d: usize, step_size: f64) -> Result<Self, InferenceError> {
+    fn new(settings: &Settings, d: usize, momentum: Momentum) -> Result<Self, InferenceError> {
+        // An overdamped step of size e moves as far as a leapfrog step of size √(2e), and nowhere near
+        // as far as several of them with their momentum.
+        let (bridges, step_size) =
+            if momentum == Momentum::Overdamped { (16, 0.05) } else { (8, 0.3) };
         let config = Config {
-            bridges: settings.option("bridges", settings.bridges.unwrap_or(8))?,
+            bridges: settings.option("bridges", settings.bridges.unwrap_or(bridges))?,
             iterations: settings.option("iterations", settings.iterations.unwrap_or(4000))?,
             learning_rate: settings
                 .option("learning-rate", settings.learning_rate.unwrap_or(5e-3))?,
@@ -93,7 +98,7 @@ impl Config {
                 retention: settings.option("retention", 0.5)?,
             },
             precondition: settings.option("precondition", Precondition::of_dim(d))?,
-            resample: settings.option("resample", false)?,
+            resample: settings.option("resample", Resample::Auto)?,
         };
         if config.bridges == 0 || config.iterations == 0 || config.grad_samples == 0 {
             return Err(InferenceError::Setting(
@@ -123,9 +128,7 @@ pub(super) fn fit(
     settings: &Settings,
     monitor: &mut dyn Monitor,
 ) -> Result<Fit, InferenceError> {
-    // An overdamped step of size e moves as far as a leapfrog step of size √(2e).
-    let step_size = if dynamics.momentum == Momentum::Overdamped { 0.05 } else { 0.3 };
-    let config = Config::new(settings, target.f64.dim(), step_size)?;
+    let config = Config::new(settings, target.f64.dim(), dynamics.momentum)?;
     let exact = &**target.f64;
     let trained = match settings.precision {
         Precision::F32 => train_chain(dynamics, target.f32, exact, &config, settings, monitor)?
@@ -254,7 +257,7 @@ fn assess(
     let Trained { chain, parameters, coordinates, .. } = trained;
     let affine = Affine::new(target.f64, coordinates);
     let d = chain.dim();
-    let paths = settings.draws.max(MIN_PATHS);
+    let paths = config.resample.pool(settings.draws, d).max(MIN_PATHS);
     let mut rng = stream(settings.seed, "langevin draws");
     let (mut log_weights, mut draws, mut log_p) = (Vec::new(), Vec::new(), Vec::new());
     let log_det = coordinates.log_det();
@@ -287,20 +290,25 @@ fn assess(
     if interrupted {
         checks.interrupted();
     }
-    let khat =
-        weights::check(&mut checks, &log_weights, &draws, KhatKind::Augmented, target.f64.as_ref());
+    let judged = weights::judge(
+        &mut checks,
+        &log_weights,
+        &draws,
+        KhatKind::Augmented,
+        target.f64.as_ref(),
+        config.resample,
+        settings.draws,
+        &mut stream(settings.seed, "langevin resampling"),
+    );
     let elbo = Some(weights::lower_bound(&log_weights)).filter(|(e, _)| e.is_finite());
     let log_z = Some(weights::log_mean_weight(&log_weights)).filter(|z| z.is_finite());
     if elbo.is_none() {
         checks.add(VerdictLevel::Failed, "Some paths ended where the log density is not finite.");
     }
-    let (draws, log_p) = if config.resample {
-        resampled(&log_weights, &draws, &log_p, settings)
-    } else {
-        draws.truncate(settings.draws * d);
-        log_p.truncate(settings.draws);
-        (draws, log_p)
-    };
+    let (draws, log_p) = judged.select(&draws, &log_p);
+    if !interrupted {
+        modes::search(&mut checks, target.f64.as_ref(), &draws, settings.seed);
+    }
     let next = if interrupted {
         format!("--infer {name} --bridges {}", config.bridges)
     } else {
@@ -315,7 +323,7 @@ fn assess(
         log_q: None,
         elbo,
         log_z,
-        khat: Some(khat),
+        khat: Some(judged.khat),
         fisher_divergence: None,
         traces: trained.training.traces.clone(),
         iterations: trained.start.iterations + trained.training.iterations,
@@ -327,6 +335,7 @@ fn assess(
 
 fn judge_training(checks: &mut Checks, trained: &Trained<f64>) {
     let training = &trained.training;
+    checks.trained(training.iterations);
     checks.settled("evidence lower bound", &training.objective, 0.1, "nats");
     if training.skipped * 100 > training.iterations {
         checks.add(
@@ -345,31 +354,4 @@ fn judge_training(checks: &mut Checks, trained: &Trained<f64>) {
             format!("The mean-field start had not converged after {} steps.", start.iterations),
         );
     }
-}
-
-/// As many draws as asked for, drawn with replacement by smoothed importance weights.
-fn resampled(
-    log_weights: &[f64],
-    draws: &[f64],
-    log_p: &[f64],
-    settings: &Settings,
-) -> (Vec<f64>, Vec<f64>) {
-    use rand::Rng;
-    let d = draws.len() / log_weights.len();
-    let smoothed = psis(log_weights).log_weights;
-    let mut rng = stream(settings.seed, "langevin resampling");
-    // Systematic resampling: one uniform offset, evenly spaced positions on the cumulative weights.
-    let offset: f64 = rng.r#gen();
-    let (mut out, mut out_log_p) = (Vec::new(), Vec::new());
-    let (mut i, mut cumulative) = (0, smoothed[0].exp());
-    for s in 0..settings.draws {
-        let position = (s as f64 + offset) / settings.draws as f64;
-        while cumulative < position && i + 1 < smoothed.len() {
-            i += 1;
-            cumulative += smoothed[i].exp();
-        }
-        out.extend_from_slice(&draws[i * d..(i + 1) * d]);
-        out_log_p.push(log_p[i]);
-    }
-    (out, out_log_p)
 }

@@ -2,6 +2,7 @@
 
 use super::family::FamilySettings;
 use super::standardize::Standardize;
+use crate::inference::method::option;
 use crate::inference::optimizer::Schedule;
 use crate::inference::{InferenceError, MethodOption, Settings};
 
@@ -29,21 +30,13 @@ pub(super) const OPTIONS: &[MethodOption] = &[
     option("linear", "true", "give the family a linear part A z, and the critic a part u", ""),
     option("antithetic", "true", "pair each draw with one of the same z and opposite ξ", ""),
     option("standardize", "auto", "first Gaussian fit: auto, full, diagonal or none", ""),
+    option("clip", "10", "longest gradient of the family (Euclidean norm); inf for no limit", ""),
     option("annealing", "0", "fraction of training in which s_p is weighted from 0.1 up to 1", ""),
     option("schedule", "cosine", "learning rates: cosine, or step (x0.9 every `decay-every`)", ""),
     option("decay-every", "1000", "iterations between reductions of the step schedule", ""),
     option("average", "0.1", "fraction of training that the final average looks back on", ""),
     option("mixing-draws", "10000", "components that estimate the density of the fit", "K"),
 ];
-
-const fn option(
-    name: &'static str,
-    default: &'static str,
-    meaning: &'static str,
-    symbol: &'static str,
-) -> MethodOption {
-    MethodOption { name, default, meaning, symbol }
-}
 
 /// What the family descends; the critic is the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +74,8 @@ pub(super) struct Options {
     pub(super) antithetic: bool,
     pub(super) standardize: Standardize,
     pub(super) objective: Objective,
+    /// Longest gradient of the family, so that one far draw does not undo what was learned.
+    pub(super) clip: Option<f64>,
     pub(super) annealing: f64,
     /// Of the family's and the critic's learning rate.
     pub(super) schedule: [Schedule; 2],
@@ -163,6 +158,7 @@ impl Options {
             antithetic: get(settings, "antithetic")?,
             standardize: get(settings, "standardize")?,
             objective: get(settings, "objective")?,
+            clip: Some(get(settings, "clip")?),
             annealing: get(settings, "annealing")?,
             schedule,
             average: get(settings, "average")?,
@@ -180,6 +176,9 @@ impl Options {
         let positive = |x: f64| x.is_finite() && x > 0.0;
         if !positive(options.learning_rate) || !positive(options.critic_learning_rate) {
             return bad("learning rates must be positive".into());
+        }
+        if !options.clip.is_none_or(|c| c > 0.0) {
+            return bad("`clip` must be positive".into());
         }
         if !(0.0..=1.0).contains(&options.annealing) || !(0.0..=1.0).contains(&options.average) {
             return bad("`annealing` and `average` are fractions between 0 and 1".into());
