@@ -64,6 +64,7 @@ pub const METHODS: &[Method] = &[
     super::langevin::LDVI,
     super::semi_implicit::SIVI_SM,
     super::gaussian::MEAN_FIELD,
+    super::gaussian::FULL_RANK,
     super::gaussian::LAPLACE,
     super::nuts::NUTS,
 ];

@@ -3,13 +3,15 @@
 //! The climb starts from the warm start of `mean-field`, whose standard deviations give the steps
 //! their scale. Of several climbs the mode with the most mass is taken.
 
+use super::conclude::Fitted;
 use super::warm_start::{WarmStart, warm_start};
 use crate::inference::assess::Checks;
 use crate::inference::method::{RESAMPLE, option};
-use crate::inference::modes::{self, Mode};
-use crate::inference::weights::{self, Resample};
+use crate::inference::modes::Mode;
+use crate::inference::train::{Stop, Training};
+use crate::inference::weights::Resample;
 use crate::inference::{
-    Fit, InferenceError, KhatKind, Method, Monitor, Progress, Settings, Target, VerdictLevel,
+    Fit, InferenceError, Method, Monitor, Progress, Settings, Target, VerdictLevel,
 };
 use crate::random::{fill_std_normal, stream};
 
@@ -82,64 +84,19 @@ fn run(
              without bound, or is flat in some direction, has none); try --infer mean-field"
         )));
     };
-    Ok(assess(&mode, resample, (stopped, done), target, settings))
-}
-
-/// Draws from the Gaussian, their weights and the verdict.
-fn assess(
-    mode: &Mode,
-    resample: Resample,
-    (stopped, climbs): (bool, usize),
-    target: Target<'_>,
-    settings: &Settings,
-) -> Fit {
-    let density = target.f64.as_ref();
-    let d = density.dim();
-    let pool = resample.pool(settings.draws, d);
-    let mut xi = vec![0.0; pool * d];
-    fill_std_normal(&mut stream(settings.seed, "laplace draws"), &mut xi);
-    let (mut draws, mut log_q) = (Vec::with_capacity(pool * d), Vec::with_capacity(pool));
-    for xi in xi.chunks_exact(d) {
-        let (z, l) = mode.gaussian(xi);
-        draws.extend(z);
-        log_q.push(l);
-    }
-    let mut log_p = vec![0.0; pool];
-    density.log_density(&draws, &mut log_p);
-    let log_weights: Vec<f64> = log_p.iter().zip(&log_q).map(|(p, q)| p - q).collect();
     let mut checks = Checks::new();
-    checks.add(VerdictLevel::Ok, format!("A mode was reached ({climbs} climbs)."));
+    checks.add(VerdictLevel::Ok, format!("A mode was reached ({done} climbs)."));
     if stopped {
         checks.interrupted();
     }
-    let judged = weights::judge(
-        &mut checks,
-        &log_weights,
-        &draws,
-        KhatKind::Exact,
-        density,
-        resample,
-        settings.draws,
-        &mut stream(settings.seed, "laplace resampling"),
-    );
-    let (draws, log_p) = judged.select(&draws, &log_p);
-    modes::search(&mut checks, density, &draws, settings.seed);
-    let elbo = Some(weights::lower_bound(&log_weights)).filter(|(e, _)| e.is_finite());
-    Fit {
+    let fitted = Fitted {
         method: LAPLACE.name,
-        dim: d,
-        chains: 1,
-        draws,
-        log_p,
-        log_q: Some(judged.chosen.iter().map(|i| log_q[*i]).collect()),
-        elbo,
-        log_z: Some(weights::log_mean_weight(&log_weights)).filter(|z| z.is_finite()),
-        khat: Some(judged.khat),
-        fisher_divergence: None,
-        traces: Vec::new(),
-        iterations: climbs,
-        median_iteration_ms: 0.0,
-        interrupted: stopped,
-        verdict: checks.verdict(Some("--infer ldvi")),
-    }
+        draw: &|xi| mode.gaussian(xi),
+        checks,
+        resample,
+        training: Training::none(if stopped { Stop::Interrupted } else { Stop::Converged }),
+        iterations: done,
+        next: "--infer ldvi".to_owned(),
+    };
+    Ok(fitted.conclude(target, settings))
 }

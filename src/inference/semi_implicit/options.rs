@@ -21,16 +21,31 @@ pub(super) const OPTIONS: &[MethodOption] = &[
         "f_ψ",
     ),
     option("objective", "kl", "what the family descends: kl, or the paper's fisher", ""),
-    option("critic-steps", "2", "critic updates per iteration", ""),
+    option(
+        "critic-steps",
+        "auto",
+        "critic updates per iteration; auto is 2 for kl, 5 for fisher",
+        "",
+    ),
     option("critic-warmup", "200", "critic updates before the first iteration", ""),
-    option("residual", "1", "weight c of the target's score in the critic at the start", "c"),
+    option(
+        "residual",
+        "auto",
+        "weight c of the target's score in the critic at the start; auto is 1 for kl, 0 for fisher",
+        "c",
+    ),
     option("residual-decay", "1", "c is divided by this every 100 iterations", "ψ_t"),
     option("log-variance", "-1", "log σ² at the start, in standardised coordinates", "log σ²"),
     option("log-variance-floor", "-6", "smooth lower bound of log σ²", ""),
     option("linear", "true", "give the family a linear part A z, and the critic a part u", ""),
     option("antithetic", "true", "pair each draw with one of the same z and opposite ξ", ""),
     option("standardize", "auto", "first Gaussian fit: auto, full, diagonal or none", ""),
-    option("clip", "10", "longest gradient of the family (Euclidean norm); inf for no limit", ""),
+    option(
+        "clip",
+        "auto",
+        "longest gradient of the family; auto is 10 for kl, 0.1 for fisher, inf is no limit",
+        "",
+    ),
     option("annealing", "0", "fraction of training in which s_p is weighted from 0.1 up to 1", ""),
     option("schedule", "cosine", "learning rates: cosine, or step (x0.9 every `decay-every`)", ""),
     option("decay-every", "1000", "iterations between reductions of the step schedule", ""),
@@ -75,12 +90,26 @@ pub(super) struct Options {
     pub(super) standardize: Standardize,
     pub(super) objective: Objective,
     /// Longest gradient of the family, so that one far draw does not undo what was learned.
-    pub(super) clip: Option<f64>,
+    pub(super) clip: f64,
     pub(super) annealing: f64,
     /// Of the family's and the critic's learning rate.
     pub(super) schedule: [Schedule; 2],
     pub(super) average: f64,
     pub(super) mixing_draws: usize,
+}
+
+impl Objective {
+    /// Critic steps, residual and clip that suit it.
+    ///
+    /// The descent of the Fisher divergence is a game that the family can win by moving draws to where
+    /// the critic is wrong. There a residual, with its linear part, is wrong without bound; a critic
+    /// that is kept close to its optimum, and gradients of nearly one length, leave little to win.
+    fn suited(self) -> (usize, f64, f64) {
+        match self {
+            Objective::Kl => (2, 1.0, 10.0),
+            Objective::Fisher => (5, 0.0, 0.1),
+        }
+    }
 }
 
 /// The default of an option, as the table states it.
@@ -90,6 +119,18 @@ fn default<T: std::str::FromStr>(name: &str) -> Result<T, InferenceError> {
         .find(|o| o.name == name)
         .and_then(|o| o.default.parse().ok())
         .ok_or_else(|| InferenceError::Breakdown(format!("bug in ppl: no default for `{name}`")))
+}
+
+/// An option whose default is `auto`.
+fn or_auto<T: std::str::FromStr>(
+    settings: &Settings,
+    name: &str,
+    auto: T,
+) -> Result<T, InferenceError> {
+    match settings.options.get(name).map(String::as_str) {
+        None | Some("auto") => Ok(auto),
+        _ => settings.option(name, auto),
+    }
 }
 
 impl Options {
@@ -132,6 +173,8 @@ impl Options {
             "step" => [Schedule::Step { every: get(settings, "decay-every")?, factor: 0.9 }; 2],
             text => return bad(format!("`schedule` must be cosine or step, not `{text}`")),
         };
+        let objective: Objective = get(settings, "objective")?;
+        let (critic_steps, residual, clip) = objective.suited();
         let learning_rate = get(settings, "learning-rate")?;
         let options = Options {
             iterations: settings
@@ -151,14 +194,14 @@ impl Options {
                 log_variance_floor: get(settings, "log-variance-floor")?,
             },
             critic_hidden: widths("critic-hidden")?,
-            critic_steps: get(settings, "critic-steps")?,
+            critic_steps: or_auto(settings, "critic-steps", critic_steps)?,
             critic_warmup: get(settings, "critic-warmup")?,
-            residual: get(settings, "residual")?,
+            residual: or_auto(settings, "residual", residual)?,
             residual_decay: get(settings, "residual-decay")?,
             antithetic: get(settings, "antithetic")?,
             standardize: get(settings, "standardize")?,
-            objective: get(settings, "objective")?,
-            clip: Some(get(settings, "clip")?),
+            objective,
+            clip: or_auto(settings, "clip", clip)?,
             annealing: get(settings, "annealing")?,
             schedule,
             average: get(settings, "average")?,
@@ -177,7 +220,7 @@ impl Options {
         if !positive(options.learning_rate) || !positive(options.critic_learning_rate) {
             return bad("learning rates must be positive".into());
         }
-        if !options.clip.is_none_or(|c| c > 0.0) {
+        if options.clip.is_nan() || options.clip <= 0.0 {
             return bad("`clip` must be positive".into());
         }
         if !(0.0..=1.0).contains(&options.annealing) || !(0.0..=1.0).contains(&options.average) {

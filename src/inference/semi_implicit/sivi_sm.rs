@@ -181,7 +181,8 @@ impl<E: Element> Trainer<'_, E> {
         };
         let Some((objective, divergence)) = outcome else { return Ok(Step::NonFinite(place())) };
         let mut gradients = backward(objective)?;
-        let group = Group { betas: BETAS, clip_norm: self.options.clip, ..Group::adam(FAMILY) };
+        let group =
+            Group { betas: BETAS, clip_norm: Some(self.options.clip), ..Group::adam(FAMILY) };
         Ok(match parameters.update(&group, context.rate, &mut gradients) {
             Update::Stepped { .. } => Step::Done(divergence / self.target.dim() as f64),
             Update::NonFinite => Step::NonFinite(place()),
