@@ -41,6 +41,10 @@ impl Lowerer<'_> {
             B::XLog1pY => self.binary(BinaryOp::XLog1pY, &v[0], &v[1]),
             B::GammaP => self.binary(BinaryOp::GammaP, &v[0], &v[1]),
             B::GammaQ => self.binary(BinaryOp::GammaQ, &v[0], &v[1]),
+            B::LogBesselI => self.binary(BinaryOp::LogBesselI, &v[0], &v[1]),
+            B::LogBesselK => self.binary(BinaryOp::LogBesselK, &v[0], &v[1]),
+            B::OwensT => self.binary(BinaryOp::OwensT, &v[0], &v[1]),
+            B::StdSkewNormalCdf => self.binary(BinaryOp::SkewNormalCdf, &v[0], &v[1]),
             B::Min => self.binary(BinaryOp::Min, &v[0], &v[1]),
             B::Max => self.binary(BinaryOp::Max, &v[0], &v[1]),
             B::IncBeta => self.elementwise(Op::Ternary(TernaryOp::IncBeta), &[&v[0], &v[1], &v[2]]),
@@ -194,7 +198,7 @@ impl Lowerer<'_> {
             | B::RngStdExponential
             | B::RngStdGamma
             | B::RngPoisson
-            | B::RngBinomial => Err(self.not_yet("random numbers in generated quantities")),
+            | B::RngBinomial => self.random(which, v),
         }
     }
 

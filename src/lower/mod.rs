@@ -10,12 +10,14 @@
 //! Invariant: each instruction carries the span of the source it came from.
 
 mod builtin;
+mod combined;
 mod data;
 mod dist;
 mod elements;
 mod expr;
 mod index;
 mod lowerer;
+mod random;
 mod recursion;
 mod statement;
 mod transform;
@@ -31,6 +33,7 @@ use crate::ir::{Function, Shape, Tensor, Type};
 use crate::source::Span;
 
 use lowerer::Lowerer;
+pub(crate) use random::KEY;
 use transform::Shapes;
 use value::Val;
 
