@@ -41,18 +41,18 @@ pub(super) struct Ascent {
 }
 
 /// Climbs from `start` until a full step promises less than `least_gain`, the line search finds no
-/// better point, `budget` evaluations are spent, or `go_on` (told evaluations and value) says no.
+/// better point, `budget` evaluations are spent, or `go_on` (told evaluations and the point reached) says no.
 pub(super) fn maximise(
     objective: &impl Objective,
     start: Point,
     budget: usize,
     least_gain: f64,
-    mut go_on: impl FnMut(usize, f64) -> bool,
+    mut go_on: impl FnMut(usize, &Point) -> bool,
 ) -> Ascent {
     let mut now = start;
     let mut evaluations = 0;
     let mut memory = Memory::default();
-    while evaluations < budget && go_on(evaluations, now.value) {
+    while evaluations < budget && go_on(evaluations, &now) {
         let mut direction = memory.direction(objective, &now);
         let mut slope = dot(&direction, &now.gradient);
         if slope.is_nan() || slope <= 0.0 {

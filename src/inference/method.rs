@@ -66,6 +66,7 @@ pub const METHODS: &[Method] = &[
     super::gaussian::MEAN_FIELD,
     super::gaussian::FULL_RANK,
     super::gaussian::LAPLACE,
+    super::gaussian::PATHFINDER,
     super::nuts::NUTS,
 ];
 

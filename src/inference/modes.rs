@@ -150,9 +150,9 @@ fn curvature(density: &dyn LogDensity<f64>, z: &[f64], scale: &[f64]) -> Option<
 }
 
 /// The log density itself, with coordinates as wide as `scale`.
-struct Hill<'a> {
-    density: &'a dyn LogDensity<f64>,
-    scale: &'a [f64],
+pub(super) struct Hill<'a> {
+    pub(super) density: &'a dyn LogDensity<f64>,
+    pub(super) scale: &'a [f64],
 }
 
 impl Objective for Hill<'_> {

@@ -78,10 +78,10 @@ fn correlated_gaussian_has_the_known_optimum() {
 }
 
 #[test]
-fn correlations_are_exact_by_laplace_and_full_rank() {
+fn correlations_are_exact_by_laplace_full_rank_and_pathfinder() {
     // Far from the origin, narrow in one direction, correlation 0.99.
     let density = Mixture::correlated([300.0, -0.02], [[25.0, 0.0495], [0.0495, 1e-4]]);
-    for method in ["laplace", "full-rank"] {
+    for method in ["laplace", "full-rank", "pathfinder"] {
         for precision in [Precision::F64, Precision::F32] {
             let settings = Settings { precision, ..Settings::default() };
             let fit = fit_by(method, &Both::new(Points(density.clone())), &settings);

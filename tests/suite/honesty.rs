@@ -175,7 +175,7 @@ fn compile(case: &Case) -> Posterior {
 
 /// Largest error of a quantile, in standard deviations of a normal of the same width.
 fn error(case: &Case, posterior: &Posterior, draws: &[f64], count: usize, chains: usize) -> f64 {
-    let values = posterior.values().at(draws, count, chains);
+    let values = posterior.values().at(draws, count, chains, 1);
     let mut worst = 0.0_f64;
     for (name, truth) in &case.truth {
         let mut scalar = values
@@ -229,7 +229,7 @@ fn judge(methods: &[&str]) {
 
 #[test]
 fn quick_methods_are_honest() {
-    judge(&["mean-field", "laplace", "nuts"]);
+    judge(&["mean-field", "full-rank", "laplace", "pathfinder", "nuts"]);
 }
 
 #[test]

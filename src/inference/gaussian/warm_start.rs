@@ -41,8 +41,8 @@ pub(super) fn warm_start<E: Real>(
     let d = density.dim();
     let fixed = Fixed { density, xi: fixed_draws(d, rng) };
     let start = first_point(&fixed, rng)?;
-    let ascent = maximise(&fixed, start, budget.saturating_sub(1), LEAST_GAIN, |done, value| {
-        go_on(done + 1, value)
+    let ascent = maximise(&fixed, start, budget.saturating_sub(1), LEAST_GAIN, |done, point| {
+        go_on(done + 1, point.value)
     });
     let mut mean = ascent.point.at;
     let log_sd = mean.split_off(d);
