@@ -27,9 +27,10 @@ use serde::{Deserialize, Serialize};
 
 use super::assess::{self, ChainHealth, Checks};
 use super::checkpoint;
+use super::method::option;
+use super::modes;
 use super::{
-    Fit, InferenceError, Method, MethodOption, Monitor, Progress, Settings, Target, Trace,
-    VerdictLevel,
+    Fit, InferenceError, Method, Monitor, Progress, Settings, Target, Trace, VerdictLevel,
 };
 use crate::density::LogDensity;
 use crate::random::{Stream, stream};
@@ -41,30 +42,20 @@ pub(super) const NUTS: Method = Method {
     summary: "No-U-Turn Hamiltonian Monte Carlo: slow and right, for checking the others.",
     paper: "Hoffman & Gelman, JMLR 2014; nuts-rs",
     options: &[
-        MethodOption {
-            name: "iterations",
-            default: "1000",
-            meaning: "warm-up transitions of each chain",
-            symbol: "",
-        },
-        MethodOption {
-            name: "chains",
-            default: "4",
-            meaning: "independent chains; the draws are divided among them, rounded up",
-            symbol: "M",
-        },
-        MethodOption {
-            name: "target-accept",
-            default: "0.95",
-            meaning: "mean acceptance probability that the step size is tuned for",
-            symbol: "δ",
-        },
-        MethodOption {
-            name: "max-depth",
-            default: "10",
-            meaning: "largest depth of the trajectory tree",
-            symbol: "j",
-        },
+        option("iterations", "1000", "warm-up transitions of each chain", ""),
+        option(
+            "chains",
+            "4",
+            "independent chains; the draws are divided among them, rounded up",
+            "M",
+        ),
+        option(
+            "target-accept",
+            "0.95",
+            "mean acceptance probability that the step size is tuned for",
+            "δ",
+        ),
+        option("max-depth", "10", "largest depth of the trajectory tree", "j"),
     ],
     run,
 };
@@ -185,7 +176,7 @@ fn run(
         Ok::<(), InferenceError>(())
     })?;
     save(monitor, true);
-    record.fit(density, &plan, interrupted)
+    record.fit(density, &plan, settings.seed, interrupted)
 }
 
 /// What the density has answered to a chain: for each evaluation the log density, then the score.
@@ -341,6 +332,7 @@ impl Record {
         mut self,
         density: &dyn LogDensity<f64>,
         plan: &Plan,
+        seed: u64,
         interrupted: bool,
     ) -> Result<Fit, InferenceError> {
         let chains = plan.chains;
@@ -393,6 +385,7 @@ impl Record {
                 "The run was interrupted during warm-up: these are not draws from the posterior.",
             );
         } else {
+            checks.warmed_up(plan.warmup);
             checks.chains(&ChainHealth {
                 chains,
                 draws: chains * length,
@@ -404,9 +397,13 @@ impl Record {
             });
             if interrupted {
                 checks.interrupted();
+            } else {
+                modes::search(&mut checks, density, &draws, seed);
             }
         }
-        let next = if divergences > 0 {
+        let next = if plan.warmup < 1000 {
+            "--infer nuts --iterations 1000"
+        } else if divergences > 0 {
             "--infer nuts --set nuts.target-accept=0.99"
         } else {
             "--infer nuts --iterations 4000 --draws 20000"

@@ -57,12 +57,12 @@ const FAMILY: usize = 0;
 const CRITIC: usize = 1;
 /// Decay rates of Adam's moments [yu2023].
 const BETAS: [f64; 2] = [0.9, 0.99];
-/// Longest gradient of the family, so that one far draw does not undo what was learned.
-const CLIP: f64 = 10.0;
 /// Draws, at most, at which the density of the fit is estimated.
 const WEIGHED: usize = 2000;
 /// Critic updates on the finished family, before it is judged.
 const EXAMINATION: usize = 1000;
+/// Draws that go through the networks at once when there is nothing to train.
+const CHUNK: usize = 4096;
 
 fn run(
     target: Target<'_>,
@@ -182,7 +182,8 @@ impl<E: Element> Trainer<'_, E> {
         };
         let Some((objective, divergence)) = outcome else { return Ok(Step::NonFinite(place())) };
         let mut gradients = backward(objective)?;
-        let group = Group { betas: BETAS, clip_norm: Some(CLIP), ..Group::adam(FAMILY) };
+        let group =
+            Group { betas: BETAS, clip_norm: Some(self.options.clip), ..Group::adam(FAMILY) };
         Ok(match parameters.update(&group, context.rate, &mut gradients) {
             Update::Stepped { .. } => Step::Done(divergence / self.target.dim() as f64),
             Update::NonFinite => Step::NonFinite(place()),
@@ -358,7 +359,7 @@ fn fit<E: Element>(
     let c = trainer.residual(training.iterations);
     let examined = examine(&trainer, &mut parameters, &mut rng, c, &training, settings, monitor)?;
     let evidence = evidence(&trainer, &parameters, target, affine, c, settings);
-    Ok(assessment::conclude(SIVI_SM.name, &evidence, training, examined))
+    Ok(assessment::conclude(SIVI_SM.name, &evidence, training, examined, settings.seed))
 }
 
 /// Trains the critic further on the finished family, so that it finds what differences there are.
@@ -405,11 +406,18 @@ fn evidence<E: Element>(
     target.f64.see(Part::Whole(&affine.mean));
     let family = &trainer.family;
     let mut rng = stream(settings.seed, "sivi-sm draws");
-    let noise: Noise<E> = Noise::draw(family, settings.draws, false, &mut rng);
-    let (u, n) = family.values(parameters, &noise);
-    let rest = trainer.critic.rest(parameters, trainer.constant(&u), c, &SharedTape::off());
-    let wide = |x: &[E]| -> Vec<f64> { x.iter().map(|x| x.f64()).collect() };
-    let (u, z) = (wide(&u), wide(&noise.z));
+    let (mut u, mut n, mut rest, mut z) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let wide = |x: &[E]| x.iter().map(|x| x.f64()).collect::<Vec<f64>>();
+    while u.len() < settings.draws * affine.dim() {
+        let rows = CHUNK.min(settings.draws - u.len() / affine.dim());
+        let noise: Noise<E> = Noise::draw(family, rows, false, &mut rng);
+        let (points, scores) = family.values(parameters, &noise);
+        let seen = trainer.constant(&points);
+        rest.extend(wide(&trainer.critic.rest(parameters, seen, c, &SharedTape::off()).as_vec()));
+        u.extend(wide(&points));
+        n.extend(wide(&scores));
+        z.extend(wide(&noise.z));
+    }
     let mixing_draws = trainer.options.mixing_draws;
     let weighed = settings.draws.min(WEIGHED);
     let (some_u, some_z) = (&u[..weighed * affine.dim()], &z[..weighed * family.latent()]);
@@ -421,8 +429,8 @@ fn evidence<E: Element>(
             &mut rng,
         ),
         u,
-        negative_conditional_score: wide(&n),
-        critic_rest: wide(&rest.as_vec()),
+        negative_conditional_score: n,
+        critic_rest: rest,
         critic_residual: c,
         density: Standardized::new(target.f64, &affine),
         affine,
