@@ -18,6 +18,7 @@ mod nuts;
 pub mod optimizer;
 mod semi_implicit;
 mod settings;
+pub mod start;
 pub mod tape;
 pub mod train;
 pub mod weights;

@@ -29,11 +29,12 @@ use super::assess::{self, ChainHealth, Checks};
 use super::checkpoint;
 use super::method::option;
 use super::modes;
+use super::start::{self, Gaussian};
 use super::{
     Fit, InferenceError, Method, Monitor, Progress, Settings, Target, Trace, VerdictLevel,
 };
 use crate::density::LogDensity;
-use crate::random::{Stream, stream};
+use crate::random::{Stream, fill_std_normal, stream};
 
 /// The row of the method table.
 pub(super) const NUTS: Method = Method {
@@ -118,8 +119,12 @@ fn run(
 ) -> Result<Fit, InferenceError> {
     let plan = Plan::new(settings)?;
     let density: &dyn LogDensity<f64> = &**target.f64;
+    let given = start::of_settings(NUTS.name, target, settings, monitor)?;
     let starts: Vec<Vec<f64>> = (0..plan.chains)
-        .map(|c| start(density, &mut stream(settings.seed, &format!("nuts start {c}"))))
+        .map(|c| {
+            let mut rng = stream(settings.seed, &format!("nuts start {c}"));
+            start(density, given.as_ref(), &mut rng)
+        })
         .collect::<Result<_, _>>()?;
     let seeds: Vec<[u8; 32]> = (0..plan.chains)
         .map(|c| {
@@ -206,12 +211,22 @@ fn locked(answers: &Mutex<Answers>) -> MutexGuard<'_, Answers> {
     answers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A point drawn from Uniform(−2, 2) in each coordinate where density and score are finite.
-fn start(density: &dyn LogDensity<f64>, rng: &mut Stream) -> Result<Vec<f64>, InferenceError> {
+/// A point, drawn from the given Gaussian or else from Uniform(−2, 2) in each coordinate, where density
+/// and score are finite.
+fn start(
+    density: &dyn LogDensity<f64>,
+    given: Option<&Gaussian>,
+    rng: &mut Stream,
+) -> Result<Vec<f64>, InferenceError> {
     let d = density.dim();
     let (mut z, mut log_p, mut score) = (vec![0.0; d], [0.0], vec![0.0; d]);
     for _ in 0..STARTS {
-        z.fill_with(|| rng.gen_range(-2.0..2.0));
+        if let Some(given) = given {
+            fill_std_normal(rng, &mut z);
+            z = given.point(&z);
+        } else {
+            z.fill_with(|| rng.gen_range(-2.0..2.0));
+        }
         density.score(&z, &mut log_p, &mut score);
         if log_p[0].is_finite() && score.iter().all(|g| g.is_finite()) {
             return Ok(z);

@@ -14,6 +14,7 @@ use crate::density::{LogDensity, Part};
 use crate::inference::affine::{Affine, Coordinates};
 use crate::inference::assess::Checks;
 use crate::inference::method::RESAMPLE;
+use crate::inference::start::{self, Gaussian};
 use crate::inference::tape::Element;
 use crate::inference::train::Stop;
 use crate::inference::weights::Resample;
@@ -36,9 +37,11 @@ fn run(
 ) -> Result<Fit, InferenceError> {
     let config = Config::new(settings)?;
     let resample = settings.option("resample", Resample::Never)?;
+    let start = start::of_settings(FULL_RANK.name, target, settings, monitor)?;
+    let exact = target.f64.as_ref();
     let fit = match settings.precision {
-        Precision::F32 => fit_full_rank(target.f32, target.f64.as_ref(), &config, monitor)?,
-        Precision::F64 => fit_full_rank(target.f64, target.f64.as_ref(), &config, monitor)?,
+        Precision::F32 => fit_full_rank(target.f32, exact, &config, start.as_ref(), monitor)?,
+        Precision::F64 => fit_full_rank(target.f64, exact, &config, start.as_ref(), monitor)?,
     };
     let Ascended { mean, log_sd, below, converged, divergence, training } = &fit.ascended;
     let d = mean.len();
@@ -87,6 +90,7 @@ fn fit_full_rank<E: Element>(
     density: &Arc<dyn LogDensity<E>>,
     exact: &dyn LogDensity<f64>,
     config: &Config,
+    given: Option<&Gaussian>,
     monitor: &mut dyn Monitor,
 ) -> Result<FullRank, InferenceError> {
     let began = Instant::now();
@@ -95,7 +99,7 @@ fn fit_full_rank<E: Element>(
         max_time: config.max_time.map(|limit| limit / 3),
         ..*config
     };
-    let start = start_mean_field(density, &first, "full-rank-start", monitor)?;
+    let start = start_mean_field(density, &first, given, "full-rank-start", monitor)?;
     exact.see(Part::Large);
     let coordinates = correlated(exact, &start.mean, &start.sd, config.seed).unwrap_or_else(|| Coordinates {
         shift: start.mean.clone(),

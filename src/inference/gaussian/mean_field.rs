@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use super::ascent::{Rank, ascend, judge_ascent};
 use super::conclude::Fitted;
-use super::warm_start::warm_start;
+use super::warm_start::{WarmStart, warm_start};
 use crate::density::{LogDensity, Part};
 use crate::inference::affine::{Affine, Coordinates};
 use crate::inference::assess::Checks;
 use crate::inference::checkpoint;
 use crate::inference::method::{RESAMPLE, option};
+use crate::inference::start::{self, Gaussian};
 use crate::inference::tape::Element;
 use crate::inference::train::{Stop, Training};
 use crate::inference::weights::Resample;
@@ -142,6 +143,7 @@ pub struct MeanField {
 pub fn fit_mean_field<E: Element>(
     density: &Arc<dyn LogDensity<E>>,
     config: &Config,
+    start: Option<&Gaussian>,
     monitor: &mut dyn Monitor,
 ) -> Result<MeanField, InferenceError> {
     let d = density.dim();
@@ -151,9 +153,14 @@ pub fn fit_mean_field<E: Element>(
     let budget = (config.iterations / 2).min(1000);
     let mut stopped = false;
     density.see(Part::Large);
-    let warm = match checkpoint::load(monitor, "mean-field-start")? {
-        Some(warm) => warm,
-        None => {
+    let warm = match (checkpoint::load(monitor, "mean-field-start")?, start) {
+        (Some(warm), _) => warm,
+        (None, Some(start)) => WarmStart {
+            mean: start.mean.clone(),
+            log_sd: start.sd.iter().map(|s| s.ln()).collect(),
+            evaluations: 0,
+        },
+        (None, None) => {
             let warm = warm_start(&**density, budget, &mut rng, |done, value| {
                 let progress = Progress {
                     phase: "warm start",
@@ -200,6 +207,7 @@ pub fn fit_mean_field<E: Element>(
 pub fn start_mean_field<E: Element>(
     density: &Arc<dyn LogDensity<E>>,
     config: &Config,
+    given: Option<&Gaussian>,
     stage: &'static str,
     monitor: &mut dyn Monitor,
 ) -> Result<MeanField, InferenceError> {
@@ -207,7 +215,7 @@ pub fn start_mean_field<E: Element>(
         let training = Training::none(Stop::Iterations);
         return Ok(MeanField { mean, sd, converged, divergence: None, iterations, training });
     }
-    let q = fit_mean_field(density, config, monitor)?;
+    let q = fit_mean_field(density, config, given, monitor)?;
     if q.training.stop != Stop::Interrupted {
         checkpoint::offer(monitor, stage, true, || Start {
             mean: q.mean.clone(),
@@ -235,9 +243,10 @@ fn run(
 ) -> Result<Fit, InferenceError> {
     let config = Config::new(settings)?;
     let resample = settings.option("resample", Resample::Never)?;
+    let start = start::of_settings(MEAN_FIELD.name, target, settings, monitor)?;
     let q = match settings.precision {
-        Precision::F32 => fit_mean_field(target.f32, &config, monitor)?,
-        Precision::F64 => fit_mean_field(target.f64, &config, monitor)?,
+        Precision::F32 => fit_mean_field(target.f32, &config, start.as_ref(), monitor)?,
+        Precision::F64 => fit_mean_field(target.f64, &config, start.as_ref(), monitor)?,
     };
     Ok(assess(&q, resample, target, settings))
 }

@@ -21,6 +21,7 @@ use crate::inference::bridge::Bridge;
 use crate::inference::gaussian::{self, MeanField, start_mean_field};
 use crate::inference::modes;
 use crate::inference::optimizer::{Group, Parameters, Schedule, Update};
+use crate::inference::start::{self, Gaussian};
 use crate::inference::tape::{Element, SharedTape, backward};
 use crate::inference::train::{Context, Plan, Step, Stop, Training, train};
 use crate::inference::weights::{self, Resample};
@@ -108,11 +109,6 @@ impl Config {
         if config.learning_rate.is_nan() || config.learning_rate <= 0.0 {
             return Err(InferenceError::Setting("`learning-rate` must be positive".into()));
         }
-        if let Some(init) = settings.init.as_deref().filter(|i| *i != "mean-field") {
-            return Err(InferenceError::Setting(format!(
-                "Langevin methods start from `mean-field`; `--init {init}` is not available"
-            )));
-        }
         Ok(config)
     }
 }
@@ -130,10 +126,16 @@ pub(super) fn fit(
 ) -> Result<Fit, InferenceError> {
     let config = Config::new(settings, target.f64.dim(), dynamics.momentum)?;
     let exact = &**target.f64;
+    // Without a wish the start is the mean-field fit.
+    let given = match settings.init.as_deref() {
+        Some("mean-field") => None,
+        _ => start::of_settings(name, target, settings, monitor)?,
+    };
+    let given = given.as_ref();
     let trained = match settings.precision {
-        Precision::F32 => train_chain(dynamics, target.f32, exact, &config, settings, monitor)?
+        Precision::F32 => train_chain(dynamics, target.f32, exact, &config, settings, given, monitor)?
             .towards(target.f64),
-        Precision::F64 => train_chain(dynamics, target.f64, exact, &config, settings, monitor)?,
+        Precision::F64 => train_chain(dynamics, target.f64, exact, &config, settings, given, monitor)?,
     };
     assess(name, &config, &trained, target, settings, monitor)
 }
@@ -168,6 +170,7 @@ fn train_chain<E: Element>(
     exact: &dyn LogDensity<f64>,
     config: &Config,
     settings: &Settings,
+    given: Option<&Gaussian>,
     monitor: &mut dyn Monitor,
 ) -> Result<Trained<E>, InferenceError> {
     let began = Instant::now();
@@ -176,12 +179,23 @@ fn train_chain<E: Element>(
     let mut start_config = gaussian::Config::start_of(settings);
     // The chain is what the time is for.
     start_config.max_time = settings.max_time.map(|limit| limit.mul_f64(0.2));
-    let start = start_mean_field(density, &start_config, "langevin-start", monitor)?;
+    let start = match given {
+        Some(given) => MeanField {
+            mean: given.mean.clone(),
+            sd: given.sd.clone(),
+            converged: true,
+            divergence: None,
+            iterations: 0,
+            training: Training::none(Stop::Iterations),
+        },
+        None => start_mean_field(density, &start_config, None, "langevin-start", monitor)?,
+    };
     exact.see(Part::Large);
     let diagonal = || Coordinates { shift: start.mean.clone(), scale: start.sd.clone(), mix: None };
     let coordinates = match config.precondition {
         Precondition::None => Coordinates::identity(d),
         Precondition::Diagonal => diagonal(),
+        Precondition::Dense if given.is_some() => given.map_or_else(diagonal, Gaussian::coordinates),
         Precondition::Dense if d > 1 => {
             gaussian::correlated(exact, &start.mean, &start.sd, settings.seed).unwrap_or_else(diagonal)
         }

@@ -36,6 +36,7 @@ use crate::inference::bridge::Bridge;
 use crate::inference::checkpoint;
 use crate::inference::network::ReluMlp;
 use crate::inference::optimizer::{Average, Group, Parameters, Schedule, Update};
+use crate::inference::start;
 use crate::inference::tape::{Element, Matrix, Scalar, SharedTape, backward, tensor};
 use crate::inference::train::{Context, Plan, Step, Stop, Training, train};
 use crate::inference::{Fit, InferenceError, Method, Monitor, Precision, Settings, Target};
@@ -73,8 +74,8 @@ fn run(
     let options = Options::new(settings, dim)?;
     let began = Instant::now();
     target.f64.see(Part::Large);
-    let affine = match &settings.init {
-        Some(name) => start_from(name, target, settings, monitor)?,
+    let affine = match start::of_settings(SIVI_SM.name, target, settings, monitor)? {
+        Some(start) => Affine::of(&start, options.standardize),
         None => checkpoint::once(monitor, "sivi-sm-standardize", |_| {
             let mut rng = stream(settings.seed, "sivi-sm standardize");
             fit_gaussian(&**target.f64, options.standardize, &mut rng)
@@ -86,25 +87,6 @@ fn run(
         Precision::F64 => fit(target.f64, target, affine, &options, &settings, monitor),
         Precision::F32 => fit(target.f32, target, affine, &options, &settings, monitor),
     }
-}
-
-/// Mean and covariance of another method's draws.
-fn start_from(
-    name: &str,
-    target: Target<'_>,
-    settings: &Settings,
-    monitor: &mut dyn Monitor,
-) -> Result<Affine, InferenceError> {
-    let method = crate::inference::find(name)
-        .filter(|m| m.name != SIVI_SM.name)
-        .ok_or_else(|| InferenceError::Setting(format!("sivi-sm cannot start from `{name}`")))?;
-    let mut inner =
-        Settings { seed: settings.seed, threads: settings.threads, ..Settings::default() };
-    inner.max_time = settings.max_time.map(|t| t / 4);
-    let first = (method.run)(target, &inner, monitor)?;
-    Affine::of_draws(&first.draws, first.dim).ok_or_else(|| {
-        InferenceError::Breakdown(format!("the draws of `{name}` do not span the space"))
-    })
 }
 
 /// The critic `f(u) = c (s_p(u) + u) + network(u)`; without the part `u` where there is no linear part.
