@@ -162,8 +162,8 @@ fn check_flags(settings: &Settings, method: &Method) -> Result<(), Failure> {
         let message = format!("--tolerance: `{}` has no objective to watch", method.name);
         return Err(Failure::usage(message));
     }
-    if settings.init.is_some() && !matches!(method.group, "Langevin" | "semi-implicit") {
-        let message = format!("--init: `{}` does not start from another method", method.name);
+    if settings.init.is_some() && matches!(method.name, "laplace" | "pathfinder") {
+        let message = format!("--init: `{}` looks for its own starts", method.name);
         return Err(Failure::usage(message));
     }
     for (name, is_given) in given {

@@ -27,12 +27,14 @@ use serde::{Deserialize, Serialize};
 
 use super::assess::{self, ChainHealth, Checks};
 use super::checkpoint;
+use super::method::option;
+use super::modes;
+use super::start::{self, Gaussian};
 use super::{
-    Fit, InferenceError, Method, MethodOption, Monitor, Progress, Settings, Target, Trace,
-    VerdictLevel,
+    Fit, InferenceError, Method, Monitor, Progress, Settings, Target, Trace, VerdictLevel,
 };
 use crate::density::LogDensity;
-use crate::random::{Stream, stream};
+use crate::random::{Stream, fill_std_normal, stream};
 
 /// The row of the method table.
 pub(super) const NUTS: Method = Method {
@@ -41,30 +43,20 @@ pub(super) const NUTS: Method = Method {
     summary: "No-U-Turn Hamiltonian Monte Carlo: slow and right, for checking the others.",
     paper: "Hoffman & Gelman, JMLR 2014; nuts-rs",
     options: &[
-        MethodOption {
-            name: "iterations",
-            default: "1000",
-            meaning: "warm-up transitions of each chain",
-            symbol: "",
-        },
-        MethodOption {
-            name: "chains",
-            default: "4",
-            meaning: "independent chains; the draws are divided among them, rounded up",
-            symbol: "M",
-        },
-        MethodOption {
-            name: "target-accept",
-            default: "0.95",
-            meaning: "mean acceptance probability that the step size is tuned for",
-            symbol: "δ",
-        },
-        MethodOption {
-            name: "max-depth",
-            default: "10",
-            meaning: "largest depth of the trajectory tree",
-            symbol: "j",
-        },
+        option("iterations", "1000", "warm-up transitions of each chain", ""),
+        option(
+            "chains",
+            "4",
+            "independent chains; the draws are divided among them, rounded up",
+            "M",
+        ),
+        option(
+            "target-accept",
+            "0.95",
+            "mean acceptance probability that the step size is tuned for",
+            "δ",
+        ),
+        option("max-depth", "10", "largest depth of the trajectory tree", "j"),
     ],
     run,
 };
@@ -127,8 +119,12 @@ fn run(
 ) -> Result<Fit, InferenceError> {
     let plan = Plan::new(settings)?;
     let density: &dyn LogDensity<f64> = &**target.f64;
+    let given = start::of_settings(NUTS.name, target, settings, monitor)?;
     let starts: Vec<Vec<f64>> = (0..plan.chains)
-        .map(|c| start(density, &mut stream(settings.seed, &format!("nuts start {c}"))))
+        .map(|c| {
+            let mut rng = stream(settings.seed, &format!("nuts start {c}"));
+            start(density, given.as_ref(), &mut rng)
+        })
         .collect::<Result<_, _>>()?;
     let seeds: Vec<[u8; 32]> = (0..plan.chains)
         .map(|c| {
@@ -185,7 +181,7 @@ fn run(
         Ok::<(), InferenceError>(())
     })?;
     save(monitor, true);
-    record.fit(density, &plan, interrupted)
+    record.fit(density, &plan, settings.seed, interrupted)
 }
 
 /// What the density has answered to a chain: for each evaluation the log density, then the score.
@@ -215,12 +211,22 @@ fn locked(answers: &Mutex<Answers>) -> MutexGuard<'_, Answers> {
     answers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A point drawn from Uniform(−2, 2) in each coordinate where density and score are finite.
-fn start(density: &dyn LogDensity<f64>, rng: &mut Stream) -> Result<Vec<f64>, InferenceError> {
+/// A point, drawn from the given Gaussian or else from Uniform(−2, 2) in each coordinate, where density
+/// and score are finite.
+fn start(
+    density: &dyn LogDensity<f64>,
+    given: Option<&Gaussian>,
+    rng: &mut Stream,
+) -> Result<Vec<f64>, InferenceError> {
     let d = density.dim();
     let (mut z, mut log_p, mut score) = (vec![0.0; d], [0.0], vec![0.0; d]);
     for _ in 0..STARTS {
-        z.fill_with(|| rng.gen_range(-2.0..2.0));
+        if let Some(given) = given {
+            fill_std_normal(rng, &mut z);
+            z = given.point(&z);
+        } else {
+            z.fill_with(|| rng.gen_range(-2.0..2.0));
+        }
         density.score(&z, &mut log_p, &mut score);
         if log_p[0].is_finite() && score.iter().all(|g| g.is_finite()) {
             return Ok(z);
@@ -341,6 +347,7 @@ impl Record {
         mut self,
         density: &dyn LogDensity<f64>,
         plan: &Plan,
+        seed: u64,
         interrupted: bool,
     ) -> Result<Fit, InferenceError> {
         let chains = plan.chains;
@@ -393,6 +400,7 @@ impl Record {
                 "The run was interrupted during warm-up: these are not draws from the posterior.",
             );
         } else {
+            checks.warmed_up(plan.warmup);
             checks.chains(&ChainHealth {
                 chains,
                 draws: chains * length,
@@ -404,9 +412,13 @@ impl Record {
             });
             if interrupted {
                 checks.interrupted();
+            } else {
+                modes::search(&mut checks, density, &draws, seed);
             }
         }
-        let next = if divergences > 0 {
+        let next = if plan.warmup < 1000 {
+            "--infer nuts --iterations 1000"
+        } else if divergences > 0 {
             "--infer nuts --set nuts.target-accept=0.99"
         } else {
             "--infer nuts --iterations 4000 --draws 20000"

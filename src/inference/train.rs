@@ -110,6 +110,20 @@ pub struct Training {
 }
 
 impl Training {
+    /// The record of a method that has no training loop.
+    #[must_use]
+    pub fn none(stop: Stop) -> Self {
+        Training {
+            stop,
+            iterations: 0,
+            skipped: 0,
+            restored: 0,
+            median_iteration_ms: 0.0,
+            objective: Vec::new(),
+            traces: Vec::new(),
+        }
+    }
+
     /// Whether it ended before it was done, by a user's or a clock's wish.
     #[must_use]
     pub fn interrupted(&self) -> bool {

@@ -4,6 +4,7 @@
 
 mod assess;
 mod cli;
+mod combinators;
 mod conformance;
 mod data;
 mod densities;
@@ -15,6 +16,7 @@ mod examples;
 mod exec;
 mod gaussian;
 mod gradients;
+mod honesty;
 mod langevin;
 mod minibatch;
 mod nuts;

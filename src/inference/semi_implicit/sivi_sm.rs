@@ -36,6 +36,7 @@ use crate::inference::bridge::Bridge;
 use crate::inference::checkpoint;
 use crate::inference::network::ReluMlp;
 use crate::inference::optimizer::{Average, Group, Parameters, Schedule, Update};
+use crate::inference::start;
 use crate::inference::tape::{Element, Matrix, Scalar, SharedTape, backward, tensor};
 use crate::inference::train::{Context, Plan, Step, Stop, Training, train};
 use crate::inference::{Fit, InferenceError, Method, Monitor, Precision, Settings, Target};
@@ -57,12 +58,12 @@ const FAMILY: usize = 0;
 const CRITIC: usize = 1;
 /// Decay rates of Adam's moments [yu2023].
 const BETAS: [f64; 2] = [0.9, 0.99];
-/// Longest gradient of the family, so that one far draw does not undo what was learned.
-const CLIP: f64 = 10.0;
 /// Draws, at most, at which the density of the fit is estimated.
 const WEIGHED: usize = 2000;
 /// Critic updates on the finished family, before it is judged.
 const EXAMINATION: usize = 1000;
+/// Draws that go through the networks at once when there is nothing to train.
+const CHUNK: usize = 4096;
 
 fn run(
     target: Target<'_>,
@@ -73,8 +74,8 @@ fn run(
     let options = Options::new(settings, dim)?;
     let began = Instant::now();
     target.f64.see(Part::Large);
-    let affine = match &settings.init {
-        Some(name) => start_from(name, target, settings, monitor)?,
+    let affine = match start::of_settings(SIVI_SM.name, target, settings, monitor)? {
+        Some(start) => Affine::of(&start, options.standardize),
         None => checkpoint::once(monitor, "sivi-sm-standardize", |_| {
             let mut rng = stream(settings.seed, "sivi-sm standardize");
             fit_gaussian(&**target.f64, options.standardize, &mut rng)
@@ -86,25 +87,6 @@ fn run(
         Precision::F64 => fit(target.f64, target, affine, &options, &settings, monitor),
         Precision::F32 => fit(target.f32, target, affine, &options, &settings, monitor),
     }
-}
-
-/// Mean and covariance of another method's draws.
-fn start_from(
-    name: &str,
-    target: Target<'_>,
-    settings: &Settings,
-    monitor: &mut dyn Monitor,
-) -> Result<Affine, InferenceError> {
-    let method = crate::inference::find(name)
-        .filter(|m| m.name != SIVI_SM.name)
-        .ok_or_else(|| InferenceError::Setting(format!("sivi-sm cannot start from `{name}`")))?;
-    let mut inner =
-        Settings { seed: settings.seed, threads: settings.threads, ..Settings::default() };
-    inner.max_time = settings.max_time.map(|t| t / 4);
-    let first = (method.run)(target, &inner, monitor)?;
-    Affine::of_draws(&first.draws, first.dim).ok_or_else(|| {
-        InferenceError::Breakdown(format!("the draws of `{name}` do not span the space"))
-    })
 }
 
 /// The critic `f(u) = c (s_p(u) + u) + network(u)`; without the part `u` where there is no linear part.
@@ -182,7 +164,8 @@ impl<E: Element> Trainer<'_, E> {
         };
         let Some((objective, divergence)) = outcome else { return Ok(Step::NonFinite(place())) };
         let mut gradients = backward(objective)?;
-        let group = Group { betas: BETAS, clip_norm: Some(CLIP), ..Group::adam(FAMILY) };
+        let group =
+            Group { betas: BETAS, clip_norm: Some(self.options.clip), ..Group::adam(FAMILY) };
         Ok(match parameters.update(&group, context.rate, &mut gradients) {
             Update::Stepped { .. } => Step::Done(divergence / self.target.dim() as f64),
             Update::NonFinite => Step::NonFinite(place()),
@@ -358,7 +341,7 @@ fn fit<E: Element>(
     let c = trainer.residual(training.iterations);
     let examined = examine(&trainer, &mut parameters, &mut rng, c, &training, settings, monitor)?;
     let evidence = evidence(&trainer, &parameters, target, affine, c, settings);
-    Ok(assessment::conclude(SIVI_SM.name, &evidence, training, examined))
+    Ok(assessment::conclude(SIVI_SM.name, &evidence, training, examined, settings.seed))
 }
 
 /// Trains the critic further on the finished family, so that it finds what differences there are.
@@ -405,11 +388,18 @@ fn evidence<E: Element>(
     target.f64.see(Part::Whole(&affine.mean));
     let family = &trainer.family;
     let mut rng = stream(settings.seed, "sivi-sm draws");
-    let noise: Noise<E> = Noise::draw(family, settings.draws, false, &mut rng);
-    let (u, n) = family.values(parameters, &noise);
-    let rest = trainer.critic.rest(parameters, trainer.constant(&u), c, &SharedTape::off());
-    let wide = |x: &[E]| -> Vec<f64> { x.iter().map(|x| x.f64()).collect() };
-    let (u, z) = (wide(&u), wide(&noise.z));
+    let (mut u, mut n, mut rest, mut z) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let wide = |x: &[E]| x.iter().map(|x| x.f64()).collect::<Vec<f64>>();
+    while u.len() < settings.draws * affine.dim() {
+        let rows = CHUNK.min(settings.draws - u.len() / affine.dim());
+        let noise: Noise<E> = Noise::draw(family, rows, false, &mut rng);
+        let (points, scores) = family.values(parameters, &noise);
+        let seen = trainer.constant(&points);
+        rest.extend(wide(&trainer.critic.rest(parameters, seen, c, &SharedTape::off()).as_vec()));
+        u.extend(wide(&points));
+        n.extend(wide(&scores));
+        z.extend(wide(&noise.z));
+    }
     let mixing_draws = trainer.options.mixing_draws;
     let weighed = settings.draws.min(WEIGHED);
     let (some_u, some_z) = (&u[..weighed * affine.dim()], &z[..weighed * family.latent()]);
@@ -421,8 +411,8 @@ fn evidence<E: Element>(
             &mut rng,
         ),
         u,
-        negative_conditional_score: wide(&n),
-        critic_rest: wide(&rest.as_vec()),
+        negative_conditional_score: n,
+        critic_rest: rest,
         critic_residual: c,
         density: Standardized::new(target.f64, &affine),
         affine,
