@@ -20,6 +20,7 @@ mod index;
 mod lowerer;
 mod random;
 mod recursion;
+mod solver;
 mod statement;
 mod transform;
 mod value;

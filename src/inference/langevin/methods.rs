@@ -1,6 +1,6 @@
 //! The table of Langevin methods.
 
-use super::chain::{Dynamics, Momentum};
+use super::chain::{Correction, Dynamics, Momentum};
 use super::fit::fit;
 use crate::inference::method::{RESAMPLE_AUTO, Run, option};
 use crate::inference::{Method, MethodOption};
@@ -44,7 +44,7 @@ pub const ULA: Method = row(
     "Thin et al., ICML 2021; Wu et al., NeurIPS 2020",
     OVERDAMPED,
     |target, settings, monitor| {
-        fit("ula", dynamics(Momentum::Overdamped, false), target, settings, monitor)
+        fit("ula", dynamics(Momentum::Overdamped, Correction::None), target, settings, monitor)
     },
 );
 
@@ -55,7 +55,7 @@ pub const MCD: Method = row(
     "Doucet et al., NeurIPS 2022 (arXiv 2208.07698)",
     OVERDAMPED,
     |target, settings, monitor| {
-        fit("mcd", dynamics(Momentum::Overdamped, true), target, settings, monitor)
+        fit("mcd", dynamics(Momentum::Overdamped, Correction::Backward), target, settings, monitor)
     },
 );
 
@@ -66,7 +66,7 @@ pub const UHA: Method = row(
     "Geffner & Domke, NeurIPS 2021; Zhang et al., NeurIPS 2021",
     RETAINED,
     |target, settings, monitor| {
-        fit("uha", dynamics(Momentum::Retained, false), target, settings, monitor)
+        fit("uha", dynamics(Momentum::Retained, Correction::None), target, settings, monitor)
     },
 );
 
@@ -77,7 +77,29 @@ pub const LDVI: Method = row(
     "Geffner & Domke, AISTATS 2023 (arXiv 2208.07743)",
     DAMPED,
     |target, settings, monitor| {
-        fit("ldvi", dynamics(Momentum::Damped, true), target, settings, monitor)
+        fit("ldvi", dynamics(Momentum::Damped, Correction::Backward), target, settings, monitor)
+    },
+);
+
+/// Controlled Monte Carlo diffusion.
+pub const CMCD: Method = row(
+    "cmcd",
+    "Overdamped Langevin steps steered by a learned control, which the way back undoes.",
+    "Vargas et al., ICLR 2024 (arXiv 2307.01050)",
+    OVERDAMPED,
+    |target, settings, monitor| {
+        fit("cmcd", dynamics(Momentum::Overdamped, Correction::Both), target, settings, monitor)
+    },
+);
+
+/// Controlled Monte Carlo diffusion, underdamped.
+pub const CMCD_UD: Method = row(
+    "cmcd-ud",
+    "Underdamped Langevin steps steered by a learned control, which the way back undoes.",
+    "Vargas et al., ICLR 2024 (arXiv 2307.01050)",
+    DAMPED,
+    |target, settings, monitor| {
+        fit("cmcd-ud", dynamics(Momentum::Damped, Correction::Both), target, settings, monitor)
     },
 );
 
@@ -91,6 +113,6 @@ const fn row(
     Method { name, group: "Langevin", summary, paper, options, run }
 }
 
-const fn dynamics(momentum: Momentum, network: bool) -> Dynamics {
-    Dynamics { momentum, network }
+const fn dynamics(momentum: Momentum, correction: Correction) -> Dynamics {
+    Dynamics { momentum, correction }
 }
