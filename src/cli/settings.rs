@@ -43,6 +43,7 @@ pub(super) fn settings(flags: &RunFlags, method: &'static Method) -> Result<Sett
         max_time: flags.max_seconds.map(|s| seconds("max-seconds", s)).transpose()?,
         tolerance: flags.tolerance,
         init: flags.init.clone(),
+        start: None,
         precision: match flags.precision {
             None => defaults.precision,
             Some(PrecisionFlag::F32) => Precision::F32,
@@ -75,7 +76,8 @@ pub(super) fn minibatch(
     // Only optimisation by stochastic gradients can do with a noisy density.
     if !has(method, "learning-rate") {
         return Err(Failure::usage(format!(
-            "--minibatch: `{}` takes the log density as exact, and part of the data only estimates              it; use a method that trains by stochastic gradients, such as mean-field",
+            "--minibatch: `{}` takes the log density as exact, and part of the data only estimates it; \
+             use a method that trains by stochastic gradients, such as mean-field",
             method.name
         )));
     }

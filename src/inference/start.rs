@@ -56,8 +56,9 @@ impl Gaussian {
             if !widths.iter().all(|w| w.is_finite() && *w > 0.0) {
                 return None;
             }
-            let entry =
-                |i: usize, j: usize| (0..d).map(|k| vectors[(i, k)] * widths[k] * vectors[(j, k)]).sum();
+            let entry = |i: usize, j: usize| {
+                (0..d).map(|k| vectors[(i, k)] * widths[k] * vectors[(j, k)]).sum()
+            };
             let root: Vec<f64> = (0..d * d).map(|k| entry(k / d, k % d)).collect();
             Some((root, widths.iter().map(|w| w.ln()).sum()))
         });

@@ -412,7 +412,14 @@ impl Analysis {
 fn reason(op: &Op) -> &'static str {
     match op {
         Op::Scan(_) | Op::Proj(_) | Op::CumSum { .. } => RECURSION,
-        Op::MatMul { .. } | Op::Cholesky | Op::TriSolve { .. } => MATRIX,
+        Op::MatMul { .. }
+        | Op::Cholesky
+        | Op::TriSolve { .. }
+        | Op::Solve { .. }
+        | Op::Det
+        | Op::LogAbsDet
+        | Op::EigenSym
+        | Op::MatrixExp => MATRIX,
         _ => MIXED,
     }
 }
@@ -430,7 +437,7 @@ fn by_rows(f: &Function, inst: &Inst, axis: usize) -> Result<SmallVec<[Form; 3]>
         Op::Broadcast { axes, .. } => one(axes.iter().position(|&a| a == axis)),
         Op::Reshape(to) => match same_axis(to, axis, shape(0)) {
             Some(from) => one(Some(from)),
-            None => Err(MIXED),
+            None => Err(origin(f, inst).unwrap_or(MIXED)),
         },
         Op::Transpose(perm) => one(Some(perm[axis])),
         Op::Slice { start, stop } if start[axis] == 0 && stop[axis] == shape(0)[axis] => {
@@ -464,22 +471,28 @@ fn by_rows(f: &Function, inst: &Inst, axis: usize) -> Result<SmallVec<[Form; 3]>
             Ok(forms.as_slice().into())
         }
         Op::TriSolve { .. } if axis == 1 => Ok([None, Some(1)].as_slice().into()),
-        Op::Scan(_) | Op::Proj(_) | Op::CumSum { .. } => Err(RECURSION),
-        Op::Cholesky | Op::TriSolve { .. } => Err(MATRIX),
+        Op::Solve { .. } if axis == 1 => Ok([None, Some(1)].as_slice().into()),
         Op::Input(_) => Err(LOCAL),
-        Op::Slice { .. } | Op::Pad { .. } | Op::Concat { .. } | Op::ScatterAdd { .. } => {
-            if reads_input(f, inst) {
-                Err(LOCAL)
-            } else {
-                Err(MIXED)
-            }
+        Op::Slice { .. } | Op::Pad { .. } | Op::Concat { .. } => {
+            Err(origin(f, inst).unwrap_or(MIXED))
         }
+        op => Err(reason(op)),
     }
 }
 
-/// Whether an operand is an input as it is: part of the parameters.
-fn reads_input(f: &Function, inst: &Inst) -> bool {
-    inst.args.iter().any(|&a| matches!(f.inst(a).op, Op::Input(_)))
+/// What the parts that an array is put together from are, where that says why they are no rows.
+fn origin(f: &Function, inst: &Inst) -> Option<&'static str> {
+    inst.args.iter().find_map(|&arg| {
+        let inst = f.inst(arg);
+        match inst.op {
+            Op::Proj(_) => Some(RECURSION),
+            Op::Input(_) => Some(LOCAL),
+            Op::Reshape(_) | Op::Slice { .. } | Op::Pad { .. } | Op::Transpose(_) => {
+                origin(f, inst)
+            }
+            _ => None,
+        }
+    })
 }
 
 /// The axis of a reshape's other side that holds the same elements as `axis` of this one.
@@ -500,7 +513,7 @@ fn row_axes(f: &Function, inst: &Inst, inputs: &[AxisSet], known: &[AxisSet]) ->
     let rank = inst.ty.rank();
     match &inst.op {
         Op::Input(i) => inputs[*i as usize],
-        Op::Const(_) | Op::Scan(_) | Op::ScatterAdd { .. } | Op::Cholesky => 0,
+        Op::Const(_) => 0,
         Op::Unary(_) | Op::Binary(_) | Op::Ternary(_) | Op::Convert(_) => {
             (0..inst.args.len()).fold(0, |set, i| set | of(i))
         }

@@ -156,7 +156,7 @@ fn refusal(
         format!("the log joint cannot be subsampled over `{name}`"),
         format!("this is no sum over the elements of `{name}`: it {}", coupled.why),
     );
-    let error = match place.filter(|place| *place != span) {
+    let error = match place.filter(|place| *place != span && place.file == span.file) {
         Some(place) => error.with_label(place, "here"),
         None => error,
     };

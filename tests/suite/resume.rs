@@ -185,7 +185,7 @@ fn a_killed_run_is_resumed_from_its_last_checkpoint() {
     let cases: [(&str, &str, &[&str]); 3] = [
         ("ldvi", "langevin", &["--iterations", "3000", "--draws", "50"]),
         ("sivi-sm", "sivi-sm", &["--iterations", "1500", "--draws", "50"]),
-        ("nuts", "nuts", &["--draws", "40000"]),
+        ("nuts", "nuts", &["--draws", "16000"]),
     ];
     for (method, stage, flags) in cases {
         let out = |name: &str| dir.path().join(format!("{method}-{name}"));

@@ -101,10 +101,8 @@ fn fit_full_rank<E: Element>(
     };
     let start = start_mean_field(density, &first, given, "full-rank-start", monitor)?;
     exact.see(Part::Large);
-    let coordinates = correlated(exact, &start.mean, &start.sd, config.seed).unwrap_or_else(|| Coordinates {
-        shift: start.mean.clone(),
-        scale: start.sd.clone(),
-        mix: None,
+    let coordinates = correlated(exact, &start.mean, &start.sd, config.seed).unwrap_or_else(|| {
+        Coordinates { shift: start.mean.clone(), scale: start.sd.clone(), mix: None }
     });
     let seen: Arc<dyn LogDensity<E>> = Arc::new(Affine::new(density, &coordinates));
     let interrupted = start.training.stop == Stop::Interrupted;

@@ -133,9 +133,13 @@ pub(super) fn fit(
     };
     let given = given.as_ref();
     let trained = match settings.precision {
-        Precision::F32 => train_chain(dynamics, target.f32, exact, &config, settings, given, monitor)?
-            .towards(target.f64),
-        Precision::F64 => train_chain(dynamics, target.f64, exact, &config, settings, given, monitor)?,
+        Precision::F32 => {
+            train_chain(dynamics, target.f32, exact, &config, settings, given, monitor)?
+                .towards(target.f64)
+        }
+        Precision::F64 => {
+            train_chain(dynamics, target.f64, exact, &config, settings, given, monitor)?
+        }
     };
     assess(name, &config, &trained, target, settings, monitor)
 }
@@ -195,9 +199,12 @@ fn train_chain<E: Element>(
     let coordinates = match config.precondition {
         Precondition::None => Coordinates::identity(d),
         Precondition::Diagonal => diagonal(),
-        Precondition::Dense if given.is_some() => given.map_or_else(diagonal, Gaussian::coordinates),
+        Precondition::Dense if given.is_some() => {
+            given.map_or_else(diagonal, Gaussian::coordinates)
+        }
         Precondition::Dense if d > 1 => {
-            gaussian::correlated(exact, &start.mean, &start.sd, settings.seed).unwrap_or_else(diagonal)
+            gaussian::correlated(exact, &start.mean, &start.sd, settings.seed)
+                .unwrap_or_else(diagonal)
         }
         Precondition::Dense => diagonal(),
     };
@@ -239,23 +246,24 @@ fn train_chain<E: Element>(
     };
     // The random stream, and the step size at each step.
     let mut state: (Stream, Vec<f64>) = (stream(settings.seed, "langevin noise"), Vec::new());
-    let step = |parameters: &mut Parameters<E>, state: &mut (Stream, Vec<f64>), context: Context| {
-        let (rng, step_sizes) = state;
-        density.see(Part::Fresh(context.iteration as u64));
-        fill_std_normal(rng, &mut noise);
-        let paths = chain.simulate(parameters, &noise, n, &SharedTape::recording());
-        let loss = paths.log_weights.mean::<(), _>().negate();
-        let value = -loss.as_vec()[0].f64();
-        step_sizes.push(parameters.value(chain.handles.step_size));
-        if !value.is_finite() {
-            let bad = |z: &[E]| affine.explain_non_finite(z);
-            return Ok(Step::NonFinite(paths.ends.as_vec().chunks_exact(d).find_map(bad)));
-        }
-        Ok(match parameters.update(&group, context.rate, &mut backward(loss)?) {
-            Update::Stepped { .. } => Step::Done(value),
-            Update::NonFinite => Step::NonFinite(None),
-        })
-    };
+    let step =
+        |parameters: &mut Parameters<E>, state: &mut (Stream, Vec<f64>), context: Context| {
+            let (rng, step_sizes) = state;
+            density.see(Part::Fresh(context.iteration as u64));
+            fill_std_normal(rng, &mut noise);
+            let paths = chain.simulate(parameters, &noise, n, &SharedTape::recording());
+            let loss = paths.log_weights.mean::<(), _>().negate();
+            let value = -loss.as_vec()[0].f64();
+            step_sizes.push(parameters.value(chain.handles.step_size));
+            if !value.is_finite() {
+                let bad = |z: &[E]| affine.explain_non_finite(z);
+                return Ok(Step::NonFinite(paths.ends.as_vec().chunks_exact(d).find_map(bad)));
+            }
+            Ok(match parameters.update(&group, context.rate, &mut backward(loss)?) {
+                Update::Stepped { .. } => Step::Done(value),
+                Update::NonFinite => Step::NonFinite(None),
+            })
+        };
     let mut training = train(&plan, &mut parameters, &mut state, monitor, step)?;
     training.traces.push(crate::inference::train::thin("step_size", &state.1));
     if plan.iterations == 0 {
