@@ -114,6 +114,8 @@ pub(super) struct Checker<'a> {
     pub(super) literal_sizes: Vec<(i64, Span)>,
     /// Parameters that a statement gives a prior, with the place of its left side.
     pub(super) priors: HashMap<VarId, Span>,
+    /// How many conditions stand around the expression being checked.
+    pub(super) conditions: usize,
     imported: HashSet<String>,
     loaded: HashSet<usize>,
 }
@@ -133,6 +135,7 @@ impl<'a> Checker<'a> {
             statements: Vec::new(),
             literal_sizes: Vec::new(),
             priors: HashMap::new(),
+            conditions: 0,
             imported: HashSet::new(),
             loaded: HashSet::new(),
         }

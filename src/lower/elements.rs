@@ -10,10 +10,11 @@ use crate::diagnostics::Code;
 use crate::ir::{Shape, ValueId};
 
 use super::Lower;
+use super::lengths::lengths_depend_on;
 use super::lowerer::Lowerer;
 use super::recursion::{lag_of, lags};
 use super::value::{Axes, Axis, AxisTable, Val};
-use super::walk::{mentions, stmt_mentions};
+use super::walk::stmt_mentions;
 
 /// Loops that cannot become a scan are unrolled up to this many steps.
 pub(super) const MAX_UNROLLED: i64 = 20_000;
@@ -279,11 +280,10 @@ impl Lowerer<'_> {
         let (lo, hi) = self.loop_bounds(lo, hi)?;
         let target = self.frame().var;
         let reads = body.iter().any(|s| stmt_mentions(s, target));
+        if lengths_depend_on(self.model, body, var) {
+            return self.unrolled(var, lo, hi, |l| body.iter().try_for_each(|s| l.element_stmt(s)));
+        }
         if self.in_row() || !reads {
-            if bounds_depend_on(body, var) {
-                return self
-                    .unrolled(var, lo, hi, |l| body.iter().try_for_each(|s| l.element_stmt(s)));
-            }
             return self
                 .vectorised(var, lo, hi, |l| body.iter().try_for_each(|s| l.element_stmt(s)));
         }
@@ -378,7 +378,8 @@ impl Lowerer<'_> {
         let all = self.b.ints(0..n);
         let all = self.b.reshape(all, &dims);
         let target = self.select(&Val::plain(all), indices)?;
-        let numbers = if target.axes.is_empty() { self.numbers(target.id) } else { None };
+        let fresh = !target.axes.iter().any(|a| self.frames[place].outer.contains(a));
+        let numbers = if fresh { self.numbers(target.id) } else { None };
         let Some(numbers) = numbers else {
             return Err(
                 self.not_yet("reading the array being defined at an index that varies in this way")
@@ -389,22 +390,10 @@ impl Lowerer<'_> {
         let frame = self.frames.remove(place);
         let picked = self.pick(&frame, &positions);
         self.frames.insert(place, frame);
-        let shape = target.shape(&self.b);
-        Ok(Some(self.reshape_own(&picked?, &shape)))
+        let shape = self.b.shape(target.id);
+        let picked = self.reshape_own(&picked?, &shape);
+        Ok(Some(AxisTable::own_to_axes(&picked, &target.axes)))
     }
-}
-
-/// Whether the bounds of a loop inside depend on this loop's index.
-pub(super) fn bounds_depend_on(body: &[Stmt], index: VarId) -> bool {
-    body.iter().any(|s| match &s.kind {
-        StmtKind::For { lo, hi, body, .. } => {
-            mentions(lo, index) || mentions(hi, index) || bounds_depend_on(body, index)
-        }
-        StmtKind::If { then, otherwise, .. } => {
-            bounds_depend_on(then, index) || bounds_depend_on(otherwise, index)
-        }
-        _ => false,
-    })
 }
 
 fn position_text(dims: &[usize], mut linear: usize) -> String {

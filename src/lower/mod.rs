@@ -12,12 +12,14 @@
 mod builtin;
 mod combined;
 mod data;
+mod dimension;
 mod dist;
 mod elements;
 mod expr;
 mod holds;
 mod index;
 mod inverse;
+mod lengths;
 mod lowerer;
 mod random;
 mod recursion;
@@ -35,6 +37,7 @@ use crate::diagnostics::{Code, Diagnostic, Outcome};
 use crate::ir::{Function, Shape, Tensor, Type, ValueId};
 use crate::source::Span;
 
+pub use dimension::{Dimension, dimension};
 use lowerer::Lowerer;
 pub(crate) use random::KEY;
 use transform::Shapes;
@@ -166,10 +169,17 @@ fn known_stage(
 ) -> Vec<(VarId, Shapes)> {
     let mut origins = data::SizeOrigins::new();
     let mut shapes = Vec::new();
+    let mut later = Vec::new();
     for decl in &model.decls {
         let result = match decl {
             Decl::Data { var, support, default } => {
-                l.bind(*var, support, default.as_ref(), data, &mut origins)
+                l.bind(*var, support, default.as_ref(), data, &mut origins).and_then(|()| {
+                    if l.bounds_known(support) {
+                        return l.check_bound(*var, support, data);
+                    }
+                    later.push((*var, support));
+                    Ok(())
+                })
             }
             Decl::Let { var, value } if model.var(*var).stage == Stage::Data => {
                 // What an earlier error leaves undefined would only repeat it.
@@ -193,6 +203,13 @@ fn known_stage(
             }
         };
         if let Err(error) = result {
+            errors.push(*error);
+        }
+    }
+    for (var, support) in later {
+        if errors.is_empty()
+            && let Err(error) = l.check_bound(var, support, data)
+        {
             errors.push(*error);
         }
     }

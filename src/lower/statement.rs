@@ -8,7 +8,7 @@ use crate::ir::{Op, TernaryOp};
 use crate::source::Span;
 
 use super::Lower;
-use super::elements::bounds_depend_on;
+use super::lengths::lengths_depend_on;
 use super::lowerer::{Lowerer, Term};
 use super::value::{AxisTable, Val};
 
@@ -34,7 +34,7 @@ impl Lowerer<'_> {
             StmtKind::For { var, lo, hi, body } => {
                 let (lo, hi) = l.loop_bounds(lo, hi)?;
                 let run = |l: &mut Self| body.iter().try_for_each(|s| l.stmt(s));
-                if bounds_depend_on(body, *var) {
+                if lengths_depend_on(l.model, body, *var) {
                     l.unrolled(*var, lo, hi, run)
                 } else {
                     l.vectorised(*var, lo, hi, run)
