@@ -334,8 +334,10 @@ def epidemic_renewal(d, p):
             infections.append(r * sum(infections[s] * d["SI"][t - 1 - s] for s in range(t)))
         for t in range(T):
             expected = 1e-9 + sum(infections[s] * d["f"][t - 1 - s] for s in range(t))
-            phi = p["phi"]
-            total += stats.nbinom.logpmf(d["deaths"][t][m], phi, phi / (phi + expected))
+            # SciPy's form loses digits where little is expected.
+            y, phi = d["deaths"][t][m], p["phi"]
+            total += gammaln(y + phi) - gammaln(phi) - gammaln(y + 1)
+            total += y * np.log(expected / (expected + phi)) - phi * np.log1p(expected / phi)
     return total
 
 
