@@ -55,6 +55,12 @@ pub fn check_library(sources: &mut SourceMap) -> Outcome<Model> {
     Outcome::new(checker.model, checker.diagnostics)
 }
 
+/// Bytes of stack that the check of one declaration may take.
+const STACK_LEFT: usize = 512 << 10;
+
+/// Bytes of stack that are added when fewer are left.
+const STACK_MORE: usize = 4 << 20;
+
 /// Where the check of a declaration stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -112,8 +118,11 @@ pub(super) struct Checker<'a> {
     statements: Vec<(Rc<ast::File>, usize)>,
     /// Types as written, for lints: literal sizes with their places.
     pub(super) literal_sizes: Vec<(i64, Span)>,
-    /// Parameters that a statement gives a prior, with the place of its left side.
+    /// Parameters that have a prior, with its place: the distribution of a declaration, the left
+    /// side of a statement.
     pub(super) priors: HashMap<VarId, Span>,
+    /// Entries that something calls or passes on.
+    pub(super) called: HashSet<usize>,
     imported: HashSet<String>,
     loaded: HashSet<usize>,
 }
@@ -133,6 +142,7 @@ impl<'a> Checker<'a> {
             statements: Vec::new(),
             literal_sizes: Vec::new(),
             priors: HashMap::new(),
+            called: HashSet::new(),
             imported: HashSet::new(),
             loaded: HashSet::new(),
         }
@@ -327,6 +337,14 @@ impl<'a> Checker<'a> {
         }
         self.entries[id].state = State::InProgress;
         self.stack.push((id, at));
+        // Declarations may stand in any order, so a chain of them may be as long as the file.
+        stacker::maybe_grow(STACK_LEFT, STACK_MORE, || self.check_entry(id));
+        self.stack.pop();
+        self.entries[id].state = State::Done;
+        true
+    }
+
+    fn check_entry(&mut self, id: usize) {
         let library = self.entries[id].library;
         let saved = std::mem::replace(&mut self.scope, Scope { library, ..Scope::default() });
         let file = Rc::clone(&self.entries[id].file);
@@ -340,9 +358,6 @@ impl<'a> Checker<'a> {
             ast::Item::Import(_) | ast::Item::Stmt(_) | ast::Item::Error(_) => {}
         }
         self.scope = saved;
-        self.stack.pop();
-        self.entries[id].state = State::Done;
-        true
     }
 
     /// Reports that `id`, which is being checked, is read again at `at`.
@@ -378,10 +393,7 @@ impl<'a> Checker<'a> {
     }
 
     pub(super) fn report(&mut self, diagnostic: Diagnostic) {
-        // An expression may be checked twice (a function for each function passed to it).
-        if !self.diagnostics.contains(&diagnostic) {
-            self.diagnostics.push(diagnostic);
-        }
+        self.diagnostics.push(diagnostic);
     }
 
     pub(super) fn new_var(

@@ -99,6 +99,9 @@ impl Checker<'_> {
         let support = self.without_random(support);
         self.var_mut(var).ty = ty;
         self.facts.supports.insert(var, support.clone());
+        if let Some(prior) = &prior {
+            self.priors.insert(var, prior.span);
+        }
         self.model.decls.push(Decl::Param { var, support, prior, span: d.span });
     }
 
@@ -149,7 +152,7 @@ impl Checker<'_> {
         ));
         let word = Span { end: d.span.start + 5, ..d.span };
         if self.sources.slice(word) == "param" {
-            diagnostic = diagnostic.with_fix("declare it `marginal`", word, "marginal");
+            diagnostic = diagnostic.with_suggestion("declare it `marginal`", word, "marginal");
         }
         self.report(diagnostic);
         false

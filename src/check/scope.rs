@@ -132,9 +132,11 @@ impl Checker<'_> {
         }
         if !self.scope.library {
             if let Some(entry) = self.user.fns.get(name) {
+                self.called.insert(*entry);
                 return Some(Callee::Fn(*entry));
             }
             if let Some(entry) = self.user.dists.get(name) {
+                self.called.insert(*entry);
                 return Some(Callee::Dist(*entry));
             }
         }

@@ -14,6 +14,7 @@ mod input;
 mod log_density;
 mod methods;
 mod progress;
+mod replace;
 mod run;
 mod settings;
 mod summary;

@@ -14,11 +14,13 @@ impl Lowerer<'_> {
     pub(super) fn log_density(&mut self, dist: &Dist, x: &Val) -> Lower<Val> {
         self.at(dist.span, |l| match &dist.kind {
             DistKind::Named { dist, args, guard } => {
-                let mut args = args.iter().map(|a| l.expr(a)).collect::<Lower<Vec<_>>>()?;
-                args.push(x.clone());
-                l.named_log_density(*dist, &args, *guard)
+                let mut vals = args.iter().map(|a| l.expr(a)).collect::<Lower<Vec<_>>>()?;
+                vals.push(x.clone());
+                l.named_log_density(*dist, args, &vals, *guard)
             }
-            DistKind::Mixture { weights, components } => l.mixture(weights, components, x),
+            DistKind::Mixture { weights, components } => {
+                l.among_others(|l| l.mixture(weights, components, x))
+            }
             DistKind::Truncated { dist, lower, upper, guard } => {
                 l.truncated(dist, lower.as_ref(), upper.as_ref(), *guard, x)
             }
@@ -27,7 +29,7 @@ impl Lowerer<'_> {
             }
             DistKind::ZeroInflated { p, dist } => {
                 let p = l.expr(p)?;
-                let inside = l.log_density(dist, x)?;
+                let inside = l.among_others(|l| l.log_density(dist, x))?;
                 let log_p = l.unary(UnaryOp::Log, &p);
                 let minus_p = l.unary(UnaryOp::Neg, &p);
                 let log_q = l.unary(UnaryOp::Log1p, &minus_p);
@@ -37,9 +39,9 @@ impl Lowerer<'_> {
             }
             DistKind::Hurdle { p, dist } => {
                 let p = l.expr(p)?;
-                let inside = l.log_density(dist, x)?;
+                let inside = l.among_others(|l| l.log_density(dist, x))?;
                 let nought = l.real(0.0);
-                let at_zero = l.log_density(dist, &nought)?;
+                let at_zero = l.among_others(|l| l.log_density(dist, &nought))?;
                 let not_zero = l.unary(UnaryOp::Log1mExp, &at_zero);
                 let log_p = l.unary(UnaryOp::Log, &p);
                 let minus_p = l.unary(UnaryOp::Neg, &p);
@@ -59,103 +61,48 @@ impl Lowerer<'_> {
         })
     }
 
+    /// Runs `f` for a part of a distribution that need not be the one which drew the value.
+    fn among_others<T>(&mut self, f: impl FnOnce(&mut Self) -> T) -> T {
+        let subject = self.subject.take();
+        let result = f(self);
+        self.subject = subject;
+        result
+    }
+
     fn where_zero(&mut self, x: &Val, zero: &Val, other: &Val) -> Lower<Val> {
         let nought = self.real(0.0);
         let is_zero = self.binary(BinaryOp::Eq, x, &nought)?;
         self.elementwise(Op::Ternary(TernaryOp::Select), &[&is_zero, zero, other])
     }
 
-    /// The log density of a distribution by name; `args` are its arguments, then the value. Where the
-    /// value may be outside of the support, it is −∞ there; data outside of it is an error.
-    fn named_log_density(&mut self, dist: DistId, args: &[Val], guard: bool) -> Lower<Val> {
+    /// The log density of a distribution by name; `args` are its arguments `exprs`, then the value.
+    /// Where the value may be outside of the support, it is −∞ there; data outside of it is an error.
+    fn named_log_density(
+        &mut self,
+        dist: DistId,
+        exprs: &[Expr],
+        args: &[Val],
+        guard: bool,
+    ) -> Lower<Val> {
         let def = self.model.dist(dist);
+        self.check_domains(def, exprs, &args[..exprs.len()])?;
         if !guard {
             return self.member(dist, MemberId::LogDensity, args);
         }
         let ranks = self.ranks(def);
         let inside = self.lifted(args, &ranks, |l, args| {
             l.bind_dist(def, args);
-            l.in_support(def, &args[args.len() - 1])
+            l.in_support(&def.support.structure, &args[args.len() - 1])
         })?;
         // First, for the density itself may not make sense outside: a category that is not there.
-        let is_inside = self.known_inside(&inside, &args[args.len() - 1], def)?;
+        let is_inside =
+            self.known_inside(&inside, &args[args.len() - 1], &format!("`{}`", def.name))?;
         let body = self.member(dist, MemberId::LogDensity, args)?;
         if is_inside {
             return Ok(body);
         }
         let never = self.real(f64::NEG_INFINITY);
         self.elementwise(Op::Ternary(TernaryOp::Select), &[&inside, &body, &never])
-    }
-
-    /// Whether it is known that all values lie in the support; an error when data is known not to.
-    fn known_inside(&mut self, inside: &Val, x: &Val, def: &DistDef) -> Lower<bool> {
-        let Some(truth) = self.numbers(inside.id) else { return Ok(false) };
-        let Some(at) = truth.data.iter().position(|&t| t == 0.0) else { return Ok(true) };
-        let Some(values) = self.numbers(x.id) else { return Ok(false) };
-        let value = values.data[at.min(values.data.len() - 1)];
-        Err(self.error(
-            Code::E0416,
-            format!(
-                "element {} of the data, {value}, lies outside of the support of `{}`",
-                at + 1,
-                def.name
-            ),
-            "its density is zero there, whatever the parameters are",
-        ))
-    }
-
-    /// Whether a value lies in the support of a distribution whose parameters are bound.
-    fn in_support(&mut self, def: &DistDef, x: &Val) -> Lower<Val> {
-        let one = self.int(1);
-        let mut inside = self.convert(crate::ir::DType::Bool, &one);
-        match &def.support.structure {
-            Structure::Scalar { scalar, lower, upper, .. } => {
-                if let Some(lower) = lower {
-                    let lower = self.expr(lower)?;
-                    inside = self.binary(BinaryOp::Le, &lower, x)?;
-                }
-                if let Some(upper) = upper {
-                    let upper = self.expr(upper)?;
-                    let below = self.binary(BinaryOp::Le, x, &upper)?;
-                    inside = self.binary(BinaryOp::And, &inside, &below)?;
-                }
-                if *scalar == Scalar::Int {
-                    let whole = self.unary(UnaryOp::Floor, x);
-                    let is_whole = self.binary(BinaryOp::Eq, &whole, x)?;
-                    inside = self.binary(BinaryOp::And, &inside, &is_whole)?;
-                }
-                if x.rank(&self.b) > 0 {
-                    // A vector is inside when all of its elements are.
-                    let outside = self.unary(UnaryOp::Not, &inside);
-                    let outside = self.convert(crate::ir::DType::Real, &outside);
-                    let any = self.reduce(Op::ReduceMax, &outside);
-                    inside = self.unary(UnaryOp::Not, &any);
-                }
-            }
-            Structure::Simplex(_) => {
-                let zero = self.real(0.0);
-                let least = self
-                    .apply(crate::check::builtins::Builtin::ReduceMin, std::slice::from_ref(x))?;
-                let positive = self.binary(BinaryOp::Le, &zero, &least)?;
-                let total = self.reduce(Op::Sum, x);
-                let one = self.real(1.0);
-                let gap = self.binary(BinaryOp::Sub, &total, &one)?;
-                let gap = self.unary(UnaryOp::Abs, &gap);
-                let tolerance = self.real(1e-8);
-                let sums = self.binary(BinaryOp::Le, &gap, &tolerance)?;
-                inside = self.binary(BinaryOp::And, &positive, &sums)?;
-            }
-            // These constrain matrices and orders that only parameters take; their transforms hold them.
-            Structure::Ordered(_)
-            | Structure::PositiveOrdered(_)
-            | Structure::UnitVector(_)
-            | Structure::SumToZero(_)
-            | Structure::CholeskyCorr(_)
-            | Structure::CorrMatrix(_)
-            | Structure::CholeskyCov(_)
-            | Structure::CovMatrix(_) => {}
-        }
-        Ok(inside)
     }
 
     /// Ranks of a distribution's parameters, then of its value.
@@ -167,7 +114,7 @@ impl Lowerer<'_> {
     }
 
     /// Binds a distribution's parameters and sizes; `args` may end with the value.
-    fn bind_dist(&mut self, def: &DistDef, args: &[Val]) {
+    pub(super) fn bind_dist(&mut self, def: &DistDef, args: &[Val]) {
         for (&param, arg) in def.params.iter().zip(args) {
             self.define(param, arg.clone());
         }
@@ -283,7 +230,7 @@ impl Lowerer<'_> {
             bound.push(AxisTable::own_to_axes(&v, &axes));
         }
         bound.push(x.clone());
-        self.named_log_density(*id, &bound, *guard)
+        self.named_log_density(*id, args, &bound, *guard)
     }
 
     /// A distribution cut off at known ends and normalised again.
@@ -315,6 +262,7 @@ impl Lowerer<'_> {
         }
         match inside {
             Some(inside) => {
+                self.known_inside(&inside, x, "this truncated distribution")?;
                 let never = self.real(f64::NEG_INFINITY);
                 self.elementwise(Op::Ternary(TernaryOp::Select), &[&inside, &density, &never])
             }

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::check::typed::{Model, VarId};
+use crate::check::typed::{Expr, Model, VarId};
+use crate::data::DataSet;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::exec::reference;
 use crate::ir::{Builder, DType, Op, Shape, Tensor, Type, ValueId};
@@ -16,6 +17,8 @@ use super::value::{Axes, AxisTable, Val};
 /// Lowers one model.
 pub(super) struct Lowerer<'m> {
     pub(super) model: &'m Model,
+    /// The data file, for messages about it.
+    pub(super) file: &'m DataSet,
     /// The function being built; inside a recursion, its step.
     pub(super) b: Builder,
     /// Loop axes so far.
@@ -36,6 +39,9 @@ pub(super) struct Lowerer<'m> {
     pub(super) masks: Vec<Val>,
     /// Terms of the log joint so far.
     pub(super) terms: Vec<Term>,
+    /// The left side of the statement being lowered and its value, while its distribution alone has
+    /// to have drawn it.
+    pub(super) subject: Option<(Expr, ValueId)>,
 }
 
 /// One summand of the log joint, before it is summed over its elements.
@@ -48,9 +54,10 @@ pub(super) struct Term {
 }
 
 impl<'m> Lowerer<'m> {
-    pub(super) fn new(model: &'m Model) -> Self {
+    pub(super) fn new(model: &'m Model, file: &'m DataSet) -> Self {
         Lowerer {
             model,
+            file,
             b: Builder::new("log_joint"),
             axes: AxisTable::default(),
             env: HashMap::new(),
@@ -61,6 +68,7 @@ impl<'m> Lowerer<'m> {
             loops: Axes::new(),
             masks: Vec::new(),
             terms: Vec::new(),
+            subject: None,
         }
     }
 

@@ -122,7 +122,7 @@ pub(super) fn with_outputs(lowered: &Lowered, outputs: &[usize]) -> Function {
     passes::bind(&f, &data)
 }
 
-fn not_differentiable(e: &NotDifferentiable) -> Box<Diagnostic> {
+pub(super) fn not_differentiable(e: &NotDifferentiable) -> Box<Diagnostic> {
     let span = e.span.expect("lowered instructions have a place");
     let message = e.to_string();
     Box::new(Diagnostic::error(Code::E0509, span, message, "depends on a parameter here"))

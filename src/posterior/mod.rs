@@ -7,4 +7,4 @@ mod points;
 
 pub use compile::Posterior;
 pub use constrain::Values;
-pub use points::{LogJoint, Parts};
+pub use points::{LogJoint, Parts, constrained_density};

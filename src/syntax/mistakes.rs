@@ -159,11 +159,10 @@ fn keyword_as_name(stop: &Stop<'_>) -> Option<Diagnostic> {
         return None;
     }
     let message = format!("`{word}` is a keyword, not a name");
-    Some(Diagnostic::error(Code::E0011, stop.span(), message, "belongs to the language").with_fix(
-        "choose another name",
-        stop.span(),
-        format!("{word}_"),
-    ))
+    Some(
+        Diagnostic::error(Code::E0011, stop.span(), message, "belongs to the language")
+            .with_suggestion("choose another name", stop.span(), format!("{word}_")),
+    )
 }
 
 /// `let` between the members of a `dist`.
@@ -290,14 +289,14 @@ fn missing_type(stop: &Stop<'_>) -> Option<Diagnostic> {
         let message = format!("expected `->` and the type of the value, found {found}");
         return Some(
             Diagnostic::error(Code::E0001, stop.span(), message, "the type goes before this")
-                .with_fix("say what type the function has: `-> real`", before, " -> real"),
+                .with_suggestion("say what type the function has: `-> real`", before, " -> real"),
         );
     }
     if stop.expects(Rule::kw_on) {
         let message = format!("expected `on` and the support, found {found}");
         return Some(
             Diagnostic::error(Code::E0001, stop.span(), message, "the support goes before this")
-                .with_fix("say what a draw is: `on real`", before, " on real"),
+                .with_suggestion("say what a draw is: `on real`", before, " on real"),
         );
     }
     if !stop.expects(Rule::colon) || stop.kind(-1) != Some(TokenKind::Ident) {
@@ -361,7 +360,7 @@ fn missing_separator(stop: &Stop<'_>) -> Option<Diagnostic> {
         let message = format!("expected `,` or an operator {between}");
         return Some(
             Diagnostic::error(Code::E0001, stop.span(), message, "a new operand begins here")
-                .with_fix("separate them by a `,`", gap, ", "),
+                .with_suggestion("separate them by a `,`", gap, ", "),
         );
     }
     let rest = stop.tokens.get(stop.at..).unwrap_or_default();

@@ -139,7 +139,7 @@ fn too_deep(token: Token) -> Diagnostic {
 fn unopened(token: Token, text: &str) -> Diagnostic {
     let shown = &text[token.span.range()];
     let message = format!("`{shown}` closes nothing");
-    Diagnostic::error(Code::E0003, token.span, message, "no bracket is open here").with_fix(
+    Diagnostic::error(Code::E0003, token.span, message, "no bracket is open here").with_suggestion(
         format!("remove the `{shown}`"),
         token.span,
         "",

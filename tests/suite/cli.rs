@@ -169,8 +169,14 @@ fn model_and_points_come_from_standard_input() {
     assert!(close(at(&first["log_jacobian"]), 0.5, 1e-12, 0.0), "{text}");
     assert!(close(at(&first["gradient"][0]), 1.0 - 3.0 * s, 1e-12, 0.0), "{text}");
     assert!(close(at(&first["terms"]["1:1"]), 3_f64.ln() - 3.0 * s, 1e-12, 0.0), "{text}");
-    assert_eq!(code(&output), 1, "a constrained point has no gradient");
-    assert!(stderr(&output).contains("point 2: --gradient"), "{}", stderr(&output));
+    // At a constrained point: log p = log 3 − 3 s, gradient −3 in s itself.
+    let second: Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
+    assert!(close(at(&second["log_density"]), 3_f64.ln() - 6.0, 1e-12, 0.0), "{text}");
+    assert!(close(at(&second["gradient"][0]), -3.0, 1e-12, 0.0), "{text}");
+    let third: Value = serde_json::from_str(text.lines().nth(2).unwrap()).unwrap();
+    assert_eq!(third["log_density"], "-Infinity", "{text}");
+    assert_eq!(third["gradient"], Value::Null, "{text}");
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
 }
 
 #[test]
@@ -190,7 +196,7 @@ fn log_density_at_constrained_points_leaves_the_jacobian_out() {
         (r#"{"constrained": {}}"#, "the parameter `s` is absent"),
         (r#"{"constrained": {"s": [1, 2]}}"#, "`s` has shape [2], but the model declares []"),
         (r#"{"constrained": {"s": 1, "t": 1}}"#, "the model has no parameter `t`"),
-        (r#"{"unconstrained": [1, 2]}"#, "has 2 numbers, but the model has 1 dimensions"),
+        (r#"{"unconstrained": [1, 2]}"#, "has 2 numbers, but the point has 1 coordinates"),
         (r#"{"unconstrained": "x"}"#, "\"x\" is not a number"),
         ("[1]", "expected either"),
         ("{", "not valid JSON"),

@@ -21,6 +21,7 @@ mod passes;
 mod posterior;
 mod random_ir;
 mod recovery;
+mod reference;
 mod results;
 mod semi_implicit;
 mod special;

@@ -28,6 +28,9 @@ fn check(name: &str, text: &str) -> Checked {
     };
     let checked = check::check_with(&parsed.value.unwrap(), &mut sources, &mut import);
     diagnostics.extend(checked.diagnostics);
+    let allowances = syntax::Allowances::read(id, text);
+    diagnostics.extend(allowances.diagnostics.iter().cloned());
+    diagnostics.retain(|diagnostic| !allowances.allow(diagnostic));
     Checked { sources, model: checked.value.unwrap(), diagnostics }
 }
 

@@ -413,7 +413,7 @@ impl Builder<'_> {
                 format!("the elements of `{}` need its type", name.text),
                 "defined element by element",
             )
-            .with_fix(
+            .with_suggestion(
                 format!("write `let {}: real[N] {{`", name.text),
                 end,
                 ": real[N]",
