@@ -17,6 +17,7 @@ mod elements;
 mod expr;
 mod index;
 mod lowerer;
+mod random;
 mod recursion;
 mod statement;
 mod transform;
@@ -32,6 +33,7 @@ use crate::ir::{Function, Shape, Tensor, Type};
 use crate::source::Span;
 
 use lowerer::Lowerer;
+pub(crate) use random::KEY;
 use transform::Shapes;
 use value::Val;
 

@@ -8,7 +8,7 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::exec::program::Program;
 use crate::inference::Target;
 use crate::ir::{Function, Tensor};
-use crate::lower::Lowered;
+use crate::lower::{self, Lowered};
 use crate::passes;
 use crate::source::SourceMap;
 
@@ -113,13 +113,24 @@ impl Posterior {
     }
 }
 
-/// The lowered function with the given outputs only, and its data as constants.
+/// The lowered function with the given outputs only, none of them random, and its data as constants.
 pub(super) fn with_outputs(lowered: &Lowered, outputs: &[usize]) -> Function {
+    let f = with_random_outputs(lowered, outputs);
+    if is_random(&f) { passes::bind(&f, &[(lower::KEY, Tensor::scalar(0.0))]) } else { f }
+}
+
+/// The same with outputs that may be random: the key is an input where anything in the model is random.
+pub(super) fn with_random_outputs(lowered: &Lowered, outputs: &[usize]) -> Function {
     let mut f = lowered.function.clone();
     f.outputs = outputs.iter().map(|&i| lowered.function.outputs[i].clone()).collect();
     let data: Vec<(&str, Tensor)> =
         lowered.data.iter().map(|(name, t)| (name.as_str(), t.clone())).collect();
     passes::bind(&f, &data)
+}
+
+/// Whether a function takes the key of random numbers.
+pub(super) fn is_random(f: &Function) -> bool {
+    f.inputs.iter().any(|input| input.name == lower::KEY)
 }
 
 pub(super) fn not_differentiable(e: &NotDifferentiable) -> Box<Diagnostic> {
