@@ -38,7 +38,7 @@ pub fn check_with(
     let mut checker = Checker::new(sources);
     checker.add_file(Rc::new(file.clone()), import);
     checker.check_all();
-    lints::lint(&mut checker);
+    lints::lint(&mut checker, file.span.file);
     Outcome::new(checker.model, checker.diagnostics)
 }
 
@@ -121,6 +121,8 @@ pub(super) struct Checker<'a> {
     /// Parameters that have a prior, with its place: the distribution of a declaration, the left
     /// side of a statement.
     pub(super) priors: HashMap<VarId, Span>,
+    /// Names in items that did not parse: what these define is not unknown.
+    pub(super) broken_names: HashSet<String>,
     /// Entries that something calls or passes on.
     pub(super) called: HashSet<usize>,
     imported: HashSet<String>,
@@ -142,6 +144,7 @@ impl<'a> Checker<'a> {
             statements: Vec::new(),
             literal_sizes: Vec::new(),
             priors: HashMap::new(),
+            broken_names: HashSet::new(),
             called: HashSet::new(),
             imported: HashSet::new(),
             loaded: HashSet::new(),
@@ -154,7 +157,7 @@ impl<'a> Checker<'a> {
             match item {
                 ast::Item::Import(item) => self.import(item, import),
                 ast::Item::Stmt(_) => self.statements.push((Rc::clone(&file), index)),
-                ast::Item::Error(_) => {}
+                ast::Item::Error(span) => self.note_broken(*span),
                 ast::Item::Data(_)
                 | ast::Item::Param(_)
                 | ast::Item::Let(_)
@@ -164,6 +167,13 @@ impl<'a> Checker<'a> {
                 | ast::Item::Dist(_) => self.add_entry(&file, index, false),
             }
         }
+    }
+
+    /// Remembers the names in an item that did not parse.
+    fn note_broken(&mut self, span: Span) {
+        let text = self.sources.slice(span);
+        let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
+        self.broken_names.extend(words.filter(|word| !word.is_empty()).map(str::to_string));
     }
 
     fn import(&mut self, item: &ast::Import, import: &mut dyn FnMut(&str, &str) -> Imported) {

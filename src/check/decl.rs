@@ -66,7 +66,11 @@ impl Checker<'_> {
         let (support, ty, prior) = match (declared, &d.dist) {
             (Some((None, _)), dist) => {
                 if let Some(dist) = dist {
+                    let before = self.diagnostics.len();
                     self.draw(dist, None);
+                    // Without its type the shape of the parameter is unknown, of course.
+                    let found = self.diagnostics.split_off(before);
+                    self.diagnostics.extend(found.into_iter().filter(|d| d.code != Code::E0209));
                 }
                 return;
             }

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::diagnostics::{Code, Diagnostic};
+use crate::source::FileId;
 use crate::syntax::ast;
 
 use super::checker::Checker;
@@ -15,7 +16,7 @@ use super::visit;
 
 impl Checker<'_> {
     /// Adds these lints for a model without errors.
-    pub(super) fn lint_idle(&mut self, decls: &[Decl]) {
+    pub(super) fn lint_idle(&mut self, decls: &[Decl], main: FileId) {
         let mut described: HashMap<VarId, &Expr> = HashMap::new();
         for decl in decls {
             let Decl::Stmt(stmt) = decl else { continue };
@@ -39,7 +40,7 @@ impl Checker<'_> {
         }
         self.lint_locals(decls);
         if !decls.is_empty() {
-            self.lint_definitions();
+            self.lint_definitions(main);
         }
     }
 
@@ -153,8 +154,7 @@ impl Checker<'_> {
 
     /// Warns of functions and distributions of the model's own file that nothing calls, and of those
     /// that hide one of the library.
-    fn lint_definitions(&mut self) {
-        let main = self.entries.first().map(|entry| entry.file.span.file);
+    fn lint_definitions(&mut self, main: FileId) {
         for id in 0..self.entries.len() {
             let entry = &self.entries[id];
             let what = match &entry.file.items[entry.item] {
@@ -177,7 +177,7 @@ impl Checker<'_> {
                     .with_help("remove the definition, or choose another name"),
                 );
             }
-            if Some(name.span.file) == main && !self.called.contains(&id) {
+            if name.span.file == main && !self.called.contains(&id) {
                 self.report(
                     Diagnostic::warning(
                         Code::W0616,

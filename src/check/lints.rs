@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::diagnostics::{Code, Diagnostic};
+use crate::source::FileId;
 
 use super::checker::Checker;
 use super::dist::{Value, quoted};
@@ -17,7 +18,8 @@ use super::visit;
 const FEW_GROUPS: i64 = 30;
 
 /// Adds the warnings that need the whole model; with errors in it there are no warnings at all.
-pub(super) fn lint(checker: &mut Checker<'_>) {
+/// `main` is the model's own file.
+pub(super) fn lint(checker: &mut Checker<'_>, main: FileId) {
     // The absence of what an error kept out of the tree says nothing.
     if checker.diagnostics.iter().any(Diagnostic::is_error) {
         checker.diagnostics.retain(Diagnostic::is_error);
@@ -32,7 +34,7 @@ pub(super) fn lint(checker: &mut Checker<'_>) {
     let found = hierarchies(&checker.model, &decls, &|dim| dim.evaluate(&known));
     checker.diagnostics.extend(found);
     checker.lint_hard_coded_sizes(&decls);
-    checker.lint_idle(&decls);
+    checker.lint_idle(&decls, main);
     for decl in &decls {
         match decl {
             Decl::Stmt(stmt) => checker.lint_branches(stmt),

@@ -84,6 +84,17 @@ impl<'a> Stop<'a> {
         super::foreign::is_type(self.shown(-2)) || self.kind(-2) == Some(TokenKind::Greater)
     }
 
+    /// Returns the last `:` up to the stop that ends its line.
+    pub(super) fn line_ending_colon(&self) -> Option<Span> {
+        let ends_line = |token: &&Token| {
+            let rest = &self.text[token.span.range().end..];
+            token.kind == TokenKind::Colon
+                && rest.trim_start_matches([' ', '\t', '\r']).starts_with('\n')
+        };
+        let read = &self.tokens[..(self.at + 1).min(self.tokens.len())];
+        read.iter().rev().find(ends_line).map(|token| token.span)
+    }
+
     /// Returns the token `offset` places from the stop in quotes.
     pub(super) fn quoted(&self, offset: isize) -> String {
         format!("`{}`", self.shown(offset))

@@ -22,6 +22,7 @@ mod format;
 mod highlight;
 mod lexer;
 mod mistakes;
+mod nearest;
 mod parser;
 mod precheck;
 mod split;
@@ -32,6 +33,7 @@ pub use emit::{emit_ast, expr_text, type_text};
 pub use format::format;
 pub use highlight::{Class, highlight};
 pub use lexer::{emit_tokens, lex};
+pub use nearest::nearest;
 
 use crate::diagnostics::{Code, Diagnostic, Outcome};
 use crate::source::{FileId, Span};

@@ -63,11 +63,16 @@ fn functions() -> String {
         let signature = print::primitive_forms(*builtin);
         rows.insert(builtin.name().into(), (signature, cell(builtin.doc())));
     }
+    let mut doc = String::new();
     for (_, item) in library() {
         if let ast::Item::Fn(f) = item {
+            // One comment may stand above several functions that belong together.
+            if f.doc.is_some() {
+                doc = summary(f.doc.as_ref());
+            }
             let result = syntax::type_text(&f.result);
             let signature = format!("{}({}) -> {result}", f.name.text, params(&f.params));
-            rows.insert(f.name.text.clone(), (signature, summary(f.doc.as_ref())));
+            rows.insert(f.name.text.clone(), (signature, doc.clone()));
         }
     }
     let mut out = String::from("| function | is |\n|---|---|\n");

@@ -79,7 +79,7 @@ fn messages() {
     let mut wrong = String::new();
     let mut count = 0;
     insta::with_settings!({omit_expression => true, prepend_module_to_snapshot => true}, {
-        insta::glob!("..", "ui/{names,types,shapes,stages,supports,lints}/*.ppl", |path| {
+        insta::glob!("..", "ui/{names,types,shapes,stages,supports,lints,foreign}/*.ppl", |path| {
             let text = std::fs::read_to_string(path).unwrap();
             let checked = check(path.file_name().unwrap().to_str().unwrap(), &text);
             compare(path, &checked, &text, &mut wrong);
@@ -88,7 +88,7 @@ fn messages() {
         });
     });
     assert!(wrong.is_empty(), "{wrong}");
-    assert!(count >= 60 || std::env::var_os("INSTA_GLOB_FILTER").is_some(), "{count} fixtures");
+    assert!(count >= 200 || std::env::var_os("INSTA_GLOB_FILTER").is_some(), "{count} fixtures");
 }
 
 #[test]
