@@ -267,6 +267,7 @@ impl Printer<'_> {
             DistKind::Hurdle { p, dist } => {
                 format!("hurdle({}, {})", self.expr(p, 0), self.dist(dist))
             }
+            DistKind::Sorted { dist } => format!("sorted({})", self.dist(dist)),
             DistKind::Affine { dist, loc, scale } => format!(
                 "affine({}, {}, {})",
                 self.dist(dist),
@@ -471,17 +472,22 @@ pub fn signature(signature: Signature) -> &'static str {
         Signature::Convert(_) | Signature::RandomReal(_) => "numbers",
         Signature::Reduce | Signature::ReduceReal | Signature::Same => "an array",
         Signature::Dot => "two vectors of one length",
-        Signature::VectorToVector | Signature::VectorToSquare => "a vector",
+        Signature::VectorToVector | Signature::VectorToInts | Signature::VectorToSquare => {
+            "a vector"
+        }
         Signature::MatMul => "vectors or matrices",
         Signature::Transpose | Signature::Columns => "a matrix",
-        Signature::SquareToSquare | Signature::SquareToReal | Signature::SquareToVector => {
-            "a square matrix"
-        }
+        Signature::SquareToSquare
+        | Signature::SquareToReal
+        | Signature::SquareToVector
+        | Signature::SquareToTall => "a square matrix",
         Signature::Solve => "a square matrix and a vector or matrix",
-        Signature::ShapeInt => "an array",
+        Signature::ShapeInt | Signature::Sizes | Signature::Flat => "an array",
+        Signature::Reshape => "an array, then sizes",
         Signature::Fill => "sizes, then an element",
         Signature::Append => "arrays",
         Signature::Constant => "nothing",
+        Signature::Solver { solver, .. } => super::solver::takes(solver),
     }
 }
 
@@ -524,6 +530,16 @@ pub fn primitive_forms(builtin: Builtin) -> String {
         Signature::Fill => format!("{name}(n: int, …, x: number) -> number[n, …]"),
         Signature::Append => format!("{name}(x: number[…], …) -> number[…]"),
         Signature::Same => format!("{name}(x: number[…]) -> number[…]"),
+        Signature::VectorToInts => format!("{name}(x: real[N]) -> int[N]"),
+        Signature::SquareToTall => format!("{name}(x: real[N, N]) -> real[N + 1, N]"),
+        Signature::Flat => format!("{name}(x: number[…]) -> number[N]"),
+        Signature::Reshape => format!("{name}(x: number[…], n: int, …) -> number[n, …]"),
+        Signature::Sizes => format!("{name}(x: number[…]) -> int[R]"),
+        Signature::Solver { solver, tolerances } => {
+            let further = if tolerances { solver.tolerances() } else { &[] };
+            let own: Vec<&str> = solver.own().iter().chain(further).copied().collect();
+            format!("{name}(f, {}, …)", own.join(", "))
+        }
         Signature::Constant => format!("{name}() -> real"),
         Signature::RandomReal(n) => format!("{name}({}) -> real", typed(n, "real")),
         Signature::RandomInt(n) => format!("{name}({}) -> int", typed(n, "real")),

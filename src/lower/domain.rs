@@ -10,7 +10,7 @@ use super::Lower;
 use super::data::place;
 use super::expr::rank;
 use super::lowerer::Lowerer;
-use super::value::Val;
+use super::value::{Axis, AxisTable, Val};
 use super::walk::any_expr;
 
 /// How far a sum, a length or a symmetric entry may be off, as it is for data.
@@ -167,18 +167,22 @@ impl Lowerer<'_> {
         Ok(self.reduce(Op::Sum, &outside))
     }
 
-    /// Whether it is known that all values lie in the support; an error when data is known not to
-    /// and nothing but this distribution could draw it.
-    pub(super) fn known_inside(&mut self, inside: &Val, x: &Val, name: &str) -> Lower<bool> {
-        let Some(truth) = self.numbers(inside.id) else { return Ok(false) };
-        let Some(at) = truth.data.iter().position(|&t| t == 0.0) else { return Ok(true) };
-        let Some((subject, whole)) = self.subject.clone() else { return Ok(false) };
-        let Some(value) = self.element(x, inside, at) else { return Ok(false) };
-        let found = if whole == x.id { self.place_in_data(&subject, inside, at) } else { None };
+    /// The error that a value known now is outside of what a distribution draws: element `at` of
+    /// `like`, which has the axes of the batch.
+    pub(super) fn report_outside(
+        &mut self,
+        like: &Val,
+        at: usize,
+        x: &Val,
+        dist: &str,
+    ) -> Lower<()> {
+        let Some(value) = self.element(x, like, at) else { return Ok(()) };
+        let subject = self.subject.clone();
+        let found = subject.and_then(|s| self.place_in_data(&s.lhs, &s.axes, like, at));
         let found = found.unwrap_or_else(|| format!("element {} of the data", at + 1));
         Err(self.error(
             Code::E0416,
-            format!("{found} is {value}, outside of the support of {name}"),
+            format!("{found} is {value}, outside of the support of {dist}"),
             "its density is zero there, whatever the parameters are",
         ))
     }
@@ -214,7 +218,8 @@ impl Lowerer<'_> {
             let names = |var: VarId| model.var(var).name.clone();
             let wanted = crate::check::print::structure(&domain.structure, &names);
             let value = self.element(&args[i], &inside, at);
-            let found = self.place_in_data(expr, &inside, at);
+            let axes = self.subject.as_ref().map_or_else(Vec::new, |s| s.axes.clone());
+            let found = self.place_in_data(expr, &axes, &inside, at);
             let found = found.unwrap_or_else(|| "this".into());
             let (message, label) = match value {
                 Some(value) => (
@@ -263,8 +268,14 @@ impl Lowerer<'_> {
     }
 
     /// Where in the data file the element of `e` stands that element `at` of `like` is about; `e` is
-    /// a data field or a part of one.
-    pub(super) fn place_in_data(&mut self, e: &Expr, like: &Val, at: usize) -> Option<String> {
+    /// a data field or a part of one, its dimensions those of `like` or the loop axes `batch`.
+    pub(super) fn place_in_data(
+        &mut self,
+        e: &Expr,
+        batch: &[Axis],
+        like: &Val,
+        at: usize,
+    ) -> Option<String> {
         let var = self.field_of(e)?;
         let name = &self.model.var(var).name;
         let file = self.file;
@@ -277,7 +288,10 @@ impl Lowerer<'_> {
         let field = self.env.insert(var, positions)?;
         let part = self.expr(e);
         self.env.insert(var, field);
-        let position = self.element(&part.ok()?, like, at)?;
+        let part = part.ok()?;
+        let is_batch = !batch.is_empty() && part.rank(&self.b) == batch.len();
+        let part = if is_batch { AxisTable::own_to_axes(&part, batch) } else { part };
+        let position = self.element(&part, like, at)?;
         #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,

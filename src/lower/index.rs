@@ -107,7 +107,7 @@ impl Lowerer<'_> {
         let outside = numbers.data.iter().position(|&i| i < 1.0 || i > limit);
         let Some(at) = outside else { return Ok(()) };
         let i = numbers.data[at];
-        let found = match self.place_in_data(e, position, at) {
+        let found = match self.place_in_data(e, &[], position, at) {
             Some(place) => format!("{place} is {i}, which is"),
             None => format!("index {i} is"),
         };

@@ -10,6 +10,7 @@
 //! Invariant: each instruction carries the span of the source it came from.
 
 mod builtin;
+mod combined;
 mod data;
 mod dist;
 mod domain;
@@ -19,6 +20,7 @@ mod index;
 mod lowerer;
 mod random;
 mod recursion;
+mod solver;
 mod statement;
 mod transform;
 mod value;

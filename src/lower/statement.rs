@@ -6,7 +6,7 @@ use crate::source::Span;
 
 use super::Lower;
 use super::elements::bounds_depend_on;
-use super::lowerer::{Lowerer, Term};
+use super::lowerer::{Lowerer, Subject, Term};
 use super::value::{AxisTable, Val};
 
 impl Lowerer<'_> {
@@ -15,7 +15,7 @@ impl Lowerer<'_> {
         self.at(s.span, |l| match &s.kind {
             StmtKind::Tilde { lhs, dist } => {
                 let x = l.expr(lhs)?;
-                l.subject = Some((lhs.clone(), x.id));
+                l.subject = Some(Subject { lhs: lhs.clone(), axes: Vec::new() });
                 let stated = l.tilde(&x, dist, s.span, l.observed(lhs));
                 l.subject = None;
                 stated

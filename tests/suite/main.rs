@@ -4,6 +4,7 @@
 
 mod assess;
 mod cli;
+mod combinators;
 mod conformance;
 mod data;
 mod densities;
@@ -19,6 +20,7 @@ mod langevin;
 mod nuts;
 mod passes;
 mod posterior;
+mod posteriordb;
 mod random_ir;
 mod recovery;
 mod reference;
