@@ -21,7 +21,8 @@ const FEW_GROUPS: i64 = 30;
 /// `main` is the model's own file.
 pub(super) fn lint(checker: &mut Checker<'_>, main: FileId) {
     // The absence of what an error kept out of the tree says nothing.
-    if checker.diagnostics.iter().any(Diagnostic::is_error) {
+    let broken = !checker.broken_names.is_empty();
+    if broken || checker.diagnostics.iter().any(Diagnostic::is_error) {
         checker.diagnostics.retain(Diagnostic::is_error);
         return;
     }

@@ -294,9 +294,12 @@ impl Checker<'_> {
                 }
                 suggest::Hint::Member(ours) => {
                     diagnostic.primary.text = format!("called `{ours}` here");
-                    diagnostic
-                        .with_note("densities are always normalised; random draws are for `gen`")
-                        .with_fix(format!("write `{ours}`"), callee.span, ours)
+                    if ours.ends_with("_log_density") {
+                        diagnostic = diagnostic.with_note("densities are always normalised");
+                    } else if ours.ends_with("_sample") {
+                        diagnostic = diagnostic.with_note("random draws are for `gen`");
+                    }
+                    diagnostic.with_fix(format!("write `{ours}`"), callee.span, ours)
                 }
                 suggest::Hint::Advice(advice) => diagnostic.with_help(advice),
             };

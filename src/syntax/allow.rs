@@ -37,7 +37,7 @@ impl Allowances {
                     continue;
                 }
             };
-            for code in codes.iter().take_while(|word| !word.starts_with('(')) {
+            for code in codes.iter().take_while(|word| !word.starts_with(['(', '/'])) {
                 match Code::parse(code.trim_end_matches(',')) {
                     Some(code) if code.as_str().starts_with('W') => {
                         found.allowed.push((code, place));

@@ -86,13 +86,12 @@ impl<'a> Stop<'a> {
 
     /// Returns the last `:` up to the stop that ends its line.
     pub(super) fn line_ending_colon(&self) -> Option<Span> {
-        let ends_line = |token: &&Token| {
-            let rest = &self.text[token.span.range().end..];
-            token.kind == TokenKind::Colon
-                && rest.trim_start_matches([' ', '\t', '\r']).starts_with('\n')
+        let ends_line = |pair: &&[Token]| {
+            let between = pair[0].span.range().end..pair[1].span.range().start;
+            pair[0].kind == TokenKind::Colon && self.text[between].contains('\n')
         };
-        let read = &self.tokens[..(self.at + 1).min(self.tokens.len())];
-        read.iter().rev().find(ends_line).map(|token| token.span)
+        let read = &self.tokens[..(self.at + 2).min(self.tokens.len())];
+        read.windows(2).rev().find(ends_line).map(|pair| pair[0].span)
     }
 
     /// Returns the token `offset` places from the stop in quotes.

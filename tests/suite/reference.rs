@@ -251,5 +251,5 @@ fn blocks_check_and_run() {
             runs += 1;
         }
     }
-    assert!(models >= 40 && runs >= 15, "{models} models, {runs} of them with data");
+    assert!(models >= 35 && runs >= 25, "{models} models, {runs} of them with data");
 }
