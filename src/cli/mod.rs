@@ -17,6 +17,7 @@ mod methods;
 mod new;
 mod progress;
 mod replace;
+mod resume;
 mod run;
 mod settings;
 mod summary;

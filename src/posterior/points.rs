@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 
-use crate::autodiff;
 use crate::diagnostics::Diagnostic;
 use crate::exec::density::CompiledDensity;
 use crate::exec::program::Program;
@@ -12,7 +11,7 @@ use crate::lower::{Lowered, Param};
 use crate::passes;
 use crate::source::Span;
 
-use super::compile::{not_differentiable, with_outputs};
+use super::compile::{differentiated, with_outputs};
 
 /// Evaluates the log joint's parts.
 ///
@@ -35,9 +34,7 @@ pub struct Parts {
 /// E0509 when the log joint has no derivative in a parameter.
 pub fn constrained_density(lowered: &Lowered) -> Result<CompiledDensity<f64>, Box<Diagnostic>> {
     let log_joint = joined(&with_outputs(lowered, &[0]), &lowered.params);
-    let hvp =
-        autodiff::hvp(&passes::optimize(&log_joint), 0).map_err(|e| not_differentiable(&e))?;
-    Ok(CompiledDensity::new(&passes::optimize(&hvp)))
+    Ok(CompiledDensity::new(&differentiated(&passes::optimize(&log_joint))?))
 }
 
 /// `f` with the one input `theta` in place of one for each parameter.
