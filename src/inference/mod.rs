@@ -6,6 +6,7 @@
 pub mod affine;
 pub mod assess;
 pub mod bridge;
+pub mod checkpoint;
 mod fit;
 pub mod gaussian;
 pub mod langevin;
@@ -17,6 +18,7 @@ mod nuts;
 pub mod optimizer;
 mod semi_implicit;
 mod settings;
+pub mod start;
 pub mod tape;
 pub mod train;
 pub mod weights;

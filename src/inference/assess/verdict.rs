@@ -30,6 +30,13 @@ impl Checks {
         self.reasons.push((level, reason.into()));
     }
 
+    /// Says how the log densities behind the checks were estimated, if they were.
+    pub fn estimated(&mut self, how: Option<String>) {
+        if let Some(how) = how {
+            self.add(VerdictLevel::Ok, how);
+        }
+    }
+
     /// The worst level so far; `Doubtful` when nothing was checked.
     #[must_use]
     pub fn level(&self) -> VerdictLevel {

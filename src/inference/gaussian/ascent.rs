@@ -10,16 +10,17 @@ use std::sync::Arc;
 
 use dfdx::prelude::{Axis, BroadcastTo, PutTape, SumTo, TryMatMul};
 use rand::RngCore;
+use serde::{Deserialize, Serialize};
 
 use super::mean_field::Config;
-use crate::density::LogDensity;
+use crate::density::{LogDensity, Part};
 use crate::inference::assess::Checks;
 use crate::inference::bridge::Bridge;
 use crate::inference::optimizer::{Average, Group, Handle, Parameters, Schedule, Update};
 use crate::inference::tape::{Element, Grads, SharedTape, backward, tensor};
 use crate::inference::train::{Context, Plan, Step, Training, train};
 use crate::inference::{InferenceError, Monitor, VerdictLevel};
-use crate::random::{fill_std_normal, stream};
+use crate::random::{Stream, fill_std_normal, stream};
 
 /// Iterations of the first round.
 const FIRST_ROUND: usize = 100;
@@ -52,12 +53,12 @@ pub(super) struct Ascended {
 }
 
 /// Climbs from the standard normal; `config` gives iterations, time, learning rate and draws a step,
-/// `noise` names the random stream.
+/// `stage` names the stage and, with ` noise`, its random stream.
 pub(super) fn ascend<E: Element>(
     density: &Arc<dyn LogDensity<E>>,
     rank: Rank,
     config: &Config,
-    noise: &str,
+    stage: &'static str,
     monitor: &mut dyn Monitor,
 ) -> Result<Ascended, InferenceError> {
     let d = density.dim();
@@ -69,9 +70,10 @@ pub(super) fn ascend<E: Element>(
         log_sd: zeros("log_sd", d),
         below: (rank == Rank::Full).then(|| zeros("below", d * d)),
     };
-    let mut rounds = Rounds::new(family, config.agreement);
-    let mut rng = stream(config.seed, noise);
+    let rng = stream(config.seed, &format!("{stage} noise"));
+    let mut state = State { rounds: Rounds::new(family, config.agreement), rng };
     let plan = Plan {
+        stage,
         phase: "training",
         objective: "elbo",
         maximise: true,
@@ -83,15 +85,18 @@ pub(super) fn ascend<E: Element>(
         max_time: config.max_time,
     };
     let group = Group::adam(0);
-    let training = train(&plan, &mut parameters, monitor, |parameters, context: Context| {
+    let step = |parameters: &mut Parameters<E>, state: &mut State, context: Context| {
+        let State { rounds, rng } = state;
         let rate = context.rate * rounds.rate;
-        let (value, mut grads, z) =
-            family.step(&bridge, parameters, config.grad_samples, &mut rng)?;
+        density.see(Part::Fresh(context.iteration as u64));
+        let (value, mut grads, z) = family.step(&bridge, parameters, config.grad_samples, rng)?;
         if !value.is_finite() || parameters.update(&group, rate, &mut grads) == Update::NonFinite {
             return Ok(Step::NonFinite(density.explain_non_finite(&z)));
         }
         Ok(if rounds.add(parameters) { Step::Converged(value) } else { Step::Done(value) })
-    })?;
+    };
+    let training = train(&plan, &mut parameters, &mut state, monitor, step)?;
+    let rounds = state.rounds;
     rounds.finish(&mut parameters);
     Ok(Ascended {
         mean: wide(&parameters.values(family.location)),
@@ -141,7 +146,7 @@ fn wide<E: Element>(x: &[E]) -> Vec<f64> {
 }
 
 /// The parameters of the Gaussian.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Family {
     location: Handle,
     log_sd: Handle,
@@ -234,7 +239,15 @@ fn antithetic<E: Element>(n: usize, d: usize, rng: &mut impl RngCore) -> Vec<E> 
     xi
 }
 
+/// What changes from step to step besides the parameters.
+#[derive(Serialize, Deserialize)]
+struct State {
+    rounds: Rounds,
+    rng: Stream,
+}
+
 /// Rounds of training, their averages and whether they agree.
+#[derive(Serialize, Deserialize)]
 struct Rounds {
     family: Family,
     agreement: f64,
@@ -360,7 +373,7 @@ mod tests {
     fn a_full_rank_ascent_from_the_standard_normal_finds_every_correlation() {
         let density: Arc<dyn LogDensity<f64>> = Arc::new(Correlated);
         let config = Config::new(&Settings::default()).unwrap();
-        let fit = ascend(&density, Rank::Full, &config, "ascent test", &mut Silent).unwrap();
+        let fit = ascend(&density, Rank::Full, &config, "ascent-test", &mut Silent).unwrap();
         assert!(fit.converged);
         for i in 0..3 {
             assert!((fit.mean[i] - MEAN[i]).abs() < 0.02, "{fit:?}");

@@ -48,6 +48,7 @@ impl Fitted<'_> {
             settings.draws,
             &mut stream(settings.seed, &format!("{} resampling", self.method)),
         );
+        self.checks.estimated(density.estimate());
         let (draws, log_p) = judged.select(&draws, &log_p);
         let interrupted = self.training.interrupted();
         if !interrupted {

@@ -9,11 +9,12 @@ use std::time::Instant;
 use super::ascent::{Ascended, Rank, ascend, judge_ascent};
 use super::conclude::Fitted;
 use super::correlated;
-use super::mean_field::{AGREEMENT, Config, GRAD_SAMPLES, ITERATIONS, RATE, fit_mean_field};
-use crate::density::LogDensity;
+use super::mean_field::{AGREEMENT, Config, GRAD_SAMPLES, ITERATIONS, RATE, start_mean_field};
+use crate::density::{LogDensity, Part};
 use crate::inference::affine::{Affine, Coordinates};
 use crate::inference::assess::Checks;
 use crate::inference::method::RESAMPLE;
+use crate::inference::start::{self, Gaussian};
 use crate::inference::tape::Element;
 use crate::inference::train::Stop;
 use crate::inference::weights::Resample;
@@ -36,12 +37,15 @@ fn run(
 ) -> Result<Fit, InferenceError> {
     let config = Config::new(settings)?;
     let resample = settings.option("resample", Resample::Never)?;
+    let start = start::of_settings(FULL_RANK.name, target, settings, monitor)?;
+    let exact = target.f64.as_ref();
     let fit = match settings.precision {
-        Precision::F32 => fit_full_rank(target.f32, target.f64.as_ref(), &config, monitor)?,
-        Precision::F64 => fit_full_rank(target.f64, target.f64.as_ref(), &config, monitor)?,
+        Precision::F32 => fit_full_rank(target.f32, exact, &config, start.as_ref(), monitor)?,
+        Precision::F64 => fit_full_rank(target.f64, exact, &config, start.as_ref(), monitor)?,
     };
     let Ascended { mean, log_sd, below, converged, divergence, training } = &fit.ascended;
     let d = mean.len();
+    target.f64.see(Part::Whole(&fit.coordinates.shift));
     let inner = Affine::new(target.f64, &fit.coordinates);
     let constant = log_sd.iter().sum::<f64>()
         + fit.coordinates.log_det()
@@ -86,6 +90,7 @@ fn fit_full_rank<E: Element>(
     density: &Arc<dyn LogDensity<E>>,
     exact: &dyn LogDensity<f64>,
     config: &Config,
+    given: Option<&Gaussian>,
     monitor: &mut dyn Monitor,
 ) -> Result<FullRank, InferenceError> {
     let began = Instant::now();
@@ -94,18 +99,17 @@ fn fit_full_rank<E: Element>(
         max_time: config.max_time.map(|limit| limit / 3),
         ..*config
     };
-    let start = fit_mean_field(density, &first, monitor)?;
-    let coordinates = correlated(exact, &start, config.seed).unwrap_or_else(|| Coordinates {
-        shift: start.mean.clone(),
-        scale: start.sd.clone(),
-        mix: None,
+    let start = start_mean_field(density, &first, given, "full-rank-start", monitor)?;
+    exact.see(Part::Large);
+    let coordinates = correlated(exact, &start.mean, &start.sd, config.seed).unwrap_or_else(|| {
+        Coordinates { shift: start.mean.clone(), scale: start.sd.clone(), mix: None }
     });
     let seen: Arc<dyn LogDensity<E>> = Arc::new(Affine::new(density, &coordinates));
     let interrupted = start.training.stop == Stop::Interrupted;
     let left = if interrupted { 0 } else { config.iterations.saturating_sub(start.iterations) };
     let max_time = config.max_time.map(|limit| limit.saturating_sub(began.elapsed()).mul_f64(0.9));
     let config = Config { iterations: left, max_time, ..*config };
-    let mut ascended = ascend(&seen, Rank::Full, &config, "full-rank noise", monitor)?;
+    let mut ascended = ascend(&seen, Rank::Full, &config, "full-rank", monitor)?;
     if interrupted {
         ascended.training.stop = Stop::Interrupted;
     }

@@ -6,13 +6,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use super::ascent::{Rank, ascend, judge_ascent};
 use super::conclude::Fitted;
-use super::warm_start::warm_start;
-use crate::density::LogDensity;
+use super::warm_start::{WarmStart, warm_start};
+use crate::density::{LogDensity, Part};
 use crate::inference::affine::{Affine, Coordinates};
 use crate::inference::assess::Checks;
+use crate::inference::checkpoint;
 use crate::inference::method::{RESAMPLE, option};
+use crate::inference::start::{self, Gaussian};
 use crate::inference::tape::Element;
 use crate::inference::train::{Stop, Training};
 use crate::inference::weights::Resample;
@@ -139,6 +143,7 @@ pub struct MeanField {
 pub fn fit_mean_field<E: Element>(
     density: &Arc<dyn LogDensity<E>>,
     config: &Config,
+    start: Option<&Gaussian>,
     monitor: &mut dyn Monitor,
 ) -> Result<MeanField, InferenceError> {
     let d = density.dim();
@@ -147,17 +152,32 @@ pub fn fit_mean_field<E: Element>(
     let mut rng = stream(config.seed, "mean-field warm start");
     let budget = (config.iterations / 2).min(1000);
     let mut stopped = false;
-    let warm = warm_start(&**density, budget, &mut rng, |done, value| {
-        let progress = Progress {
-            phase: "warm start",
-            done,
-            total: budget,
-            objective: Some(("elbo", value)),
-            trend: None,
-        };
-        stopped = monitor.progress(progress).is_break();
-        !stopped && !late()
-    })?;
+    density.see(Part::Large);
+    let warm = match (checkpoint::load(monitor, "mean-field-start")?, start) {
+        (Some(warm), _) => warm,
+        (None, Some(start)) => WarmStart {
+            mean: start.mean.clone(),
+            log_sd: start.sd.iter().map(|s| s.ln()).collect(),
+            evaluations: 0,
+        },
+        (None, None) => {
+            let warm = warm_start(&**density, budget, &mut rng, |done, value| {
+                let progress = Progress {
+                    phase: "warm start",
+                    done,
+                    total: budget,
+                    objective: Some(("elbo", value)),
+                    trend: None,
+                };
+                stopped = monitor.progress(progress).is_break();
+                !stopped && !late()
+            })?;
+            if !stopped {
+                checkpoint::offer(monitor, "mean-field-start", true, || &warm);
+            }
+            warm
+        }
+    };
     let scale: Vec<f64> = warm.log_sd.iter().map(|l| l.exp()).collect();
     let coordinates = Coordinates { shift: warm.mean.clone(), scale: scale.clone(), mix: None };
     let affine: Arc<dyn LogDensity<E>> = Arc::new(Affine::new(density, &coordinates));
@@ -165,7 +185,7 @@ pub fn fit_mean_field<E: Element>(
     let left = if stopped { 0 } else { config.iterations.saturating_sub(warm.evaluations) };
     let max_time = config.max_time.map(|limit| limit.saturating_sub(began.elapsed()).mul_f64(0.9));
     let config = Config { iterations: left, max_time, ..*config };
-    let mut fit = ascend(&affine, Rank::Diagonal, &config, "mean-field noise", monitor)?;
+    let mut fit = ascend(&affine, Rank::Diagonal, &config, "mean-field", monitor)?;
     if stopped {
         fit.training.stop = Stop::Interrupted;
     }
@@ -179,6 +199,43 @@ pub fn fit_mean_field<E: Element>(
     })
 }
 
+/// The fit as the start of another method: kept as a whole in the checkpoint's stage `stage`, so that what
+/// is built on it stays the same however the fit came to its end.
+///
+/// # Errors
+/// As [`fit_mean_field`].
+pub fn start_mean_field<E: Element>(
+    density: &Arc<dyn LogDensity<E>>,
+    config: &Config,
+    given: Option<&Gaussian>,
+    stage: &'static str,
+    monitor: &mut dyn Monitor,
+) -> Result<MeanField, InferenceError> {
+    if let Some(Start { mean, sd, converged, iterations }) = checkpoint::load(monitor, stage)? {
+        let training = Training::none(Stop::Iterations);
+        return Ok(MeanField { mean, sd, converged, divergence: None, iterations, training });
+    }
+    let q = fit_mean_field(density, config, given, monitor)?;
+    if q.training.stop != Stop::Interrupted {
+        checkpoint::offer(monitor, stage, true, || Start {
+            mean: q.mean.clone(),
+            sd: q.sd.clone(),
+            converged: q.converged,
+            iterations: q.iterations,
+        });
+    }
+    Ok(q)
+}
+
+/// What another method needs of the fit.
+#[derive(Serialize, Deserialize)]
+struct Start {
+    mean: Vec<f64>,
+    sd: Vec<f64>,
+    converged: bool,
+    iterations: usize,
+}
+
 fn run(
     target: Target<'_>,
     settings: &Settings,
@@ -186,9 +243,10 @@ fn run(
 ) -> Result<Fit, InferenceError> {
     let config = Config::new(settings)?;
     let resample = settings.option("resample", Resample::Never)?;
+    let start = start::of_settings(MEAN_FIELD.name, target, settings, monitor)?;
     let q = match settings.precision {
-        Precision::F32 => fit_mean_field(target.f32, &config, monitor)?,
-        Precision::F64 => fit_mean_field(target.f64, &config, monitor)?,
+        Precision::F32 => fit_mean_field(target.f32, &config, start.as_ref(), monitor)?,
+        Precision::F64 => fit_mean_field(target.f64, &config, start.as_ref(), monitor)?,
     };
     Ok(assess(&q, resample, target, settings))
 }
@@ -202,6 +260,7 @@ fn assess(q: &MeanField, resample: Resample, target: Target<'_>, settings: &Sett
         let z = xi.iter().enumerate().map(|(j, x)| q.mean[j] + q.sd[j] * x).collect();
         (z, -0.5 * xi.iter().map(|x| x * x).sum::<f64>() - constant)
     };
+    target.f64.see(Part::Whole(&q.mean));
     let mut checks = Checks::new();
     judge_ascent(&mut checks, q.converged, q.divergence, q.iterations, &q.training);
     Fitted {

@@ -12,5 +12,5 @@ mod warm_start;
 pub use curvature::correlated;
 pub use full_rank::FULL_RANK;
 pub use laplace::LAPLACE;
-pub use mean_field::{Config, MEAN_FIELD, MeanField, fit_mean_field};
+pub use mean_field::{Config, MEAN_FIELD, MeanField, fit_mean_field, start_mean_field};
 pub use pathfinder::PATHFINDER;

@@ -6,6 +6,7 @@
 //! the Gaussian family, `diag(σ², ½)`. Stochastic optimisation refines the result.
 
 use rand::{Rng, RngCore};
+use serde::{Deserialize, Serialize};
 
 use crate::density::LogDensity;
 use crate::inference::InferenceError;
@@ -20,7 +21,7 @@ const LEAST_GAIN: f64 = 1e-6;
 const TRIES: usize = 100;
 
 /// `μ` and `log σ`, each `[D]`, and how they were reached.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct WarmStart {
     pub(super) mean: Vec<f64>,
     pub(super) log_sd: Vec<f64>,

@@ -14,20 +14,21 @@ use std::time::Instant;
 use dfdx::prelude::MeanTo;
 
 use super::chain::{Chain, Dynamics, Initial, Momentum};
-use crate::density::LogDensity;
+use crate::density::{LogDensity, Part};
 use crate::inference::affine::{Affine, Coordinates};
 use crate::inference::assess::Checks;
 use crate::inference::bridge::Bridge;
-use crate::inference::gaussian::{self, MeanField, fit_mean_field};
+use crate::inference::gaussian::{self, MeanField, start_mean_field};
 use crate::inference::modes;
 use crate::inference::optimizer::{Group, Parameters, Schedule, Update};
+use crate::inference::start::{self, Gaussian};
 use crate::inference::tape::{Element, SharedTape, backward};
 use crate::inference::train::{Context, Plan, Step, Stop, Training, train};
 use crate::inference::weights::{self, Resample};
 use crate::inference::{
     Fit, InferenceError, KhatKind, Monitor, Precision, Progress, Settings, Target, VerdictLevel,
 };
-use crate::random::{fill_std_normal, stream};
+use crate::random::{Stream, fill_std_normal, stream};
 
 /// Chains simulated at once for the final assessment.
 const BATCH: usize = 100;
@@ -108,11 +109,6 @@ impl Config {
         if config.learning_rate.is_nan() || config.learning_rate <= 0.0 {
             return Err(InferenceError::Setting("`learning-rate` must be positive".into()));
         }
-        if let Some(init) = settings.init.as_deref().filter(|i| *i != "mean-field") {
-            return Err(InferenceError::Setting(format!(
-                "Langevin methods start from `mean-field`; `--init {init}` is not available"
-            )));
-        }
         Ok(config)
     }
 }
@@ -130,10 +126,20 @@ pub(super) fn fit(
 ) -> Result<Fit, InferenceError> {
     let config = Config::new(settings, target.f64.dim(), dynamics.momentum)?;
     let exact = &**target.f64;
+    // Without a wish the start is the mean-field fit.
+    let given = match settings.init.as_deref() {
+        Some("mean-field") => None,
+        _ => start::of_settings(name, target, settings, monitor)?,
+    };
+    let given = given.as_ref();
     let trained = match settings.precision {
-        Precision::F32 => train_chain(dynamics, target.f32, exact, &config, settings, monitor)?
-            .towards(target.f64),
-        Precision::F64 => train_chain(dynamics, target.f64, exact, &config, settings, monitor)?,
+        Precision::F32 => {
+            train_chain(dynamics, target.f32, exact, &config, settings, given, monitor)?
+                .towards(target.f64)
+        }
+        Precision::F64 => {
+            train_chain(dynamics, target.f64, exact, &config, settings, given, monitor)?
+        }
     };
     assess(name, &config, &trained, target, settings, monitor)
 }
@@ -168,6 +174,7 @@ fn train_chain<E: Element>(
     exact: &dyn LogDensity<f64>,
     config: &Config,
     settings: &Settings,
+    given: Option<&Gaussian>,
     monitor: &mut dyn Monitor,
 ) -> Result<Trained<E>, InferenceError> {
     let began = Instant::now();
@@ -176,13 +183,28 @@ fn train_chain<E: Element>(
     let mut start_config = gaussian::Config::start_of(settings);
     // The chain is what the time is for.
     start_config.max_time = settings.max_time.map(|limit| limit.mul_f64(0.2));
-    let start = fit_mean_field(density, &start_config, monitor)?;
+    let start = match given {
+        Some(given) => MeanField {
+            mean: given.mean.clone(),
+            sd: given.sd.clone(),
+            converged: true,
+            divergence: None,
+            iterations: 0,
+            training: Training::none(Stop::Iterations),
+        },
+        None => start_mean_field(density, &start_config, None, "langevin-start", monitor)?,
+    };
+    exact.see(Part::Large);
     let diagonal = || Coordinates { shift: start.mean.clone(), scale: start.sd.clone(), mix: None };
     let coordinates = match config.precondition {
         Precondition::None => Coordinates::identity(d),
         Precondition::Diagonal => diagonal(),
+        Precondition::Dense if given.is_some() => {
+            given.map_or_else(diagonal, Gaussian::coordinates)
+        }
         Precondition::Dense if d > 1 => {
-            gaussian::correlated(exact, &start, settings.seed).unwrap_or_else(diagonal)
+            gaussian::correlated(exact, &start.mean, &start.sd, settings.seed)
+                .unwrap_or_else(diagonal)
         }
         Precondition::Dense => diagonal(),
     };
@@ -207,9 +229,9 @@ fn train_chain<E: Element>(
     parameters.scale_rate(chain.handles.step_size, STEP_SIZE_PACE);
     let n = config.grad_samples;
     let mut noise = vec![E::zero(); n * chain.noise_per_chain()];
-    let mut rng = stream(settings.seed, "langevin noise");
     let group = Group::adam(0);
     let plan = Plan {
+        stage: "langevin",
         phase: "training",
         objective: "elbo",
         maximise: true,
@@ -222,23 +244,28 @@ fn train_chain<E: Element>(
             .max_time
             .map(|limit| limit.saturating_sub(began.elapsed()).mul_f64(0.85)),
     };
-    let mut step_sizes = Vec::with_capacity(config.iterations);
-    let mut training = train(&plan, &mut parameters, monitor, |parameters, context: Context| {
-        fill_std_normal(&mut rng, &mut noise);
-        let paths = chain.simulate(parameters, &noise, n, &SharedTape::recording());
-        let loss = paths.log_weights.mean::<(), _>().negate();
-        let value = -loss.as_vec()[0].f64();
-        step_sizes.push(parameters.value(chain.handles.step_size));
-        if !value.is_finite() {
-            let bad = |z: &[E]| affine.explain_non_finite(z);
-            return Ok(Step::NonFinite(paths.ends.as_vec().chunks_exact(d).find_map(bad)));
-        }
-        Ok(match parameters.update(&group, context.rate, &mut backward(loss)?) {
-            Update::Stepped { .. } => Step::Done(value),
-            Update::NonFinite => Step::NonFinite(None),
-        })
-    })?;
-    training.traces.push(crate::inference::train::thin("step_size", &step_sizes));
+    // The random stream, and the step size at each step.
+    let mut state: (Stream, Vec<f64>) = (stream(settings.seed, "langevin noise"), Vec::new());
+    let step =
+        |parameters: &mut Parameters<E>, state: &mut (Stream, Vec<f64>), context: Context| {
+            let (rng, step_sizes) = state;
+            density.see(Part::Fresh(context.iteration as u64));
+            fill_std_normal(rng, &mut noise);
+            let paths = chain.simulate(parameters, &noise, n, &SharedTape::recording());
+            let loss = paths.log_weights.mean::<(), _>().negate();
+            let value = -loss.as_vec()[0].f64();
+            step_sizes.push(parameters.value(chain.handles.step_size));
+            if !value.is_finite() {
+                let bad = |z: &[E]| affine.explain_non_finite(z);
+                return Ok(Step::NonFinite(paths.ends.as_vec().chunks_exact(d).find_map(bad)));
+            }
+            Ok(match parameters.update(&group, context.rate, &mut backward(loss)?) {
+                Update::Stepped { .. } => Step::Done(value),
+                Update::NonFinite => Step::NonFinite(None),
+            })
+        };
+    let mut training = train(&plan, &mut parameters, &mut state, monitor, step)?;
+    training.traces.push(crate::inference::train::thin("step_size", &state.1));
     if plan.iterations == 0 {
         training.stop = start.training.stop;
     }
@@ -255,6 +282,7 @@ fn assess(
     monitor: &mut dyn Monitor,
 ) -> Result<Fit, InferenceError> {
     let Trained { chain, parameters, coordinates, .. } = trained;
+    target.f64.see(Part::Whole(&trained.start.mean));
     let affine = Affine::new(target.f64, coordinates);
     let d = chain.dim();
     let paths = config.resample.pool(settings.draws, d).max(MIN_PATHS);
@@ -300,6 +328,7 @@ fn assess(
         settings.draws,
         &mut stream(settings.seed, "langevin resampling"),
     );
+    checks.estimated(target.f64.estimate());
     let elbo = Some(weights::lower_bound(&log_weights)).filter(|(e, _)| e.is_finite());
     let log_z = Some(weights::log_mean_weight(&log_weights)).filter(|z| z.is_finite());
     if elbo.is_none() {

@@ -61,6 +61,7 @@ pub(super) fn conclude(
     judge_stein(&mut checks, &stein);
     let (khat, confirmed) = judge_weights(&mut checks, evidence, &log_weights);
     judge_fisher(&mut checks, &fisher, confirmed);
+    checks.estimated(evidence.density.estimate());
     // In standardised coordinates, which is all the same to a mode.
     if !interrupted {
         modes::search(&mut checks, &evidence.density, &evidence.u, seed);
