@@ -50,7 +50,7 @@ impl Lowerer<'_> {
                 }
                 Some(Index::At(e)) => {
                     let position = self.expr(e)?;
-                    let position = self.at(e.span, |l| l.check_positions(position, n))?;
+                    let position = self.at(e.span, |l| l.check_positions(e, position, n))?;
                     let own = position.shape(&self.b);
                     let new: Vec<Axis> = own.iter().map(|&len| self.axes.add(len)).collect();
                     result.extend(new.iter().map(|&a| ResultAxis::New(a)));
@@ -101,11 +101,13 @@ impl Lowerer<'_> {
 
     /// Refuses positions that data shows to lie outside the axis. Where a condition keeps the element
     /// from being used, the first stands in.
-    fn check_positions(&mut self, position: Val, n: usize) -> Lower<Val> {
+    fn check_positions(&mut self, e: &Expr, position: Val, n: usize) -> Lower<Val> {
         #[allow(clippy::cast_precision_loss, reason = "sizes are far below 2^53")]
         let limit = n as f64;
         let outside = |l: &mut Self, v: &Val| {
-            l.numbers(v.id)?.data.iter().copied().find(|&i| i < 1.0 || i > limit)
+            let numbers = l.numbers(v.id)?;
+            let at = numbers.data.iter().position(|&i| i < 1.0 || i > limit)?;
+            Some((at, numbers.data[at]))
         };
         if outside(self, &position).is_none() {
             return Ok(position);
@@ -117,14 +119,16 @@ impl Lowerer<'_> {
                 used = self.choose(&guard, &used, &one)?;
             }
         }
-        match outside(self, &used) {
-            Some(i) => Err(self.error(
-                Code::E0502,
-                format!("index {i} is outside of an axis with {n} elements"),
-                format!("takes the value {i} here"),
-            )),
-            None => Ok(used),
-        }
+        let Some((at, i)) = outside(self, &used) else { return Ok(used) };
+        let found = match self.place_in_data(e, &[], &used, at) {
+            Some(place) => format!("{place} is {i}, which is"),
+            None => format!("index {i} is"),
+        };
+        Err(self.error(
+            Code::E0502,
+            format!("{found} outside of an axis with {n} elements"),
+            format!("takes the value {i} here"),
+        ))
     }
 
     fn slice_ranges(&mut self, base: &Val, selectors: &[Selector]) -> Val {

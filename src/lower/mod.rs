@@ -14,9 +14,9 @@ mod combined;
 mod data;
 mod dimension;
 mod dist;
+mod domain;
 mod elements;
 mod expr;
-mod holds;
 mod index;
 mod inverse;
 mod lengths;
@@ -74,6 +74,9 @@ pub struct Lowered {
     pub unconstrained: Option<usize>,
     /// Integers that the data fixes: sizes, `data n: int`.
     pub sizes: HashMap<VarId, i64>,
+    /// In constrained space, the output that counts the elements of parameters outside of their
+    /// declared support, where the log joint is −∞ whatever its formula gives.
+    pub outside: Option<usize>,
 }
 
 /// Where a parameter lives in the unconstrained vector.
@@ -143,7 +146,7 @@ pub struct Variable {
 /// Lowers a checked model with its data.
 #[must_use]
 pub fn lower(model: &Model, data: &DataSet, space: Space) -> Outcome<Lowered> {
-    let mut l = Lowerer::new(model);
+    let mut l = Lowerer::new(model, data);
     let mut errors = Vec::new();
     let shapes = known_stage(&mut l, model, data, &mut errors);
     if let Some(error) = too_many(model, &shapes) {
@@ -258,6 +261,7 @@ fn parameter_stage(
                         None => {
                             let x = Val::plain(inputs[i].expect("one for each parameter"));
                             free[i] = Some(l.unconstrain(support, shapes, &x)?.id);
+                            parts.outside.push(l.count_outside(support, &x)?);
                             Ok(x)
                         }
                     }
@@ -355,6 +359,8 @@ struct Parts {
     jacobian: Vec<Val>,
     /// Unconstrained reals of each parameter, in order of declaration.
     free: Vec<ValueId>,
+    /// For each parameter in constrained space, its elements outside of the support.
+    outside: Vec<Val>,
     variables: Vec<(VarId, Role, Val)>,
 }
 
@@ -402,6 +408,11 @@ fn finish(mut l: Lowerer<'_>, parts: Parts, sizes: HashMap<VarId, i64>) -> Lower
         let all = l.b.concat(&parts.free, 0);
         place(&mut l, "unconstrained".into(), all)
     });
+    let outside = parts.outside.into_iter().reduce(|a, b| {
+        let sum = l.b.plus(a.id, b.id);
+        Val::plain(sum)
+    });
+    let outside = outside.map(|count| place(&mut l, "outside".into(), count.id));
     let function = l.b.finish();
     let data = function
         .inputs
@@ -412,5 +423,14 @@ fn finish(mut l: Lowerer<'_>, parts: Parts, sizes: HashMap<VarId, i64>) -> Lower
             l.data.remove(&index).map(|t| (input.name.clone(), t))
         })
         .collect();
-    Lowered { function, data, params: parts.params, terms, variables, unconstrained, sizes }
+    Lowered {
+        function,
+        data,
+        params: parts.params,
+        terms,
+        variables,
+        unconstrained,
+        sizes,
+        outside,
+    }
 }

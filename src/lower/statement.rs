@@ -1,15 +1,13 @@
 //! Statements: what each adds to the log joint.
 
-use crate::check::typed::{
-    Dist, Expr, ExprKind, LetValue, Stmt, StmtKind, Support, VarId, VarKind,
-};
+use crate::check::typed::{Dist, LetValue, Stmt, StmtKind, Support, VarId};
 use crate::diagnostics::Code;
-use crate::ir::{Op, TernaryOp};
+use crate::ir::{BinaryOp, Op, TernaryOp};
 use crate::source::Span;
 
 use super::Lower;
 use super::lengths::lengths_depend_on;
-use super::lowerer::{Lowerer, Term};
+use super::lowerer::{Lowerer, Subject, Term};
 use super::value::{AxisTable, Val};
 
 impl Lowerer<'_> {
@@ -18,7 +16,10 @@ impl Lowerer<'_> {
         self.at(s.span, |l| match &s.kind {
             StmtKind::Tilde { lhs, dist } => {
                 let x = l.expr(lhs)?;
-                l.tilde(&x, dist, s.span, l.observed(lhs))
+                l.subject = Some(Subject { lhs: lhs.clone(), axes: Vec::new() });
+                let stated = l.tilde(&x, dist, s.span, l.observed(lhs));
+                l.subject = None;
+                stated
             }
             StmtKind::Factor(e) => {
                 let v = l.expr(e)?;
@@ -64,7 +65,9 @@ impl Lowerer<'_> {
     /// E0418 when that is everywhere.
     pub(super) fn constraint(&mut self, var: VarId, support: &Support, span: Span) -> Lower<()> {
         let value = self.env[&var].clone();
-        let holds = self.holds(support, &value)?;
+        let outside = self.count_outside(support, &value)?;
+        let none = self.real(0.0);
+        let holds = self.binary(BinaryOp::Le, &outside, &none)?;
         match self.numbers(holds.id).map(|t| t.data[0] != 0.0) {
             Some(true) => Ok(()),
             Some(false) => {
@@ -104,19 +107,8 @@ impl Lowerer<'_> {
             let zero = self.real(0.0);
             term = self.elementwise(Op::Ternary(TernaryOp::Select), &[&mask, &term, &zero])?;
         }
+        self.check_term(&term)?;
         self.terms.push(Term { value: term.id, span, observed });
         Ok(())
-    }
-
-    /// The data variable that an expression is, or is an element of.
-    fn observed(&self, e: &Expr) -> Option<String> {
-        match &e.kind {
-            ExprKind::Var(v) => {
-                let var = self.model.var(*v);
-                (var.kind == VarKind::Data).then(|| var.name.clone())
-            }
-            ExprKind::Index(base, _) => self.observed(base),
-            _ => None,
-        }
     }
 }
