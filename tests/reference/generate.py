@@ -51,6 +51,13 @@ def combinators():
     write("combinators.jsonl", table.rows(text))
 
 
+def functions():
+    import functions as table
+
+    data = {name: value.tolist() for name, value in table.DATA.items()}
+    write("functions.jsonl", [{"header": table.HEADER, "data": data}, *table.rows()])
+
+
 if __name__ == "__main__":
-    for task in sys.argv[1:] or ["special", "distributions", "combinators"]:
+    for task in sys.argv[1:] or ["special", "distributions", "combinators", "functions"]:
         globals()[task]()
