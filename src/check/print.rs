@@ -252,6 +252,7 @@ impl Printer<'_> {
             DistKind::Hurdle { p, dist } => {
                 format!("hurdle({}, {})", self.expr(p, 0), self.dist(dist))
             }
+            DistKind::Sorted { dist } => format!("sorted({})", self.dist(dist)),
             DistKind::Affine { dist, loc, scale } => format!(
                 "affine({}, {}, {})",
                 self.dist(dist),

@@ -16,6 +16,7 @@ mod log_density;
 mod methods;
 mod new;
 mod progress;
+mod resume;
 mod run;
 mod settings;
 mod summary;

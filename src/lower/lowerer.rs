@@ -147,14 +147,18 @@ impl<'m> Lowerer<'m> {
         self.known[&value].clone()
     }
 
-    /// Inside a step only literal constants are known.
-    fn numbers_in_step(&self, value: ValueId) -> Option<Tensor> {
-        let inst = self.b.inst(value);
+    /// Inside a step constants are known, and what it reads whole of what is known outside.
+    fn numbers_in_step(&mut self, value: ValueId) -> Option<Tensor> {
+        let inst = self.b.inst(value).clone();
+        if let Op::Input(i) = inst.op {
+            let outer = self.sequence.as_ref().and_then(|s| s.imported_whole(i))?;
+            return self.in_enclosing(|l| l.numbers(outer));
+        }
         let args: Option<Vec<Tensor>> =
             inst.args.iter().map(|&a| self.numbers_in_step(a)).collect();
         match (&inst.op, args) {
-            (Op::Input(_) | Op::Scan(_) | Op::Proj(_), _) | (_, None) => None,
-            (_, Some(args)) => Some(reference::apply(inst, &args.iter().collect::<Vec<_>>())),
+            (Op::Scan(_) | Op::Proj(_), _) | (_, None) => None,
+            (_, Some(args)) => Some(reference::apply(&inst, &args.iter().collect::<Vec<_>>())),
         }
     }
 
