@@ -1,6 +1,6 @@
 """Writes the reference files of the test suite. Run from this folder: `python3 generate.py`.
 
-Needs mpmath only (requirements.txt). The output is committed, so that tests need no Python.
+Needs what requirements.txt lists: mpmath, and SciPy for `functions`. The output is committed, so that tests need no Python.
 """
 
 import json

@@ -201,6 +201,9 @@ factor sum(ode_bdf(pendulum, s0, 0.0, [1.0, 2.0], k)) + sum(ode_rk45(pendulum, s
         let (mut alone, mut score) = ([0.0], [0.0; 3]);
         posterior.target().f64.score(point, &mut alone, &mut score);
         assert_eq!(alone[0].to_bits(), together[i].to_bits());
-        assert_eq!(score.map(f64::to_bits)[..], scores[3 * i..3 * i + 3].iter().map(|x| x.to_bits()).collect::<Vec<_>>()[..]);
+        assert_eq!(
+            score.map(f64::to_bits)[..],
+            scores[3 * i..3 * i + 3].iter().map(|x| x.to_bits()).collect::<Vec<_>>()[..]
+        );
     }
 }
