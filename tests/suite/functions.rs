@@ -138,8 +138,8 @@ const SOLVED: &[&str] = &[
 
 fn derivative(expression: &str, tolerance: Tolerance) {
     let text = format!(
-        "{HEADER}let v = [{expression}]\nlet f = flatten(v)\nlet n = num_elements(v)\n\
-         factor dot_product(sin(real(1:n)), f) + 0.1 * square(sum(f))\n"
+        "{HEADER}let f = flatten([{expression}])\n\
+         factor dot_product(sin(real(1:num_elements(f))), f) + 0.1 * square(sum(f))\n"
     );
     let posterior = compile(&text, "{}");
     gradients::check(expression, posterior.log_joint(), &noise(9, 5), tolerance);
