@@ -394,6 +394,13 @@ pub enum ExprKind {
     /// A member of a distribution called as a function: `normal_log_density(x, mu, sigma)`,
     /// `normal_cdf(x, mu, sigma)`; arguments of the member first, then those of the distribution.
     Member(DistId, MemberId, Vec<Expr>),
+    /// A draw from a distribution, of the shape of the expression's type.
+    Draw {
+        /// From which.
+        dist: Box<Dist>,
+        /// In which order its elements stand.
+        order: Order,
+    },
     /// `base[indices]`; as many indices as `base` has dimensions, missing ones filled with slices.
     Index(Box<Expr>, Vec<Index>),
     /// `[a, b, c]`: a further axis in front.
@@ -404,6 +411,15 @@ pub enum ExprKind {
     If(Box<Expr>, Box<Expr>, Box<Expr>),
     /// Local definitions, then a value; a recursion inside a function is a [`LetValue::Elements`].
     Block(Vec<(VarId, LetValue)>, Box<Expr>),
+}
+
+/// In which order the elements of a drawn vector stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// As they are drawn.
+    Any,
+    /// Ascending along the last axis: the declared support of an ordered parameter.
+    Ascending,
 }
 
 /// One axis of an index list.
@@ -500,6 +516,27 @@ pub enum MemberId {
     Mean,
     /// `variance()`.
     Variance,
+}
+
+impl Dist {
+    /// A distribution in it that has no `sample`, with the place where it is used.
+    #[must_use]
+    pub fn without_sampler(&self, model: &Model) -> Option<(DistId, Span)> {
+        match &self.kind {
+            DistKind::Named { dist, .. } => {
+                let sampler = model.dist(*dist).member(MemberId::Sample);
+                sampler.is_none().then_some((*dist, self.span))
+            }
+            DistKind::Mixture { components, .. } => {
+                components.iter().find_map(|c| c.without_sampler(model))
+            }
+            DistKind::Truncated { dist, .. }
+            | DistKind::Censored { dist, .. }
+            | DistKind::ZeroInflated { dist, .. }
+            | DistKind::Hurdle { dist, .. }
+            | DistKind::Affine { dist, .. } => dist.without_sampler(model),
+        }
+    }
 }
 
 impl Model {

@@ -17,6 +17,7 @@ pub(super) fn parts(e: &Expr, f: &mut dyn FnMut(&Expr)) {
         ExprKind::Builtin(_, args) | ExprKind::Call(_, args) | ExprKind::Member(_, _, args) => {
             args.iter().for_each(f);
         }
+        ExprKind::Draw { dist, .. } => dist_exprs(dist, f),
         ExprKind::Index(base, indices) => {
             f(base);
             index_parts(indices, f);

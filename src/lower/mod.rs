@@ -18,6 +18,7 @@ mod index;
 mod lowerer;
 mod random;
 mod recursion;
+mod sample;
 mod statement;
 mod transform;
 mod value;

@@ -47,6 +47,7 @@ pub(super) fn visit(e: &Expr, f: &mut dyn FnMut(&Expr)) {
         | ExprKind::Call(_, args)
         | ExprKind::Member(_, _, args)
         | ExprKind::Array(args) => args.iter().for_each(|a| visit(a, f)),
+        ExprKind::Draw { dist, .. } => visit_dist(dist, f),
         ExprKind::Index(base, indices) => {
             visit(base, f);
             indices.iter().for_each(|i| visit_index(i, f));
