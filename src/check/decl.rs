@@ -305,7 +305,7 @@ impl Checker<'_> {
                 let sizes =
                     self.model.var(var).ty.dims().iter().map(|dim| dim.to_expr(d.name.span));
                 let dims = if support.array.is_empty() { sizes.collect() } else { support.array };
-                Some(LetValue::Elements { dims, stmts })
+                Some(LetValue::Elements { dims, stmts, rest: None })
             }
         }
     }

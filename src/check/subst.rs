@@ -173,7 +173,8 @@ impl Subst {
     pub fn let_value(&self, value: &LetValue) -> LetValue {
         match value {
             LetValue::Expr(e) => LetValue::Expr(self.expr(e)),
-            LetValue::Elements { dims, stmts } => LetValue::Elements {
+            LetValue::Elements { dims, stmts, rest } => LetValue::Elements {
+                rest: rest.as_ref().map(|e| self.expr(e)),
                 dims: dims.iter().map(|e| self.expr(e)).collect(),
                 stmts: stmts.iter().map(|s| self.stmt(s)).collect(),
             },

@@ -62,6 +62,8 @@ pub enum VarKind {
     Let,
     /// `gen`.
     Gen,
+    /// A drawn copy of an observed variable, in the generative reading of a model.
+    Predicted,
     /// `marginal`.
     Marginal,
     /// A size that first appears in the type of data or of a function's parameter: `N` in `real[N]`.
@@ -225,6 +227,9 @@ pub enum LetValue {
         dims: Vec<Expr>,
         /// `Let`, `Assign`, `For` and `If` only.
         stmts: Vec<Stmt>,
+        /// An array of the same shape that gives the elements which nothing assigns; without it each
+        /// element is assigned exactly once.
+        rest: Option<Expr>,
     },
 }
 

@@ -54,8 +54,8 @@ fn index_parts(indices: &[Index], f: &mut dyn FnMut(&Expr)) {
 pub(super) fn let_exprs(value: &LetValue, f: &mut dyn FnMut(&Expr)) {
     match value {
         LetValue::Expr(e) => f(e),
-        LetValue::Elements { dims, stmts } => {
-            dims.iter().for_each(&mut *f);
+        LetValue::Elements { dims, stmts, rest } => {
+            dims.iter().chain(rest).for_each(&mut *f);
             stmts.iter().for_each(|stmt| stmt_exprs(stmt, f));
         }
     }

@@ -78,8 +78,8 @@ fn visit_index(i: &Index, f: &mut dyn FnMut(&Expr)) {
 fn visit_let(value: &LetValue, f: &mut dyn FnMut(&Expr)) {
     match value {
         LetValue::Expr(e) => visit(e, f),
-        LetValue::Elements { dims, stmts } => {
-            dims.iter().for_each(|d| visit(d, f));
+        LetValue::Elements { dims, stmts, rest } => {
+            dims.iter().chain(rest).for_each(|d| visit(d, f));
             stmts.iter().for_each(|s| visit_stmt(s, f));
         }
     }
