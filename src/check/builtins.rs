@@ -218,6 +218,14 @@ builtins! {
     IncBeta "inc_beta" Real(3);
     /// Log of the modified Bessel function `I0`.
     LogBesselI0 "log_bessel_i0" Real(1);
+    /// `log_bessel_i(nu, x)`: log of the modified Bessel function of the first kind; no derivative in `nu`.
+    LogBesselI "log_bessel_i" Real(2);
+    /// `log_bessel_k(nu, x)`: log of the modified Bessel function of the second kind; likewise.
+    LogBesselK "log_bessel_k" Real(2);
+    /// Owen's `T(h, a)`.
+    OwensT "owens_t" Real(2);
+    /// `std_skew_normal_cdf(z, alpha)`: cdf of the standard skew normal distribution.
+    StdSkewNormalCdf "std_skew_normal_cdf" Real(2);
     /// The smaller of two, elementwise; of one array, its least element.
     Min "min" Number(2);
     /// The larger of two, elementwise; of one array, its greatest element.

@@ -16,7 +16,7 @@ use super::typed::{Dist, DistKind, Expr, ExprKind, Index, Stage, Structure, Supp
 
 /// How one declared bound compares with that of the distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
+pub(super) enum Side {
     Same,
     /// The declared bound leaves less.
     Narrower,
@@ -28,7 +28,7 @@ enum Side {
 
 /// The two ends of an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     Lower,
     Upper,
 }
@@ -72,7 +72,7 @@ impl Checker<'_> {
                     if side == Side::Same { None } else { bound.clone() }
                 };
                 let (lower, upper) = (cut(sides[0], lower), cut(sides[1], upper));
-                self.truncated(dist, lower, upper, &draw.support)
+                self.truncated(dist, lower, upper)
             }
             // An ordered vector with independent elements: the order is a truncation whose constant
             // `lower` supplies; a positive one cuts the elements at 0 as well.
@@ -89,9 +89,7 @@ impl Checker<'_> {
                         self.report_wider(&value, &dist, support, &draw.support, places.1);
                         None
                     }
-                    Side::Narrower | Side::Unknown => {
-                        self.truncated(dist, Some(zero), None, &draw.support)
-                    }
+                    Side::Narrower | Side::Unknown => self.truncated(dist, Some(zero), None),
                 }
             }
             (Structure::Ordered(_), Structure::Scalar { .. }) => {
@@ -122,21 +120,11 @@ impl Checker<'_> {
         }
     }
 
-    fn truncated(
-        &mut self,
-        dist: Dist,
-        lower: Option<Expr>,
-        upper: Option<Expr>,
-        drawn: &Support,
-    ) -> Option<Dist> {
+    fn truncated(&mut self, dist: Dist, lower: Option<Expr>, upper: Option<Expr>) -> Option<Dist> {
         if lower.is_none() && upper.is_none() {
             return Some(dist);
         }
-        let multivariate = match &dist.kind {
-            DistKind::Named { dist: id, .. } => !self.model.dist(*id).ty.dims().is_empty(),
-            _ => !matches!(drawn.structure, Structure::Scalar { .. }),
-        };
-        if multivariate {
+        if self.is_multivariate(&dist) {
             self.report(
                 Diagnostic::error(
                     Code::E0307,
@@ -233,7 +221,7 @@ impl Checker<'_> {
         format!("`{}{}`", support.structure.name(), self.show_bounds(support))
     }
 
-    fn side(&self, declared: Option<&Expr>, drawn: Option<&Expr>, end: End) -> Side {
+    pub(super) fn side(&self, declared: Option<&Expr>, drawn: Option<&Expr>, end: End) -> Side {
         let (declared, drawn) = match (declared, drawn) {
             (None, None) => return Side::Same,
             (Some(_), None) => return Side::Narrower,

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::special::ShapeDerivative;
+
 use super::entity::ValueId;
 use super::function::Function;
 use super::ty::{DType, Shape, Type};
@@ -213,10 +215,20 @@ pub enum BinaryOp {
     XLog1pY,
     /// `log B(a, b)`.
     Lbeta,
-    /// Regularised lower incomplete gamma `P(a, b)`; not differentiable in `a`.
+    /// Regularised lower incomplete gamma `P(a, b)`.
     GammaP,
-    /// Regularised upper incomplete gamma `Q(a, b)`; not differentiable in `a`.
+    /// Regularised upper incomplete gamma `Q(a, b)`.
     GammaQ,
+    /// A derivative of `P(a, b)` in `a`; of the second one there is no further in `a`.
+    GammaPShape(ShapeDerivative),
+    /// `log I_a(b)`, the modified Bessel function of the first kind; not differentiable in `a`.
+    LogBesselI,
+    /// `log K_a(b)`, the modified Bessel function of the second kind; not differentiable in `a`.
+    LogBesselK,
+    /// Owen's `T(a, b)`.
+    OwensT,
+    /// The cdf at `a` of the standard skew normal distribution of shape `b`.
+    SkewNormalCdf,
     /// A random whole number below 2⁵² from the key `a` and the counter `b`, both whole numbers: the same
     /// two give the same number, wherever and in whatever order they are asked for.
     RandomBits,
@@ -243,8 +255,10 @@ pub enum BinaryOp {
 pub enum TernaryOp {
     /// `b` where `a` holds, else `c`. The branch not taken contributes nothing, also to derivatives.
     Select,
-    /// Regularised incomplete beta `I_c(a, b)`; differentiable in `c` only.
+    /// Regularised incomplete beta `I_c(a, b)`.
     IncBeta,
+    /// A derivative of `I_c(a, b)` in `a` and `b`; of a second one there is no further in these.
+    IncBetaShape(ShapeDerivative),
     /// A binomial variate of `b` trials of probability `c`, made of the random number `a`.
     BinomialDraw,
 }

@@ -74,7 +74,7 @@ pub fn infer_type(op: &Op, args: &[&Type]) -> Result<Type, TypeError> {
                     DType::Int
                 }
                 TernaryOp::BinomialDraw => DType::Int,
-                TernaryOp::Select | TernaryOp::IncBeta => DType::Real,
+                TernaryOp::Select | TernaryOp::IncBeta | TernaryOp::IncBetaShape(_) => DType::Real,
             };
             Ok(Type::new(dtype, shape))
         }

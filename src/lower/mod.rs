@@ -10,6 +10,7 @@
 //! Invariant: each instruction carries the span of the source it came from.
 
 mod builtin;
+mod combined;
 mod data;
 mod dist;
 mod elements;

@@ -4,6 +4,7 @@
 
 mod assess;
 mod cli;
+mod combinators;
 mod conformance;
 mod data;
 mod densities;
