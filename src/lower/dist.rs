@@ -64,7 +64,7 @@ impl Lowerer<'_> {
     }
 
     /// The rank of one draw.
-    fn event_rank(&self, dist: &Dist) -> usize {
+    pub(super) fn event_rank(&self, dist: &Dist) -> usize {
         match &dist.kind {
             DistKind::Named { dist, .. } => rank(&self.model.dist(*dist).ty),
             DistKind::Mixture { components, .. } => self.event_rank(&components[0]),

@@ -11,6 +11,7 @@ use crate::diagnostics::Code;
 use crate::ir::{BinaryOp, DType, Op, TernaryOp};
 
 use super::Lower;
+use super::dist::Batch;
 use super::expr::rank;
 use super::lowerer::Lowerer;
 use super::value::{Axis, AxisTable, Val};
@@ -20,12 +21,11 @@ use super::value::{Axis, AxisTable, Val};
 const TRIES: usize = 256;
 
 /// What is being drawn.
-struct Batch<'a> {
-    /// The axes of the batch.
-    axes: Vec<Axis>,
+struct Drawn<'a> {
+    batch: Batch,
     /// Number of axes around the batch.
     outer: usize,
-    /// Shape of one element.
+    /// Shape of one draw.
     event: &'a [usize],
 }
 
@@ -34,114 +34,85 @@ impl Lowerer<'_> {
     pub(super) fn sample(&mut self, dist: &Dist, shape: &[usize], order: Order) -> Lower<Val> {
         self.at(dist.span, |l| {
             let event = match order {
-                Order::Any => event_rank(l.model, dist),
+                Order::Any => l.event_rank(dist),
                 Order::Ascending => 1,
             };
             let (batch, event) = shape.split_at(shape.len().saturating_sub(event));
             let outer = l.loops.len();
             let axes: Vec<Axis> = batch.iter().map(|&n| l.axes.add(n)).collect();
+            let batch =
+                Batch { shape: batch.into(), axes: axes.clone(), component: None, strict: false };
+            let drawn = Drawn { batch, outer, event };
             let draw = l.within(&axes, |l| match order {
-                Order::Any => l.draw(dist, &Batch { axes: axes.clone(), outer, event }),
-                Order::Ascending => l.ascending(dist, &axes, outer, event[0]),
+                Order::Any => l.draw(dist, &drawn),
+                Order::Ascending => l.ascending(dist, &drawn),
             })?;
             Ok(l.axes.axes_to_own(&mut l.b, &draw, &axes))
         })
     }
 
     /// One draw, with the axes of the batch around.
-    fn draw(&mut self, dist: &Dist, batch: &Batch<'_>) -> Lower<Val> {
+    fn draw(&mut self, dist: &Dist, drawn: &Drawn<'_>) -> Lower<Val> {
         self.at(dist.span, |l| match &dist.kind {
-            DistKind::Named { dist: id, args, .. } => l.draw_named(*id, args, batch, &[]),
-            DistKind::Mixture { weights, components } => l.draw_mixture(weights, components, batch),
+            DistKind::Named { dist, args, .. } => {
+                let args = l.given_all(*dist, args, drawn)?;
+                l.draw_member(l.model.dist(*dist), &args, drawn.event)
+            }
+            DistKind::Mixture { weights, components } => l.draw_mixture(weights, components, drawn),
             DistKind::Truncated { dist, lower, upper, .. } => {
-                let lower = lower.as_ref().map(|e| l.argument(e, batch)).transpose()?;
-                let upper = upper.as_ref().map(|e| l.argument(e, batch)).transpose()?;
-                l.draw_truncated(dist, lower.as_ref(), upper.as_ref(), batch)
+                let lower = lower.as_ref().map(|e| l.given_element(e, drawn)).transpose()?;
+                let upper = upper.as_ref().map(|e| l.given_element(e, drawn)).transpose()?;
+                l.draw_truncated(dist, lower.as_ref(), upper.as_ref(), drawn)
             }
             DistKind::Censored { dist, lower, upper } => {
-                let mut x = l.draw(dist, batch)?;
+                let mut x = l.draw(dist, drawn)?;
                 for (end, op) in [(lower, BinaryOp::Max), (upper, BinaryOp::Min)] {
                     if let Some(end) = end {
-                        let end = l.argument(end, batch)?;
+                        let end = l.given_element(end, drawn)?;
                         x = l.binary(op, &x, &end)?;
                     }
                 }
                 Ok(x)
             }
             DistKind::ZeroInflated { p, dist } => {
-                let p = l.argument(p, batch)?;
-                let x = l.draw(dist, batch)?;
+                let p = l.given_element(p, drawn)?;
+                let x = l.draw(dist, drawn)?;
                 l.zero_with(&p, &x)
             }
             DistKind::Hurdle { p, dist } => {
-                let p = l.argument(p, batch)?;
-                let x = l.draw_until(dist, batch, |l, x| {
+                let p = l.given_element(p, drawn)?;
+                let x = l.draw_until(dist, drawn, |l, x| {
                     let zero = l.real(0.0);
                     l.binary(BinaryOp::Ne, x, &zero)
                 })?;
                 l.zero_with(&p, &x)
             }
             DistKind::Affine { dist, loc, scale } => {
-                let (loc, scale) = (l.argument(loc, batch)?, l.argument(scale, batch)?);
-                let x = l.draw(dist, batch)?;
+                let (loc, scale) = (l.given_element(loc, drawn)?, l.given_element(scale, drawn)?);
+                let x = l.draw(dist, drawn)?;
                 let x = l.binary(BinaryOp::Mul, &scale, &x)?;
                 l.binary(BinaryOp::Add, &loc, &x)
             }
         })
     }
 
-    /// The value of an argument as the batch found it around.
-    fn outer_value(&mut self, e: &Expr, outer: usize) -> Lower<Val> {
-        let inner: Vec<Axis> = self.loops.drain(outer..).collect();
-        let value = self.expr(e);
+    /// An argument of which one draw takes `rank` dimensions, evaluated outside of the batch.
+    fn given(&mut self, e: &Expr, rank: usize, drawn: &Drawn<'_>) -> Lower<Val> {
+        let inner: Vec<Axis> = self.loops.drain(drawn.outer..).collect();
+        let value = self.argument(e, rank, &drawn.batch);
         self.loops.extend(inner);
         value
     }
 
     /// An argument of a combinator: a scalar, or one number for each number drawn.
-    fn argument(&mut self, e: &Expr, batch: &Batch<'_>) -> Lower<Val> {
-        let v = self.outer_value(e, batch.outer)?;
-        let over = if v.rank(&self.b) == 0 { &[] } else { &batch.axes[..] };
-        Ok(AxisTable::own_to_axes(&v, over))
+    fn given_element(&mut self, e: &Expr, drawn: &Drawn<'_>) -> Lower<Val> {
+        self.given(e, drawn.event.len(), drawn)
     }
 
-    /// A draw by name. An argument may have the batch in front, or `component` alone or after it.
-    fn draw_named(
-        &mut self,
-        id: DistId,
-        args: &[Expr],
-        batch: &Batch<'_>,
-        component: &[Axis],
-    ) -> Lower<Val> {
-        let bound = self.bound_arguments(id, args, batch, component)?;
-        self.draw_member(self.model.dist(id), &bound, batch.event)
-    }
-
-    fn bound_arguments(
-        &mut self,
-        id: DistId,
-        args: &[Expr],
-        batch: &Batch<'_>,
-        component: &[Axis],
-    ) -> Lower<Vec<Val>> {
+    /// The arguments of a distribution by name.
+    fn given_all(&mut self, id: DistId, args: &[Expr], drawn: &Drawn<'_>) -> Lower<Vec<Val>> {
         let ranks = self.ranks(self.model.dist(id));
-        let both: Vec<Axis> = batch.axes.iter().chain(component).copied().collect();
-        let mut bound = Vec::with_capacity(args.len());
-        for (arg, &rank) in args.iter().zip(&ranks) {
-            let v = self.outer_value(arg, batch.outer)?;
-            let own = v.shape(&self.b);
-            let lead = &own[..own.len().saturating_sub(rank)];
-            let over = [&[], component, &both[..], &batch.axes[..]].into_iter().find(|axes| {
-                lead.len() == axes.len()
-                    && axes.iter().zip(lead).all(|(&axis, &n)| self.axes.length(axis) == n)
-            });
-            let Some(over) = over else {
-                let sizes = batch.axes.iter().map(|&a| self.axes.length(a)).collect();
-                return Err(self.shapes_differ(&lead.into(), &sizes));
-            };
-            bound.push(AxisTable::own_to_axes(&v, over));
-        }
-        Ok(bound)
+        args.iter().zip(&ranks).map(|(arg, &rank)| self.given(arg, rank, drawn)).collect()
     }
 
     fn draw_member(&mut self, def: &DistDef, args: &[Val], event: &[usize]) -> Lower<Val> {
@@ -180,11 +151,9 @@ impl Lowerer<'_> {
         &mut self,
         weights: &Expr,
         components: &[Dist],
-        batch: &Batch<'_>,
+        drawn: &Drawn<'_>,
     ) -> Lower<Val> {
-        let weights = self.outer_value(weights, batch.outer)?;
-        let over = if weights.rank(&self.b) == 1 { &[] } else { &batch.axes[..] };
-        let weights = AxisTable::own_to_axes(&weights, over);
+        let weights = self.given(weights, 1, drawn)?;
         let k = weights.shape(&self.b)[0];
         // The component: one more than the number of cumulative weights, the last left out, below a
         // uniform number.
@@ -196,9 +165,11 @@ impl Lowerer<'_> {
         let passed = self.binary(BinaryOp::Le, &inner, &u)?;
         let passed = self.convert(DType::Int, &passed);
         let chosen = self.reduce(Op::Sum, &passed);
-        if let [Dist { kind: DistKind::Named { dist, args, .. }, .. }] = components {
+        if let [all] = components {
             let component = self.axes.add(k);
-            let x = self.within(&[component], |l| l.draw_named(*dist, args, batch, &[component]))?;
+            let batch = Batch { component: Some(component), ..drawn.batch.clone() };
+            let each = Drawn { batch, ..*drawn };
+            let x = self.within(&[component], |l| l.draw(all, &each))?;
             let index = self.range(0, i64::try_from(k).unwrap_or(i64::MAX) - 1);
             let index = Val { id: index, axes: [component].as_slice().into() };
             let taken = self.binary(BinaryOp::Eq, &chosen, &index)?;
@@ -213,7 +184,7 @@ impl Lowerer<'_> {
         }
         let mut result: Option<Val> = None;
         for (i, component) in components.iter().enumerate().rev() {
-            let x = self.draw(component, batch)?;
+            let x = self.draw(component, drawn)?;
             let index = self.int(i);
             let taken = self.binary(BinaryOp::Eq, &chosen, &index)?;
             result = Some(match result {
@@ -250,13 +221,13 @@ impl Lowerer<'_> {
         dist: &Dist,
         lower: Option<&Val>,
         upper: Option<&Val>,
-        batch: &Batch<'_>,
+        drawn: &Drawn<'_>,
     ) -> Lower<Val> {
         if let DistKind::Named { dist: id, args, .. } = &dist.kind
             && let def = self.model.dist(*id)
             && has_quantile(def)
         {
-            let bound = self.bound_arguments(*id, args, batch, &[])?;
+            let bound = self.given_all(*id, args, drawn)?;
             let with = |v: &Val| [&bound[..], std::slice::from_ref(v)].concat();
             let low = match lower {
                 Some(lower) => self.member(*id, MemberId::Cdf, &with(lower))?,
@@ -279,7 +250,7 @@ impl Lowerer<'_> {
             }
             return Ok(x);
         }
-        self.draw_until(dist, batch, |l, x| {
+        self.draw_until(dist, drawn, |l, x| {
             let one = l.int(1);
             let mut inside = l.convert(DType::Bool, &one);
             if let Some(lower) = lower {
@@ -297,12 +268,12 @@ impl Lowerer<'_> {
     fn draw_until(
         &mut self,
         dist: &Dist,
-        batch: &Batch<'_>,
+        drawn: &Drawn<'_>,
         accept: impl FnOnce(&mut Self, &Val) -> Lower<Val>,
     ) -> Lower<Val> {
         let tries = self.axes.add(TRIES);
         let (x, accepted) = self.within(&[tries], |l| -> Lower<_> {
-            let x = l.draw(dist, batch)?;
+            let x = l.draw(dist, drawn)?;
             let accepted = accept(l, &x)?;
             Ok((x, accepted))
         })?;
@@ -330,15 +301,17 @@ impl Lowerer<'_> {
 
     /// `k` draws in ascending order: sorted where they are exchangeable, else the first of many vectors
     /// that is in order.
-    fn ascending(&mut self, dist: &Dist, outer_batch: &[Axis], outer: usize, k: usize) -> Lower<Val> {
+    fn ascending(&mut self, dist: &Dist, drawn: &Drawn<'_>) -> Lower<Val> {
+        let k = drawn.event[0];
         let tries = self.axes.add(TRIES);
         let element = self.axes.add(k);
         let exchangeable = is_exchangeable(self.model, dist);
-        let around: Vec<Axis> = if exchangeable { vec![element] } else { vec![tries, element] };
-        let mut axes = outer_batch.to_vec();
-        axes.push(element);
-        let batch = Batch { axes, outer, event: &[] };
-        let x = self.within(&around, |l| l.draw(dist, &batch))?;
+        let around: &[Axis] = if exchangeable { &[element] } else { &[tries, element] };
+        let mut batch = drawn.batch.clone();
+        batch.shape.push(k);
+        batch.axes.push(element);
+        let each = Drawn { batch, outer: drawn.outer, event: &[] };
+        let x = self.within(around, |l| l.draw(dist, &each))?;
         let x = self.axes.axes_to_own(&mut self.b, &x, &[element]);
         if exchangeable {
             return self.sorted(&x, k);
@@ -368,19 +341,6 @@ impl Lowerer<'_> {
         let here = self.binary(BinaryOp::Eq, &rank, &place)?;
         let kept = self.taken(&here, &mine, one)?;
         Ok(self.axes.axes_to_own(&mut self.b, &kept, &[other]))
-    }
-}
-
-/// The rank of one draw.
-fn event_rank(model: &Model, dist: &Dist) -> usize {
-    match &dist.kind {
-        DistKind::Named { dist, .. } => rank(&model.dist(*dist).ty),
-        DistKind::Mixture { components, .. } => event_rank(model, &components[0]),
-        DistKind::Truncated { dist, .. }
-        | DistKind::Censored { dist, .. }
-        | DistKind::ZeroInflated { dist, .. }
-        | DistKind::Hurdle { dist, .. }
-        | DistKind::Affine { dist, .. } => event_rank(model, dist),
     }
 }
 
