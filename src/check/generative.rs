@@ -174,6 +174,7 @@ impl<'m> Reader<'m> {
     }
 
     fn find_targets(&mut self) {
+        let of_data = self.variables_of_data();
         for decl in &self.source.decls {
             let Decl::Stmt(stmt) = decl else { continue };
             let mut found = Vec::new();
@@ -191,18 +192,25 @@ impl<'m> Reader<'m> {
                             stmts.push(stmt);
                         }
                     }
-                    None => self.not_a_draw(lhs, dist, span),
+                    None => self.not_a_draw(lhs, dist, span, &of_data),
                 }
             }
         }
     }
 
     /// A term of the log joint that says how likely something is, but not how it comes about.
-    fn not_a_draw(&mut self, lhs: &Expr, dist: Option<&Dist>, span: Span) {
+    fn not_a_draw(
+        &mut self,
+        lhs: &Expr,
+        dist: Option<&Dist>,
+        span: Span,
+        of_data: &HashSet<VarId>,
+    ) {
         let mut reads_data = false;
-        self.data_read(lhs, &mut reads_data);
+        let mut note = |e: &Expr| visit::vars(e, &mut |var, _| reads_data |= of_data.contains(&var));
+        note(lhs);
         if let Some(dist) = dist {
-            visit::dist_exprs(dist, &mut |e| self.data_read(e, &mut reads_data));
+            visit::dist_exprs(dist, &mut note);
         }
         let what = match dist {
             None => "a `factor` is no distribution to draw from",
@@ -215,23 +223,22 @@ impl<'m> Reader<'m> {
         self.obstacle(span, !reads_data, what.to_owned());
     }
 
-    /// Whether an expression reads data, sizes aside, also through a `let`.
-    fn data_read(&self, e: &Expr, found: &mut bool) {
-        visit::vars(e, &mut |var, _| {
-            let entry = self.source.var(var);
-            *found |= match entry.kind {
-                VarKind::Data => !entry.ty.dims().is_empty() || entry.ty != Type::INT,
-                VarKind::Let => self.source.decls.iter().any(|decl| match decl {
-                    Decl::Let { var: other, value } if *other == var => {
-                        let mut inner = false;
-                        visit::let_exprs(value, &mut |e| self.data_read(e, &mut inner));
-                        inner
-                    }
-                    _ => false,
-                }),
-                _ => false,
-            };
-        });
+    /// Variables that data enters, sizes aside.
+    fn variables_of_data(&self) -> HashSet<VarId> {
+        let mut found = HashSet::new();
+        // Declarations stand after what they read.
+        for decl in &self.source.decls {
+            match decl {
+                Decl::Data { var, .. } if self.source.var(*var).ty != Type::INT => {
+                    found.insert(*var);
+                }
+                Decl::Let { var, .. } if reads(decl).iter().any(|v| found.contains(v)) => {
+                    found.insert(*var);
+                }
+                _ => {}
+            }
+        }
+        found
     }
 
     /// Makes a copy of each observed variable.
@@ -495,8 +502,8 @@ impl<'m> Reader<'m> {
             | Decl::Marginal { var, .. } => Some(*var),
             Decl::Stmt(_) => None,
         });
-        let copies = (self.source.vars.len()..self.model.vars.len())
-            .filter_map(|i| u32::try_from(i).ok().map(VarId));
+        let copies = (0..).map(VarId).zip(&self.model.vars);
+        let copies = copies.filter(|(_, v)| v.kind == VarKind::Predicted).map(|(id, _)| id);
         let mut gone: HashSet<VarId> =
             declared.chain(copies).filter(|var| !defined.contains(var)).collect();
         loop {

@@ -40,8 +40,8 @@ pub(super) fn run(args: &SimulateArgs, console: Console) -> Outcome {
             }
         }
     });
-    print_diagnostics(&session, console);
     let Some(generator) = generator else {
+        print_diagnostics(&session, console);
         input.note_absent_data(&args.model, console);
         console.note("sizes can be given by --size NAME=N; data that is drawn may be absent");
         return Err(Failure::reported());

@@ -1,5 +1,6 @@
 //! Generative readings of a model: draws from its prior, predictions from its posterior.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use crate::check::generative::{Generative, Parameters, generative, observed};
@@ -46,6 +47,11 @@ impl Session {
     ) -> Result<Generator, Vec<Diagnostic>> {
         let absent = absent(model, data);
         let reading = generative(model, parameters, &absent);
+        let data = match parameters {
+            Parameters::Given => Cow::Borrowed(data),
+            Parameters::Drawn => Cow::Owned(without_missing(model, data)),
+        };
+        let data = data.as_ref();
         let mut reasons: Vec<String> =
             reading.obstacles.iter().map(|o| self.reason(o.span, &o.reason)).collect();
         let has_prior = !reading.obstacles.iter().any(|o| o.parameter);
@@ -83,6 +89,21 @@ fn absent(model: &Model, data: &DataSet) -> HashSet<VarId> {
         }
     }
     absent
+}
+
+/// The data with something in place of missing elements, which are all drawn.
+fn without_missing(model: &Model, data: &DataSet) -> DataSet {
+    let mut data = data.clone();
+    for decl in &model.decls {
+        if let Decl::Data { var, support, .. } = decl
+            && support.missing
+            && let Some(array) = data.get(&model.var(*var).name)
+        {
+            let filled = array.filled();
+            data.insert(&model.var(*var).name, filled);
+        }
+    }
+    data
 }
 
 fn lowered(reading: &Generative, data: &DataSet) -> Result<Lowered, Vec<Diagnostic>> {
