@@ -207,7 +207,8 @@ impl<'m> Reader<'m> {
         of_data: &HashSet<VarId>,
     ) {
         let mut reads_data = false;
-        let mut note = |e: &Expr| visit::vars(e, &mut |var, _| reads_data |= of_data.contains(&var));
+        let mut note =
+            |e: &Expr| visit::vars(e, &mut |var, _| reads_data |= of_data.contains(&var));
         note(lhs);
         if let Some(dist) = dist {
             visit::dist_exprs(dist, &mut note);
@@ -268,12 +269,8 @@ impl<'m> Reader<'m> {
     }
 
     fn node_of(&mut self, decl: &Decl) {
-        let node = |decl: Decl, var: VarId, span| Node {
-            decl,
-            defines: Some(var),
-            original: None,
-            span,
-        };
+        let node =
+            |decl: Decl, var: VarId, span| Node { decl, defines: Some(var), original: None, span };
         match decl {
             Decl::Data { var, .. } if self.absent.contains(var) => {}
             Decl::Data { var, .. } => {
@@ -303,8 +300,7 @@ impl<'m> Reader<'m> {
                 let reads_data = entry.stage == Stage::Data
                     || (entry.kind == VarKind::Gen && self.parameters == Parameters::Given);
                 let original = (!reads_data && entry.kind == VarKind::Let).then(|| decl.clone());
-                let value =
-                    if reads_data { value.clone() } else { self.copies.let_value(value) };
+                let value = if reads_data { value.clone() } else { self.copies.let_value(value) };
                 let decl = Decl::Let { var: *var, value };
                 self.nodes.push(Node { decl, defines: Some(*var), original, span: entry.span });
             }
@@ -408,6 +404,7 @@ impl<'m> Reader<'m> {
         let drawn = drawn.filter(|s| !matches!(s, Structure::Scalar { .. }));
         match (&support.structure, drawn) {
             (Structure::Scalar { .. }, None) => Some(Order::Any),
+            _ if matches!(dist.kind, DistKind::Sorted { .. }) => Some(Order::Any),
             (Structure::Ordered(_) | Structure::PositiveOrdered(_), None) => Some(Order::Ascending),
             (declared, Some(drawn)) if declared.name() == drawn.name() => Some(Order::Any),
             _ => None,
@@ -477,8 +474,7 @@ impl<'m> Reader<'m> {
             });
         }
         for (var, span) in wanted.into_iter().filter(|(var, _)| !given.contains(var)) {
-            let zero =
-                Expr { kind: ExprKind::Int(0), ty: Type::INT, stage: Stage::Data, span };
+            let zero = Expr { kind: ExprKind::Int(0), ty: Type::INT, stage: Stage::Data, span };
             let structure = Structure::Scalar {
                 scalar: Scalar::Int,
                 lower: Some(zero),
@@ -577,9 +573,10 @@ impl<'m> Reader<'m> {
                 let there = reads(original).iter().all(|var| !self.absent.contains(var));
                 (there && self.parameters == Parameters::Given).then(|| original.clone())
             };
-            let through = waiting.iter().enumerate().find_map(|(i, node)| {
-                Some((i, from_data(node.as_ref()?)?))
-            });
+            let through = waiting
+                .iter()
+                .enumerate()
+                .find_map(|(i, node)| Some((i, from_data(node.as_ref()?)?)));
             let Some((at, original)) = through else { break };
             let Some(node) = &mut waiting[at] else { break };
             node.decl = original;

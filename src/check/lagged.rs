@@ -77,10 +77,9 @@ impl At<'_> {
                 lower: lower.as_ref().map(|e| self.expr(e)),
                 upper: upper.as_ref().map(|e| self.expr(e)),
             },
-            DistKind::ZeroInflated { p, dist } => DistKind::ZeroInflated {
-                p: self.expr(p),
-                dist: Box::new(self.dist(dist, model)?),
-            },
+            DistKind::ZeroInflated { p, dist } => {
+                DistKind::ZeroInflated { p: self.expr(p), dist: Box::new(self.dist(dist, model)?) }
+            }
             DistKind::Hurdle { p, dist } => {
                 DistKind::Hurdle { p: self.expr(p), dist: Box::new(self.dist(dist, model)?) }
             }
@@ -89,7 +88,7 @@ impl At<'_> {
                 loc: self.expr(loc),
                 scale: self.expr(scale),
             },
-            DistKind::Mixture { .. } => return None,
+            DistKind::Mixture { .. } | DistKind::Sorted { .. } => return None,
         };
         Some(Dist { kind, span: dist.span })
     }

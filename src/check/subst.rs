@@ -148,14 +148,11 @@ impl Subst {
             DistKind::ZeroInflated { p, dist } => {
                 DistKind::ZeroInflated { p: self.expr(p), dist: boxed(dist) }
             }
-            DistKind::Hurdle { p, dist } => {
-                DistKind::Hurdle { p: self.expr(p), dist: boxed(dist) }
+            DistKind::Hurdle { p, dist } => DistKind::Hurdle { p: self.expr(p), dist: boxed(dist) },
+            DistKind::Sorted { dist } => DistKind::Sorted { dist: boxed(dist) },
+            DistKind::Affine { dist, loc, scale } => {
+                DistKind::Affine { dist: boxed(dist), loc: self.expr(loc), scale: self.expr(scale) }
             }
-            DistKind::Affine { dist, loc, scale } => DistKind::Affine {
-                dist: boxed(dist),
-                loc: self.expr(loc),
-                scale: self.expr(scale),
-            },
         };
         Dist { kind, span: dist.span }
     }

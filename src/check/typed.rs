@@ -355,6 +355,12 @@ pub enum DistKind {
         /// The distribution.
         dist: Box<Dist>,
     },
+    /// Independent draws put in increasing order along the last axis of the value: the prior of an
+    /// `ordered` parameter whose elements share one distribution.
+    Sorted {
+        /// The distribution of each draw.
+        dist: Box<Dist>,
+    },
     /// `affine(dist, loc, scale)`: `loc + scale · x`.
     Affine {
         /// The distribution of `x`.
@@ -423,7 +429,8 @@ pub enum ExprKind {
 pub enum Order {
     /// As they are drawn.
     Any,
-    /// Ascending along the last axis: the declared support of an ordered parameter.
+    /// Ascending along the last axis, on the condition that they are drawn so: an ordered parameter
+    /// whose elements do not share one distribution.
     Ascending,
 }
 
@@ -539,6 +546,7 @@ impl Dist {
             | DistKind::Censored { dist, .. }
             | DistKind::ZeroInflated { dist, .. }
             | DistKind::Hurdle { dist, .. }
+            | DistKind::Sorted { dist }
             | DistKind::Affine { dist, .. } => dist.without_sampler(model),
         }
     }

@@ -146,7 +146,8 @@ fn unconstrained(
 
 /// A parameter's size cannot change: there are no draws for further elements.
 fn same_shape(param: &Param, before: &[usize], model: &Model) -> Result<(), Failure> {
-    let Some(axis) = (0..param.shape.len()).find(|&i| before.get(i) != Some(&param.shape[i])) else {
+    let Some(axis) = (0..param.shape.len()).find(|&i| before.get(i) != Some(&param.shape[i]))
+    else {
         return Ok(());
     };
     let var = model.vars.iter().find(|var| var.span == param.span || var.name == param.name);

@@ -11,8 +11,8 @@ use crate::driver::Session;
 use crate::inference::{Fit, InferenceError, Method, Precision, Settings, VerdictLevel};
 use crate::posterior::{Posterior, Values};
 use crate::results::{
-    Config, Role, Run, RunDirectory, RunDirectoryError, RunInfo, Source, Style, Summary, default_out,
-    model_name, table,
+    Config, Role, Run, RunDirectory, RunDirectoryError, RunInfo, Source, Style, Summary,
+    default_out, model_name, table,
 };
 
 use super::args::{RunArgs, RunFlags};
@@ -174,7 +174,8 @@ fn groups(
     }
     match drawn {
         Ok(drawn) => {
-            let size: usize = drawn.lowered.variables.iter().map(|v| v.shape.iter().product::<usize>()).sum();
+            let size: usize =
+                drawn.lowered.variables.iter().map(|v| v.shape.iter().product::<usize>()).sum();
             let draws = PRIOR_DRAWS.min(MOST_NUMBERS / size.max(1)).max(1);
             groups.add_prior(&drawn, draws, seed);
         }

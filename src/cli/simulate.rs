@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::check::generative::Parameters;
 use crate::driver::Session;
-use crate::results::{Draws, Predictions, RunDirectory, Role, Source};
+use crate::results::{Draws, Predictions, Role, RunDirectory, Source};
 
 use super::args::SimulateArgs;
 use super::console::Console;
@@ -48,7 +48,10 @@ pub(super) fn run(args: &SimulateArgs, console: Console) -> Outcome {
     };
     if !generator.has_prior {
         let reasons = generator.reasons.join("\n  ");
-        return Err(Failure::model(format!("{} has no prior to draw from\n  {reasons}", input.name)));
+        return Err(Failure::model(format!(
+            "{} has no prior to draw from\n  {reasons}",
+            input.name
+        )));
     }
     for reason in &generator.reasons {
         console.note(&format!("not drawn: {}:{reason}", input.name));

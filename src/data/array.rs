@@ -116,7 +116,9 @@ impl DataArray {
         let there = (0..self.len()).find(|&i| !self.is_missing(i));
         let at = |i: usize| if self.is_missing(i) { there } else { Some(i) };
         let values = match &self.values {
-            Values::Int(v) => Values::Int((0..v.len()).map(|i| at(i).map_or(0, |i| v[i])).collect()),
+            Values::Int(v) => {
+                Values::Int((0..v.len()).map(|i| at(i).map_or(0, |i| v[i])).collect())
+            }
             Values::Real(v) => {
                 Values::Real((0..v.len()).map(|i| at(i).map_or(0.0, |i| v[i])).collect())
             }

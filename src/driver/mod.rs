@@ -54,8 +54,7 @@ impl Session {
         let file = self.sources.add(name, text);
         let parsed = syntax::parse(file, text);
         let tree = self.take(parsed)?;
-        let mut read =
-            |path: &str, importer: &str| read_import(path, importer, &self.imports);
+        let mut read = |path: &str, importer: &str| read_import(path, importer, &self.imports);
         let checked = check::check_with(&tree, &mut self.sources, &mut read);
         self.take(checked).filter(|_| !self.has_errors())
     }

@@ -68,6 +68,7 @@ impl Lowerer<'_> {
         match &dist.kind {
             DistKind::Named { dist, .. } => rank(&self.model.dist(*dist).ty),
             DistKind::Mixture { components, .. } => self.event_rank(&components[0]),
+            DistKind::Sorted { dist } => 1 + self.event_rank(dist),
             DistKind::Affine { dist, .. }
             | DistKind::Truncated { dist, .. }
             | DistKind::Censored { dist, .. }
@@ -373,7 +374,8 @@ impl Lowerer<'_> {
             | DistKind::Truncated { dist, .. }
             | DistKind::Censored { dist, .. }
             | DistKind::ZeroInflated { dist, .. }
-            | DistKind::Hurdle { dist, .. } => self.knows_tail(dist, side),
+            | DistKind::Hurdle { dist, .. }
+            | DistKind::Sorted { dist } => self.knows_tail(dist, side),
         }
     }
 

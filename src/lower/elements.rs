@@ -88,8 +88,7 @@ impl Lowerer<'_> {
 
     /// All elements in order, once every one is defined.
     pub(super) fn assemble(&mut self, frame: &Frame) -> Lower<Val> {
-        if let Some(missing) = (0..frame.defined.len()).find(|&i| frame.place(i).is_none())
-        {
+        if let Some(missing) = (0..frame.defined.len()).find(|&i| frame.place(i).is_none()) {
             let name = &self.model.var(frame.var).name;
             let place = position_text(&frame.dims, missing);
             return Err(self

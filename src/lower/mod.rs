@@ -20,6 +20,7 @@ mod lowerer;
 mod random;
 mod recursion;
 mod sample;
+mod solver;
 mod statement;
 mod transform;
 mod value;

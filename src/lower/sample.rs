@@ -5,14 +5,13 @@
 
 use crate::check::builtins::Builtin;
 use crate::check::typed::{
-    Dist, DistDef, DistId, DistKind, Expr, MemberId, Model, Order, Scalar, Structure,
+    Dist, DistDef, DistId, DistKind, Expr, MemberId, Order, Scalar, Structure,
 };
 use crate::diagnostics::Code;
 use crate::ir::{BinaryOp, DType, Op, TernaryOp};
 
 use super::Lower;
 use super::dist::Batch;
-use super::expr::rank;
 use super::lowerer::Lowerer;
 use super::value::{Axis, AxisTable, Val};
 
@@ -27,6 +26,16 @@ struct Drawn<'a> {
     outer: usize,
     /// Shape of one draw.
     event: &'a [usize],
+}
+
+impl Drawn<'_> {
+    /// The elements along the first axis of a draw, as a further axis of the batch.
+    fn each(&self, element: Axis, k: usize) -> Drawn<'_> {
+        let mut batch = self.batch.clone();
+        batch.shape.push(k);
+        batch.axes.push(element);
+        Drawn { batch, outer: self.outer, event: &self.event[1..] }
+    }
 }
 
 impl Lowerer<'_> {
@@ -45,7 +54,7 @@ impl Lowerer<'_> {
             let drawn = Drawn { batch, outer, event };
             let draw = l.within(&axes, |l| match order {
                 Order::Any => l.draw(dist, &drawn),
-                Order::Ascending => l.ascending(dist, &drawn),
+                Order::Ascending => l.draw_in_order(dist, &drawn),
             })?;
             Ok(l.axes.axes_to_own(&mut l.b, &draw, &axes))
         })
@@ -87,6 +96,7 @@ impl Lowerer<'_> {
                 })?;
                 l.zero_with(&p, &x)
             }
+            DistKind::Sorted { dist } => l.draw_sorted(dist, drawn),
             DistKind::Affine { dist, loc, scale } => {
                 let (loc, scale) = (l.given_element(loc, drawn)?, l.given_element(scale, drawn)?);
                 let x = l.draw(dist, drawn)?;
@@ -289,7 +299,8 @@ impl Lowerer<'_> {
         let as_real = self.as_real(&accepted);
         let count = self.b.add(Op::CumSum { axis: at, reverse: false }, [as_real.id].as_slice());
         let one = self.real(1.0);
-        let first = self.binary(BinaryOp::Eq, &Val { id: count, axes: accepted.axes.clone() }, &one)?;
+        let first =
+            self.binary(BinaryOp::Eq, &Val { id: count, axes: accepted.axes.clone() }, &one)?;
         let first = self.binary(BinaryOp::And, &first, &accepted)?;
         let x = self.taken(&first, x, tries)?;
         let any = self.sum_axis(&as_real, tries);
@@ -299,23 +310,24 @@ impl Lowerer<'_> {
         self.elementwise(Op::Ternary(TernaryOp::Select), &[&any, &x, &nan])
     }
 
-    /// `k` draws in ascending order: sorted where they are exchangeable, else the first of many vectors
-    /// that is in order.
-    fn ascending(&mut self, dist: &Dist, drawn: &Drawn<'_>) -> Lower<Val> {
+    /// Draws in increasing order along a new axis.
+    fn draw_sorted(&mut self, dist: &Dist, drawn: &Drawn<'_>) -> Lower<Val> {
+        let k = drawn.event[0];
+        let element = self.axes.add(k);
+        let each = drawn.each(element, k);
+        let x = self.within(&[element], |l| l.draw(dist, &each))?;
+        let x = self.axes.axes_to_own(&mut self.b, &x, &[element]);
+        self.sorted(&x, k)
+    }
+
+    /// The first of many vectors whose elements are drawn in increasing order.
+    fn draw_in_order(&mut self, dist: &Dist, drawn: &Drawn<'_>) -> Lower<Val> {
         let k = drawn.event[0];
         let tries = self.axes.add(TRIES);
         let element = self.axes.add(k);
-        let exchangeable = is_exchangeable(self.model, dist);
-        let around: &[Axis] = if exchangeable { &[element] } else { &[tries, element] };
-        let mut batch = drawn.batch.clone();
-        batch.shape.push(k);
-        batch.axes.push(element);
-        let each = Drawn { batch, outer: drawn.outer, event: &[] };
-        let x = self.within(around, |l| l.draw(dist, &each))?;
+        let each = drawn.each(element, k);
+        let x = self.within(&[tries, element], |l| l.draw(dist, &each))?;
         let x = self.axes.axes_to_own(&mut self.b, &x, &[element]);
-        if exchangeable {
-            return self.sorted(&x, k);
-        }
         let low = self.b.slice_axis(x.id, x.axes.len(), 0, k.max(1) - 1);
         let high = self.b.slice_axis(x.id, x.axes.len(), k.min(1), k);
         let [low, high] = [low, high].map(|id| Val { id, axes: x.axes.clone() });
@@ -347,30 +359,4 @@ impl Lowerer<'_> {
 fn has_quantile(def: &DistDef) -> bool {
     let real = matches!(def.support.structure, Structure::Scalar { scalar: Scalar::Real, .. });
     real && def.member(MemberId::Quantile).is_some() && def.member(MemberId::Cdf).is_some()
-}
-
-/// Whether all elements of a batch are drawn alike: no argument is an array beyond its parameter.
-fn is_exchangeable(model: &Model, dist: &Dist) -> bool {
-    let scalar = |e: &Expr| rank(&e.ty) == 0;
-    match &dist.kind {
-        DistKind::Named { dist, args, .. } => {
-            let params = &model.dist(*dist).params;
-            args.iter().zip(params).all(|(a, &p)| rank(&a.ty) == rank(&model.var(p).ty))
-        }
-        DistKind::Mixture { weights, components } => {
-            rank(&weights.ty) == 1
-                && components.len() > 1
-                && components.iter().all(|c| is_exchangeable(model, c))
-        }
-        DistKind::Truncated { dist, lower, upper, .. }
-        | DistKind::Censored { dist, lower, upper } => {
-            is_exchangeable(model, dist) && lower.iter().chain(upper).all(scalar)
-        }
-        DistKind::ZeroInflated { p, dist } | DistKind::Hurdle { p, dist } => {
-            scalar(p) && is_exchangeable(model, dist)
-        }
-        DistKind::Affine { dist, loc, scale } => {
-            is_exchangeable(model, dist) && scalar(loc) && scalar(scale)
-        }
-    }
 }

@@ -57,11 +57,7 @@ impl Values {
         Self::of(lowered, variables, "log_likelihood")
     }
 
-    fn of(
-        lowered: &Lowered,
-        variables: Vec<crate::lower::Variable>,
-        stream: &'static str,
-    ) -> Self {
+    fn of(lowered: &Lowered, variables: Vec<crate::lower::Variable>, stream: &'static str) -> Self {
         let outputs: Vec<usize> = variables.iter().map(|v| v.output).collect();
         let f = passes::optimize(&with_random_outputs(lowered, &outputs));
         let random = is_random(&f);

@@ -44,7 +44,10 @@ impl RunDirectory {
     ///
     /// # Errors
     /// When the file system refuses; what was there before is then still there.
-    pub fn write_predictions(&self, predictions: &Predictions<'_>) -> Result<(), RunDirectoryError> {
+    pub fn write_predictions(
+        &self,
+        predictions: &Predictions<'_>,
+    ) -> Result<(), RunDirectoryError> {
         self.replace_with(|at| write_files(at, predictions))
     }
 }

@@ -72,7 +72,8 @@ fn has_moments(x: &[f64], wanted_mean: f64, wanted_variance: f64, what: &str) {
 fn is_uniform(mut u: Vec<f64>, what: &str) {
     u.sort_by(f64::total_cmp);
     let n = u.len() as f64;
-    let gap = |(i, p): (usize, &f64)| (p - i as f64 / n).abs().max((p - (i as f64 + 1.0) / n).abs());
+    let gap =
+        |(i, p): (usize, &f64)| (p - i as f64 / n).abs().max((p - (i as f64 + 1.0) / n).abs());
     let distance = u.iter().enumerate().map(gap).fold(0.0, f64::max) * n.sqrt();
     assert!(distance < 2.2, "{what}: distance {distance}");
 }
@@ -132,7 +133,11 @@ fn draws_of_combinations_have_their_moments() {
     let truncated = 2.0 / (1.0 - zero);
     let table = [
         ("mixture([0.25, 0.75], normal([-5, 5], 0.1))", 2.5, 18.75 + 0.01),
-        ("mixture([0.25, 0.75], normal(-5, 1), exponential(0.5))", 0.25, 11.5 + 0.75 - 0.0625 - 2.75),
+        (
+            "mixture([0.25, 0.75], normal(-5, 1), exponential(0.5))",
+            0.25,
+            11.5 + 0.75 - 0.0625 - 2.75,
+        ),
         ("affine(exponential(1), 10, 2)", 12.0, 4.0),
         ("zero_inflated(0.25, poisson(2))", 1.5, 0.75 * 6.0 - 2.25),
         ("truncate(poisson(2), lower=1)", truncated, 6.0 / (1.0 - zero) - truncated * truncated),
@@ -217,7 +222,10 @@ fn priors_respect_declared_supports() {
                 let total = sum(w)\n";
     let draws = prior(text, &data(&[]), DRAWS);
     is_uniform(
-        scalar(&draws, "tau", 0).iter().map(|x| (x / 5.0).atan() * std::f64::consts::FRAC_2_PI).collect(),
+        scalar(&draws, "tau", 0)
+            .iter()
+            .map(|x| (x / 5.0).atan() * std::f64::consts::FRAC_2_PI)
+            .collect(),
         "half-Cauchy",
     );
     has_moments(

@@ -21,6 +21,7 @@ mod langevin;
 mod nuts;
 mod passes;
 mod posterior;
+mod posteriordb;
 mod random_ir;
 mod recovery;
 mod results;
