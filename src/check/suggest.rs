@@ -49,15 +49,7 @@ fn distance(a: &str, b: &str) -> usize {
 
 /// Returns advice about a function or distribution of Stan, NumPyro, PyMC or R.
 pub(super) fn foreign(name: &str) -> Option<Hint> {
-    const SUFFIXES: [(&str, &str); 7] = [
-        ("_lpdf", "_log_density"),
-        ("_lpmf", "_log_density"),
-        ("_lupdf", "_log_density"),
-        ("_lupmf", "_log_density"),
-        ("_lcdf", "_log_cdf"),
-        ("_lccdf", "_log_survival"),
-        ("_rng", "_sample"),
-    ];
+    const SUFFIXES: [(&str, &str); 2] = [("_lupdf", "_log_density"), ("_lupmf", "_log_density")];
     for (theirs, ours) in SUFFIXES {
         if let Some(dist) = name.strip_suffix(theirs) {
             return Some(Hint::Member(format!("{dist}{ours}")));
@@ -157,7 +149,7 @@ mod tests {
     fn names_of_other_languages_have_advice() {
         assert_eq!(foreign("Normal"), Some(Hint::Name("normal")));
         let density = Hint::Member("bernoulli_logit_log_density".into());
-        assert_eq!(foreign("bernoulli_logit_lpmf"), Some(density));
+        assert_eq!(foreign("bernoulli_logit_lupmf"), Some(density));
         assert_eq!(foreign("normal"), None);
     }
 }

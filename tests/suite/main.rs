@@ -15,6 +15,7 @@ mod eight_schools;
 mod examples;
 mod exec;
 mod gaussian;
+mod generative;
 mod gradients;
 mod honesty;
 mod langevin;
