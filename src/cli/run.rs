@@ -9,10 +9,11 @@ use crate::data::Format;
 use crate::diagnostics::Diagnostic;
 use crate::driver::Session;
 use crate::inference::{Fit, InferenceError, Method, Precision, Settings, VerdictLevel};
+use crate::lower::Term;
 use crate::posterior::{Posterior, Values};
 use crate::results::{
-    Checkpoint, Config, Role, Run, RunDirectory, RunDirectoryError, RunInfo, Source, Style, Summary,
-    default_out, model_name, table,
+    Checkpoint, Config, Role, Run, RunDirectory, RunDirectoryError, RunInfo, Source, Style,
+    Summary, default_out, model_name, table,
 };
 
 use super::args::{RunArgs, RunFlags};
@@ -190,17 +191,28 @@ fn groups(
 ) -> Groups {
     let mut groups = Groups::default();
     let total = fit.log_p.len();
-    let mut at_draws = |name, values: &Values| {
+    let at_draws = |groups: &mut Groups, name, values: &Values| {
         if values.len() * total > MOST_NUMBERS {
             let reason = format!("it would have {} numbers a draw", values.len());
             return groups.refuse(name, vec![reason]);
         }
         groups.add(name, values.at(&fit.draws, total, fit.chains, seed));
     };
-    at_draws("log_likelihood", &Values::log_likelihood(posterior.lowered()));
+    // What has far too many numbers is not even compiled.
+    let lowered = posterior.lowered();
+    let size = |term: &Term| lowered.function.ty(lowered.function.outputs[term.output].value).len();
+    let observed: usize = lowered.terms.iter().filter(|t| t.observed.is_some()).map(size).sum();
+    if observed > MOST_NUMBERS / 20 {
+        let reason = format!("there are {observed} observed numbers");
+        for name in ["log_likelihood", "posterior_predictive", "prior"] {
+            groups.refuse(name, vec![reason.clone()]);
+        }
+        return groups;
+    }
+    at_draws(&mut groups, "log_likelihood", &Values::log_likelihood(lowered));
     let given = session.generator(model, &input.data, Parameters::Given);
     if let Ok(given) = &given {
-        at_draws("posterior_predictive", &given.values(&[Role::Predicted]));
+        at_draws(&mut groups, "posterior_predictive", &given.values(&[Role::Predicted]));
     }
     let drawn = session.generator(model, &input.data, Parameters::Drawn);
     match given {

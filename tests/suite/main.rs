@@ -18,6 +18,7 @@ mod gaussian;
 mod generative;
 mod gradients;
 mod honesty;
+mod init;
 mod langevin;
 mod minibatch;
 mod nuts;
