@@ -287,7 +287,7 @@ fn predictions_are_drawn_from_given_parameters() {
     let generator = generator(text, &data(&[("x", x)]), Parameters::Given);
     assert_eq!(generator.absent, ["y"]);
     // What reads the absent data is left out, and says so.
-    assert_eq!(generator.reasons, ["6:1: `residual` depends on `y`, which is not in the data"]);
+    assert_eq!(generator.reasons, ["6:5: `residual` depends on `y`, which is not in the data"]);
     let theta: Vec<f64> = (0..DRAWS).map(|s| if s % 2 == 0 { 10.0 } else { -10.0 }).collect();
     let draws = generator.values(&[Role::Gen, Role::Predicted]).at(&theta, DRAWS, 1, 3);
     let even: Vec<f64> = scalar(&draws, "y", 2).into_iter().step_by(2).collect();
