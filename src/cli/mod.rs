@@ -18,6 +18,7 @@ mod methods;
 mod new;
 mod predict;
 mod progress;
+mod resume;
 mod run;
 mod settings;
 mod simulate;

@@ -11,8 +11,8 @@ use crate::driver::Session;
 use crate::inference::{Fit, InferenceError, Method, Precision, Settings, VerdictLevel};
 use crate::posterior::{Posterior, Values};
 use crate::results::{
-    Config, Role, Run, RunDirectory, RunDirectoryError, RunInfo, Source, Style, Summary,
-    default_out, model_name, table,
+    Checkpoint, Config, Role, Run, RunDirectory, RunDirectoryError, RunInfo, Source, Style,
+    Summary, default_out, model_name, table,
 };
 
 use super::args::{RunArgs, RunFlags};
@@ -21,6 +21,7 @@ use super::failure::{Exit, Failure, Outcome};
 use super::generate::{Groups, observed_and_constant};
 use super::input::{Input, print_diagnostics};
 use super::progress::Watcher;
+use super::resume::{check_sources, resume};
 use super::settings::{self, read_config};
 
 pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
@@ -28,17 +29,33 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
     if let Some(path) = &args.config {
         flags = flags.over(read_config(path)?);
     }
+    let console = console.or(flags.color, flags.quiet);
+    let mut resumed = None;
+    if let Some(from) = flags.resume.clone() {
+        let (checkpoint, all) = resume(&from, flags)?;
+        flags = RunFlags { out: all.out.clone().or(Some(from)), ..all };
+        resumed = Some(checkpoint);
+    }
     let method = settings::method(&flags)?;
+    let minibatch = settings::minibatch(&flags, method)?;
     let settings = settings::settings(&flags, method)?;
+    let interval = settings::checkpoint_interval(&flags)?;
+    settings::check_device(&flags)?;
     let name = model_name(&args.model.model);
-    let out = args.out.unwrap_or_else(|| default_out(&name, method.name, settings.seed));
+    let out = flags.out.clone().unwrap_or_else(|| default_out(&name, method.name, settings.seed));
     let directory = RunDirectory::claim(&out).map_err(|e| directory_failure(&e))?;
 
     let started = Instant::now();
     let input = Input::read(&args.model, console)?;
     let mut session = Session::new();
     let model = session.check(&input.name, &input.text);
-    let posterior = model.as_ref().and_then(|model| session.compile(model, &input.data));
+    let posterior = match (&model, &minibatch) {
+        (None, _) => None,
+        (Some(model), None) => session.compile(model, &input.data),
+        (Some(model), Some((name, size))) => session
+            .compile_subsampled(model, &input.data, (name, *size), settings.seed)
+            .map_err(|e| Failure::usage(format!("--minibatch {name}={size}: {e}")))?,
+    };
     print_diagnostics(&session, console);
     let (Some(model), Some(posterior)) = (model, posterior) else {
         input.note_absent_data(&args.model, console);
@@ -53,7 +70,16 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
     let compile_s = started.elapsed().as_secs_f64();
 
     let started = Instant::now();
-    let mut watcher = Watcher::new(console)?;
+    let config = config(&input, &session, &flags, method, &settings)?;
+    let checkpoint = match resumed {
+        None => Checkpoint::new(config.clone()),
+        Some(mut before) => {
+            check_sources(&before.config, &config)?;
+            before.config = config.clone();
+            before
+        }
+    };
+    let mut watcher = Watcher::new(console, checkpoint, &out, interval)?;
     let fit = (method.run)(posterior.target(), &settings, &mut watcher);
     watcher.finish();
     let fit = fit.map_err(|e| inference_failure(&e))?;
@@ -64,13 +90,12 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
         train_s: started.elapsed().as_secs_f64(),
     };
     let groups = groups(&session, &model, &input, &posterior, &fit, settings.seed);
-    let mut config = config(&input, &session, &flags, method, &settings)?;
-    config.not_drawn.clone_from(&groups.not_drawn);
     let imports: Vec<String> = session.imported().map(|(_, text)| text.to_owned()).collect();
-    let written = write(&directory, &input, &imports, &posterior, &fit, &info, &config, &groups);
+    let checkpoint = watcher.checkpoint();
+    let written = write(&directory, &input, &imports, &posterior, &fit, &info, checkpoint, &groups);
     let summary = written.map_err(|e| directory_failure(&e))?;
 
-    if args.json {
+    if flags.json {
         console.result(&format!("{:#}\n", summary.to_json()));
     } else {
         let style = Style { color: console.color_results };
@@ -90,7 +115,9 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
 pub(super) fn directory_failure(error: &RunDirectoryError) -> Failure {
     match error {
         RunDirectoryError::Occupied(_) => Failure::usage(error.to_string()),
-        RunDirectoryError::NotARun { .. }
+        RunDirectoryError::NoCheckpoint(_)
+        | RunDirectoryError::Format { .. }
+        | RunDirectoryError::NotARun { .. }
         | RunDirectoryError::Damaged { .. }
         | RunDirectoryError::Io { .. }
         | RunDirectoryError::Unreadable { .. }
@@ -117,7 +144,7 @@ fn config(
     let flags = serde_json::to_value(flags)
         .and_then(serde_json::from_value::<BTreeMap<String, serde_json::Value>>)
         .map_err(|e| Failure::usage(e.to_string()))?;
-    let told_elsewhere = ["infer", "seed", "precision"];
+    let told_elsewhere = ["infer", "seed", "precision", "device"];
     Ok(Config {
         version: env!("CARGO_PKG_VERSION").into(),
         model: Source::of(&input.name, &input.text),
@@ -196,9 +223,11 @@ fn write(
     posterior: &Posterior,
     fit: &Fit,
     info: &RunInfo,
-    config: &Config,
+    checkpoint: &Checkpoint,
     groups: &Groups,
 ) -> Result<Summary, RunDirectoryError> {
+    let not_drawn = groups.not_drawn.clone();
+    let config = &Config { not_drawn, ..checkpoint.config.clone() };
     let draws = posterior.values().at(&fit.draws, fit.log_p.len(), fit.chains, config.seed);
     let summary = Summary::new(info, fit, &draws);
     let lowered = posterior.lowered();
@@ -223,6 +252,7 @@ fn write(
         observed: &observed,
         constant: &constant,
         predictions: &groups.by_name(),
+        checkpoint: Some(checkpoint),
     })?;
     Ok(summary)
 }

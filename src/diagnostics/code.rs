@@ -122,6 +122,7 @@ codes! {
     E0507 "a loop too long to unroll",
     E0508 "a distribution that cannot be cut off",
     E0509 "an operation without a derivative",
+    E0520 "a statement that cannot be subsampled",
     // -- Lints
     W0601 "an improper prior",
     W0602 "a parameter that no likelihood reaches",

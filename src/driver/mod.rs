@@ -12,7 +12,7 @@ use crate::check::typed::Model;
 use crate::data::DataSet;
 use crate::diagnostics::{Color, Diagnostic, Outcome, render_all};
 use crate::lower::{self, Lowered, Space};
-use crate::posterior::Posterior;
+use crate::posterior::{Minibatch, Posterior};
 use crate::source::SourceMap;
 use crate::{check, syntax};
 
@@ -74,7 +74,35 @@ impl Session {
     /// Compiles a checked model with its data to a density and its draws.
     pub fn compile(&mut self, model: &Model, data: &DataSet) -> Option<Posterior> {
         let lowered = self.lower(model, data, Space::Unconstrained)?;
-        match Posterior::compile(lowered, &self.sources) {
+        let compiled = Posterior::compile(lowered, &self.sources);
+        self.compiled(compiled)
+    }
+
+    /// Compiles a checked model for training on `size` random elements at a time of the dimension of
+    /// that name (see [`lower::dimension`]).
+    ///
+    /// # Errors
+    /// That the data has no such dimension, or has fewer elements.
+    pub fn compile_subsampled(
+        &mut self,
+        model: &Model,
+        data: &DataSet,
+        (name, size): (&str, usize),
+        seed: u64,
+    ) -> Result<Option<Posterior>, String> {
+        let Some(lowered) = self.lower(model, data, Space::Unconstrained) else { return Ok(None) };
+        let dimension = lower::dimension(model, &lowered, name)?;
+        if !(1..=dimension.length).contains(&size) {
+            let (name, length) = (&dimension.name, dimension.length);
+            return Err(format!("`{name}` has {length} elements with this data, not {size}"));
+        }
+        let minibatch = Minibatch { dimension, size, seed };
+        let compiled = Posterior::compile_subsampled(lowered, minibatch, &self.sources);
+        Ok(self.compiled(compiled))
+    }
+
+    fn compiled(&mut self, compiled: Result<Posterior, Box<Diagnostic>>) -> Option<Posterior> {
+        match compiled {
             Ok(posterior) => Some(posterior),
             Err(error) => {
                 self.diagnostics.push(*error);

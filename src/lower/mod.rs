@@ -12,6 +12,7 @@
 mod builtin;
 mod combined;
 mod data;
+mod dimension;
 mod dist;
 mod elements;
 mod expr;
@@ -34,6 +35,7 @@ use crate::diagnostics::{Code, Diagnostic, Outcome};
 use crate::ir::{Function, Shape, Tensor, Type};
 use crate::source::Span;
 
+pub use dimension::{Dimension, dimension};
 use lowerer::Lowerer;
 pub(crate) use random::KEY;
 use transform::Shapes;
