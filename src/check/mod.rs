@@ -9,7 +9,7 @@
 //! | distributions | `dist`, `combinator`, `support` | arguments, batch shapes, priors against supports |
 //! | declarations | `decl`, `define`, `stmt` | the parts of a model; functions and distributions |
 //! | draws | `generative` | a checked model's `~` statements as draws |
-//! | lints | `lints`, `interval` | what is allowed but probably not meant |
+//! | lints | `lints`, `idle`, `interval` | what is allowed but probably not meant |
 //!
 //! Checking on demand gives the order of dependence: a declaration is complete when everything that
 //! it reads is. An expression with an error has [`typed::Type::Error`], which agrees with every
@@ -25,6 +25,7 @@ mod define;
 mod dist;
 mod forms;
 pub mod generative;
+mod idle;
 mod index;
 mod infer;
 mod interval;

@@ -263,6 +263,10 @@ pub(super) struct CheckArgs {
     #[command(flatten)]
     pub(super) model: ModelArgs,
 
+    /// Apply the fixes that messages offer, as far as they need no decision, and say which
+    #[arg(long)]
+    pub(super) fix: bool,
+
     /// Print diagnostics and the layout of the parameters as JSON
     #[arg(long)]
     pub(super) json: bool,

@@ -18,6 +18,7 @@ mod methods;
 mod new;
 mod predict;
 mod progress;
+mod replace;
 mod resume;
 mod run;
 mod settings;

@@ -2,10 +2,11 @@
 //!
 //! A [`Session`] holds the files of one compilation and everything the stages had to say about them.
 
+mod fix;
 mod generate;
 mod stage;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use crate::check::typed::Model;
@@ -14,8 +15,10 @@ use crate::diagnostics::{Color, Diagnostic, Outcome, render_all};
 use crate::lower::{self, Lowered, Space};
 use crate::posterior::{Minibatch, Posterior};
 use crate::source::SourceMap;
+use crate::syntax::Allowances;
 use crate::{check, syntax};
 
+pub use fix::{Applied, Fixed, fix};
 pub use generate::Generator;
 pub use stage::Stage;
 
@@ -28,6 +31,8 @@ pub struct Session {
     pub diagnostics: Vec<Diagnostic>,
     /// Texts that stand for files of these names when something is imported.
     imports: HashMap<String, String>,
+    /// What comments in the model allow.
+    allowances: Allowances,
 }
 
 impl Session {
@@ -56,18 +61,26 @@ impl Session {
         let tree = self.take(parsed)?;
         let mut read = |path: &str, importer: &str| read_import(path, importer, &self.imports);
         let checked = check::check_with(&tree, &mut self.sources, &mut read);
-        self.take(checked).filter(|_| !self.has_errors())
+        let model = self.take(checked);
+        if self.has_errors() {
+            // A lint says little about a file of which a part could not be read.
+            self.diagnostics.retain(Diagnostic::is_error);
+            return None;
+        }
+        self.allowances = Allowances::read(file, text);
+        self.diagnostics.extend(self.allowances.diagnostics.iter().cloned());
+        self.silence();
+        model
     }
 
     /// Lowers a checked model with its data.
     pub fn lower(&mut self, model: &Model, data: &DataSet, space: Space) -> Option<Lowered> {
         let lowered = self.take(lower::lower(model, data, space))?;
         let size = |var| lowered.sizes.get(&var).copied();
-        for warning in check::lint_with_sizes(model, &size) {
-            if !self.diagnostics.contains(&warning) {
-                self.diagnostics.push(warning);
-            }
-        }
+        let known: HashSet<Diagnostic> = self.diagnostics.iter().cloned().collect();
+        let new = check::lint_with_sizes(model, &size).into_iter().filter(|w| !known.contains(w));
+        self.diagnostics.extend(new);
+        self.silence();
         Some(lowered)
     }
 
@@ -134,6 +147,11 @@ impl Session {
     pub fn place(&self, span: crate::source::Span) -> String {
         let at = self.sources.location(span);
         format!("{}:{}", at.line, at.column)
+    }
+
+    /// Drops the lints that comments in the model allow.
+    fn silence(&mut self) {
+        self.diagnostics.retain(|diagnostic| !self.allowances.allow(diagnostic));
     }
 
     fn take<T>(&mut self, outcome: Outcome<T>) -> Option<T> {

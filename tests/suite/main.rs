@@ -26,6 +26,7 @@ mod posterior;
 mod posteriordb;
 mod random_ir;
 mod recovery;
+mod reference;
 mod results;
 mod resume;
 mod semi_implicit;
