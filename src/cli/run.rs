@@ -97,11 +97,9 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
         train_s: started.elapsed().as_secs_f64(),
     };
     let groups = groups(&session, &model, &input, &posterior, &fit, settings.seed);
-    let mut checkpoint = watcher.checkpoint().clone();
-    checkpoint.config.not_drawn.clone_from(&groups.not_drawn);
     let imports: Vec<String> = session.imported().map(|(_, text)| text.to_owned()).collect();
-    let written =
-        write(&directory, &input, &imports, &posterior, &fit, &info, &checkpoint, &groups);
+    let checkpoint = watcher.checkpoint();
+    let written = write(&directory, &input, &imports, &posterior, &fit, &info, checkpoint, &groups);
     let summary = written.map_err(|e| directory_failure(&e))?;
 
     if flags.json {
@@ -246,7 +244,8 @@ fn write(
     checkpoint: &Checkpoint,
     groups: &Groups,
 ) -> Result<Summary, RunDirectoryError> {
-    let config = &checkpoint.config;
+    let not_drawn = groups.not_drawn.clone();
+    let config = &Config { not_drawn, ..checkpoint.config.clone() };
     let draws = posterior.values().at(&fit.draws, fit.log_p.len(), fit.chains, config.seed);
     let summary = Summary::new(info, fit, &draws);
     let lowered = posterior.lowered();

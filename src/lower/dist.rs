@@ -318,7 +318,7 @@ impl Lowerer<'_> {
     }
 
     /// A cdf or its like; beyond the support what it is there. `args` end with the value.
-    fn tail_member(&mut self, dist: DistId, id: MemberId, args: &[Val]) -> Lower<Val> {
+    pub(super) fn tail_member(&mut self, dist: DistId, id: MemberId, args: &[Val]) -> Lower<Val> {
         let def = self.model.dist(dist);
         let ranks = self.ranks(def);
         let [before, after] = match id {

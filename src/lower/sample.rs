@@ -126,13 +126,7 @@ impl Lowerer<'_> {
     }
 
     fn draw_member(&mut self, def: &DistDef, args: &[Val], event: &[usize]) -> Lower<Val> {
-        let Some(sampler) = def.member(MemberId::Sample) else {
-            return Err(self.error(
-                Code::E0508,
-                format!("`{}` has no `sample`, so it cannot be drawn from", def.name),
-                "drawn from here",
-            ));
-        };
+        let sampler = def.member(MemberId::Sample).expect("the checker knows the members");
         self.bind_dist(def, args);
         for size in &def.sizes {
             // A size that only the value has.
@@ -240,11 +234,11 @@ impl Lowerer<'_> {
             let bound = self.given_all(*id, args, drawn)?;
             let with = |v: &Val| [&bound[..], std::slice::from_ref(v)].concat();
             let low = match lower {
-                Some(lower) => self.member(*id, MemberId::Cdf, &with(lower))?,
+                Some(lower) => self.tail_member(*id, MemberId::Cdf, &with(lower))?,
                 None => self.real(0.0),
             };
             let high = match upper {
-                Some(upper) => self.member(*id, MemberId::Cdf, &with(upper))?,
+                Some(upper) => self.tail_member(*id, MemberId::Cdf, &with(upper))?,
                 None => self.real(1.0),
             };
             let u = self.random(Builtin::RngUniform, &[])?;
@@ -292,8 +286,10 @@ impl Lowerer<'_> {
 
     fn first_accepted(&mut self, x: &Val, accepted: &Val, tries: Axis) -> Lower<Val> {
         // The condition on its own has to run along the tries.
-        let mut axes = AxisTable::union([accepted, x]);
-        axes.retain(|a| accepted.axes.contains(a) || *a == tries);
+        let mut axes = accepted.axes.clone();
+        if !axes.contains(&tries) {
+            axes.push(tries);
+        }
         let accepted = Val { id: self.axes.spread(&mut self.b, accepted, &axes, &[]), axes };
         let at = accepted.axes.iter().position(|&a| a == tries).expect("spread over it");
         let as_real = self.as_real(&accepted);

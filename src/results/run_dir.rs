@@ -171,6 +171,7 @@ impl RunDirectory {
     }
 
     fn may_be_replaced(&self) -> bool {
+        let is_marked = self.marks.iter().all(|f| self.path.join(f).is_file());
         // An empty directory, or what an interrupted run left.
         let unfinished = |entry: io::Result<fs::DirEntry>| {
             entry.is_ok_and(|e| {
@@ -178,7 +179,6 @@ impl RunDirectory {
                 name.trim_start_matches('.').starts_with(checkpoint::FOLDER)
             })
         };
-        let is_marked = self.marks.iter().all(|f| self.path.join(f).is_file());
         is_marked || fs::read_dir(&self.path).is_ok_and(|mut entries| entries.all(unfinished))
     }
 
@@ -336,9 +336,6 @@ fn write_files(at: &Path, run: &Run<'_>) -> Result<(), RunDirectoryError> {
     text("summary.json", format!("{:#}\n", run.summary.to_json()))?;
     text("config.json", format!("{:#}\n", serde_json::json!(run.config)))?;
     text("model.ppl", run.model_text.to_owned())?;
-    if let Some(checkpoint) = run.checkpoint {
-        checkpoint.write_into(at)?;
-    }
     if let Some((name, data)) = run.data_file {
         text(name, data.to_owned())?;
     }
@@ -348,6 +345,9 @@ fn write_files(at: &Path, run: &Run<'_>) -> Result<(), RunDirectoryError> {
     }
     for (i, import) in run.imports.iter().enumerate() {
         text(&import_file(i), import.clone())?;
+    }
+    if let Some(checkpoint) = run.checkpoint {
+        checkpoint.write_into(at)?;
     }
     let draws = at.join("draws.csv");
     write_draws(&draws, run).map_err(|e| failed("write", &draws, e))?;
