@@ -3,7 +3,8 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::data::DataSet;
+use crate::data::{DataArray, DataSet};
+use crate::diagnostics::Code;
 use crate::driver::Session;
 
 use super::args::ModelArgs;
@@ -64,8 +65,15 @@ pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
     let bytes = read_bytes(path)
         .map_err(|e| Failure::model(format!("cannot read {}: {e}", path.display())))?;
     String::from_utf8(bytes).map_err(|e| {
-        let at = e.utf8_error().valid_up_to();
-        Failure::model(format!("{} is not UTF-8 text (byte {at})", path.display()))
+        let valid = String::from_utf8_lossy(&e.as_bytes()[..e.utf8_error().valid_up_to()]);
+        let (line, before) = (valid.matches('\n').count() + 1, valid.rsplit('\n').next());
+        let column = before.unwrap_or_default().chars().count() + 1;
+        let byte = e.as_bytes()[valid.len()];
+        let message = format!(
+            "{}:{line}:{column}: the byte {byte:#04x} is not UTF-8 text; save the file as UTF-8",
+            path.display()
+        );
+        Failure { code: Some(Code::E0017.as_str()), ..Failure::model(message) }
     })
 }
 
@@ -79,7 +87,8 @@ fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
     }
 }
 
-fn read_data(path: &Path, console: Console) -> Result<DataSet, Failure> {
+/// The data in a file or on standard input.
+pub(super) fn read_data(path: &Path, console: Console) -> Result<DataSet, Failure> {
     let data = if path == Path::new("-") {
         let bytes = read_bytes(path)
             .map_err(|e| Failure::model(format!("cannot read standard input: {e}")))?;
@@ -109,4 +118,16 @@ fn beside(model: &Path) -> Option<PathBuf> {
         return None;
     }
     candidates(model).into_iter().find(|p| p.is_file())
+}
+
+/// The data with sizes given as `NAME=N`.
+pub(super) fn with_sizes(mut data: DataSet, sizes: &[String]) -> Result<DataSet, Failure> {
+    for text in sizes {
+        let parsed = text.split_once('=').and_then(|(name, n)| Some((name, n.parse().ok()?)));
+        let Some((name, n)) = parsed.filter(|(_, n): &(&str, i64)| *n >= 0) else {
+            return Err(Failure::usage(format!("--size takes NAME=N, such as N=20, not `{text}`")));
+        };
+        data.insert(name, DataArray::int(n));
+    }
+    Ok(data)
 }

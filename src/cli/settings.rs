@@ -179,6 +179,8 @@ fn check_flags(settings: &Settings, method: &Method) -> Result<(), Failure> {
         Some("--draws must be at least 1")
     } else if settings.threads == 0 {
         Some("--threads must be at least 1")
+    } else if zero(settings.iterations) {
+        Some("--iterations must be at least 1")
     } else if zero(settings.grad_samples) {
         Some("--grad-samples must be at least 1")
     } else if settings.learning_rate.is_some_and(|x| !positive(x)) {

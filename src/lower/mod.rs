@@ -14,12 +14,14 @@ mod combined;
 mod data;
 mod dimension;
 mod dist;
+mod domain;
 mod elements;
 mod expr;
 mod index;
 mod lowerer;
 mod random;
 mod recursion;
+mod sample;
 mod solver;
 mod statement;
 mod transform;
@@ -68,6 +70,9 @@ pub struct Lowered {
     pub variables: Vec<Variable>,
     /// Integers that the data fixes: sizes, `data n: int`.
     pub sizes: HashMap<VarId, i64>,
+    /// In constrained space, the output that counts the elements of parameters outside of their
+    /// declared support, where the log joint is −∞ whatever its formula gives.
+    pub outside: Option<usize>,
 }
 
 /// Where a parameter lives in the unconstrained vector.
@@ -107,6 +112,8 @@ pub enum Role {
     Let,
     /// A `gen`, computed for each draw after inference.
     Gen,
+    /// A drawn copy of an observed variable.
+    Predicted,
 }
 
 impl Role {
@@ -117,6 +124,7 @@ impl Role {
             Role::Param => "param",
             Role::Let => "let",
             Role::Gen => "gen",
+            Role::Predicted => "predicted",
         }
     }
 }
@@ -137,7 +145,7 @@ pub struct Variable {
 /// Lowers a checked model with its data.
 #[must_use]
 pub fn lower(model: &Model, data: &DataSet, space: Space) -> Outcome<Lowered> {
-    let mut l = Lowerer::new(model);
+    let mut l = Lowerer::new(model, data);
     let mut errors = Vec::new();
     let shapes = known_stage(&mut l, model, data, &mut errors);
     if let Some(error) = too_many(model, &shapes) {
@@ -222,7 +230,12 @@ fn parameter_stage(
                             parts.jacobian.extend(log_j);
                             Ok(x)
                         }
-                        None => Ok(Val::plain(l.b.input(name.clone(), Type::real(shapes.shape())))),
+                        None => {
+                            let input = l.b.input(name.clone(), Type::real(shapes.shape()));
+                            let x = Val::plain(input);
+                            parts.outside.push(l.count_outside(support, &x)?);
+                            Ok(x)
+                        }
                     }
                 })?;
                 parts.params.push(Param {
@@ -250,7 +263,12 @@ fn parameter_stage(
                 }
                 let v = l.at(entry.span, |l| l.let_value(*var, value))?;
                 l.define(*var, v.clone());
-                let role = if entry.kind == VarKind::Gen { Role::Gen } else { Role::Let };
+                let role = match entry.kind {
+                    VarKind::Param => Role::Param,
+                    VarKind::Gen => Role::Gen,
+                    VarKind::Predicted => Role::Predicted,
+                    _ => Role::Let,
+                };
                 parts.variables.push((*var, role, v));
             }
             Decl::Marginal { span, .. } => {
@@ -307,6 +325,8 @@ fn layout(model: &Model, shapes: &[(VarId, Shapes)]) -> (Vec<usize>, usize) {
 struct Parts {
     params: Vec<Param>,
     jacobian: Vec<Val>,
+    /// For each parameter in constrained space, its elements outside of the support.
+    outside: Vec<Val>,
     variables: Vec<(VarId, Role, Val)>,
 }
 
@@ -350,6 +370,11 @@ fn finish(mut l: Lowerer<'_>, parts: Parts, sizes: HashMap<VarId, i64>) -> Lower
             Variable { name, shape, role, output }
         })
         .collect();
+    let outside = parts.outside.into_iter().reduce(|a, b| {
+        let sum = l.b.plus(a.id, b.id);
+        Val::plain(sum)
+    });
+    let outside = outside.map(|count| place(&mut l, "outside".into(), count.id));
     let function = l.b.finish();
     let data = function
         .inputs
@@ -360,5 +385,5 @@ fn finish(mut l: Lowerer<'_>, parts: Parts, sizes: HashMap<VarId, i64>) -> Lower
             l.data.remove(&index).map(|t| (input.name.clone(), t))
         })
         .collect();
-    Lowered { function, data, params: parts.params, terms, variables, sizes }
+    Lowered { function, data, params: parts.params, terms, variables, sizes, outside }
 }

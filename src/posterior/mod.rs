@@ -8,5 +8,5 @@ mod subsample;
 
 pub use compile::Posterior;
 pub use constrain::Values;
-pub use points::{LogJoint, Parts};
+pub use points::{LogJoint, Parts, constrained_density};
 pub use subsample::Minibatch;

@@ -88,6 +88,85 @@ fn a_run_leaves_all_files_and_the_right_posterior() {
     assert_eq!(serde_json::from_str::<Value>(&stdout(&as_json)).unwrap(), summary);
 }
 
+/// The table that `draws.csv` or standard output has: names and rows.
+fn table(text: &str) -> (Vec<String>, Vec<Vec<f64>>) {
+    let mut lines = text.lines().filter(|l| !l.starts_with('#'));
+    let names = lines.next().unwrap().split(',').map(str::to_owned).collect();
+    (names, lines.map(|l| l.split(',').map(|x| x.parse().unwrap()).collect()).collect())
+}
+
+#[test]
+#[allow(clippy::cast_precision_loss, reason = "numbers of draws are small")]
+fn a_run_predicts_its_data_and_new_data() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let args = ["run", "trend.ppl", "-q", "--infer", "nuts", "--draws", "1000", "--out"];
+    let output = ppl(&args).arg(&run).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    for group in ["posterior_predictive/y", "prior/b", "prior_predictive/y", "log_likelihood/y"] {
+        assert!(run.join("fit.zarr").join(group).join("zarr.json").is_file(), "{group}");
+    }
+    assert!(run.join("data.json").is_file());
+    assert!(json(&run.join("config.json")).get("not_drawn").is_none());
+
+    // New points, their number too; `y` is drawn, and what reads it is left out and named.
+    let predict = |data: &str, more: &[&str]| {
+        ppl(&["predict"]).arg(&run).args(["--data", data]).args(more).output().unwrap()
+    };
+    let output = predict("trend_new.json", &[]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stderr(&output).contains("`r` depends on `y`, which is not in the data"));
+    let (names, rows) = table(&stdout(&output));
+    assert_eq!(names, ["y.1", "y.2", "y.3", "at_ten"]);
+    assert_eq!(rows.len(), 1000);
+    let fitted = std::fs::read_to_string(run.join("draws.csv")).unwrap();
+    let (fitted_names, fitted) = table(&fitted);
+    let column = |name: &str| fitted_names.iter().position(|n| n == name).unwrap();
+    let (a, b) = (column("a.1"), column("b"));
+    // Each prediction lies around its own draw's line.
+    let gaps = rows.iter().zip(&fitted).map(|(row, draw)| row[1] - draw[a] - 6.0 * draw[b]);
+    let gaps: Vec<f64> = gaps.collect();
+    let mean = gaps.iter().sum::<f64>() / 1000.0;
+    let sd = (gaps.iter().map(|g| g * g).sum::<f64>() / 1000.0).sqrt();
+    assert!(mean.abs() < 0.065 && (sd - 0.5).abs() < 0.05, "mean {mean}, sd {sd}");
+    let as_json = predict("trend_new.json", &["--json"]);
+    let first: Value = serde_json::from_str(stdout(&as_json).lines().next().unwrap()).unwrap();
+    assert_eq!(first["y"][1].as_f64().unwrap(), rows[0][1]);
+
+    // A parameter cannot grow.
+    let output = predict("trend_three.json", &[]);
+    assert_eq!(code(&output), 1);
+    let message = "parameter `a: real[G]` has 2 elements along axis 1 in the run, and 3 with";
+    assert!(stderr(&output).contains(message), "{}", stderr(&output));
+
+    // With data, the log likelihood of the data too.
+    let out = dir.path().join("predicted");
+    let output = ppl(&["predict", "-q"]).arg(&run).arg("--out").arg(&out).output().unwrap();
+    assert_eq!((code(&output), stdout(&output).as_str()), (0, ""), "{}", stderr(&output));
+    for file in ["predictions.json", "draws.csv", "fit.zarr/log_likelihood/y/zarr.json"] {
+        assert!(out.join(file).is_file(), "{file}");
+    }
+}
+
+#[test]
+fn simulated_data_files_can_be_fitted() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("prior");
+    let args = ["simulate", "trend.ppl", "--data", "trend_new.json", "--prior", "-n", "3", "--out"];
+    let output = ppl(&args).arg(&out).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    for group in ["prior/a", "prior/r", "prior_predictive/y", "constant_data/x"] {
+        assert!(out.join("fit.zarr").join(group).join("zarr.json").is_file(), "{group}");
+    }
+    let file = out.join("data/3.json");
+    let simulated = json(&file);
+    let (names, rows) = table(&std::fs::read_to_string(out.join("draws.csv")).unwrap());
+    let y = names.iter().position(|n| n == "y.2").unwrap();
+    assert_eq!(simulated["y"][1].as_f64().unwrap(), rows[2][y]);
+    let output = ppl(&["check", "trend.ppl", "--data"]).arg(&file).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+}
+
 #[test]
 fn a_seed_repeats_a_run_bit_for_bit_with_any_number_of_threads() {
     let dir = tempfile::tempdir().unwrap();
@@ -169,8 +248,13 @@ fn model_and_points_come_from_standard_input() {
     assert!(close(at(&first["log_jacobian"]), 0.5, 1e-12, 0.0), "{text}");
     assert!(close(at(&first["gradient"][0]), 1.0 - 3.0 * s, 1e-12, 0.0), "{text}");
     assert!(close(at(&first["terms"]["1:1"]), 3_f64.ln() - 3.0 * s, 1e-12, 0.0), "{text}");
-    assert_eq!(code(&output), 1, "a constrained point has no gradient");
-    assert!(stderr(&output).contains("point 2: --gradient"), "{}", stderr(&output));
+    // At a constrained point: log p = log 3 − 3 s, gradient −3 in s itself.
+    let second: Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
+    assert!(close(at(&second["log_density"]), 3_f64.ln() - 6.0, 1e-12, 0.0), "{text}");
+    assert!(close(at(&second["gradient"][0]), -3.0, 1e-12, 0.0), "{text}");
+    let third: Value = serde_json::from_str(text.lines().nth(2).unwrap()).unwrap();
+    assert_eq!(third["log_jacobian"], "Infinity", "{text}");
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
 }
 
 #[test]
@@ -190,7 +274,7 @@ fn log_density_at_constrained_points_leaves_the_jacobian_out() {
         (r#"{"constrained": {}}"#, "the parameter `s` is absent"),
         (r#"{"constrained": {"s": [1, 2]}}"#, "`s` has shape [2], but the model declares []"),
         (r#"{"constrained": {"s": 1, "t": 1}}"#, "the model has no parameter `t`"),
-        (r#"{"unconstrained": [1, 2]}"#, "has 2 numbers, but the model has 1 dimensions"),
+        (r#"{"unconstrained": [1, 2]}"#, "has 2 numbers, but the point has 1 coordinates"),
         (r#"{"unconstrained": "x"}"#, "\"x\" is not a number"),
         ("[1]", "expected either"),
         ("{", "not valid JSON"),
@@ -199,6 +283,64 @@ fn log_density_at_constrained_points_leaves_the_jacobian_out() {
         assert_eq!(code(&output), 1, "{points}");
         assert!(stderr(&output).contains(expected), "{points}: {}", stderr(&output));
     }
+}
+
+#[test]
+fn check_fix_repairs_what_it_can_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("m.ppl");
+    let link = dir.path().join("link.ppl");
+    let text = "# eight schools\ndata y: vector[N];\nparam mu ~ Normal(0, 1);\n\
+                let t <- mu ** 2\ny ~ nomral(t, 1)\nz ~ nosuch(1)\n";
+    std::fs::write(&model, text).unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(&model, &link).unwrap();
+    let output = ppl(&["check", "--fix"]).arg(&link).output().unwrap();
+    let fixed = "// eight schools\ndata y: real[N]\nparam mu ~ normal(0, 1)\n\
+                 let t = mu ^ 2\ny ~ normal(t, 1)\nz ~ nosuch(1)\n";
+    assert_eq!(std::fs::read_to_string(&model).unwrap(), fixed, "{}", stdout(&output));
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink(), "a link stays one");
+    assert_eq!(code(&output), 1, "two unknown names are left");
+    assert!(stdout(&output).contains(":2:18: fixed: remove the semicolon"), "{}", stdout(&output));
+    assert!(stderr(&output).contains("nosuch"), "{}", stderr(&output));
+
+    // A second time there is nothing to do, and the file is not touched.
+    let before = std::fs::metadata(&model).unwrap().modified().unwrap();
+    let again = ppl(&["check", "--fix", "--json"]).arg(&model).output().unwrap();
+    let report: Value = serde_json::from_str(&stdout(&again)).unwrap();
+    assert_eq!(report["fixed"], Value::Array(Vec::new()), "{report}");
+    assert_eq!(std::fs::read_to_string(&model).unwrap(), fixed);
+    assert_eq!(std::fs::metadata(&model).unwrap().modified().unwrap(), before);
+    assert_eq!(code(&ppl(&["check", "--fix", "-"]).output().unwrap()), 2);
+}
+
+#[test]
+fn check_json_has_ranges_and_edits() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("m.ppl");
+    std::fs::write(&model, "data μ: real\nμ ~ nomral(0,\n  1)\n").unwrap();
+    let output = ppl(&["check", "--json"]).arg(&model).output().unwrap();
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let found = &report["diagnostics"][0];
+    assert_eq!((&found["code"], &found["severity"]), (&"E0103".into(), &"error".into()));
+    let place = &found["place"];
+    let range =
+        ["line", "column", "end_line", "end_column"].map(|key| place[key].as_u64().unwrap());
+    assert_eq!(range, [2, 5, 2, 11]);
+    let fix = &found["fix"];
+    assert_eq!(fix["applicable"], true);
+    assert_eq!(fix["edits"][0]["replacement"], "normal");
+}
+
+#[test]
+fn a_model_that_is_not_utf_8_has_a_code_and_a_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("m.ppl");
+    std::fs::write(&model, b"data y: real\n// caf\xe9\n").unwrap();
+    let output = ppl(&["check"]).arg(&model).output().unwrap();
+    assert_eq!(code(&output), 1);
+    let shown = stderr(&output);
+    assert!(shown.contains("E0017") && shown.contains(":2:7: the byte 0xe9"), "{shown}");
 }
 
 #[test]
