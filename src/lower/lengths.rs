@@ -50,9 +50,11 @@ impl Lengths<'_> {
                 }
                 self.expr(e)
             }
-            LetValue::Elements { dims, stmts } => {
+            LetValue::Elements { dims, stmts, rest } => {
                 self.varying.insert(var);
-                dims.iter().any(|d| self.varies(d)) || stmts.iter().any(|s| self.stmt(s))
+                rest.iter().any(|e| self.expr(e))
+                    || dims.iter().any(|d| self.varies(d))
+                    || stmts.iter().any(|s| self.stmt(s))
             }
         }
     }
