@@ -21,6 +21,7 @@ mod index;
 mod lowerer;
 mod random;
 mod recursion;
+mod sample;
 mod solver;
 mod statement;
 mod transform;
@@ -111,6 +112,8 @@ pub enum Role {
     Let,
     /// A `gen`, computed for each draw after inference.
     Gen,
+    /// A drawn copy of an observed variable.
+    Predicted,
 }
 
 impl Role {
@@ -121,6 +124,7 @@ impl Role {
             Role::Param => "param",
             Role::Let => "let",
             Role::Gen => "gen",
+            Role::Predicted => "predicted",
         }
     }
 }
@@ -259,7 +263,12 @@ fn parameter_stage(
                 }
                 let v = l.at(entry.span, |l| l.let_value(*var, value))?;
                 l.define(*var, v.clone());
-                let role = if entry.kind == VarKind::Gen { Role::Gen } else { Role::Let };
+                let role = match entry.kind {
+                    VarKind::Param => Role::Param,
+                    VarKind::Gen => Role::Gen,
+                    VarKind::Predicted => Role::Predicted,
+                    _ => Role::Let,
+                };
                 parts.variables.push((*var, role, v));
             }
             Decl::Marginal { span, .. } => {
