@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(foreign("dpois"), Some(Hint::Name("poisson")));
         assert_eq!(foreign("pnorm"), Some(Hint::Member("normal_cdf".into())));
         let density = Hint::Member("bernoulli_logit_log_density".into());
-        assert_eq!(foreign("bernoulli_logit_lpmf"), Some(density));
+        assert_eq!(foreign("bernoulli_logit_lupmf"), Some(density));
         assert_eq!(foreign("nosuch"), None);
     }
 

@@ -12,6 +12,7 @@ mod explain;
 mod failure;
 mod fmt;
 mod generate;
+mod init;
 mod input;
 mod log_density;
 mod methods;

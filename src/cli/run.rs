@@ -9,6 +9,7 @@ use crate::data::Format;
 use crate::diagnostics::Diagnostic;
 use crate::driver::Session;
 use crate::inference::{Fit, InferenceError, Method, Precision, Settings, VerdictLevel};
+use crate::lower::Term;
 use crate::posterior::{Posterior, Values};
 use crate::results::{
     Checkpoint, Config, Role, Run, RunDirectory, RunDirectoryError, RunInfo, Source, Style,
@@ -19,6 +20,7 @@ use super::args::{RunArgs, RunFlags};
 use super::console::Console;
 use super::failure::{Exit, Failure, Outcome};
 use super::generate::{Groups, observed_and_constant};
+use super::init;
 use super::input::{Input, print_diagnostics};
 use super::progress::Watcher;
 use super::resume::{check_sources, resume};
@@ -38,7 +40,8 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
     }
     let method = settings::method(&flags)?;
     let minibatch = settings::minibatch(&flags, method)?;
-    let settings = settings::settings(&flags, method)?;
+    let mut settings = settings::settings(&flags, method)?;
+    let init = init::run_directory(settings.init.as_deref())?;
     let interval = settings::checkpoint_interval(&flags)?;
     settings::check_device(&flags)?;
     let name = model_name(&args.model.model);
@@ -66,6 +69,10 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
             "{} has no parameters that could vary: there is nothing to infer",
             input.name
         )));
+    }
+    if let Some(path) = &init {
+        settings.init = None;
+        settings.start = Some(init::start(path, &posterior.lowered().params)?);
     }
     let compile_s = started.elapsed().as_secs_f64();
 
@@ -182,17 +189,28 @@ fn groups(
 ) -> Groups {
     let mut groups = Groups::default();
     let total = fit.log_p.len();
-    let mut at_draws = |name, values: &Values| {
+    let at_draws = |groups: &mut Groups, name, values: &Values| {
         if values.len() * total > MOST_NUMBERS {
             let reason = format!("it would have {} numbers a draw", values.len());
             return groups.refuse(name, vec![reason]);
         }
         groups.add(name, values.at(&fit.draws, total, fit.chains, seed));
     };
-    at_draws("log_likelihood", &Values::log_likelihood(posterior.lowered()));
+    // What has far too many numbers is not even compiled.
+    let lowered = posterior.lowered();
+    let size = |term: &Term| lowered.function.ty(lowered.function.outputs[term.output].value).len();
+    let observed: usize = lowered.terms.iter().filter(|t| t.observed.is_some()).map(size).sum();
+    if observed > MOST_NUMBERS / 20 {
+        let reason = format!("there are {observed} observed numbers");
+        for name in ["log_likelihood", "posterior_predictive", "prior"] {
+            groups.refuse(name, vec![reason.clone()]);
+        }
+        return groups;
+    }
+    at_draws(&mut groups, "log_likelihood", &Values::log_likelihood(lowered));
     let given = session.generator(model, &input.data, Parameters::Given);
     if let Ok(given) = &given {
-        at_draws("posterior_predictive", &given.values(&[Role::Predicted]));
+        at_draws(&mut groups, "posterior_predictive", &given.values(&[Role::Predicted]));
     }
     let drawn = session.generator(model, &input.data, Parameters::Drawn);
     match given {
