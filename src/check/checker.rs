@@ -123,6 +123,8 @@ pub(super) struct Checker<'a> {
     pub(super) priors: HashMap<VarId, Span>,
     /// Names in items that did not parse: what these define is not unknown.
     pub(super) broken_names: HashSet<String>,
+    /// Suggestions looked for so far.
+    pub(super) suggested: usize,
     /// Entries that something calls or passes on.
     pub(super) called: HashSet<usize>,
     imported: HashSet<String>,
@@ -145,6 +147,7 @@ impl<'a> Checker<'a> {
             literal_sizes: Vec::new(),
             priors: HashMap::new(),
             broken_names: HashSet::new(),
+            suggested: 0,
             called: HashSet::new(),
             imported: HashSet::new(),
             loaded: HashSet::new(),
@@ -244,7 +247,7 @@ impl<'a> Checker<'a> {
             );
         } else if kind.is_none()
             && !library
-            && super::builtins::Builtin::parse(&name.text).is_some()
+            && super::builtins::Builtin::ALL.iter().any(|b| b.name() == name.text)
         {
             self.report(
                 Diagnostic::error(

@@ -14,6 +14,7 @@ mod docs;
 mod eight_schools;
 mod examples;
 mod exec;
+mod functions;
 mod gaussian;
 mod generative;
 mod gradients;
