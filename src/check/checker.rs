@@ -125,6 +125,8 @@ pub(super) struct Checker<'a> {
     pub(super) conditions: usize,
     /// Names in items that did not parse: what these define is not unknown.
     pub(super) broken_names: HashSet<String>,
+    /// Suggestions looked for so far.
+    pub(super) suggested: usize,
     /// Entries that something calls or passes on.
     pub(super) called: HashSet<usize>,
     imported: HashSet<String>,
@@ -148,6 +150,7 @@ impl<'a> Checker<'a> {
             priors: HashMap::new(),
             conditions: 0,
             broken_names: HashSet::new(),
+            suggested: 0,
             called: HashSet::new(),
             imported: HashSet::new(),
             loaded: HashSet::new(),

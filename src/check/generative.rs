@@ -390,7 +390,7 @@ impl<'m> Reader<'m> {
         let dims = ty.dims().iter().map(|dim| dim.to_expr(span)).collect();
         let kept = param.is_none() && !self.absent.contains(&var);
         let stage = self.source.var(var).stage;
-        let rest = kept.then(|| Expr { kind: ExprKind::Var(var), ty, stage, span });
+        let rest = kept.then_some(Expr { kind: ExprKind::Var(var), ty, stage, span });
         Some(LetValue::Elements { dims, stmts: assignments, rest })
     }
 
