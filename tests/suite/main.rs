@@ -22,6 +22,7 @@ mod honesty;
 mod init;
 mod langevin;
 mod minibatch;
+mod models;
 mod nuts;
 mod passes;
 mod posterior;
