@@ -51,16 +51,20 @@ impl Model {
 
     fn declare(&mut self, name: &str, value: &Number, written: &str) {
         let (shape, elements) = (value.shape(), value.elements());
-        let ty = match shape.last() {
-            Some(n) => written.replace("[K]", &format!("[{n}]")),
-            None => written.to_owned(),
+        let sizes = |dims: &[usize]| {
+            let dims: Vec<String> = dims.iter().map(ToString::to_string).collect();
+            format!("[{}]", dims.join(", "))
+        };
+        // `real[N, M]` has all sizes, `cov_matrix[K]` one.
+        let ty = match (written.rsplit_once('['), shape.last()) {
+            (Some((base, _)), Some(_)) if base.starts_with("real") => base.to_owned() + &sizes(&shape),
+            (Some((base, _)), Some(&n)) => base.to_owned() + &sizes(&[n]),
+            _ => written.to_owned(),
         };
         if value.is_int() {
             #[allow(clippy::cast_possible_truncation, reason = "integers in the file")]
             let ints = elements.iter().map(|&x| x as i64).collect();
-            let dims: Vec<String> = shape.iter().map(ToString::to_string).collect();
-            let dims =
-                if dims.is_empty() { String::new() } else { format!("[{}]", dims.join(", ")) };
+            let dims = if shape.is_empty() { String::new() } else { sizes(&shape) };
             self.text += &format!("data {name}: int{dims}\n");
             self.data.push((name.to_owned(), DataArray::ints(shape, ints)));
         } else {
