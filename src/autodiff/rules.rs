@@ -4,9 +4,9 @@ use crate::ir::{
     BinaryOp, Builder, DType, Function, Op, Shape, Tensor, TernaryOp, Type, UnaryOp, ValueId,
 };
 
-use super::NotDifferentiable;
 use super::reverse::{Cotangents, Forward};
 use super::slope::{self, Slope, unary_slope};
+use super::{NotDifferentiable, matrix, solver};
 use crate::special::ShapeDerivative;
 
 /// Adds to the cotangents of the operands of `value`, whose cotangent is `ct`.
@@ -32,7 +32,20 @@ pub(super) fn transpose(
         cotangents.add(b, operand, ct);
     };
     match &inst.op {
-        Op::Input(_) | Op::Const(_) | Op::Scan(_) | Op::Proj(_) => {}
+        Op::Input(_) | Op::Const(_) | Op::Scan(_) | Op::Proj(_) | Op::SortIndices => {}
+        Op::Ode(ode) => {
+            return solver::transpose_ode(b, f, forward, value, ode, ct, cotangents);
+        }
+        Op::Root(root) => {
+            return solver::transpose_root(b, f, forward, value, root, ct, cotangents);
+        }
+        Op::Solve { .. } | Op::Det | Op::LogAbsDet | Op::EigenSym | Op::MatrixExp => {
+            let parts = matrix::parts(b, &inst.op, &args, y, ct);
+            for (i, part) in parts.into_iter().enumerate().filter(|(i, _)| active[*i]) {
+                let part = if guarded { without_nan(b, ct, part) } else { part };
+                contribute(b, i, part);
+            }
+        }
         Op::Unary(op) => {
             if let Some(slope) = unary_slope(b, *op, args[0], y) {
                 let ct = match slope {
@@ -388,7 +401,7 @@ fn masked(b: &mut Builder, condition: ValueId, ct: ValueId, keep: bool) -> Value
 
 /// `part`, a contribution that is linear in `ct`, but 0 instead of NaN where all of `ct` is 0: then the
 /// NaN comes from the operands in a branch not taken. A finite `part` stays, for its own derivative's sake.
-fn without_nan(b: &mut Builder, ct: ValueId, part: ValueId) -> ValueId {
+pub(super) fn without_nan(b: &mut Builder, ct: ValueId, part: ValueId) -> ValueId {
     let zero = b.scalar(0.0);
     let size = b.unary(UnaryOp::Abs, ct);
     let axes: Shape = (0..b.ty(size).rank()).collect();

@@ -295,7 +295,8 @@ impl Checker<'_> {
             | DistKind::Truncated { dist, .. }
             | DistKind::Censored { dist, .. }
             | DistKind::ZeroInflated { dist, .. }
-            | DistKind::Hurdle { dist, .. } => return self.require_cdf(dist, why),
+            | DistKind::Hurdle { dist, .. }
+            | DistKind::Sorted { dist } => return self.require_cdf(dist, why),
         };
         let known = [MemberId::Cdf, MemberId::LogCdf, MemberId::LogSurvival];
         if known.into_iter().any(|member| def.member(member).is_some()) {
@@ -366,6 +367,7 @@ impl Checker<'_> {
         match &dist.kind {
             DistKind::Named { dist, .. } => !self.model.dist(*dist).ty.dims().is_empty(),
             DistKind::Mixture { components, .. } => self.is_multivariate(&components[0]),
+            DistKind::Sorted { .. } => true,
             DistKind::Affine { dist, .. }
             | DistKind::Truncated { dist, .. }
             | DistKind::Censored { dist, .. }

@@ -136,6 +136,11 @@ files! {
     "distributions/yule_simon.ppl",
     "distributions/zero_sum_normal.ppl",
     "distributions/zipf.ppl",
+    "math/arrays.ppl",
+    "math/bessel.ppl",
+    "math/elementary.ppl",
+    "math/gaussian_process.ppl",
+    "math/linear_algebra.ppl",
     "math/probability.ppl",
     "prelude.ppl",
 }
@@ -146,9 +151,33 @@ pub fn file_of(name: &str) -> Option<usize> {
     index().get(name).copied()
 }
 
+/// Returns the names of the further forms of a function: `distance__matrix` of `distance`.
+pub fn forms(name: &str) -> impl Iterator<Item = &'static str> + use<> {
+    static FORMS: OnceLock<HashMap<&'static str, Vec<&'static str>>> = OnceLock::new();
+    let forms = FORMS.get_or_init(|| {
+        let mut forms: HashMap<&str, Vec<&str>> = HashMap::new();
+        for name in FILES.iter().flat_map(|(_, text)| declared_names(text)) {
+            if let Some((of, _)) = name.split_once("__") {
+                forms.entry(of).or_default().push(name);
+            }
+        }
+        forms
+    });
+    forms.get(name).into_iter().flatten().copied()
+}
+
 /// Returns the names of all functions and distributions of the library, in no order.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    index().keys().copied()
+    index().keys().copied().filter(|name| !name.contains("__"))
+}
+
+/// Returns the names of the distributions of the library, in no order.
+pub fn dist_names() -> impl Iterator<Item = &'static str> {
+    let declares = |name: &&str| {
+        let text = FILES[index()[*name]].1;
+        text.lines().any(|l| l.strip_prefix("dist ").is_some_and(|rest| rest.starts_with(*name)))
+    };
+    names().filter(declares)
 }
 
 fn index() -> &'static HashMap<&'static str, usize> {

@@ -9,6 +9,7 @@ use crate::special::ShapeDerivative;
 
 use super::entity::ValueId;
 use super::function::Function;
+use super::solver::{Ode, Problem, Root};
 use super::ty::{DType, Shape, Type};
 
 /// Operands of an instruction.
@@ -103,10 +104,63 @@ pub enum Op {
         /// Whether to solve with the transpose of `a`.
         trans: bool,
     },
+    /// `op(a)⁻¹ b` for a square matrix `a` (transposed first if `trans`) and a matrix `b`; not finite when
+    /// `a` is singular.
+    Solve {
+        /// Whether to solve with the transpose of `a`.
+        trans: bool,
+    },
+    /// Determinant of the square matrix `a`.
+    Det,
+    /// `log |det a|`.
+    LogAbsDet,
+    /// Eigenvalues, ascending, and eigenvectors of the symmetric matrix `a` (reads its lower triangle):
+    /// `[n + 1, n]`, the values in row 0, the vectors in the columns below, of length 1, the component of
+    /// largest modulus positive. Not differentiable where eigenvalues whose vectors are used coincide.
+    EigenSym,
+    /// Matrix exponential of the square matrix `a`.
+    MatrixExp,
+    /// The integers that sort the vector `a` in ascending order, 0-based; equal elements keep theirs.
+    SortIndices,
+    /// The solution of an initial value problem: see [`Ode`].
+    Ode(Problem<Ode>),
+    /// A root of a system of equations: see [`Root`].
+    Root(Problem<Root>),
     /// A loop with carried state: see [`Scan`]. Its value is a tuple that only `Proj` reads.
     Scan(ScanRef),
     /// Component of a scan: first the final carries, then the stacked outputs.
     Proj(u32),
+}
+
+impl Op {
+    /// The functions that define the operation: the body of a scan, those that a solver is given.
+    pub fn functions(&self) -> impl Iterator<Item = &Function> {
+        let functions: SmallVec<[&Function; 3]> = match self {
+            Op::Scan(scan) => [&scan.body].into_iter().collect(),
+            Op::Ode(ode) => ode.functions().collect(),
+            Op::Root(root) => [&root.system].into_iter().collect(),
+            _ => SmallVec::new(),
+        };
+        functions.into_iter()
+    }
+
+    /// The operation with its functions replaced by what `f` makes of them; the same operation if that
+    /// changes nothing.
+    #[must_use]
+    pub fn map_functions(&self, f: &dyn Fn(&Function) -> Function) -> Op {
+        match self {
+            Op::Scan(scan) => {
+                let body = f(&scan.body);
+                if body == scan.body {
+                    return self.clone();
+                }
+                Op::Scan(ScanRef(Arc::new(Scan { body, ..Scan::clone(scan) })))
+            }
+            Op::Ode(ode) => Op::Ode(Problem(Arc::new(ode.map(f)))),
+            Op::Root(root) => Op::Root(Problem(Arc::new(root.map(f)))),
+            _ => self.clone(),
+        }
+    }
 }
 
 /// Elementwise functions of one operand. NaN outside the domain, as in IEEE 754.

@@ -10,6 +10,7 @@ use super::Lower;
 use super::dist::{Batch, End, Side};
 use super::expr::rank;
 use super::lowerer::Lowerer;
+use super::transform::to_f64;
 use super::value::Val;
 
 impl Lowerer<'_> {
@@ -37,7 +38,7 @@ impl Lowerer<'_> {
                             && let Some(truth) = self.numbers(outside.id)
                             && let Some(at) = truth.data.iter().position(|&t| t != 0.0)
                         {
-                            self.report_outside(at, x, "the truncated distribution")?;
+                            self.report_outside(&outside, at, x, "the truncated distribution")?;
                         }
                         density = self.choose(&outside, &never, &density)?;
                     }
@@ -76,6 +77,14 @@ impl Lowerer<'_> {
                     drawn = self.less(dist, &drawn, &not_zero)?;
                 }
                 self.where_zero(x, &log_p, &drawn)
+            }
+            DistKind::Sorted { dist } => {
+                // All K! orders of the draws give one sorted vector.
+                let k = x.shape(&self.b)[0];
+                let each = self.log_density(dist, x)?;
+                let total = self.reduce(Op::Sum, &each);
+                let orders = self.real((1..=k).map(|i| to_f64(i).ln()).sum());
+                self.binary(BinaryOp::Add, &orders, &total)
             }
             DistKind::Affine { dist, loc, scale } => {
                 let (z, scale) = self.standardized(x, loc, scale, batch)?;
@@ -144,6 +153,7 @@ impl Lowerer<'_> {
                 let drawn = self.binary(BinaryOp::Add, &log_q, &tail)?;
                 self.with_zero(side, end, &log_p, &drawn)
             }
+            DistKind::Sorted { .. } => unreachable!("bug in ppl: a vector has no tails"),
             DistKind::Affine { dist, loc, scale } => {
                 let (at, _) = self.standardized(&end.at, loc, scale, batch)?;
                 self.log_tail(dist, side, &End { at, closed: end.closed }, batch)
@@ -323,7 +333,8 @@ impl Lowerer<'_> {
             | DistKind::Truncated { dist, .. }
             | DistKind::Censored { dist, .. }
             | DistKind::ZeroInflated { dist, .. }
-            | DistKind::Hurdle { dist, .. } => self.is_discrete(dist),
+            | DistKind::Hurdle { dist, .. }
+            | DistKind::Sorted { dist } => self.is_discrete(dist),
         }
     }
 
@@ -356,6 +367,7 @@ fn has_guard(dist: &Dist) -> bool {
         DistKind::Affine { dist, .. }
         | DistKind::Censored { dist, .. }
         | DistKind::ZeroInflated { dist, .. }
-        | DistKind::Hurdle { dist, .. } => has_guard(dist),
+        | DistKind::Hurdle { dist, .. }
+        | DistKind::Sorted { dist } => has_guard(dist),
     }
 }

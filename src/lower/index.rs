@@ -50,7 +50,7 @@ impl Lowerer<'_> {
                 }
                 Some(Index::At(e)) => {
                     let position = self.expr(e)?;
-                    self.at(e.span, |l| l.check_positions(&position, n))?;
+                    self.at(e.span, |l| l.check_positions(e, &position, n))?;
                     let own = position.shape(&self.b);
                     let new: Vec<Axis> = own.iter().map(|&len| self.axes.add(len)).collect();
                     result.extend(new.iter().map(|&a| ResultAxis::New(a)));
@@ -100,18 +100,22 @@ impl Lowerer<'_> {
     }
 
     /// Refuses positions that data shows to lie outside the axis.
-    fn check_positions(&mut self, position: &Val, n: usize) -> Lower<()> {
+    fn check_positions(&mut self, e: &Expr, position: &Val, n: usize) -> Lower<()> {
         let Some(numbers) = self.numbers(position.id) else { return Ok(()) };
         #[allow(clippy::cast_precision_loss, reason = "sizes are far below 2^53")]
         let limit = n as f64;
-        match numbers.data.iter().find(|&&i| i < 1.0 || i > limit) {
-            Some(i) => Err(self.error(
-                Code::E0502,
-                format!("index {i} is outside of an axis with {n} elements"),
-                format!("takes the value {i} here"),
-            )),
-            None => Ok(()),
-        }
+        let outside = numbers.data.iter().position(|&i| i < 1.0 || i > limit);
+        let Some(at) = outside else { return Ok(()) };
+        let i = numbers.data[at];
+        let found = match self.place_in_data(e, &[], position, at) {
+            Some(place) => format!("{place} is {i}, which is"),
+            None => format!("index {i} is"),
+        };
+        Err(self.error(
+            Code::E0502,
+            format!("{found} outside of an axis with {n} elements"),
+            format!("takes the value {i} here"),
+        ))
     }
 
     fn slice_ranges(&mut self, base: &Val, selectors: &[Selector]) -> Val {

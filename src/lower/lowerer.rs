@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::check::typed::{Model, VarId};
+use crate::check::typed::{Expr, Model, VarId};
+use crate::data::DataSet;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::exec::reference;
 use crate::ir::{Builder, DType, Op, Shape, Tensor, Type, ValueId};
@@ -11,11 +12,13 @@ use crate::source::Span;
 use super::Lower;
 use super::elements::Frame;
 use super::recursion::Sequence;
-use super::value::{Axes, AxisTable, Val};
+use super::value::{Axes, Axis, AxisTable, Val};
 
 /// Lowers one model.
 pub(super) struct Lowerer<'m> {
     pub(super) model: &'m Model,
+    /// The data file, for messages about it.
+    pub(super) file: &'m DataSet,
     /// The function being built; inside a recursion, its step.
     pub(super) b: Builder,
     /// Loop axes so far.
@@ -41,6 +44,16 @@ pub(super) struct Lowerer<'m> {
     pub(super) masks: Vec<Val>,
     /// Terms of the log joint so far.
     pub(super) terms: Vec<Term>,
+    /// What the statement being lowered is about, for messages.
+    pub(super) subject: Option<Subject>,
+}
+
+/// The left side of a statement.
+#[derive(Debug, Clone)]
+pub(super) struct Subject {
+    pub(super) lhs: Expr,
+    /// The loop axes that its batch has become.
+    pub(super) axes: Vec<Axis>,
 }
 
 /// One summand of the log joint, before it is summed over its elements.
@@ -53,9 +66,10 @@ pub(super) struct Term {
 }
 
 impl<'m> Lowerer<'m> {
-    pub(super) fn new(model: &'m Model) -> Self {
+    pub(super) fn new(model: &'m Model, file: &'m DataSet) -> Self {
         Lowerer {
             model,
+            file,
             b: Builder::new("log_joint"),
             axes: AxisTable::default(),
             env: HashMap::new(),
@@ -68,6 +82,7 @@ impl<'m> Lowerer<'m> {
             counters: 0,
             masks: Vec::new(),
             terms: Vec::new(),
+            subject: None,
         }
     }
 
@@ -83,6 +98,32 @@ impl<'m> Lowerer<'m> {
         let result = f(self);
         self.b.set_span(outer);
         result
+    }
+
+    /// Runs `f` with a new function under construction, which sees nothing of the one around. Gives the
+    /// result and the new function.
+    pub(super) fn isolated<T>(
+        &mut self,
+        name: &str,
+        f: impl FnOnce(&mut Self) -> T,
+    ) -> (T, Builder) {
+        let mut inner = Builder::new(name);
+        inner.set_span(self.b.span());
+        let outer = std::mem::replace(&mut self.b, inner);
+        let data = std::mem::take(&mut self.data);
+        let known = std::mem::take(&mut self.known);
+        let sequence = self.sequence.take();
+        let frames = std::mem::take(&mut self.frames);
+        let loops = std::mem::take(&mut self.loops);
+        let masks = std::mem::take(&mut self.masks);
+        let result = f(self);
+        self.data = data;
+        self.known = known;
+        self.sequence = sequence;
+        self.frames = frames;
+        self.loops = loops;
+        self.masks = masks;
+        (result, std::mem::replace(&mut self.b, outer))
     }
 
     /// The numbers of a value, if it depends on data alone.
@@ -121,14 +162,18 @@ impl<'m> Lowerer<'m> {
         self.known[&value].clone()
     }
 
-    /// Inside a step only literal constants are known.
-    fn numbers_in_step(&self, value: ValueId) -> Option<Tensor> {
-        let inst = self.b.inst(value);
+    /// Inside a step constants are known, and what it reads whole of what is known outside.
+    fn numbers_in_step(&mut self, value: ValueId) -> Option<Tensor> {
+        let inst = self.b.inst(value).clone();
+        if let Op::Input(i) = inst.op {
+            let outer = self.sequence.as_ref().and_then(|s| s.imported_whole(i))?;
+            return self.in_enclosing(|l| l.numbers(outer));
+        }
         let args: Option<Vec<Tensor>> =
             inst.args.iter().map(|&a| self.numbers_in_step(a)).collect();
         match (&inst.op, args) {
-            (Op::Input(_) | Op::Scan(_) | Op::Proj(_), _) | (_, None) => None,
-            (_, Some(args)) => Some(reference::apply(inst, &args.iter().collect::<Vec<_>>())),
+            (Op::Scan(_) | Op::Proj(_), _) | (_, None) => None,
+            (_, Some(args)) => Some(reference::apply(&inst, &args.iter().collect::<Vec<_>>())),
         }
     }
 

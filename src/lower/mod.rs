@@ -12,13 +12,16 @@
 mod builtin;
 mod combined;
 mod data;
+mod dimension;
 mod dist;
+mod domain;
 mod elements;
 mod expr;
 mod index;
 mod lowerer;
 mod random;
 mod recursion;
+mod solver;
 mod statement;
 mod transform;
 mod value;
@@ -32,6 +35,7 @@ use crate::diagnostics::{Code, Diagnostic, Outcome};
 use crate::ir::{Function, Shape, Tensor, Type};
 use crate::source::Span;
 
+pub use dimension::{Dimension, dimension};
 use lowerer::Lowerer;
 pub(crate) use random::KEY;
 use transform::Shapes;
@@ -65,6 +69,9 @@ pub struct Lowered {
     pub variables: Vec<Variable>,
     /// Integers that the data fixes: sizes, `data n: int`.
     pub sizes: HashMap<VarId, i64>,
+    /// In constrained space, the output that counts the elements of parameters outside of their
+    /// declared support, where the log joint is −∞ whatever its formula gives.
+    pub outside: Option<usize>,
 }
 
 /// Where a parameter lives in the unconstrained vector.
@@ -134,7 +141,7 @@ pub struct Variable {
 /// Lowers a checked model with its data.
 #[must_use]
 pub fn lower(model: &Model, data: &DataSet, space: Space) -> Outcome<Lowered> {
-    let mut l = Lowerer::new(model);
+    let mut l = Lowerer::new(model, data);
     let mut errors = Vec::new();
     let shapes = known_stage(&mut l, model, data, &mut errors);
     if let Some(error) = too_many(model, &shapes) {
@@ -219,7 +226,12 @@ fn parameter_stage(
                             parts.jacobian.extend(log_j);
                             Ok(x)
                         }
-                        None => Ok(Val::plain(l.b.input(name.clone(), Type::real(shapes.shape())))),
+                        None => {
+                            let input = l.b.input(name.clone(), Type::real(shapes.shape()));
+                            let x = Val::plain(input);
+                            parts.outside.push(l.count_outside(support, &x)?);
+                            Ok(x)
+                        }
                     }
                 })?;
                 parts.params.push(Param {
@@ -304,6 +316,8 @@ fn layout(model: &Model, shapes: &[(VarId, Shapes)]) -> (Vec<usize>, usize) {
 struct Parts {
     params: Vec<Param>,
     jacobian: Vec<Val>,
+    /// For each parameter in constrained space, its elements outside of the support.
+    outside: Vec<Val>,
     variables: Vec<(VarId, Role, Val)>,
 }
 
@@ -347,6 +361,11 @@ fn finish(mut l: Lowerer<'_>, parts: Parts, sizes: HashMap<VarId, i64>) -> Lower
             Variable { name, shape, role, output }
         })
         .collect();
+    let outside = parts.outside.into_iter().reduce(|a, b| {
+        let sum = l.b.plus(a.id, b.id);
+        Val::plain(sum)
+    });
+    let outside = outside.map(|count| place(&mut l, "outside".into(), count.id));
     let function = l.b.finish();
     let data = function
         .inputs
@@ -357,5 +376,5 @@ fn finish(mut l: Lowerer<'_>, parts: Parts, sizes: HashMap<VarId, i64>) -> Lower
             l.data.remove(&index).map(|t| (input.name.clone(), t))
         })
         .collect();
-    Lowered { function, data, params: parts.params, terms, variables, sizes }
+    Lowered { function, data, params: parts.params, terms, variables, sizes, outside }
 }

@@ -1,12 +1,12 @@
 //! Statements: what each adds to the log joint.
 
-use crate::check::typed::{Dist, Expr, ExprKind, LetValue, Stmt, StmtKind, VarKind};
+use crate::check::typed::{Dist, LetValue, Stmt, StmtKind};
 use crate::ir::{Op, TernaryOp};
 use crate::source::Span;
 
 use super::Lower;
 use super::elements::bounds_depend_on;
-use super::lowerer::{Lowerer, Term};
+use super::lowerer::{Lowerer, Subject, Term};
 use super::value::{AxisTable, Val};
 
 impl Lowerer<'_> {
@@ -15,7 +15,10 @@ impl Lowerer<'_> {
         self.at(s.span, |l| match &s.kind {
             StmtKind::Tilde { lhs, dist } => {
                 let x = l.expr(lhs)?;
-                l.tilde(&x, dist, s.span, l.observed(lhs))
+                l.subject = Some(Subject { lhs: lhs.clone(), axes: Vec::new() });
+                let stated = l.tilde(&x, dist, s.span, l.observed(lhs));
+                l.subject = None;
+                stated
             }
             StmtKind::Factor(e) => {
                 let v = l.expr(e)?;
@@ -82,19 +85,8 @@ impl Lowerer<'_> {
             let zero = self.real(0.0);
             term = self.elementwise(Op::Ternary(TernaryOp::Select), &[&mask, &term, &zero])?;
         }
+        self.check_term(&term)?;
         self.terms.push(Term { value: term.id, span, observed });
         Ok(())
-    }
-
-    /// The data variable that an expression is, or is an element of.
-    fn observed(&self, e: &Expr) -> Option<String> {
-        match &e.kind {
-            ExprKind::Var(v) => {
-                let var = self.model.var(*v);
-                (var.kind == VarKind::Data).then(|| var.name.clone())
-            }
-            ExprKind::Index(base, _) => self.observed(base),
-            _ => None,
-        }
     }
 }

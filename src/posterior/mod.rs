@@ -4,7 +4,9 @@ mod compile;
 mod constrain;
 mod density;
 mod points;
+mod subsample;
 
 pub use compile::Posterior;
 pub use constrain::Values;
-pub use points::{LogJoint, Parts};
+pub use points::{LogJoint, Parts, constrained_density};
+pub use subsample::Minibatch;

@@ -143,7 +143,31 @@ fn instruction(inst: &Inst, args: &[&Dual]) -> Dual {
             let a = matrix(args[0], *trans);
             Dual::of(ty, &tri_solve(&a, *lower != *trans, args[1], ty.shape[0], ty.shape[1]))
         }
+        Op::Solve { .. } | Op::Det | Op::LogAbsDet | Op::EigenSym | Op::MatrixExp => {
+            along_tangents(inst, args)
+        }
+        Op::SortIndices => Dual::fixed(apply(inst, &[&args[0].v])),
+        Op::Ode(ode) => super::solvers::ode(ode, args),
+        Op::Root(root) => super::solvers::root(root, args),
     }
+}
+
+/// An operation without a textbook algorithm for dual numbers, differentiated numerically.
+fn along_tangents(inst: &Inst, args: &[&Dual]) -> Dual {
+    let at = |h: f64| {
+        let moved: Vec<Tensor> = args
+            .iter()
+            .map(|a| {
+                let x: Vec<f64> = a.v.data.iter().zip(&*a.t.data).map(|(v, t)| v + h * t).collect();
+                Tensor::new(a.v.ty.clone(), x)
+            })
+            .collect();
+        apply(inst, &moved.iter().collect::<Vec<_>>())
+    };
+    let largest = args.iter().flat_map(|a| a.t.data.iter()).fold(0.0_f64, |m, t| m.max(t.abs()));
+    let t = derivative(|h| at(h).data.to_vec(), 0.02 / largest.max(1e-9));
+    let v = at(0.0);
+    Dual { t: Tensor::new(Type::real(v.ty.shape.clone()), t), v }
 }
 
 fn linear(inst: &Inst, args: &[&Dual]) -> Dual {
