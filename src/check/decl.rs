@@ -6,8 +6,12 @@ use crate::syntax::ast;
 
 use super::checker::Checker;
 use super::dist::Value;
+use super::interval::Interval;
 use super::shape::Dim;
-use super::typed::{Decl, Expr, LetValue, Scalar, Stage, Structure, Support, Type, VarId, VarKind};
+use super::typed::{
+    Decl, Dist, Expr, ExprKind, LetValue, Order, Scalar, Stage, Structure, Support, Type, VarId,
+    VarKind,
+};
 use super::visit;
 
 impl Checker<'_> {
@@ -229,7 +233,7 @@ impl Checker<'_> {
 
     pub(super) fn top_level_let(&mut self, id: usize, d: &ast::Let) {
         let Some(var) = self.entries[id].var else { return };
-        let Some(value) = self.let_value(var, d) else { return };
+        let Some((value, support)) = self.let_value(var, d) else { return };
         if self.model.var(var).kind == VarKind::Let {
             visit::let_exprs(&value, &mut |e| {
                 if e.stage == Stage::Generated {
@@ -238,6 +242,13 @@ impl Checker<'_> {
             });
         }
         self.model.decls.push(Decl::Let { var, value });
+        if let Some(support) = support {
+            let declared = self.support_interval(&support);
+            let known = self.facts.intervals.get(&var).copied().unwrap_or(Interval::ALL);
+            self.facts.intervals.insert(var, known.meet(declared));
+            self.facts.supports.insert(var, support.clone());
+            self.model.decls.push(Decl::Constraint { var, support });
+        }
     }
 
     /// Checks a `let` inside braces and adds it to the scope.
@@ -245,16 +256,17 @@ impl Checker<'_> {
         let var = self.new_var(&d.name, VarKind::Local, Type::Error, Stage::Data);
         let value = self.let_value(var, d);
         self.scope.push(&d.name.text, var);
-        Some((var, value?))
+        Some((var, value?.0))
     }
 
-    /// Checks the right-hand side of a `let` and gives the variable its type and stage.
-    fn let_value(&mut self, var: VarId, d: &ast::Let) -> Option<LetValue> {
+    /// Checks the right-hand side of a `let` and gives the variable its type and stage. Also gives the
+    /// declared support if that is a constraint.
+    fn let_value(&mut self, var: VarId, d: &ast::Let) -> Option<(LetValue, Option<Support>)> {
         let declared = match &d.ty {
             Some(ty) => match self.declared(ty) {
                 Some((support, declared)) => {
-                    self.refuse_constraint(&support, ty);
-                    Some((support, declared, ty.span))
+                    let constraint = self.let_constraint(var, &support, ty);
+                    Some((support, declared, ty.span, constraint))
                 }
                 None => {
                     if let ast::LetValue::Expr(e) = &d.value {
@@ -269,7 +281,7 @@ impl Checker<'_> {
             ast::LetValue::Expr(e) => {
                 let value = self.expr(e);
                 if value.ty.is_error() {
-                    if let Some((_, ty, _)) = declared {
+                    if let Some((_, ty, ..)) = declared {
                         self.define(var, ty, value.stage, None);
                     }
                     return None;
@@ -280,18 +292,23 @@ impl Checker<'_> {
                     return None;
                 }
                 let what = format!("`{}`", d.name.text);
-                let ty = match declared {
-                    Some((_, ty, span)) => {
+                let (ty, constraint) = match declared {
+                    Some((_, ty, span, constraint)) => {
                         self.require_type(&value, &ty, &what, span);
-                        ty
+                        (ty, constraint)
                     }
-                    None => value.ty.clone(),
+                    None => (value.ty.clone(), None),
                 };
                 self.define(var, ty, value.stage, Some(&value));
-                Some(LetValue::Expr(value))
+                Some((LetValue::Expr(value), constraint))
+            }
+            ast::LetValue::Draw(dist) => {
+                let value = self.drawn(dist, declared.map(|(_, ty, ..)| ty), &d.name)?;
+                self.define(var, value.ty.clone(), value.stage, Some(&value));
+                Some((LetValue::Expr(value), None))
             }
             ast::LetValue::Elements(stmts) => {
-                let (support, ty, _) = declared?;
+                let (support, ty, _, constraint) = declared?;
                 self.define(var, ty, Stage::Data, None);
                 let mark = self.scope.locals.len();
                 self.scope.push(&d.name.text, var);
@@ -303,29 +320,76 @@ impl Checker<'_> {
                 let sizes =
                     self.model.var(var).ty.dims().iter().map(|dim| dim.to_expr(d.name.span));
                 let dims = if support.array.is_empty() { sizes.collect() } else { support.array };
-                Some(LetValue::Elements { dims, stmts })
+                Some((LetValue::Elements { dims, stmts, rest: None }, constraint))
             }
         }
     }
 
-    fn refuse_constraint(&mut self, support: &Support, ty: &ast::TypeExpr) {
-        let constrained = match &support.structure {
+    /// A draw from a distribution; of the declared type, if there is one.
+    fn drawn(&mut self, dist: &ast::Expr, ty: Option<Type>, name: &ast::Ident) -> Option<Expr> {
+        let value = ty.map(|ty| Value {
+            ty,
+            support: None,
+            interval: Interval::ALL,
+            span: name.span,
+            name: name.text.clone(),
+        });
+        self.scope.generated = true;
+        let drawn = self.draw(dist, value.as_ref());
+        self.scope.generated = false;
+        let (drawn, draw) = drawn?;
+        self.require_sampler(&drawn)?;
+        let ty = value.map_or(draw.ty, |value| value.ty);
+        let kind = ExprKind::Draw { dist: Box::new(drawn), order: Order::Any };
+        Some(Expr { kind, ty, stage: Stage::Generated, span: dist.span })
+    }
+
+    /// Checks that a distribution and all that it is made of can be drawn from.
+    fn require_sampler(&mut self, dist: &Dist) -> Option<()> {
+        let Some((without, span)) = dist.without_sampler(&self.model) else { return Some(()) };
+        let def = self.model.dist(without);
+        let diagnostic = Diagnostic::error(
+            Code::E0103,
+            span,
+            format!("`{}` has no `sample`, so it cannot be drawn from", def.name),
+            "not defined for this distribution",
+        );
+        self.report(diagnostic);
+        None
+    }
+
+    /// Returns the declared support of a `let` if it says more than the plain type. Only the log joint
+    /// can enforce it, so only a `let` at the top level has one.
+    fn let_constraint(
+        &mut self,
+        var: VarId,
+        support: &Support,
+        ty: &ast::TypeExpr,
+    ) -> Option<Support> {
+        let (bounded, mapped) = match &support.structure {
             Structure::Scalar { lower, upper, offset, multiplier, .. } => {
-                [lower, upper, offset, multiplier].into_iter().any(Option::is_some)
+                (lower.is_some() || upper.is_some(), offset.is_some() || multiplier.is_some())
             }
-            _ => true,
+            _ => (true, false),
         };
-        if constrained || support.missing {
-            self.report(
-                Diagnostic::error(
-                    Code::E0208,
-                    ty.span,
-                    "the type of a `let` has no constraint",
+        let is_let = self.model.var(var).kind == VarKind::Let;
+        if support.missing || mapped || bounded && !is_let {
+            let (label, help) = if is_let {
+                ("not for a `let`", "a `let` takes `lower`, `upper` and the structured types")
+            } else {
+                (
                     "nothing would enforce it",
+                    "write the plain type; constraints belong to `data`, `param` and a `let` at the \
+                     top level",
                 )
-                .with_help("write the plain type; constraints belong to `data` and `param`"),
+            };
+            self.report(
+                Diagnostic::error(Code::E0208, ty.span, "this type has no place here", label)
+                    .with_help(help),
             );
+            return None;
         }
+        bounded.then(|| support.clone())
     }
 
     /// Gives a variable its type and stage, and remembers what is known of its value.
@@ -355,7 +419,7 @@ impl Checker<'_> {
 
     /// Checks that an expression of the log joint is known there.
     pub(super) fn require_in_joint(&mut self, e: &Expr) -> bool {
-        if e.stage != Stage::Generated || e.ty.is_error() {
+        if e.stage != Stage::Generated || e.ty.is_error() || self.scope.generated {
             return true;
         }
         let culprit = self.culprit(e, Stage::Parameter);

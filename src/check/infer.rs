@@ -65,8 +65,10 @@ impl Checker<'_> {
             ast::ExprKind::Array(items) => self.array(items, e.span),
             ast::ExprKind::If { cond, then, otherwise } => {
                 let cond = self.expr(cond);
+                self.conditions += 1;
                 let then = self.block(then);
                 let otherwise = self.block(otherwise);
+                self.conditions -= 1;
                 self.conditional(cond, then, otherwise, e.span)
             }
         }

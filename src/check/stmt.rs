@@ -61,8 +61,10 @@ impl Checker<'_> {
                 if let Some(target) = target {
                     self.raise_stage(target, cond.stage);
                 }
+                self.conditions += 1;
                 let then = self.body(then, target);
                 let otherwise = self.body(otherwise, target);
+                self.conditions -= 1;
                 if !good {
                     return None;
                 }

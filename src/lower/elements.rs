@@ -5,15 +5,16 @@
 //! fixed distances (`s[t-1]`) becomes a scan; what in its body does not depend on those rows is
 //! computed outside, for all steps at once. Any other loop is unrolled.
 
-use crate::check::typed::{Expr, ExprKind, Index, LetValue, Stmt, StmtKind, VarId};
+use crate::check::typed::{Expr, ExprKind, Index, Stmt, StmtKind, VarId};
 use crate::diagnostics::Code;
 use crate::ir::{Shape, ValueId};
 
 use super::Lower;
+use super::lengths::lengths_depend_on;
 use super::lowerer::Lowerer;
 use super::recursion::{lag_of, lags};
 use super::value::{Axes, Axis, AxisTable, Val};
-use super::walk::{mentions, stmt_mentions};
+use super::walk::stmt_mentions;
 
 /// Loops that cannot become a scan are unrolled up to this many steps.
 pub(super) const MAX_UNROLLED: i64 = 20_000;
@@ -29,12 +30,22 @@ pub(super) struct Frame {
     pieces: Vec<Val>,
     /// For each element, the piece and the position in it.
     pub(super) defined: Vec<Option<(u32, u32)>>,
+    /// Whether the first piece holds what elements are that nothing assigns.
+    has_rest: bool,
 }
 
 impl Frame {
     pub(super) fn new(var: VarId, dims: Shape, outer: Axes) -> Self {
         let n = dims.iter().product();
-        Frame { var, dims, outer, pieces: Vec::new(), defined: vec![None; n] }
+        Frame { var, dims, outer, pieces: Vec::new(), defined: vec![None; n], has_rest: false }
+    }
+
+    /// The piece and the position in it of an element.
+    fn place(&self, element: usize) -> Option<(usize, usize)> {
+        match self.defined[element] {
+            Some((piece, offset)) => Some((piece as usize, offset as usize)),
+            None => self.has_rest.then_some((0, element)),
+        }
     }
 
     pub(super) fn row_len(&self) -> usize {
@@ -47,10 +58,25 @@ impl Lowerer<'_> {
     ///
     /// # Errors
     /// E0505 when an element is defined twice, or not at all.
-    pub(super) fn elements(&mut self, var: VarId, dims: Shape, stmts: &[Stmt]) -> Lower<Val> {
+    pub(super) fn elements(
+        &mut self,
+        var: VarId,
+        dims: Shape,
+        stmts: &[Stmt],
+        rest: Option<&Val>,
+    ) -> Lower<Val> {
         let outer = self.loops_here();
         let inner_loops = std::mem::take(&mut self.masks);
-        self.frames.push(Frame::new(var, dims, outer));
+        let mut frame = Frame::new(var, dims, outer);
+        if let Some(rest) = rest {
+            let own = rest.shape(&self.b);
+            let id = self.axes.spread(&mut self.b, rest, &frame.outer, &own);
+            let all = Val { id, axes: frame.outer.clone() };
+            frame.pieces.push(self.reshape_own(&all, &[frame.defined.len()]));
+            frame.has_rest = true;
+        }
+        self.frames.push(frame);
+        self.note_definition(var);
         let done = stmts.iter().try_for_each(|s| self.element_stmt(s));
         self.masks = inner_loops;
         let frame = self.frames.pop().expect("pushed above");
@@ -64,7 +90,7 @@ impl Lowerer<'_> {
 
     /// All elements in order, once every one is defined.
     pub(super) fn assemble(&mut self, frame: &Frame) -> Lower<Val> {
-        if let Some(missing) = frame.defined.iter().position(Option::is_none) {
+        if let Some(missing) = (0..frame.defined.len()).find(|&i| frame.place(i).is_none()) {
             let name = &self.model.var(frame.var).name;
             let place = position_text(&frame.dims, missing);
             return Err(self
@@ -91,8 +117,8 @@ impl Lowerer<'_> {
         }
         let mut index = Vec::with_capacity(positions.len());
         for &p in positions {
-            match frame.defined[p] {
-                Some((piece, offset)) => index.push(starts[piece as usize] + offset as usize),
+            match frame.place(p) {
+                Some((piece, offset)) => index.push(starts[piece] + offset),
                 None => {
                     let name = &self.model.var(frame.var).name;
                     let place = position_text(&frame.dims, p);
@@ -126,18 +152,8 @@ impl Lowerer<'_> {
 
     pub(super) fn element_stmt(&mut self, s: &Stmt) -> Lower<()> {
         self.at(s.span, |l| match &s.kind {
-            StmtKind::Let { var, value: LetValue::Expr(e) } => {
-                let v = l.expr(e)?;
-                l.define(*var, v);
-                Ok(())
-            }
-            StmtKind::Let { var, value: LetValue::Elements { dims, stmts } } => {
-                if l.sequence.is_some() {
-                    return Err(l.not_yet("an array defined element by element inside a recursion"));
-                }
-                let dims = dims.iter().map(|d| l.expr(d)).collect::<Lower<Vec<_>>>()?;
-                let dims = l.sizes(&dims)?;
-                let v = l.elements(*var, dims, stmts)?;
+            StmtKind::Let { var, value } => {
+                let v = l.let_value(*var, value)?;
                 l.define(*var, v);
                 Ok(())
             }
@@ -167,8 +183,8 @@ impl Lowerer<'_> {
         }
         let negated = self.unary(crate::ir::UnaryOp::Not, &cond);
         for (mask, taken) in [(cond, true), (negated, false)] {
-            self.masks.push(mask);
-            let result = f(self, taken);
+            self.masks.push(mask.clone());
+            let result = self.guarded(&mask, |l| f(l, taken));
             self.masks.pop();
             result?;
         }
@@ -178,7 +194,6 @@ impl Lowerer<'_> {
     fn assign(&mut self, indices: &[Index], value: &Expr) -> Lower<()> {
         // Inside a scan the first index is the loop's, and the frame is a row.
         let indices = if self.in_row() { &indices[1..] } else { indices };
-        let value = self.expr(value)?;
         let dims = self.frame().dims.clone();
         let dims = if self.in_row() { Shape::from(&dims[1..]) } else { dims };
         let outer = self.frame().outer.clone();
@@ -188,6 +203,13 @@ impl Lowerer<'_> {
         let all = self.b.reshape(all, &dims);
         let target = self.select(&Val::plain(all), indices)?;
         let own = target.shape(&self.b);
+        let value = match &value.kind {
+            // As many numbers as there are elements to assign.
+            ExprKind::Draw { dist, order } => {
+                self.at(value.span, |l| l.sample(dist, &own, *order))?
+            }
+            _ => self.expr(value)?,
+        };
         let mut axes = AxisTable::union([&target, &value]);
         for mask in &self.masks {
             axes.extend(mask.axes.iter().copied());
@@ -273,23 +295,25 @@ impl Lowerer<'_> {
     }
 
     pub(super) fn in_row(&self) -> bool {
-        self.sequence.as_ref().is_some_and(|s| s.inside)
+        let target = self.sequence.as_ref().filter(|s| s.inside).map(|s| s.target);
+        target.is_some() && self.frames.last().map(|f| f.var) == target
     }
 
     fn element_loop(&mut self, var: VarId, lo: &Expr, hi: &Expr, body: &[Stmt]) -> Lower<()> {
         let (lo, hi) = self.loop_bounds(lo, hi)?;
         let target = self.frame().var;
         let reads = body.iter().any(|s| stmt_mentions(s, target));
+        if lengths_depend_on(self.model, body, var) {
+            return self.unrolled(var, lo, hi, |l| body.iter().try_for_each(|s| l.element_stmt(s)));
+        }
         if self.in_row() || !reads {
-            if bounds_depend_on(body, var) {
-                return self
-                    .unrolled(var, lo, hi, |l| body.iter().try_for_each(|s| l.element_stmt(s)));
-            }
             return self
                 .vectorised(var, lo, hi, |l| body.iter().try_for_each(|s| l.element_stmt(s)));
         }
         match lags(body, var, target) {
-            Some(lag) if hi >= lo => self.recursion(var, lo, hi, lag, body),
+            Some(lag) if hi >= lo && self.sequence.is_none() => {
+                self.recursion(var, lo, hi, lag, body)
+            }
             _ => self.unrolled(var, lo, hi, |l| body.iter().try_for_each(|s| l.element_stmt(s))),
         }
     }
@@ -348,11 +372,10 @@ impl Lowerer<'_> {
     /// An element of the array that is being defined, if `base` is that array.
     pub(super) fn own_element(&mut self, base: &Expr, indices: &[Index]) -> Lower<Option<Val>> {
         let ExprKind::Var(var) = base.kind else { return Ok(None) };
-        if self.frames.last().is_none_or(|f| f.var != var) {
-            return Ok(None);
-        }
+        let Some(place) = self.frames.iter().rposition(|f| f.var == var) else { return Ok(None) };
+        let is_row = self.sequence.as_ref().is_some_and(|s| s.inside && s.target == var);
         if let Some(s) = &self.sequence
-            && s.inside
+            && is_row
             && let Some(Index::At(first)) = indices.first()
         {
             match lag_of(first, s.index) {
@@ -368,8 +391,8 @@ impl Lowerer<'_> {
             }
         }
         // Positions known now: read from the pieces so far.
-        let frame_dims = self.frame().dims.clone();
-        let (dims, indices) = if self.in_row() {
+        let frame_dims = self.frames[place].dims.clone();
+        let (dims, indices) = if is_row {
             (Shape::from(&frame_dims[1..]), &indices[1..])
         } else {
             (frame_dims, indices)
@@ -378,7 +401,8 @@ impl Lowerer<'_> {
         let all = self.b.ints(0..n);
         let all = self.b.reshape(all, &dims);
         let target = self.select(&Val::plain(all), indices)?;
-        let numbers = if target.axes.is_empty() { self.numbers(target.id) } else { None };
+        let fresh = !target.axes.iter().any(|a| self.frames[place].outer.contains(a));
+        let numbers = if fresh { self.numbers(target.id) } else { None };
         let Some(numbers) = numbers else {
             return Err(
                 self.not_yet("reading the array being defined at an index that varies in this way")
@@ -386,25 +410,13 @@ impl Lowerer<'_> {
         };
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positions")]
         let positions: Vec<usize> = numbers.data.iter().map(|&x| x as usize).collect();
-        let frame = self.frames.pop().expect("checked above");
+        let frame = self.frames.remove(place);
         let picked = self.pick(&frame, &positions);
-        self.frames.push(frame);
-        let shape = target.shape(&self.b);
-        Ok(Some(self.reshape_own(&picked?, &shape)))
+        self.frames.insert(place, frame);
+        let shape = self.b.shape(target.id);
+        let picked = self.reshape_own(&picked?, &shape);
+        Ok(Some(AxisTable::own_to_axes(&picked, &target.axes)))
     }
-}
-
-/// Whether the bounds of a loop inside depend on this loop's index.
-pub(super) fn bounds_depend_on(body: &[Stmt], index: VarId) -> bool {
-    body.iter().any(|s| match &s.kind {
-        StmtKind::For { lo, hi, body, .. } => {
-            mentions(lo, index) || mentions(hi, index) || bounds_depend_on(body, index)
-        }
-        StmtKind::If { then, otherwise, .. } => {
-            bounds_depend_on(then, index) || bounds_depend_on(otherwise, index)
-        }
-        _ => false,
-    })
 }
 
 fn position_text(dims: &[usize], mut linear: usize) -> String {

@@ -2,7 +2,7 @@
 
 use crate::check::builtins::Signature;
 use crate::check::typed::{Expr, ExprKind, FnId, SizeBinding, Type, VarId};
-use crate::ir::{DType, Op, Shape, Tensor, TernaryOp, Type as IrType};
+use crate::ir::{DType, Op, Shape, Tensor, TernaryOp, Type as IrType, UnaryOp};
 
 use super::Lower;
 use super::lowerer::Lowerer;
@@ -41,6 +41,11 @@ impl Lowerer<'_> {
                 let args = args.iter().map(|a| self.expr(a)).collect::<Lower<Vec<_>>>()?;
                 self.member_call(*dist, *member, &args)
             }
+            ExprKind::Draw { dist, order } => {
+                let sizes: Vec<Expr> = e.ty.dims().iter().map(|d| d.to_expr(e.span)).collect();
+                let shape = self.size_list(&sizes)?;
+                self.sample(dist, &shape, *order)
+            }
             ExprKind::Index(base, indices) => self.index(base, indices),
             ExprKind::Array(items) => self.array(items),
             ExprKind::Range(lo, hi) => {
@@ -59,7 +64,9 @@ impl Lowerer<'_> {
                     Some(true) => self.expr(then),
                     Some(false) => self.expr(otherwise),
                     None => {
-                        let (x, y) = (self.expr(then)?, self.expr(otherwise)?);
+                        let negated = self.unary(UnaryOp::Not, &cond);
+                        let x = self.guarded(&cond, |l| l.expr(then))?;
+                        let y = self.guarded(&negated, |l| l.expr(otherwise))?;
                         self.elementwise(Op::Ternary(TernaryOp::Select), &[&cond, &x, &y])
                     }
                 }
@@ -72,6 +79,20 @@ impl Lowerer<'_> {
                 self.expr(result)
             }
         }
+    }
+
+    /// Runs `f` for what is used only where a condition holds.
+    pub(super) fn guarded<T>(&mut self, condition: &Val, f: impl FnOnce(&mut Self) -> T) -> T {
+        // A condition of several elements is about the elements of the result, not about this step.
+        let one = condition.rank(&self.b) == 0;
+        if one {
+            self.guards.push(condition.clone());
+        }
+        let result = f(self);
+        if one {
+            self.guards.pop();
+        }
+        result
     }
 
     /// The integers `lo..=hi` as a constant.

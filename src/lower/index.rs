@@ -50,7 +50,7 @@ impl Lowerer<'_> {
                 }
                 Some(Index::At(e)) => {
                     let position = self.expr(e)?;
-                    self.at(e.span, |l| l.check_positions(e, &position, n))?;
+                    let position = self.at(e.span, |l| l.check_positions(e, position, n))?;
                     let own = position.shape(&self.b);
                     let new: Vec<Axis> = own.iter().map(|&len| self.axes.add(len)).collect();
                     result.extend(new.iter().map(|&a| ResultAxis::New(a)));
@@ -99,15 +99,28 @@ impl Lowerer<'_> {
         }
     }
 
-    /// Refuses positions that data shows to lie outside the axis.
-    fn check_positions(&mut self, e: &Expr, position: &Val, n: usize) -> Lower<()> {
-        let Some(numbers) = self.numbers(position.id) else { return Ok(()) };
+    /// Refuses positions that data shows to lie outside the axis. Where a condition keeps the element
+    /// from being used, the first stands in.
+    fn check_positions(&mut self, e: &Expr, position: Val, n: usize) -> Lower<Val> {
         #[allow(clippy::cast_precision_loss, reason = "sizes are far below 2^53")]
         let limit = n as f64;
-        let outside = numbers.data.iter().position(|&i| i < 1.0 || i > limit);
-        let Some(at) = outside else { return Ok(()) };
-        let i = numbers.data[at];
-        let found = match self.place_in_data(e, &[], position, at) {
+        let outside = |l: &mut Self, v: &Val| {
+            let numbers = l.numbers(v.id)?;
+            let at = numbers.data.iter().position(|&i| i < 1.0 || i > limit)?;
+            Some((at, numbers.data[at]))
+        };
+        if outside(self, &position).is_none() {
+            return Ok(position);
+        }
+        let mut used = position;
+        for guard in self.guards.clone() {
+            if self.numbers(guard.id).is_some() {
+                let one = self.int(1);
+                used = self.choose(&guard, &used, &one)?;
+            }
+        }
+        let Some((at, i)) = outside(self, &used) else { return Ok(used) };
+        let found = match self.place_in_data(e, &[], &used, at) {
             Some(place) => format!("{place} is {i}, which is"),
             None => format!("index {i} is"),
         };

@@ -42,6 +42,8 @@ pub(super) struct Lowerer<'m> {
     pub(super) counters: usize,
     /// Conditions around the current statement that data does not decide for all steps at once.
     pub(super) masks: Vec<Val>,
+    /// Conditions around the current expression: where they do not hold, its value is not used.
+    pub(super) guards: Vec<Val>,
     /// Terms of the log joint so far.
     pub(super) terms: Vec<Term>,
     /// What the statement being lowered is about, for messages.
@@ -81,6 +83,7 @@ impl<'m> Lowerer<'m> {
             key: None,
             counters: 0,
             masks: Vec::new(),
+            guards: Vec::new(),
             terms: Vec::new(),
             subject: None,
         }
@@ -116,6 +119,7 @@ impl<'m> Lowerer<'m> {
         let frames = std::mem::take(&mut self.frames);
         let loops = std::mem::take(&mut self.loops);
         let masks = std::mem::take(&mut self.masks);
+        let guards = std::mem::take(&mut self.guards);
         let result = f(self);
         self.data = data;
         self.known = known;
@@ -123,6 +127,7 @@ impl<'m> Lowerer<'m> {
         self.frames = frames;
         self.loops = loops;
         self.masks = masks;
+        self.guards = guards;
         (result, std::mem::replace(&mut self.b, outer))
     }
 

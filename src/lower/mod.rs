@@ -18,9 +18,12 @@ mod domain;
 mod elements;
 mod expr;
 mod index;
+mod inverse;
+mod lengths;
 mod lowerer;
 mod random;
 mod recursion;
+mod sample;
 mod solver;
 mod statement;
 mod transform;
@@ -32,7 +35,7 @@ use std::collections::HashMap;
 use crate::check::typed::{Decl, Model, Stage, VarId, VarKind};
 use crate::data::DataSet;
 use crate::diagnostics::{Code, Diagnostic, Outcome};
-use crate::ir::{Function, Shape, Tensor, Type};
+use crate::ir::{Function, Shape, Tensor, Type, ValueId};
 use crate::source::Span;
 
 pub use dimension::{Dimension, dimension};
@@ -49,7 +52,8 @@ type Lower<T> = Result<T, Box<Diagnostic>>;
 pub enum Space {
     /// One input `theta: real[D]`; the log joint includes the log Jacobian of the transforms.
     Unconstrained,
-    /// One input for each parameter; no Jacobian.
+    /// One input for each parameter in order of declaration; no Jacobian. A further output
+    /// `unconstrained: real[D]` has the point's place in the other space.
     Constrained,
 }
 
@@ -67,6 +71,8 @@ pub struct Lowered {
     pub terms: Vec<Term>,
     /// What a draw reports: parameters, parameter-dependent `let`s, `gen`s.
     pub variables: Vec<Variable>,
+    /// Index of the output with the unconstrained reals, in constrained space.
+    pub unconstrained: Option<usize>,
     /// Integers that the data fixes: sizes, `data n: int`.
     pub sizes: HashMap<VarId, i64>,
     /// In constrained space, the output that counts the elements of parameters outside of their
@@ -111,6 +117,8 @@ pub enum Role {
     Let,
     /// A `gen`, computed for each draw after inference.
     Gen,
+    /// A drawn copy of an observed variable.
+    Predicted,
 }
 
 impl Role {
@@ -121,6 +129,7 @@ impl Role {
             Role::Param => "param",
             Role::Let => "let",
             Role::Gen => "gen",
+            Role::Predicted => "predicted",
         }
     }
 }
@@ -167,10 +176,17 @@ fn known_stage(
 ) -> Vec<(VarId, Shapes)> {
     let mut origins = data::SizeOrigins::new();
     let mut shapes = Vec::new();
+    let mut later = Vec::new();
     for decl in &model.decls {
         let result = match decl {
             Decl::Data { var, support, default } => {
-                l.bind(*var, support, default.as_ref(), data, &mut origins)
+                l.bind(*var, support, default.as_ref(), data, &mut origins).and_then(|()| {
+                    if l.bounds_known(support) {
+                        return l.check_bound(*var, support, data);
+                    }
+                    later.push((*var, support));
+                    Ok(())
+                })
             }
             Decl::Let { var, value } if model.var(*var).stage == Stage::Data => {
                 // What an earlier error leaves undefined would only repeat it.
@@ -189,9 +205,18 @@ fn known_stage(
                 }
                 l.at(*span, |l| l.support_shapes(support)).map(|s| shapes.push((*var, s)))
             }
-            Decl::Let { .. } | Decl::Marginal { .. } | Decl::Stmt(_) => Ok(()),
+            Decl::Let { .. } | Decl::Constraint { .. } | Decl::Marginal { .. } | Decl::Stmt(_) => {
+                Ok(())
+            }
         };
         if let Err(error) = result {
+            errors.push(*error);
+        }
+    }
+    for (var, support) in later {
+        if errors.is_empty()
+            && let Err(error) = l.check_bound(var, support, data)
+        {
             errors.push(*error);
         }
     }
@@ -206,17 +231,28 @@ fn parameter_stage(
     space: Space,
 ) -> Lower<Parts> {
     let mut parts = Parts::default();
-    let (starts, total) = layout(model, shapes);
+    let order = declared_order(model, shapes);
+    let (starts, total) = layout(shapes, &order);
+    let mut inputs = Vec::new();
     let theta = match space {
         Space::Unconstrained => Some(l.b.input("theta", Type::real([total].as_slice()))),
-        Space::Constrained => None,
+        Space::Constrained => {
+            inputs.resize(shapes.len(), None);
+            for &i in &order {
+                let var = model.var(shapes[i].0);
+                let ty = Type::real(shapes[i].1.shape());
+                inputs[i] = Some(l.at(var.span, |l| l.b.input(var.name.clone(), ty)));
+            }
+            None
+        }
     };
-    let mut next = shapes.iter().zip(starts);
+    let mut free = vec![None; inputs.len()];
+    let mut next = shapes.iter().zip(starts).enumerate();
     for decl in &model.decls {
         match decl {
             Decl::Data { .. } => {}
             Decl::Param { var, support, prior, span } => {
-                let ((_, shapes), start) = next.next().expect("every parameter has its sizes");
+                let (i, ((_, shapes), start)) = next.next().expect("every parameter has its sizes");
                 let name = model.var(*var).name.clone();
                 let value = l.at(*span, |l| -> Lower<Val> {
                     match theta {
@@ -227,8 +263,8 @@ fn parameter_stage(
                             Ok(x)
                         }
                         None => {
-                            let input = l.b.input(name.clone(), Type::real(shapes.shape()));
-                            let x = Val::plain(input);
+                            let x = Val::plain(inputs[i].expect("one for each parameter"));
+                            free[i] = Some(l.unconstrain(support, shapes, &x)?.id);
                             parts.outside.push(l.count_outside(support, &x)?);
                             Ok(x)
                         }
@@ -259,15 +295,25 @@ fn parameter_stage(
                 }
                 let v = l.at(entry.span, |l| l.let_value(*var, value))?;
                 l.define(*var, v.clone());
-                let role = if entry.kind == VarKind::Gen { Role::Gen } else { Role::Let };
+                let role = match entry.kind {
+                    VarKind::Param => Role::Param,
+                    VarKind::Gen => Role::Gen,
+                    VarKind::Predicted => Role::Predicted,
+                    _ => Role::Let,
+                };
                 parts.variables.push((*var, role, v));
             }
             Decl::Marginal { span, .. } => {
                 return l.at(*span, |l| Err(l.not_yet("a marginal")));
             }
+            Decl::Constraint { var, support } => {
+                let span = model.var(*var).span;
+                l.at(span, |l| l.constraint(*var, support, span))?;
+            }
             Decl::Stmt(s) => l.stmt(s)?,
         }
     }
+    parts.free = order.iter().filter_map(|&i| *free.get(i)?).collect();
     // People read parameters and variables in the order in which they wrote them.
     parts.params.sort_by_key(|p| p.start);
     parts.variables.sort_by_key(|(var, ..)| model.var(*var).span);
@@ -297,14 +343,18 @@ fn too_many(model: &Model, shapes: &[(VarId, Shapes)]) -> Option<Diagnostic> {
     None
 }
 
-/// The first unconstrained index of each parameter, and their number in all. Parameters stand in the
-/// order of declaration, while `model.decls` has them in order of dependence.
-fn layout(model: &Model, shapes: &[(VarId, Shapes)]) -> (Vec<usize>, usize) {
+/// The parameters in order of declaration; `model.decls` has them in order of dependence.
+fn declared_order(model: &Model, shapes: &[(VarId, Shapes)]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..shapes.len()).collect();
     order.sort_by_key(|&i| model.var(shapes[i].0).span);
+    order
+}
+
+/// The first unconstrained index of each parameter, and their number in all.
+fn layout(shapes: &[(VarId, Shapes)], order: &[usize]) -> (Vec<usize>, usize) {
     let mut starts = vec![0; shapes.len()];
     let mut total = 0;
-    for i in order {
+    for &i in order {
         starts[i] = total;
         total += shapes[i].1.size();
     }
@@ -316,6 +366,8 @@ fn layout(model: &Model, shapes: &[(VarId, Shapes)]) -> (Vec<usize>, usize) {
 struct Parts {
     params: Vec<Param>,
     jacobian: Vec<Val>,
+    /// Unconstrained reals of each parameter, in order of declaration.
+    free: Vec<ValueId>,
     /// For each parameter in constrained space, its elements outside of the support.
     outside: Vec<Val>,
     variables: Vec<(VarId, Role, Val)>,
@@ -361,6 +413,10 @@ fn finish(mut l: Lowerer<'_>, parts: Parts, sizes: HashMap<VarId, i64>) -> Lower
             Variable { name, shape, role, output }
         })
         .collect();
+    let unconstrained = (!parts.free.is_empty()).then(|| {
+        let all = l.b.concat(&parts.free, 0);
+        place(&mut l, "unconstrained".into(), all)
+    });
     let outside = parts.outside.into_iter().reduce(|a, b| {
         let sum = l.b.plus(a.id, b.id);
         Val::plain(sum)
@@ -376,5 +432,14 @@ fn finish(mut l: Lowerer<'_>, parts: Parts, sizes: HashMap<VarId, i64>) -> Lower
             l.data.remove(&index).map(|t| (input.name.clone(), t))
         })
         .collect();
-    Lowered { function, data, params: parts.params, terms, variables, sizes, outside }
+    Lowered {
+        function,
+        data,
+        params: parts.params,
+        terms,
+        variables,
+        unconstrained,
+        sizes,
+        outside,
+    }
 }

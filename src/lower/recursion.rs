@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::check::builtins::Builtin;
-use crate::check::typed::{Expr, ExprKind, Index, LetValue, Stmt, StmtKind, VarId};
+use crate::check::typed::{Expr, ExprKind, Index, Stmt, StmtKind, VarId};
 use crate::diagnostics::Code;
 use crate::ir::{Builder, Function, Scan, Shape, Type, ValueId};
 
@@ -25,7 +25,9 @@ pub(super) struct Sequence {
     /// The loop's index as an axis of the enclosing function.
     axis: Axis,
     pub(super) index: VarId,
-    target: VarId,
+    pub(super) target: VarId,
+    /// The conditions around the current expression in the other builder.
+    other_guards: Vec<Val>,
     /// Earlier rows: `rows[k - 1]` is the row `k` steps back.
     pub(super) rows: Vec<Val>,
     /// Variables whose values live in the step.
@@ -100,6 +102,7 @@ impl Lowerer<'_> {
         let enclosing = std::mem::replace(&mut self.b, step);
         self.sequence = Some(Sequence {
             other: enclosing,
+            other_guards: std::mem::take(&mut self.guards),
             inside: true,
             axis,
             index: var,
@@ -123,6 +126,7 @@ impl Lowerer<'_> {
         });
         let sequence = self.sequence.take().expect("set above");
         let step = std::mem::replace(&mut self.b, sequence.other);
+        self.guards = sequence.other_guards;
         self.frames.push(frame);
         let row = row?;
 
@@ -224,6 +228,7 @@ impl Lowerer<'_> {
     fn swap_builders(&mut self) {
         let s = self.sequence.as_mut().expect("inside a recursion");
         std::mem::swap(&mut self.b, &mut s.other);
+        std::mem::swap(&mut self.guards, &mut s.other_guards);
         s.inside = !s.inside;
     }
 
@@ -314,10 +319,7 @@ fn assigns_row(s: &Stmt, index: VarId, target: VarId) -> bool {
                 && !mentions(hi, index)
                 && body.iter().all(|s| assigns_row(s, index, target))
         }
-        StmtKind::Let { value: LetValue::Expr(_), .. } => true,
-        StmtKind::Let { .. }
-        | StmtKind::If { .. }
-        | StmtKind::Tilde { .. }
-        | StmtKind::Factor(_) => false,
+        StmtKind::Let { .. } => true,
+        StmtKind::If { .. } | StmtKind::Tilde { .. } | StmtKind::Factor(_) => false,
     }
 }

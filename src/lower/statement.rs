@@ -1,11 +1,12 @@
 //! Statements: what each adds to the log joint.
 
-use crate::check::typed::{Dist, LetValue, Stmt, StmtKind};
-use crate::ir::{Op, TernaryOp};
+use crate::check::typed::{Dist, LetValue, Stmt, StmtKind, Support, VarId};
+use crate::diagnostics::Code;
+use crate::ir::{BinaryOp, Op, TernaryOp};
 use crate::source::Span;
 
 use super::Lower;
-use super::elements::bounds_depend_on;
+use super::lengths::lengths_depend_on;
 use super::lowerer::{Lowerer, Subject, Term};
 use super::value::{AxisTable, Val};
 
@@ -34,7 +35,7 @@ impl Lowerer<'_> {
             StmtKind::For { var, lo, hi, body } => {
                 let (lo, hi) = l.loop_bounds(lo, hi)?;
                 let run = |l: &mut Self| body.iter().try_for_each(|s| l.stmt(s));
-                if bounds_depend_on(body, *var) {
+                if lengths_depend_on(l.model, body, *var) {
                     l.unrolled(*var, lo, hi, run)
                 } else {
                     l.vectorised(*var, lo, hi, run)
@@ -48,16 +49,38 @@ impl Lowerer<'_> {
     }
 
     /// The value of a `let`.
-    pub(super) fn let_value(
-        &mut self,
-        var: crate::check::typed::VarId,
-        value: &LetValue,
-    ) -> Lower<Val> {
+    pub(super) fn let_value(&mut self, var: VarId, value: &LetValue) -> Lower<Val> {
         match value {
             LetValue::Expr(e) => self.expr(e),
-            LetValue::Elements { dims, stmts } => {
+            LetValue::Elements { dims, stmts, rest } => {
                 let dims = self.size_list(dims)?;
-                self.elements(var, dims, stmts)
+                let rest = rest.as_ref().map(|e| self.expr(e)).transpose()?;
+                self.elements(var, dims, stmts, rest.as_ref())
+            }
+        }
+    }
+
+    /// Takes all density from where a `let` is not what its type says.
+    ///
+    /// # Errors
+    /// E0418 when that is everywhere.
+    pub(super) fn constraint(&mut self, var: VarId, support: &Support, span: Span) -> Lower<()> {
+        let value = self.env[&var].clone();
+        let outside = self.count_outside(support, &value)?;
+        let none = self.real(0.0);
+        let holds = self.binary(BinaryOp::Le, &outside, &none)?;
+        match self.numbers(holds.id).map(|t| t.data[0] != 0.0) {
+            Some(true) => Ok(()),
+            Some(false) => {
+                let name = &self.model.var(var).name;
+                let message = format!("with this data `{name}` is not what its type says");
+                Err(self.error(Code::E0418, message, "declared here"))
+            }
+            None => {
+                let (zero, never) = (self.real(0.0), self.real(f64::NEG_INFINITY));
+                let op = Op::Ternary(TernaryOp::Select);
+                let term = self.elementwise(op, &[&holds, &zero, &never])?;
+                self.add_term(&term, span, None)
             }
         }
     }
