@@ -132,7 +132,9 @@ impl Reads {
                 }
                 Decl::Marginal { var, support, prior, .. } => {
                     visit::support_exprs(support, &mut add);
-                    visit::dist_exprs(prior, &mut add);
+                    if let Some(prior) = prior {
+                        visit::dist_exprs(prior, &mut add);
+                    }
                     Some(*var)
                 }
                 Decl::Let { var, value } => {

@@ -150,7 +150,8 @@ impl Printer<'_> {
             }
             Decl::Marginal { var, support, prior, .. } => {
                 let head = self.head(*var, &self.support(support));
-                lines.push(format!("marginal {head} ~ {}", self.dist(prior)));
+                let prior = prior.as_ref().map(|dist| format!(" ~ {}", self.dist(dist)));
+                lines.push(format!("marginal {head}{}", prior.unwrap_or_default()));
             }
             Decl::Let { var, value } => {
                 let word = match self.model.map(|model| model.var(*var).kind) {

@@ -195,12 +195,21 @@ impl Checker<'_> {
                     span: lhs.span,
                     name,
                 };
-                self.draw(dist, Some(&value))?.0
+                let (dist, draw) = self.draw(dist, Some(&value))?;
+                match self.marginal_of(&lhs) {
+                    Some(_) => {
+                        let support = self.known_support(&lhs)?;
+                        self.cut_to(dist, &support, &draw.support)?
+                    }
+                    None => dist,
+                }
             }
         };
         match param {
             Some((var, _)) => self.note_prior(var, &lhs, &dist),
-            None if lhs.stage == Stage::Parameter => self.lint_transformed(&lhs),
+            None if lhs.stage == Stage::Parameter && self.marginal_of(&lhs).is_none() => {
+                self.lint_transformed(&lhs);
+            }
             None => {}
         }
         if !fits {
@@ -212,17 +221,27 @@ impl Checker<'_> {
     /// Returns the parameter that a left side is, or is an element of, with the support of that
     /// part: the statement is its prior.
     fn assigned_param(&self, lhs: &Expr) -> Option<(VarId, Support)> {
-        let var = match &lhs.kind {
-            ExprKind::Var(var) => *var,
-            ExprKind::Index(base, _) => match base.kind {
-                ExprKind::Var(var) => var,
-                _ => return None,
-            },
-            _ => return None,
-        };
+        let var = variable_of(lhs)?;
         if self.model.var(var).kind != VarKind::Param {
             return None;
         }
         Some((var, self.known_support(lhs)?))
+    }
+
+    /// Returns the marginal that a left side is, or is an element of.
+    fn marginal_of(&self, lhs: &Expr) -> Option<VarId> {
+        variable_of(lhs).filter(|var| self.model.var(*var).kind == VarKind::Marginal)
+    }
+}
+
+/// The variable that an expression is, or is an element of.
+fn variable_of(e: &Expr) -> Option<VarId> {
+    match &e.kind {
+        ExprKind::Var(var) => Some(*var),
+        ExprKind::Index(base, _) => match base.kind {
+            ExprKind::Var(var) => Some(var),
+            _ => None,
+        },
+        _ => None,
     }
 }

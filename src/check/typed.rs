@@ -203,10 +203,11 @@ pub enum Decl {
     Marginal {
         /// The variable.
         var: VarId,
-        /// Its support.
+        /// Its support: integers between two bounds, or truth values.
         support: Support,
-        /// Its prior.
-        prior: Dist,
+        /// Its prior, `Truncated` when the support is narrower than the distribution's; `None` when
+        /// statements give it.
+        prior: Option<Dist>,
         /// The whole declaration.
         span: Span,
     },

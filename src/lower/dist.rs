@@ -91,6 +91,9 @@ impl Lowerer<'_> {
     fn known_inside(&mut self, inside: &Val, x: &Val, def: &DistDef) -> Lower<bool> {
         let Some(truth) = self.numbers(inside.id) else { return Ok(false) };
         let Some(at) = truth.data.iter().position(|&t| t == 0.0) else { return Ok(true) };
+        if self.is_enumerated(inside) {
+            return Ok(false);
+        }
         let Some(values) = self.numbers(x.id) else { return Ok(false) };
         let value = values.data[at.min(values.data.len() - 1)];
         Err(self.error(

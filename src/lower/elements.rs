@@ -160,7 +160,8 @@ impl Lowerer<'_> {
         mut f: impl FnMut(&mut Self, bool) -> Lower<()>,
     ) -> Lower<()> {
         let cond = self.expr(cond)?;
-        if let Some(numbers) = self.numbers(cond.id)
+        if !self.is_enumerated(&cond)
+            && let Some(numbers) = self.numbers(cond.id)
             && let Some(x) = numbers.splat()
         {
             return f(self, x != 0.0);

@@ -1,7 +1,7 @@
 //! Expressions.
 
 use crate::check::typed::{Expr, ExprKind, FnId, SizeBinding, Type, VarId};
-use crate::ir::{DType, Op, Shape, Tensor, TernaryOp, Type as IrType};
+use crate::ir::{DType, Op, Shape, Tensor, TernaryOp, Type as IrType, UnaryOp};
 
 use super::Lower;
 use super::lowerer::Lowerer;
@@ -54,7 +54,9 @@ impl Lowerer<'_> {
                     Some(true) => self.expr(then),
                     Some(false) => self.expr(otherwise),
                     None => {
-                        let (x, y) = (self.expr(then)?, self.expr(otherwise)?);
+                        let negated = self.unary(UnaryOp::Not, &cond);
+                        let x = self.guarded(&cond, then)?;
+                        let y = self.guarded(&negated, otherwise)?;
                         self.elementwise(Op::Ternary(TernaryOp::Select), &[&cond, &x, &y])
                     }
                 }
@@ -67,6 +69,14 @@ impl Lowerer<'_> {
                 self.expr(result)
             }
         }
+    }
+
+    /// An expression that counts only where a condition holds.
+    fn guarded(&mut self, condition: &Val, e: &Expr) -> Lower<Val> {
+        self.guards.push(condition.clone());
+        let result = self.expr(e);
+        self.guards.pop();
+        result
     }
 
     /// The integers `lo..=hi` as a constant.

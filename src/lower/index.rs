@@ -99,13 +99,31 @@ impl Lowerer<'_> {
         }
     }
 
-    /// Refuses positions that data shows to lie outside the axis.
+    /// Refuses positions that data shows to lie outside the axis where the conditions around hold.
+    /// Elsewhere they are not selected, and read nothing.
     fn check_positions(&mut self, position: &Val, n: usize) -> Lower<()> {
-        let Some(numbers) = self.numbers(position.id) else { return Ok(()) };
         #[allow(clippy::cast_precision_loss, reason = "sizes are far below 2^53")]
         let limit = n as f64;
-        match numbers.data.iter().find(|&&i| i < 1.0 || i > limit) {
-            Some(i) => Err(self.error(
+        let outside = |i: f64| i < 1.0 || i > limit;
+        let Some(numbers) = self.numbers(position.id) else { return Ok(()) };
+        if !numbers.data.iter().any(|&i| outside(i)) {
+            return Ok(());
+        }
+        let own = position.shape(&self.b);
+        let around = self.masks.iter().chain(&self.guards).filter(|c| c.rank(&self.b) == 0);
+        let conditions: Vec<Val> = around.cloned().collect();
+        let axes = AxisTable::union(conditions.iter().chain([position]));
+        let spread = self.axes.spread(&mut self.b, position, &axes, &own);
+        let Some(numbers) = self.numbers(spread) else { return Ok(()) };
+        let mut reached = vec![true; numbers.data.len()];
+        for condition in &conditions {
+            let spread = self.axes.spread(&mut self.b, condition, &axes, &own);
+            if let Some(holds) = self.numbers(spread) {
+                reached.iter_mut().zip(&*holds.data).for_each(|(r, x)| *r &= *x != 0.0);
+            }
+        }
+        match numbers.data.iter().zip(reached).find(|&(&i, reached)| reached && outside(i)) {
+            Some((i, _)) => Err(self.error(
                 Code::E0502,
                 format!("index {i} is outside of an axis with {n} elements"),
                 format!("takes the value {i} here"),

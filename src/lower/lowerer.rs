@@ -9,7 +9,9 @@ use crate::ir::{Builder, DType, Op, Shape, Tensor, Type, ValueId};
 use crate::source::Span;
 
 use super::Lower;
+use super::dependence::Dependence;
 use super::elements::Frame;
+use super::latents::Latents;
 use super::recursion::Sequence;
 use super::value::{Axes, AxisTable, Val};
 
@@ -36,6 +38,13 @@ pub(super) struct Lowerer<'m> {
     pub(super) masks: Vec<Val>,
     /// Terms of the log joint so far.
     pub(super) terms: Vec<Term>,
+    /// Discrete latents and what has been said about them.
+    pub(super) latents: Latents,
+    pub(super) dependence: Dependence,
+    /// Axes of the loops over the values of latents around the current statement.
+    pub(super) enumerated: Axes,
+    /// Conditions that hold wherever the current expression counts.
+    pub(super) guards: Vec<Val>,
 }
 
 /// One summand of the log joint, before it is summed over its elements.
@@ -45,6 +54,8 @@ pub(super) struct Term {
     pub(super) span: Span,
     /// The data variable that this is the likelihood of.
     pub(super) observed: Option<String>,
+    /// Whether it is the distribution of a discrete latent.
+    pub(super) of_latent: bool,
 }
 
 impl<'m> Lowerer<'m> {
@@ -61,6 +72,10 @@ impl<'m> Lowerer<'m> {
             loops: Axes::new(),
             masks: Vec::new(),
             terms: Vec::new(),
+            latents: Latents::default(),
+            dependence: Dependence::default(),
+            enumerated: Axes::new(),
+            guards: Vec::new(),
         }
     }
 
@@ -179,6 +194,11 @@ impl<'m> Lowerer<'m> {
                 "this size",
             )
         })
+    }
+
+    /// Whether a value differs between the values of a latent that is being summed out.
+    pub(super) fn is_enumerated(&self, v: &Val) -> bool {
+        v.axes.iter().any(|a| self.enumerated.contains(a))
     }
 
     /// An error at the current place.

@@ -11,10 +11,13 @@
 
 mod builtin;
 mod data;
+mod dependence;
 mod dist;
 mod elements;
+mod eliminate;
 mod expr;
 mod index;
+mod latents;
 mod lowerer;
 mod recursion;
 mod statement;
@@ -60,6 +63,8 @@ pub struct Lowered {
     pub terms: Vec<Term>,
     /// What a draw reports: parameters, parameter-dependent `let`s, `gen`s.
     pub variables: Vec<Variable>,
+    /// Discrete latents, summed out.
+    pub latents: Vec<Latent>,
     /// Integers that the data fixes: sizes, `data n: int`.
     pub sizes: HashMap<VarId, i64>,
 }
@@ -90,6 +95,20 @@ pub struct Term {
     pub observed: Option<String>,
     /// Index of its output, which holds the elements before they are summed.
     pub output: usize,
+}
+
+/// A discrete latent that was summed out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Latent {
+    /// Its name.
+    pub name: String,
+    /// Its shape.
+    pub shape: Shape,
+    /// The input, zeros `[elements, values]`, in which the derivative of the log joint is the posterior
+    /// probability of each value.
+    pub probe: usize,
+    /// Number of its values.
+    pub values: usize,
 }
 
 /// What kind of declaration a variable of a draw comes from.
@@ -230,7 +249,11 @@ fn parameter_stage(
                 l.define(*var, value.clone());
                 parts.variables.push((*var, Role::Param, value.clone()));
                 if let Some(prior) = prior {
-                    l.at(*span, |l| l.tilde(&value, prior, *span, None))?;
+                    let mut add = |l: &mut Lowerer<'_>| l.tilde(&value, prior, *span, None);
+                    l.at(*span, |l| match l.latents.in_dist(prior) {
+                        true => l.latent_stmt(&mut add),
+                        false => add(l),
+                    })?;
                 }
             }
             Decl::Let { var, value } => {
@@ -242,17 +265,33 @@ fn parameter_stage(
                     }
                     continue;
                 }
+                if l.latents.in_let(value) {
+                    l.at(entry.span, |l| match entry.kind {
+                        VarKind::Gen => Err(l.gen_of_latent()),
+                        _ => l.latent_let(*var, value),
+                    })?;
+                    continue;
+                }
                 let v = l.at(entry.span, |l| l.let_value(*var, value))?;
                 l.define(*var, v.clone());
                 let role = if entry.kind == VarKind::Gen { Role::Gen } else { Role::Let };
                 parts.variables.push((*var, role, v));
             }
-            Decl::Marginal { span, .. } => {
-                return l.at(*span, |l| Err(l.not_yet("a marginal")));
+            Decl::Marginal { var, support, prior, span } => l.at(*span, |l| {
+                l.declare_latent(*var, support, *span)?;
+                let Some(prior) = prior else { return Ok(()) };
+                l.latent_stmt(&mut |l| {
+                    let x = l.env[var].clone();
+                    l.latent_prior(&x, prior, *span)
+                })
+            })?,
+            Decl::Stmt(s) if l.latents.in_stmt(s) => {
+                l.at(s.span, |l| l.latent_stmt(&mut |l| l.stmt(s)))?;
             }
             Decl::Stmt(s) => l.stmt(s)?,
         }
     }
+    l.sum_out()?;
     // People read parameters and variables in the order in which they wrote them.
     parts.params.sort_by_key(|p| p.start);
     parts.variables.sort_by_key(|(var, ..)| model.var(*var).span);
@@ -344,7 +383,17 @@ fn finish(mut l: Lowerer<'_>, parts: Parts, sizes: HashMap<VarId, i64>) -> Lower
             Variable { name, shape, role, output }
         })
         .collect();
+    let latents = l.latents.all.iter().map(|latent| Latent {
+        name: l.model.var(latent.var).name.clone(),
+        shape: latent.shape.clone(),
+        probe: latent.probe as usize,
+        values: latent.values,
+    });
+    let latents = latents.collect();
+    l.data.extend(std::mem::take(&mut l.latents.hidden));
     let function = l.b.finish();
+    // What dependence was found with is not needed any more.
+    let function = function.extract(function.outputs.clone());
     let data = function
         .inputs
         .iter()
@@ -354,5 +403,5 @@ fn finish(mut l: Lowerer<'_>, parts: Parts, sizes: HashMap<VarId, i64>) -> Lower
             l.data.remove(&index).map(|t| (input.name.clone(), t))
         })
         .collect();
-    Lowered { function, data, params: parts.params, terms, variables, sizes }
+    Lowered { function, data, params: parts.params, terms, variables, latents, sizes }
 }

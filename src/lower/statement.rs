@@ -15,7 +15,11 @@ impl Lowerer<'_> {
         self.at(s.span, |l| match &s.kind {
             StmtKind::Tilde { lhs, dist } => {
                 let x = l.expr(lhs)?;
-                l.tilde(&x, dist, s.span, l.observed(lhs))
+                match l.variable_kind(lhs) {
+                    Some((VarKind::Marginal, _)) => l.latent_prior(&x, dist, s.span),
+                    Some((VarKind::Data, name)) => l.tilde(&x, dist, s.span, Some(name)),
+                    _ => l.tilde(&x, dist, s.span, None),
+                }
             }
             StmtKind::Factor(e) => {
                 let v = l.expr(e)?;
@@ -71,6 +75,16 @@ impl Lowerer<'_> {
         self.add_term(&density, span, observed)
     }
 
+    /// Adds the log probability of a discrete latent to the log joint.
+    pub(super) fn latent_prior(&mut self, x: &Val, dist: &Dist, span: Span) -> Lower<()> {
+        self.note_given(x);
+        self.tilde(x, dist, span, None)?;
+        if let Some(term) = self.terms.last_mut() {
+            term.of_latent = true;
+        }
+        Ok(())
+    }
+
     /// Adds the elements of `v` to the log joint, once for each step of the loops around, where the
     /// conditions around hold.
     fn add_term(&mut self, v: &Val, span: Span, observed: Option<String>) -> Lower<()> {
@@ -82,18 +96,18 @@ impl Lowerer<'_> {
             let zero = self.real(0.0);
             term = self.elementwise(Op::Ternary(TernaryOp::Select), &[&mask, &term, &zero])?;
         }
-        self.terms.push(Term { value: term.id, span, observed });
+        self.terms.push(Term { value: term.id, span, observed, of_latent: false });
         Ok(())
     }
 
-    /// The data variable that an expression is, or is an element of.
-    fn observed(&self, e: &Expr) -> Option<String> {
+    /// The variable that an expression is, or is an element of: what it is, and its name.
+    fn variable_kind(&self, e: &Expr) -> Option<(VarKind, String)> {
         match &e.kind {
             ExprKind::Var(v) => {
                 let var = self.model.var(*v);
-                (var.kind == VarKind::Data).then(|| var.name.clone())
+                Some((var.kind, var.name.clone()))
             }
-            ExprKind::Index(base, _) => self.observed(base),
+            ExprKind::Index(base, _) => self.variable_kind(base),
             _ => None,
         }
     }

@@ -7,8 +7,8 @@ use crate::density::LogDensity;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::exec::program::Program;
 use crate::inference::Target;
-use crate::ir::{Function, Tensor};
-use crate::lower::Lowered;
+use crate::ir::{Builder, Function, Tensor};
+use crate::lower::{Lowered, Role, Variable};
 use crate::passes;
 use crate::source::SourceMap;
 
@@ -44,6 +44,7 @@ impl Posterior {
     /// # Errors
     /// E0509 when the log joint has no derivative in a parameter.
     pub fn compile(lowered: Lowered, sources: &SourceMap) -> Result<Self, Box<Diagnostic>> {
+        let lowered = with_probabilities(lowered).map_err(|e| not_differentiable(&e))?;
         let log_joint = passes::optimize(&with_outputs(&lowered, &[0]));
         let hvp = autodiff::hvp(&log_joint, 0).map_err(|e| not_differentiable(&e))?;
         let hvp = passes::optimize(&hvp);
@@ -120,6 +121,35 @@ pub(super) fn with_outputs(lowered: &Lowered, outputs: &[usize]) -> Function {
     let data: Vec<(&str, Tensor)> =
         lowered.data.iter().map(|(name, t)| (name.as_str(), t.clone())).collect();
     passes::bind(&f, &data)
+}
+
+/// Adds the posterior probabilities of each discrete latent `z`, given the other parameters, to what a
+/// draw reports: `z_prob`, of the shape of `z` with an axis for its values behind. They are the
+/// derivative of the log joint in the latent's probe: differentiating the forward algorithm gives the
+/// backward one [eisner2016].
+fn with_probabilities(mut lowered: Lowered) -> Result<Lowered, NotDifferentiable> {
+    for latent in lowered.latents.clone() {
+        let f = &lowered.function;
+        let joint = f.extract(vec![f.outputs[0].clone()]);
+        let gradient = autodiff::gradient(&joint, latent.probe)?;
+        let mut b = Builder::new(f.name.clone());
+        let args: Vec<_> = f.inputs.iter().map(|i| b.input(i.name.clone(), i.ty.clone())).collect();
+        let values = b.inline(f, &args);
+        for output in &f.outputs {
+            b.output(output.name.clone(), values[output.value.index()]);
+        }
+        let derivatives = b.inline(&gradient, &args);
+        let score = gradient.outputs[gradient.outputs.len() - 1].value;
+        let mut shape = latent.shape.clone();
+        shape.push(latent.values);
+        let value = b.reshape(derivatives[score.index()], &shape);
+        let name = format!("{}_prob", latent.name);
+        b.output(name.clone(), value);
+        let output = f.outputs.len();
+        lowered.function = b.finish();
+        lowered.variables.push(Variable { name, shape, role: Role::Gen, output });
+    }
+    Ok(lowered)
 }
 
 fn not_differentiable(e: &NotDifferentiable) -> Box<Diagnostic> {
