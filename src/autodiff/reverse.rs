@@ -89,9 +89,7 @@ pub(super) fn guarded(f: &Function, outputs: &[bool]) -> Vec<bool> {
         let by_itself = |i: usize| match &inst.op {
             Op::Ternary(TernaryOp::Select) => i > 0,
             // The smaller of two is a branch not taken as well; so is a summand that is zero.
-            Op::Binary(
-                BinaryOp::ZeroMul | BinaryOp::Min | BinaryOp::Max | BinaryOp::LogAddExp,
-            )
+            Op::Binary(BinaryOp::ZeroMul | BinaryOp::Min | BinaryOp::Max | BinaryOp::LogAddExp)
             | Op::ReduceMax(_)
             | Op::LogSumExp(_) => true,
             _ => false,

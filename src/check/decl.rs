@@ -7,7 +7,9 @@ use crate::syntax::ast;
 use super::checker::Checker;
 use super::dist::Value;
 use super::shape::Dim;
-use super::typed::{Decl, Dist, Expr, LetValue, Scalar, Stage, Structure, Support, Type, VarId, VarKind};
+use super::typed::{
+    Decl, Dist, Expr, LetValue, Scalar, Stage, Structure, Support, Type, VarId, VarKind,
+};
 use super::visit;
 
 impl Checker<'_> {

@@ -123,7 +123,12 @@ impl Checker<'_> {
     }
 
     /// Cuts the prior of a marginal down to its declared bounds, where they certainly leave less.
-    pub(super) fn cut_to(&mut self, dist: Dist, declared: &Support, drawn: &Support) -> Option<Dist> {
+    pub(super) fn cut_to(
+        &mut self,
+        dist: Dist,
+        declared: &Support,
+        drawn: &Support,
+    ) -> Option<Dist> {
         let (
             Structure::Scalar { lower, upper, .. },
             Structure::Scalar { lower: low, upper: high, .. },

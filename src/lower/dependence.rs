@@ -11,9 +11,10 @@ use smallvec::SmallVec;
 
 use crate::exec::reference;
 use crate::ir::{
-    Function, Inst, Op, Scan, Shape, Tensor, TernaryOp, Type, ValueId, num_elements,
+    Function, Inst, Op, Output, Scan, Shape, Tensor, TernaryOp, Type, ValueId, num_elements,
 };
 
+use super::latents::{checked_product, colour};
 use super::lowerer::Lowerer;
 
 /// The number of a discrete latent among all of the model.
@@ -21,6 +22,9 @@ pub(super) type Site = u32;
 
 /// Sites in ascending order.
 pub(super) type Sites = SmallVec<[Site; 2]>;
+
+/// Most choices of values of latents that indices are computed for.
+const MOST_CHOICES: usize = 4096;
 
 /// The set of each element of a value, by number; `None` where all are empty.
 type Sets = Option<Tensor>;
@@ -61,7 +65,8 @@ impl Lowerer<'_> {
             let sets = match of_latent {
                 Some(latent) => {
                     let sites = latent.first..latent.first + latent.sites();
-                    let numbers: Vec<u32> = sites.map(|s| state.number(Sites::from_slice(&[s]))).collect();
+                    let numbers: Vec<u32> =
+                        sites.map(|s| state.number(Sites::from_slice(&[s]))).collect();
                     vec![state.tensor(&inst.ty.shape, &numbers)]
                 }
                 None => {
@@ -76,8 +81,14 @@ impl Lowerer<'_> {
                         }
                         _ => {
                             let types = self.b.function().operand_types(&inst);
-                            state.through(&inst, &types, &args, &mut |i| {
-                                self.numbers(inst.args[i])
+                            let sets = state.sets.clone();
+                            state.through(&inst, &types, &args, &mut |i| match &args[i] {
+                                None => self.numbers(inst.args[i]).into_iter().collect(),
+                                Some(of) => {
+                                    let scopes: Vec<Sites> =
+                                        of.data.iter().map(|&n| sets[number(n)].clone()).collect();
+                                    self.possible(inst.args[i], &scopes)
+                                }
                             })
                         }
                     }
@@ -90,6 +101,53 @@ impl Lowerer<'_> {
             sets.map(|t| t.data.iter().map(|&n| state.sets[number(n)].clone()).collect());
         self.dependence = state;
         of_elements
+    }
+
+    /// What a value with elements of the given scopes may be: one tensor for each choice of the values of
+    /// its sites; none if it depends on parameters or there are too many choices.
+    fn possible(&mut self, value: ValueId, scopes: &[Sites]) -> Vec<Tensor> {
+        let Ok(colours) = self.colours(scopes, self.here()) else { return Vec::new() };
+        let slots = self.slots(scopes, &colours);
+        let sizes: Vec<usize> = slots.iter().map(|&(l, _)| self.latents.all[l].values).collect();
+        let Some(choices) = checked_product(&sizes).filter(|&n| n <= MOST_CHOICES) else {
+            return Vec::new();
+        };
+        let output = Output { name: "value".into(), value };
+        let f = self.b.function().extract(vec![output]);
+        let mut inputs: Vec<Option<Tensor>> = (0..f.inputs.len())
+            .map(|i| self.data.get(&u32::try_from(i).expect("few inputs")).cloned())
+            .collect();
+        let latents = self.latents.all.clone();
+        if f.depends_on(|i| inputs[i].is_none() && latents.iter().all(|l| l.input as usize != i))
+            [f.outputs[0].value.index()]
+        {
+            return Vec::new();
+        }
+        (0..choices)
+            .map(|choice| {
+                for (l, latent) in latents.iter().enumerate() {
+                    let number = |site: Site| {
+                        let slot = slots.binary_search(&(l, colour(&colours, site)));
+                        let behind = slot.map_or(0, |i| sizes[i + 1..].iter().product());
+                        let k = slot.map_or(0, |_| choice / behind.max(1) % latent.values);
+                        latent.number(k)
+                    };
+                    let sites = latent.first..latent.first + latent.sites();
+                    let ty = f.inputs[latent.input as usize].ty.clone();
+                    inputs[latent.input as usize] =
+                        Some(Tensor::new(ty, sites.map(number).collect::<Vec<f64>>()));
+                }
+                let inputs: Vec<Tensor> = inputs
+                    .iter()
+                    .zip(&f.inputs)
+                    .map(|(t, input)| {
+                        let zeros = || Tensor::new(input.ty.clone(), vec![0.0; input.ty.len()]);
+                        t.clone().unwrap_or_else(zeros)
+                    })
+                    .collect();
+                reference::evaluate(&f, &inputs).pop().expect("one output")
+            })
+            .collect()
     }
 }
 
@@ -165,13 +223,13 @@ impl Dependence {
     }
 
     /// What the results of an instruction depend on, by component; `types` are those of its operands,
-    /// `known` their numbers where data decides them.
+    /// `possible` what an operand may be, where parameters do not decide it.
     fn through(
         &mut self,
         inst: &Inst,
         types: &[Type],
         args: &[Sets],
-        known: &mut dyn FnMut(usize) -> Option<Tensor>,
+        possible: &mut dyn FnMut(usize) -> Vec<Tensor>,
     ) -> Vec<Sets> {
         if let Op::Scan(scan) = &inst.op {
             return self.scan(scan, types, args);
@@ -183,18 +241,29 @@ impl Dependence {
         let sets = match &inst.op {
             Op::Input(_) | Op::Const(_) | Op::Proj(_) | Op::Scan(_) => None,
             Op::Unary(_) | Op::Convert(_) => args[0].clone(),
-            Op::Ternary(TernaryOp::Select) if args[0].is_none() => match known(0) {
-                Some(condition) => {
-                    let taken = |i: usize| {
-                        let at = if condition.data.len() == 1 { 0 } else { i };
-                        if condition.data[at] == 0.0 { &args[2] } else { &args[1] }
-                    };
-                    let numbers: Vec<u32> =
-                        (0..num_elements(shape)).map(|i| Self::at(taken(i), i)).collect();
-                    self.tensor(shape, &numbers)
+            Op::Ternary(TernaryOp::Select) => {
+                let conditions = possible(0);
+                if conditions.is_empty() {
+                    return vec![self.elementwise(shape, args)];
                 }
-                None => self.elementwise(shape, args),
-            },
+                // Where the condition never holds, or always, a branch does not matter, nor what
+                // the condition depends on.
+                let holds = |i: usize| {
+                    let at = |t: &Tensor| t.data[if t.data.len() == 1 { 0 } else { i }] != 0.0;
+                    (conditions.iter().any(at), !conditions.iter().all(at))
+                };
+                let numbers: Vec<u32> = (0..num_elements(shape))
+                    .map(|i| match holds(i) {
+                        (true, false) => Self::at(&args[1], i),
+                        (false, _) => Self::at(&args[2], i),
+                        (true, true) => {
+                            let all = [0, 1, 2].map(|arg: usize| Self::at(&args[arg], i));
+                            self.union_all(&all)
+                        }
+                    })
+                    .collect();
+                self.tensor(shape, &numbers)
+            }
             Op::Binary(_) | Op::Ternary(_) => self.elementwise(shape, args),
             Op::Broadcast { .. }
             | Op::Reshape(_)
@@ -202,9 +271,13 @@ impl Dependence {
             | Op::Slice { .. }
             | Op::Pad { .. }
             | Op::Concat { .. } => self.moved(inst, types, args),
-            Op::Gather { axis } => self.gather(inst, *axis, types, args, known(1)),
+            Op::Gather { axis } => {
+                let indices = if args[0].is_some() { possible(1) } else { Vec::new() };
+                self.gather(inst, *axis, types, args, &indices)
+            }
             Op::ScatterAdd { axis, size } => {
-                self.scatter(shape, *axis, *size, types, args, known(1))
+                let index = if args[1].is_none() { possible(1).pop() } else { None };
+                self.scatter(shape, *axis, *size, types, args, index)
             }
             Op::Sum(axes) | Op::ReduceMax(axes) | Op::LogSumExp(axes) => {
                 self.reduced(&args[0], &types[0].shape, axes)
@@ -289,28 +362,29 @@ impl Dependence {
         axis: usize,
         types: &[Type],
         args: &[Sets],
-        index: Option<Tensor>,
+        indices: &[Tensor],
     ) -> Sets {
         let shape = &inst.ty.shape;
         let across = types[1].rank();
-        let source = match (&args[0], args[1].is_none().then_some(index).flatten()) {
-            (None, _) => None,
-            (Some(sets), Some(index)) => {
-                let ty = Type::real(shape.clone());
-                let inst = Inst { ty, ..inst.clone() };
-                let mut moved = reference::apply(&inst, &[sets, &index]);
-                // Outside of the axis nothing is read.
-                if moved.data.iter().any(|x| x.is_nan()) {
-                    let data: Vec<f64> =
-                        moved.data.iter().map(|x| if x.is_nan() { 0.0 } else { *x }).collect();
-                    moved = Tensor::new(moved.ty, data);
-                }
-                Some(moved)
-            }
-            (sets, None) => {
-                let united = self.reduced(sets, &types[0].shape, &[axis]);
+        let source = match &args[0] {
+            None => None,
+            Some(_) if indices.is_empty() => {
+                let united = self.reduced(&args[0], &types[0].shape, &[axis]);
                 let axes: Shape = (0..axis).chain(axis + across..shape.len()).collect();
                 self.spread(&united, shape, &axes)
+            }
+            Some(sets) => {
+                let inst = Inst { ty: Type::real(shape.clone()), ..inst.clone() };
+                let mut united = None;
+                for index in indices {
+                    let moved = reference::apply(&inst, &[sets, index]);
+                    // Outside of the axis nothing is read.
+                    let number = |x: &f64| if x.is_nan() { 0.0 } else { *x };
+                    let data: Vec<f64> = moved.data.iter().map(number).collect();
+                    let moved = Some(Tensor::new(moved.ty, data));
+                    united = self.elementwise(shape, &[united, moved]);
+                }
+                united
             }
         };
         let axes: Shape = (axis..axis + across).collect();
@@ -329,7 +403,6 @@ impl Dependence {
     ) -> Sets {
         let from = &types[0].shape;
         let across = types[1].rank();
-        let index = if args[1].is_none() { index } else { None };
         let mut gathered: Vec<Vec<u32>> = vec![Vec::new(); num_elements(shape)];
         let place = |at: &[usize], to: usize| {
             let out = at[..axis].iter().chain([&to]).chain(&at[axis + across..]);
@@ -393,10 +466,8 @@ impl Dependence {
         }
         let stacked = rows.iter().zip(&body.outputs[scan.carries..]).map(|(steps, output)| {
             let ty = body.ty(output.value);
-            let numbers: Vec<u32> = steps
-                .iter()
-                .flat_map(|sets| (0..ty.len()).map(|i| Self::at(sets, i)))
-                .collect();
+            let numbers: Vec<u32> =
+                steps.iter().flat_map(|sets| (0..ty.len()).map(|i| Self::at(sets, i))).collect();
             let mut shape: Shape = [scan.length].as_slice().into();
             shape.extend_from_slice(&ty.shape);
             self.tensor(&shape, &numbers)
@@ -418,8 +489,8 @@ impl Dependence {
                     let args: Vec<Sets> =
                         inst.args.iter().map(|a| values[a.index()][0].clone()).collect();
                     let constant = &mut |i: usize| match &f.inst(inst.args[i]).op {
-                        Op::Const(t) => Some(t.clone()),
-                        _ => None,
+                        Op::Const(t) => vec![t.clone()],
+                        _ => Vec::new(),
                     };
                     self.through(inst, &f.operand_types(inst), &args, constant)
                 }

@@ -176,7 +176,8 @@ impl Lowerer<'_> {
         for (kind, m) in merged.iter().filter(|(kind, _)| kind.len() > 1) {
             for scope in &m.scopes {
                 let i = of_site[&scope[0]];
-                let place = |s| components[i].binary_search(s).expect("a scope is in one component");
+                let place =
+                    |s| components[i].binary_search(s).expect("a scope is in one component");
                 structures[i].1.push((kind.clone(), scope.iter().map(place).collect()));
             }
         }
@@ -284,7 +285,9 @@ impl Lowerer<'_> {
         let (single, pairs) = (&merged[&vec![latent]], &merged[&vec![latent, latent]]);
         let rows = path
             .iter()
-            .flat_map(|&at| components.iter().map(move |c| single.row[&Sites::from_slice(&[c[at]])]))
+            .flat_map(|&at| {
+                components.iter().map(move |c| single.row[&Sites::from_slice(&[c[at]])])
+            })
             .collect();
         let own = self.rows(single.value, rows);
         let own = self.b.reshape(own, &[steps, count, k]);
@@ -295,7 +298,10 @@ impl Lowerer<'_> {
         for step in path.windows(2) {
             for c in components {
                 let (from, to) = (c[step[0]], c[step[1]]);
-                rows.push((pairs.row[&Sites::from_slice(&[from.min(to), from.max(to)])], from > to));
+                rows.push((
+                    pairs.row[&Sites::from_slice(&[from.min(to), from.max(to)])],
+                    from > to,
+                ));
             }
         }
         let flat_rows = rows.iter().map(|r| r.0).collect();

@@ -48,6 +48,12 @@ pub(super) struct Latent {
 }
 
 impl Latent {
+    /// Its value number `k`.
+    #[allow(clippy::cast_precision_loss, reason = "integers are exact below 2^53")]
+    pub(super) fn number(&self, k: usize) -> f64 {
+        self.lowest as f64 + k as f64
+    }
+
     /// The number of its sites.
     pub(super) fn sites(&self) -> u32 {
         u32::try_from(self.shape.iter().product::<usize>()).expect("fewer than 2^32 sites")
@@ -124,7 +130,12 @@ impl Latents {
 
 impl Lowerer<'_> {
     /// Declares a marginal.
-    pub(super) fn declare_latent(&mut self, var: VarId, support: &Support, span: Span) -> Lower<()> {
+    pub(super) fn declare_latent(
+        &mut self,
+        var: VarId,
+        support: &Support,
+        span: Span,
+    ) -> Lower<()> {
         let shape = self.size_list(&support.array)?;
         let entry = self.model.var(var);
         let Structure::Scalar { scalar, lower, upper, .. } = &support.structure else {
@@ -246,9 +257,8 @@ impl Lowerer<'_> {
 
     /// The error that a site has no distribution, if one has none.
     pub(super) fn without_distribution(&self) -> Option<Box<Diagnostic>> {
-        let latent = |l: &&Latent| {
-            (l.first..l.first + l.sites()).find(|s| !self.latents.given.contains(s))
-        };
+        let latent =
+            |l: &&Latent| (l.first..l.first + l.sites()).find(|s| !self.latents.given.contains(s));
         let (l, site) = self.latents.all.iter().find_map(|l| Some((l, latent(&l)?)))?;
         let name = self.latents.site_name(self.model, site);
         let error = Diagnostic::error(
@@ -261,10 +271,7 @@ impl Lowerer<'_> {
     }
 
     /// Lowers a statement that reads latents: its terms become tables.
-    pub(super) fn latent_stmt(
-        &mut self,
-        f: &mut dyn FnMut(&mut Self) -> Lower<()>,
-    ) -> Lower<()> {
+    pub(super) fn latent_stmt(&mut self, f: &mut dyn FnMut(&mut Self) -> Lower<()>) -> Lower<()> {
         let before = self.terms.len();
         f(self)?;
         let terms = self.terms.split_off(before);
@@ -286,16 +293,11 @@ impl Lowerer<'_> {
         f: &mut dyn FnMut(&mut Self) -> Lower<()>,
     ) -> Lower<()> {
         let colours = self.colours(scopes, term.span)?;
-        // One axis for each latent and colour.
-        let mut slots: Vec<(usize, usize)> = Vec::new();
-        for scope in scopes {
-            slots.extend(scope.iter().map(|s| (self.latents.owner(*s), colour(&colours, *s))));
-        }
-        slots.sort_unstable();
-        slots.dedup();
+        let slots = self.slots(scopes, &colours);
         let sizes: Shape = slots.iter().map(|&(l, _)| self.latents.all[l].values).collect();
         let combinations = checked_product(&sizes);
-        if combinations.and_then(|c| c.checked_mul(scopes.len())).is_none_or(|n| n > LARGEST_TABLE) {
+        if combinations.and_then(|c| c.checked_mul(scopes.len())).is_none_or(|n| n > LARGEST_TABLE)
+        {
             return Err(self.explodes(term.span, combinations, slots.iter().map(|s| s.0)));
         }
         let value = self.enumerated(&slots, &colours, which, f)?;
@@ -310,10 +312,14 @@ impl Lowerer<'_> {
         }
         for (kind, elements) in kinds {
             if kind.is_empty() {
+                // Steps that a condition leaves out add nothing.
+                let zero = |l: &mut Self, v| l.numbers(v).is_some_and(|t| t.splat() == Some(0.0));
                 let flat = self.b.reshape(term.value, &[scopes.len()]);
                 let index = self.b.ints(elements);
                 let value = self.b.gather(flat, 0, index);
-                self.terms.push(Term { value, ..term.clone() });
+                if !zero(self, value) {
+                    self.terms.push(Term { value, ..term.clone() });
+                }
                 continue;
             }
             let at = |site: &Site| {
@@ -337,13 +343,12 @@ impl Lowerer<'_> {
     }
 
     /// A colour for each site, so that sites of one latent in one scope differ; 0 where it is absent.
-    fn colours(&self, scopes: &[Sites], span: Span) -> Lower<HashMap<Site, usize>> {
+    pub(super) fn colours(&self, scopes: &[Sites], span: Span) -> Lower<HashMap<Site, usize>> {
         let several: BTreeSet<&Sites> = scopes.iter().filter(|s| s.len() > 1).collect();
         let mut neighbours: BTreeMap<Site, BTreeSet<Site>> = BTreeMap::new();
         for scope in several {
             let owners = scope.iter().map(|&s| self.latents.owner(s));
-            let sizes: Vec<usize> =
-                owners.clone().map(|l| self.latents.all[l].values).collect();
+            let sizes: Vec<usize> = owners.clone().map(|l| self.latents.all[l].values).collect();
             let combinations = checked_product(&sizes);
             if combinations.is_none_or(|n| n > LARGEST_TABLE) {
                 return Err(self.explodes(span, combinations, owners));
@@ -361,6 +366,21 @@ impl Lowerer<'_> {
             colours.insert(*site, free);
         }
         Ok(colours)
+    }
+
+    /// One slot for each latent and colour that occur, ascending.
+    pub(super) fn slots(
+        &self,
+        scopes: &[Sites],
+        colours: &HashMap<Site, usize>,
+    ) -> Vec<(usize, usize)> {
+        let mut slots: Vec<(usize, usize)> = Vec::new();
+        for scope in scopes {
+            slots.extend(scope.iter().map(|s| (self.latents.owner(*s), colour(colours, *s))));
+        }
+        slots.sort_unstable();
+        slots.dedup();
+        slots
     }
 
     /// The refusal of a sum over too many combinations.
@@ -401,7 +421,8 @@ impl Lowerer<'_> {
         let axes: Vec<Axis> =
             slots.iter().map(|&(l, _)| self.axes.add(self.latents.all[l].values)).collect();
         for l in 0..self.latents.all.len() {
-            let own: Axes = (0..slots.len()).filter(|&i| slots[i].0 == l).map(|i| axes[i]).collect();
+            let own: Axes =
+                (0..slots.len()).filter(|&i| slots[i].0 == l).map(|i| axes[i]).collect();
             if !own.is_empty() {
                 let value = self.all_values(l, colours, &own);
                 self.define(self.latents.all[l].var, value);
@@ -434,10 +455,8 @@ impl Lowerer<'_> {
         let dtype = self.b.function().inputs[latent.input as usize].ty.dtype;
         let mut shape: Shape = axes.iter().map(|_| latent.values).collect();
         shape.extend_from_slice(&latent.shape);
-        #[allow(clippy::cast_precision_loss, reason = "integers are exact below 2^53")]
-        let number = |k: usize| latent.lowest as f64 + k as f64;
         let id = if axes.len() == 1 {
-            let data: Vec<f64> = (0..latent.values).map(number).collect();
+            let data: Vec<f64> = (0..latent.values).map(|k| latent.number(k)).collect();
             let values = Tensor::new(Type::new(dtype, [latent.values].as_slice()), data);
             let values = self.b.tensor(values);
             self.b.broadcast(values, &shape, &[0])
@@ -449,7 +468,7 @@ impl Lowerer<'_> {
                 for site in latent.first..latent.first + latent.sites() {
                     let behind = axes.len() - 1 - colour(colours, site);
                     let stride = latent.values.pow(u32::try_from(behind).expect("few axes"));
-                    data.push(number(c / stride % latent.values));
+                    data.push(latent.number(c / stride % latent.values));
                 }
             }
             self.b.tensor(Tensor::new(Type::new(dtype, shape), data))
@@ -472,7 +491,8 @@ impl Lowerer<'_> {
             && elements.len() == all
             && places.iter().all(|p| p == first);
         if plain {
-            let perm: Vec<usize> = std::iter::once(sizes.len()).chain(first.iter().copied()).collect();
+            let perm: Vec<usize> =
+                std::iter::once(sizes.len()).chain(first.iter().copied()).collect();
             return self.b.transpose(value, &perm);
         }
         let strides: Vec<usize> =
@@ -493,11 +513,11 @@ impl Lowerer<'_> {
         }
         let total: usize = self.b.shape(value).iter().product();
         let flat = self.b.reshape(value, &[total]);
-        let index = self.b.ints(index);
-        let picked = self.b.gather(flat, 0, index);
         let mut shape: Shape = [elements.len()].as_slice().into();
         shape.extend_from_slice(&dims);
-        self.b.reshape(picked, &shape)
+        let index = self.b.ints(index);
+        let index = self.b.reshape(index, &shape);
+        self.b.gather(flat, 0, index)
     }
 
     /// Adds up the rows of one scope.
@@ -529,7 +549,8 @@ impl Lowerer<'_> {
     }
 }
 
-fn colour(colours: &HashMap<Site, usize>, site: Site) -> usize {
+/// The colour of a site.
+pub(super) fn colour(colours: &HashMap<Site, usize>, site: Site) -> usize {
     colours.get(&site).copied().unwrap_or(0)
 }
 

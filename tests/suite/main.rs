@@ -16,6 +16,7 @@ mod exec;
 mod gaussian;
 mod gradients;
 mod langevin;
+mod marginals;
 mod nuts;
 mod passes;
 mod posterior;
