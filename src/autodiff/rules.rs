@@ -88,6 +88,9 @@ pub(super) fn transpose(
                     BinaryOp::GammaP => return fail("gamma_p", "first"),
                     BinaryOp::GammaQ => return fail("gamma_q", "first"),
                     BinaryOp::Rem => Some(ct),
+                    BinaryOp::RandomBits | BinaryOp::GammaDraw | BinaryOp::PoissonDraw => {
+                        return fail(op.name(), "first");
+                    }
                     BinaryOp::IntDiv
                     | BinaryOp::Lt
                     | BinaryOp::Le
@@ -156,6 +159,9 @@ pub(super) fn transpose(
                         Some(if *op == BinaryOp::GammaP { part } else { b.negate(part) })
                     }
                     BinaryOp::Rem => return fail("%", "second"),
+                    BinaryOp::RandomBits | BinaryOp::GammaDraw | BinaryOp::PoissonDraw => {
+                        return fail(op.name(), "second");
+                    }
                     BinaryOp::IntDiv
                     | BinaryOp::Lt
                     | BinaryOp::Le
@@ -177,6 +183,7 @@ pub(super) fn transpose(
                 }
             }
         }
+        Op::Ternary(TernaryOp::BinomialDraw) => return fail("binomial_draw", "third"),
         Op::Ternary(TernaryOp::IncBeta) => {
             if active[0] {
                 return fail("inc_beta", "first");

@@ -52,6 +52,10 @@ pub(super) enum Command {
     Explain(ExplainArgs),
     /// List the inference methods and their options
     Methods(MethodsArgs),
+    /// Print a script that completes commands and flags in a shell
+    Completions(CompletionsArgs),
+    /// Make a folder with a model, its data and a README, ready to run
+    New(NewArgs),
 }
 
 /// A model and its data.
@@ -279,4 +283,16 @@ pub(super) struct MethodsArgs {
     /// Print as JSON
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    pub(super) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct NewArgs {
+    /// The folder to make; its last part names the model
+    pub(super) name: PathBuf,
 }

@@ -5,6 +5,7 @@
 
 mod args;
 mod check;
+mod completions;
 mod console;
 mod emit;
 mod explain;
@@ -13,6 +14,7 @@ mod fmt;
 mod input;
 mod log_density;
 mod methods;
+mod new;
 mod progress;
 mod run;
 mod settings;
@@ -70,5 +72,7 @@ fn dispatch(command: Command, console: Console) -> Outcome {
         Command::Fmt(args) => fmt::run(&args, console),
         Command::Explain(args) => explain::run(&args, console),
         Command::Methods(args) => methods::run(&args, console),
+        Command::Completions(args) => completions::run(&args, console),
+        Command::New(args) => new::run(&args, console),
     }
 }

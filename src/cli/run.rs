@@ -139,7 +139,7 @@ fn write(
     info: &RunInfo,
     config: &Config,
 ) -> Result<Summary, RunDirectoryError> {
-    let draws = posterior.values().at(&fit.draws, fit.log_p.len(), fit.chains);
+    let draws = posterior.values().at(&fit.draws, fit.log_p.len(), fit.chains, config.seed);
     let summary = Summary::new(info, fit, &draws);
     let lowered = posterior.lowered();
     let layout: Vec<_> =
@@ -152,7 +152,7 @@ fn write(
     let pointwise = posterior.log_likelihood();
     let fits = pointwise.len() * fit.log_p.len() <= MAX_POINTWISE;
     let pointwise = (fits && !pointwise.is_empty())
-        .then(|| pointwise.at(&fit.draws, fit.log_p.len(), fit.chains));
+        .then(|| pointwise.at(&fit.draws, fit.log_p.len(), fit.chains, config.seed));
     let predictions: Vec<_> = pointwise.iter().map(|draws| ("log_likelihood", draws)).collect();
     directory.write(&Run {
         config,

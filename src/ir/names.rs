@@ -42,7 +42,7 @@ const UNARY: [UnaryOp; 34] = [
 ];
 
 /// All functions of two operands.
-const BINARY: [BinaryOp; 23] = [
+const BINARY: [BinaryOp; 26] = [
     BinaryOp::Add,
     BinaryOp::Sub,
     BinaryOp::Mul,
@@ -60,6 +60,9 @@ const BINARY: [BinaryOp; 23] = [
     BinaryOp::Lbeta,
     BinaryOp::GammaP,
     BinaryOp::GammaQ,
+    BinaryOp::RandomBits,
+    BinaryOp::GammaDraw,
+    BinaryOp::PoissonDraw,
     BinaryOp::Lt,
     BinaryOp::Le,
     BinaryOp::Eq,
@@ -69,7 +72,7 @@ const BINARY: [BinaryOp; 23] = [
 ];
 
 /// All functions of three operands.
-const TERNARY: [TernaryOp; 2] = [TernaryOp::Select, TernaryOp::IncBeta];
+const TERNARY: [TernaryOp; 3] = [TernaryOp::Select, TernaryOp::IncBeta, TernaryOp::BinomialDraw];
 
 impl UnaryOp {
     /// The name in IR text.
@@ -148,6 +151,9 @@ impl BinaryOp {
             BinaryOp::Lbeta => "lbeta",
             BinaryOp::GammaP => "gamma_p",
             BinaryOp::GammaQ => "gamma_q",
+            BinaryOp::RandomBits => "random_bits",
+            BinaryOp::GammaDraw => "gamma_draw",
+            BinaryOp::PoissonDraw => "poisson_draw",
             BinaryOp::Lt => "lt",
             BinaryOp::Le => "le",
             BinaryOp::Eq => "eq",
@@ -161,6 +167,12 @@ impl BinaryOp {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         BINARY.into_iter().find(|op| op.name() == name)
+    }
+
+    /// Whether it makes random numbers: a function of `f64` bits, without derivative.
+    #[must_use]
+    pub fn is_random(self) -> bool {
+        matches!(self, BinaryOp::RandomBits | BinaryOp::GammaDraw | BinaryOp::PoissonDraw)
     }
 
     /// Every operation.
@@ -177,6 +189,7 @@ impl TernaryOp {
         match self {
             TernaryOp::Select => "select",
             TernaryOp::IncBeta => "inc_beta",
+            TernaryOp::BinomialDraw => "binomial_draw",
         }
     }
 

@@ -217,6 +217,13 @@ pub enum BinaryOp {
     GammaP,
     /// Regularised upper incomplete gamma `Q(a, b)`; not differentiable in `a`.
     GammaQ,
+    /// A random whole number below 2⁵² from the key `a` and the counter `b`, both whole numbers: the same
+    /// two give the same number, wherever and in whatever order they are asked for.
+    RandomBits,
+    /// A gamma variate of shape `b` and scale 1, made of the random number `a`.
+    GammaDraw,
+    /// A Poisson variate of rate `b`, made of the random number `a`.
+    PoissonDraw,
     /// `a < b`.
     Lt,
     /// `a ≤ b`.
@@ -238,6 +245,8 @@ pub enum TernaryOp {
     Select,
     /// Regularised incomplete beta `I_c(a, b)`; differentiable in `c` only.
     IncBeta,
+    /// A binomial variate of `b` trials of probability `c`, made of the random number `a`.
+    BinomialDraw,
 }
 
 /// A constant tensor. Integers and truth values are held as `f64` too.

@@ -1,7 +1,7 @@
 //! Elementwise operation × numbers → number, in `f64`. Constant folding and the reference executor
 //! share this one definition.
 
-use crate::special;
+use crate::{random, special};
 
 use super::op::{BinaryOp, TernaryOp, UnaryOp};
 
@@ -87,6 +87,9 @@ pub fn binary(op: BinaryOp, a: f64, b: f64) -> f64 {
         BinaryOp::Lbeta => special::lbeta(a, b),
         BinaryOp::GammaP => special::gamma_p(a, b),
         BinaryOp::GammaQ => special::gamma_q(a, b),
+        BinaryOp::RandomBits => random::bits(a, b),
+        BinaryOp::GammaDraw => random::gamma(a, b),
+        BinaryOp::PoissonDraw => random::poisson(a, b),
         BinaryOp::Lt => truth(a < b),
         BinaryOp::Le => truth(a <= b),
         #[allow(clippy::float_cmp, reason = "equality is what was asked for")]
@@ -110,5 +113,6 @@ pub fn ternary(op: TernaryOp, a: f64, b: f64, c: f64) -> f64 {
             }
         }
         TernaryOp::IncBeta => special::inc_beta(a, b, c),
+        TernaryOp::BinomialDraw => random::binomial(a, b, c),
     }
 }

@@ -56,7 +56,9 @@ pub fn infer_type(op: &Op, args: &[&Type]) -> Result<Type, TypeError> {
                 {
                     DType::Int
                 }
-                BinaryOp::IntDiv | BinaryOp::Rem => DType::Int,
+                BinaryOp::IntDiv | BinaryOp::Rem | BinaryOp::RandomBits | BinaryOp::PoissonDraw => {
+                    DType::Int
+                }
                 _ => DType::Real,
             };
             Ok(Type::new(dtype, shape))
@@ -71,6 +73,7 @@ pub fn infer_type(op: &Op, args: &[&Type]) -> Result<Type, TypeError> {
                 {
                     DType::Int
                 }
+                TernaryOp::BinomialDraw => DType::Int,
                 TernaryOp::Select | TernaryOp::IncBeta => DType::Real,
             };
             Ok(Type::new(dtype, shape))

@@ -194,7 +194,7 @@ impl Lowerer<'_> {
             | B::RngStdExponential
             | B::RngStdGamma
             | B::RngPoisson
-            | B::RngBinomial => Err(self.not_yet("random numbers in generated quantities")),
+            | B::RngBinomial => self.random(which, v),
         }
     }
 

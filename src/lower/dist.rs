@@ -219,7 +219,9 @@ impl Lowerer<'_> {
             let batch: Vec<Axis> = shape.iter().map(|&n| self.axes.add(n)).collect();
             let component = self.axes.add(k);
             let x = AxisTable::own_to_axes(x, &batch);
-            let density = self.component_density(all, &x, &shape, &batch, component, k)?;
+            let around: Vec<Axis> = batch.iter().copied().chain([component]).collect();
+            let density = self
+                .within(&around, |l| l.component_density(all, &x, &shape, &batch, component, k))?;
             let density = self.axes.axes_to_own(&mut self.b, &density, &[component]);
             let joint = self.binary(BinaryOp::Add, &log_w, &density)?;
             let total = self.reduce(Op::LogSumExp, &joint);

@@ -48,7 +48,7 @@ impl Lowerer<'_> {
     /// # Errors
     /// E0505 when an element is defined twice, or not at all.
     pub(super) fn elements(&mut self, var: VarId, dims: Shape, stmts: &[Stmt]) -> Lower<Val> {
-        let outer = self.loops.clone();
+        let outer = self.loops_here();
         let inner_loops = std::mem::take(&mut self.masks);
         self.frames.push(Frame::new(var, dims, outer));
         let done = stmts.iter().try_for_each(|s| self.element_stmt(s));
@@ -334,10 +334,7 @@ impl Lowerer<'_> {
         let axis = self.axes.add(length);
         let id = self.range(lo, hi);
         self.define(var, Val { id, axes: [axis].as_slice().into() });
-        self.loops.push(axis);
-        let result = f(self);
-        self.loops.pop();
-        result
+        self.within(&[axis], f)
     }
 
     /// `lo:hi` of a `for`, known now.

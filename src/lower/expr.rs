@@ -11,7 +11,7 @@ impl Lowerer<'_> {
     /// The value of an expression.
     pub(super) fn expr(&mut self, e: &Expr) -> Lower<Val> {
         if self.hoists(e) {
-            return self.hoisted(e);
+            return self.outside(|l| l.expr(e));
         }
         self.at(e.span, |l| l.expr_here(e))
     }
@@ -190,8 +190,17 @@ impl Lowerer<'_> {
                 }
             })
             .collect();
-        let result = f(self, &inner)?;
+        let result = self.within(&new, |l| f(l, &inner))?;
         Ok(self.axes.axes_to_own(&mut self.b, &result, &new))
+    }
+
+    /// Runs `f` with further axes around, newer than those that are.
+    pub(super) fn within<T>(&mut self, axes: &[Axis], f: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = self.loops.len();
+        self.loops.extend_from_slice(axes);
+        let result = f(self);
+        self.loops.truncate(outer);
+        result
     }
 }
 

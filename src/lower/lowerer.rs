@@ -32,8 +32,13 @@ pub(super) struct Lowerer<'m> {
     pub(super) sequence: Option<Sequence>,
     /// Arrays being defined element by element, innermost last.
     pub(super) frames: Vec<Frame>,
-    /// Axes of the loops around the current statement.
+    /// Axes of the loops around the current statement, and of the arrays that the functions around the
+    /// current expression are lifted over.
     pub(super) loops: Axes,
+    /// The input that random numbers are drawn with, once something is random.
+    pub(super) key: Option<ValueId>,
+    /// Random numbers so far; each has a counter of its own.
+    pub(super) counters: usize,
     /// Conditions around the current statement that data does not decide for all steps at once.
     pub(super) masks: Vec<Val>,
     /// Terms of the log joint so far.
@@ -70,6 +75,8 @@ impl<'m> Lowerer<'m> {
             sequence: None,
             frames: Vec::new(),
             loops: Axes::new(),
+            key: None,
+            counters: 0,
             masks: Vec::new(),
             terms: Vec::new(),
             latents: Latents::default(),

@@ -19,6 +19,7 @@ mod expr;
 mod index;
 mod latents;
 mod lowerer;
+mod random;
 mod recursion;
 mod statement;
 mod transform;
@@ -34,6 +35,7 @@ use crate::ir::{Function, Shape, Tensor, Type};
 use crate::source::Span;
 
 use lowerer::Lowerer;
+pub(crate) use random::KEY;
 use transform::Shapes;
 use value::Val;
 

@@ -13,7 +13,7 @@ use crate::ir::{Builder, Function, Scan, Shape, Type, ValueId};
 use super::Lower;
 use super::elements::Frame;
 use super::lowerer::Lowerer;
-use super::value::{Axis, Val};
+use super::value::{Axes, Axis, Val};
 use super::walk::{any_expr, mentions};
 
 /// A recursion while its step is being lowered.
@@ -108,7 +108,7 @@ impl Lowerer<'_> {
         let mut one: Shape = [1].as_slice().into();
         one.extend_from_slice(&row_dims);
         self.frames.push(Frame::new(frame.var, one, outer.clone()));
-        let done = body.iter().try_for_each(|s| self.element_stmt(s));
+        let done = self.within(&[axis], |l| body.iter().try_for_each(|s| l.element_stmt(s)));
         let row_frame = self.frames.pop().expect("pushed above");
         let row = done.and_then(|()| self.assemble(&row_frame));
         let row = row.map(|r| {
@@ -166,13 +166,20 @@ impl Lowerer<'_> {
             })
     }
 
-    /// Computes an expression in the enclosing function and brings it into the step.
-    pub(super) fn hoisted(&mut self, e: &Expr) -> Lower<Val> {
+    /// The axes around the current expression in the function being built: inside a step, the steps are
+    /// none.
+    pub(super) fn loops_here(&self) -> Axes {
+        let steps = self.sequence.as_ref().filter(|s| s.inside).map(|s| s.axis);
+        self.loops.iter().copied().filter(|&a| Some(a) != steps).collect()
+    }
+
+    /// Computes something in the enclosing function and brings it into the step.
+    pub(super) fn outside(&mut self, f: impl FnOnce(&mut Self) -> Lower<Val>) -> Lower<Val> {
         let here = self.b.span();
         self.swap_builders();
         let outer_span = self.b.span();
         self.b.set_span(here);
-        let result = self.expr(e);
+        let result = f(self);
         self.b.set_span(outer_span);
         let v = match result {
             Ok(v) => v,

@@ -7,13 +7,14 @@ use crate::density::LogDensity;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::exec::program::Program;
 use crate::inference::Target;
-use crate::ir::{Builder, Function, Tensor};
-use crate::lower::{Lowered, Role, Variable};
+use crate::ir::{Function, Tensor};
+use crate::lower::{self, Lowered};
 use crate::passes;
 use crate::source::SourceMap;
 
 use super::constrain::Values;
 use super::density::{ModelDensity, Origin};
+use super::probabilities::with_probabilities;
 
 /// A posterior that can be evaluated, differentiated and reported on.
 #[derive(Debug)]
@@ -114,8 +115,14 @@ impl Posterior {
     }
 }
 
-/// The lowered function with the given outputs only, and its data as constants.
+/// The lowered function with the given outputs only, none of them random, and its data as constants.
 pub(super) fn with_outputs(lowered: &Lowered, outputs: &[usize]) -> Function {
+    let f = with_random_outputs(lowered, outputs);
+    if is_random(&f) { passes::bind(&f, &[(lower::KEY, Tensor::scalar(0.0))]) } else { f }
+}
+
+/// The same with outputs that may be random: the key is an input where anything in the model is random.
+pub(super) fn with_random_outputs(lowered: &Lowered, outputs: &[usize]) -> Function {
     let mut f = lowered.function.clone();
     f.outputs = outputs.iter().map(|&i| lowered.function.outputs[i].clone()).collect();
     let data: Vec<(&str, Tensor)> =
@@ -123,33 +130,9 @@ pub(super) fn with_outputs(lowered: &Lowered, outputs: &[usize]) -> Function {
     passes::bind(&f, &data)
 }
 
-/// Adds the posterior probabilities of each discrete latent `z`, given the other parameters, to what a
-/// draw reports: `z_prob`, of the shape of `z` with an axis for its values behind. They are the
-/// derivative of the log joint in the latent's probe: differentiating the forward algorithm gives the
-/// backward one [eisner2016].
-fn with_probabilities(mut lowered: Lowered) -> Result<Lowered, NotDifferentiable> {
-    for latent in lowered.latents.clone() {
-        let f = &lowered.function;
-        let joint = f.extract(vec![f.outputs[0].clone()]);
-        let gradient = autodiff::gradient(&joint, latent.probe)?;
-        let mut b = Builder::new(f.name.clone());
-        let args: Vec<_> = f.inputs.iter().map(|i| b.input(i.name.clone(), i.ty.clone())).collect();
-        let values = b.inline(f, &args);
-        for output in &f.outputs {
-            b.output(output.name.clone(), values[output.value.index()]);
-        }
-        let derivatives = b.inline(&gradient, &args);
-        let score = gradient.outputs[gradient.outputs.len() - 1].value;
-        let mut shape = latent.shape.clone();
-        shape.push(latent.values);
-        let value = b.reshape(derivatives[score.index()], &shape);
-        let name = format!("{}_prob", latent.name);
-        b.output(name.clone(), value);
-        let output = f.outputs.len();
-        lowered.function = b.finish();
-        lowered.variables.push(Variable { name, shape, role: Role::Gen, output });
-    }
-    Ok(lowered)
+/// Whether a function takes the key of random numbers.
+pub(super) fn is_random(f: &Function) -> bool {
+    f.inputs.iter().any(|input| input.name == lower::KEY)
 }
 
 fn not_differentiable(e: &NotDifferentiable) -> Box<Diagnostic> {

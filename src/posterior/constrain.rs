@@ -5,15 +5,17 @@ use std::collections::HashMap;
 use crate::exec::program::Program;
 use crate::lower::{Lowered, Role};
 use crate::passes;
+use crate::random::keys;
 use crate::results::{Draws, Variable};
 
-use super::compile::with_outputs;
+use super::compile::{is_random, with_random_outputs};
 
 /// Evaluates what a draw reports.
 #[derive(Debug)]
 pub struct Values {
     program: Program<f64>,
     variables: Vec<crate::lower::Variable>,
+    random: bool,
 }
 
 impl Values {
@@ -46,8 +48,9 @@ impl Values {
 
     fn of(lowered: &Lowered, variables: Vec<crate::lower::Variable>) -> Self {
         let outputs: Vec<usize> = variables.iter().map(|v| v.output).collect();
-        let f = passes::optimize(&with_outputs(lowered, &outputs));
-        Values { program: Program::compile(&f), variables }
+        let f = passes::optimize(&with_random_outputs(lowered, &outputs));
+        let random = is_random(&f);
+        Values { program: Program::compile(&f), variables, random }
     }
 
     /// Numbers that one draw has.
@@ -62,16 +65,19 @@ impl Values {
         self.len() == 0
     }
 
-    /// The variables at unconstrained draws `theta: [S, D]`, which belong to `chains` chains.
+    /// The variables at unconstrained draws `theta: [S, D]`, which belong to `chains` chains. Random ones
+    /// depend on the seed and on the number of the draw.
     #[must_use]
-    pub fn at(&self, theta: &[f64], draws: usize, chains: usize) -> Draws {
+    pub fn at(&self, theta: &[f64], draws: usize, chains: usize, seed: u64) -> Draws {
         let mut out: Vec<Vec<f64>> = self
             .variables
             .iter()
             .map(|v| vec![0.0; draws * v.shape.iter().product::<usize>()])
             .collect();
         let mut slices: Vec<&mut [f64]> = out.iter_mut().map(Vec::as_mut_slice).collect();
-        self.program.run(draws, &[theta], &mut slices);
+        let keys = if self.random { keys(seed, "generated", draws) } else { Vec::new() };
+        let inputs: &[&[f64]] = if self.random { &[theta, &keys] } else { &[theta] };
+        self.program.run(draws, inputs, &mut slices);
         let variables = self
             .variables
             .iter()

@@ -4,6 +4,7 @@ mod compile;
 mod constrain;
 mod density;
 mod points;
+mod probabilities;
 
 pub use compile::Posterior;
 pub use constrain::Values;

@@ -220,3 +220,38 @@ fn fmt_rewrites_files_and_standard_input_alike() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "param mu ~ normal(0, 1)\n");
     assert_eq!(code(&ppl(&["fmt", "--check"]).arg(&file).output().unwrap()), 0);
 }
+
+#[test]
+fn a_new_model_checks_without_warnings_and_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| ppl(args).current_dir(dir.path()).output().unwrap();
+    let made = run(&["new", "sub/line"]);
+    assert_eq!(code(&made), 0, "{}", stderr(&made));
+    let checked = run(&["check", "sub/line/model.ppl"]);
+    assert_eq!(code(&checked), 0);
+    assert!(!stderr(&checked).contains("Warning"), "{}", stderr(&checked));
+    assert_eq!(code(&run(&["fmt", "--check", "sub/line/model.ppl"])), 0);
+    let fitted = run(&["run", "sub/line/model.ppl", "--infer", "mean-field", "--json"]);
+    assert_eq!(code(&fitted), 0, "{}", stderr(&fitted));
+    // Least squares: slope 1.9915; the priors hardly pull.
+    let slope = json(&dir.path().join("runs/line-mean-field-1/summary.json"));
+    let slope = slope["variables"]["beta"]["mean"].as_f64().unwrap();
+    assert!(close(slope, 1.991_515, 0.0, 0.02), "{slope}");
+    // What is there is never overwritten.
+    let again = run(&["new", "sub/line"]);
+    assert_eq!(code(&again), 2);
+    assert!(stderr(&again).contains("already there"), "{}", stderr(&again));
+}
+
+#[test]
+fn completion_scripts_know_commands_and_flags() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = ppl(&["completions", shell]).output().unwrap();
+        assert_eq!(code(&output), 0);
+        let script = stdout(&output);
+        for word in ["log-density", "grad-samples"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    assert_eq!(code(&ppl(&["completions", "tcsh"]).output().unwrap()), 2);
+}

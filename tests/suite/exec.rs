@@ -125,7 +125,7 @@ fn every_unary_op_agrees_with_the_reference() {
 
 #[test]
 fn every_binary_op_agrees_with_the_reference() {
-    for &op in BinaryOp::all() {
+    for &op in BinaryOp::all().iter().filter(|op| !op.is_random()) {
         let (lo, hi) = match op {
             BinaryOp::Pow
             | BinaryOp::XLogY
@@ -158,7 +158,7 @@ fn ties_and_special_values_of_binary_ops_agree() {
     let (a, b): (Vec<f64>, Vec<f64>) =
         values.iter().flat_map(|&a| values.iter().map(move |&b| (a, b))).unzip();
     for &op in BinaryOp::all() {
-        if matches!(op, BinaryOp::Lbeta | BinaryOp::GammaP | BinaryOp::GammaQ) {
+        if op.is_random() || matches!(op, BinaryOp::Lbeta | BinaryOp::GammaP | BinaryOp::GammaQ) {
             continue; // Outside their domain.
         }
         let f = build(&[&[49], &[49]], |builder, x| builder.binary(op, x[0], x[1]));

@@ -221,14 +221,14 @@ fn chains_of_second_order_trees_and_several_chains() {
         let prior = (6.0 * q * (1.0 - q)).ln() + (q * (1.0 - q)).ln();
         let (l, _) = score(&posterior, &[u]);
         assert!(close(l, total.ln() + prior, 1e-12, 0.0), "{l} {}", total.ln() + prior);
-        let draws = posterior.values().at(&[u], 1, 1);
+        let draws = posterior.values().at(&[u], 1, 1, 0);
         let z = draws.variables.iter().find(|v| v.name == "z_prob").unwrap();
         for (t, m) in marginal.iter().enumerate() {
             assert!(close(z.values[2 * t + 1], m / total, 1e-12, 0.0));
             assert!(close(z.values[2 * t], 1.0 - m / total, 1e-12, 0.0));
         }
         // All of the likelihood in one number for a component that is joined.
-        let pointwise = posterior.log_likelihood().at(&[u], 1, 1);
+        let pointwise = posterior.log_likelihood().at(&[u], 1, 1, 0);
         assert_eq!(pointwise.variables[0].name, "y");
         let sum: f64 = pointwise.variables[0].values.iter().sum();
         assert!(close(sum, total.ln(), 1e-12, 0.0), "{sum} {}", total.ln());
@@ -320,10 +320,10 @@ fn probabilities_and_pointwise_likelihood_of_a_mixture() {
         Y,
     );
     let m: f64 = 0.8;
-    let draws = p.values().at(&[m], 1, 1);
+    let draws = p.values().at(&[m], 1, 1, 0);
     let z = draws.variables.iter().find(|v| v.name == "z_prob").unwrap();
     assert_eq!(z.shape, [6, 2]);
-    let pointwise = p.log_likelihood().at(&[m], 1, 1);
+    let pointwise = p.log_likelihood().at(&[m], 1, 1, 0);
     assert_eq!(
         (pointwise.variables[0].name.as_str(), &pointwise.variables[0].shape[..]),
         ("y", &[6][..])

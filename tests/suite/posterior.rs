@@ -20,7 +20,7 @@ fn the_pointwise_log_likelihood_is_that_of_each_observation() {
     let pointwise = posterior.log_likelihood();
     assert_eq!(pointwise.len(), 5);
     let theta = [0.0, 1.5];
-    let draws = pointwise.at(&theta, 2, 1);
+    let draws = pointwise.at(&theta, 2, 1, 1);
     let names: Vec<&str> = draws.variables.iter().map(|v| v.name.as_str()).collect();
     assert_eq!(names, ["y", "z", "z_2"]);
     let normal = |x: f64, mu: f64, sigma: f64| {

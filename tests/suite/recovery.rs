@@ -23,7 +23,7 @@ fn posteriordb(name: &str, model: &str) {
     let data = DataSet::read(&folder.join("data.json")).unwrap();
     let posterior = compile(model, &data);
     let fit = fit(find("nuts").unwrap(), &posterior, &Settings::default());
-    let draws = posterior.values().at(&fit.draws, fit.log_p.len(), fit.chains);
+    let draws = posterior.values().at(&fit.draws, fit.log_p.len(), fit.chains, 1);
     let text = std::fs::read_to_string(folder.join("reference.json")).unwrap();
     let reference: serde_json::Value = serde_json::from_str(&text).unwrap();
     let rows = reference["parameters"].as_array().unwrap();
@@ -104,7 +104,7 @@ fn conjugate(noise: f64) -> (Posterior, f64) {
 
 /// Mean and sd of the first scalar.
 fn moments(fit: &Fit, posterior: &Posterior) -> (f64, f64) {
-    let draws = posterior.values().at(&fit.draws, fit.log_p.len(), fit.chains);
+    let draws = posterior.values().at(&fit.draws, fit.log_p.len(), fit.chains, 1);
     let Statistics { mean, sd, .. } = Statistics::of(&draws.variables[0].scalar(0), 1, true);
     (mean, sd)
 }

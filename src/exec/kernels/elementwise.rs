@@ -166,7 +166,10 @@ fn binary<E: Element>(op: BinaryOp, a: &[E], b: &[E], out: &mut [E]) {
         | BinaryOp::Rem
         | BinaryOp::Lbeta
         | BinaryOp::GammaP
-        | BinaryOp::GammaQ => {
+        | BinaryOp::GammaQ
+        | BinaryOp::RandomBits
+        | BinaryOp::GammaDraw
+        | BinaryOp::PoissonDraw => {
             each!(out, |a, b| E::of(semantics::binary(op, a.f64(), b.f64())));
         }
     }

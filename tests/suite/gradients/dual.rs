@@ -110,6 +110,7 @@ fn instruction(inst: &Inst, args: &[&Dual]) -> Dual {
             let f = |x: f64| semantics::ternary(TernaryOp::IncBeta, a.v, b.v, x);
             D { v: f(c.v), t: moving(c.t, || slope(f, c.v)) }
         }),
+        Op::Ternary(TernaryOp::BinomialDraw) => unreachable!("random numbers have no derivative"),
         // The other operations are linear (in the first operand, for those with an index).
         Op::Convert(_)
         | Op::Broadcast { .. }
@@ -359,6 +360,9 @@ fn binary(op: BinaryOp, a: D, b: D) -> D {
         BinaryOp::GammaP | BinaryOp::GammaQ => {
             assert!(a.t == 0.0, "{} has no derivative in its first argument", op.name());
             numeric()
+        }
+        BinaryOp::RandomBits | BinaryOp::GammaDraw | BinaryOp::PoissonDraw => {
+            unreachable!("random numbers have no derivative")
         }
         BinaryOp::IntDiv
         | BinaryOp::Rem
