@@ -50,7 +50,7 @@ impl Lowerer<'_> {
                 }
                 Some(Index::At(e)) => {
                     let position = self.expr(e)?;
-                    self.at(e.span, |l| l.check_positions(&position, n))?;
+                    let position = self.at(e.span, |l| l.check_positions(&position, n))?;
                     let own = position.shape(&self.b);
                     let new: Vec<Axis> = own.iter().map(|&len| self.axes.add(len)).collect();
                     result.extend(new.iter().map(|&a| ResultAxis::New(a)));
@@ -100,21 +100,21 @@ impl Lowerer<'_> {
     }
 
     /// Refuses positions that data shows to lie outside the axis where the conditions around hold.
-    /// Elsewhere they are not selected, and read nothing.
-    fn check_positions(&mut self, position: &Val, n: usize) -> Lower<()> {
+    /// Elsewhere what they read does not count, and they are moved to the nearest end.
+    fn check_positions(&mut self, position: &Val, n: usize) -> Lower<Val> {
         #[allow(clippy::cast_precision_loss, reason = "sizes are far below 2^53")]
         let limit = n as f64;
         let outside = |i: f64| i < 1.0 || i > limit;
-        let Some(numbers) = self.numbers(position.id) else { return Ok(()) };
+        let Some(numbers) = self.numbers(position.id) else { return Ok(position.clone()) };
         if !numbers.data.iter().any(|&i| outside(i)) {
-            return Ok(());
+            return Ok(position.clone());
         }
         let own = position.shape(&self.b);
         let around = self.masks.iter().chain(&self.guards).filter(|c| c.rank(&self.b) == 0);
         let conditions: Vec<Val> = around.cloned().collect();
         let axes = AxisTable::union(conditions.iter().chain([position]));
         let spread = self.axes.spread(&mut self.b, position, &axes, &own);
-        let Some(numbers) = self.numbers(spread) else { return Ok(()) };
+        let Some(numbers) = self.numbers(spread) else { return Ok(position.clone()) };
         let mut reached = vec![true; numbers.data.len()];
         for condition in &conditions {
             let spread = self.axes.spread(&mut self.b, condition, &axes, &own);
@@ -128,7 +128,11 @@ impl Lowerer<'_> {
                 format!("index {i} is outside of an axis with {n} elements"),
                 format!("takes the value {i} here"),
             )),
-            None => Ok(()),
+            None => {
+                let (first, last) = (self.int(1), self.int(n));
+                let position = self.binary(BinaryOp::Min, position, &last)?;
+                self.binary(BinaryOp::Max, &position, &first)
+            }
         }
     }
 

@@ -244,7 +244,7 @@ fn a_change_point() {
          for t in 1:T { D[t] ~ poisson(if t < s { e } else { l }) }\n",
         "data D: int<lower=0>[T]\nparam e ~ exponential(1)\nparam l ~ exponential(1)\n\
          let lp: real[T] {\n  for s in 1:T { lp[s] = -log(T) + sum(poisson_log_density(D, \
-         if 1:T < s { fill(T, e) } else { fill(T, l) })) }\n}\nfactor log_sum_exp(lp)\n",
+         if (1:T) < s { fill(T, e) } else { fill(T, l) })) }\n}\nfactor log_sum_exp(lp)\n",
         r#"{"D": [4, 5, 4, 0, 1, 0, 1, 2]}"#,
     );
 }

@@ -87,17 +87,7 @@ fn composed(b: &mut Builder, op: &Op, args: &[ValueId]) -> Option<ValueId> {
     let data: Vec<f64> = outer
         .data
         .iter()
-        .map(|&i| {
-            // Outside of its axis an index reads nothing.
-            if i < 0.0 || i >= (inner.data.len() * row) as f64 {
-                return -1.0;
-            }
-            let r = inner.data[i as usize / row];
-            if r < 0.0 || r >= source.shape[0] as f64 {
-                return -1.0;
-            }
-            r * row as f64 + (i as usize % row) as f64
-        })
+        .map(|&i| inner.data[i as usize / row] * row as f64 + (i as usize % row) as f64)
         .collect();
     let index = b.tensor(Tensor::new(outer.ty, data));
     let flat = add(b, Op::Reshape([source.len()].as_slice().into()), [rows.args[0]].as_slice());
