@@ -51,7 +51,8 @@ impl Checker<'_> {
         let entry = self.var_mut(var);
         (entry.ty, entry.stage) = (ty, stage);
         self.facts.supports.insert(var, support.clone());
-        self.model.decls.push(Decl::Data { var, support, default });
+        let missing = support.missing.then(|| support.clone());
+        self.model.decls.push(Decl::Data { var, support, missing, default });
     }
 
     fn require_known_bounds(&mut self, support: &Support) {

@@ -118,7 +118,7 @@ impl Reads {
                 });
             };
             let own = match decl {
-                Decl::Data { var, support, default } => {
+                Decl::Data { var, support, default, .. } => {
                     visit::support_exprs(support, &mut add);
                     default.iter().for_each(add);
                     Some(*var)

@@ -138,7 +138,7 @@ impl Printer<'_> {
 
     fn decl(&self, decl: &Decl, lines: &mut Vec<String>) {
         match decl {
-            Decl::Data { var, support, default } => {
+            Decl::Data { var, support, default, .. } => {
                 let head = self.head(*var, &self.support(support));
                 let default = default.as_ref().map(|e| format!(" = {}", self.expr(e, 0)));
                 lines.push(format!("data {head}{}", default.unwrap_or_default()));

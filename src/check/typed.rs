@@ -177,6 +177,9 @@ pub enum Decl {
         var: VarId,
         /// Its type with bounds, to be checked against the file.
         support: Support,
+        /// What missing elements may be: the declared bounds, and where there are none those of the
+        /// distribution that a statement gives.
+        missing: Option<Support>,
         /// Value when the file has no such field.
         default: Option<Expr>,
     },

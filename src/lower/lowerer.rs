@@ -12,6 +12,7 @@ use super::Lower;
 use super::dependence::Dependence;
 use super::elements::Frame;
 use super::latents::Latents;
+use super::missing::MissingData;
 use super::recursion::Sequence;
 use super::value::{Axes, AxisTable, Val};
 
@@ -46,6 +47,8 @@ pub(super) struct Lowerer<'m> {
     /// Discrete latents and what has been said about them.
     pub(super) latents: Latents,
     pub(super) dependence: Dependence,
+    /// Data fields with missing elements.
+    pub(super) missing: MissingData,
     /// Axes of the loops over the values of latents around the current statement.
     pub(super) enumerated: Axes,
     /// Conditions that hold wherever the current expression counts.
@@ -81,6 +84,7 @@ impl<'m> Lowerer<'m> {
             terms: Vec::new(),
             latents: Latents::default(),
             dependence: Dependence::default(),
+            missing: MissingData::new(),
             enumerated: Axes::new(),
             guards: Vec::new(),
         }

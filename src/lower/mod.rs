@@ -19,6 +19,7 @@ mod expr;
 mod index;
 mod latents;
 mod lowerer;
+mod missing;
 mod random;
 mod recursion;
 mod statement;
@@ -180,8 +181,12 @@ fn known_stage(
     let mut shapes = Vec::new();
     for decl in &model.decls {
         let result = match decl {
-            Decl::Data { var, support, default } => {
-                l.bind(*var, support, default.as_ref(), data, &mut origins)
+            Decl::Data { var, support, missing, default } => {
+                let bound = l.bind(*var, support, default.as_ref(), data, &mut origins);
+                bound.map(|positions| {
+                    let support = missing.as_ref().unwrap_or(support);
+                    shapes.extend(l.note_missing(*var, positions, support));
+                })
             }
             Decl::Let { var, value } if model.var(*var).stage == Stage::Data => {
                 // What an earlier error leaves undefined would only repeat it.
@@ -225,6 +230,24 @@ fn parameter_stage(
     let mut next = shapes.iter().zip(starts);
     for decl in &model.decls {
         match decl {
+            Decl::Data { var, missing: Some(support), .. } if l.missing.contains_key(var) => {
+                let ((_, shapes), start) = next.next().expect("every parameter has its sizes");
+                let entry = model.var(*var);
+                let name = format!("{}_missing", entry.name);
+                let x = l.at(entry.span, |l| -> Lower<Val> {
+                    let Some(theta) = theta else {
+                        return Ok(Val::plain(l.b.input(name.clone(), Type::real(shapes.shape()))));
+                    };
+                    let [lower, upper] = l.missing_bounds(*var, support)?;
+                    let ends = [lower.as_ref(), upper.as_ref(), None, None];
+                    let u = Val::plain(l.b.slice(theta, &[start], &[start + shapes.size()]));
+                    let (x, log_j) = l.constrain_scalars(&shapes.array, ends, &u)?;
+                    parts.jacobian.extend(log_j);
+                    Ok(x)
+                })?;
+                l.at(entry.span, |l| l.define_with_missing(*var, &x));
+                parts.add_param(name, shapes, start, entry.span, x);
+            }
             Decl::Data { .. } => {}
             Decl::Param { var, support, prior, span } => {
                 let ((_, shapes), start) = next.next().expect("every parameter has its sizes");
@@ -240,16 +263,8 @@ fn parameter_stage(
                         None => Ok(Val::plain(l.b.input(name.clone(), Type::real(shapes.shape())))),
                     }
                 })?;
-                parts.params.push(Param {
-                    name,
-                    shape: shapes.shape(),
-                    start,
-                    len: shapes.size(),
-                    transform: shapes.transform,
-                    span: *span,
-                });
                 l.define(*var, value.clone());
-                parts.variables.push((*var, Role::Param, value.clone()));
+                parts.add_param(name, shapes, start, *span, value.clone());
                 if let Some(prior) = prior {
                     let mut add = |l: &mut Lowerer<'_>| l.tilde(&value, prior, *span, None);
                     l.at(*span, |l| match l.latents.in_dist(prior) {
@@ -263,7 +278,7 @@ fn parameter_stage(
                 if entry.stage == Stage::Data {
                     if entry.kind == VarKind::Gen {
                         let v = l.env[var].clone();
-                        parts.variables.push((*var, Role::Gen, v));
+                        parts.variables.push((entry.span, entry.name.clone(), Role::Gen, v));
                     }
                     continue;
                 }
@@ -277,7 +292,7 @@ fn parameter_stage(
                 let v = l.at(entry.span, |l| l.let_value(*var, value))?;
                 l.define(*var, v.clone());
                 let role = if entry.kind == VarKind::Gen { Role::Gen } else { Role::Let };
-                parts.variables.push((*var, role, v));
+                parts.variables.push((entry.span, entry.name.clone(), role, v));
             }
             Decl::Marginal { var, support, prior, span } => l.at(*span, |l| {
                 l.declare_latent(*var, support, *span)?;
@@ -296,7 +311,7 @@ fn parameter_stage(
     l.sum_out()?;
     // People read parameters and variables in the order in which they wrote them.
     parts.params.sort_by_key(|p| p.start);
-    parts.variables.sort_by_key(|(var, ..)| model.var(*var).span);
+    parts.variables.sort_by_key(|(span, ..)| *span);
     Ok(parts)
 }
 
@@ -342,7 +357,23 @@ fn layout(model: &Model, shapes: &[(VarId, Shapes)]) -> (Vec<usize>, usize) {
 struct Parts {
     params: Vec<Param>,
     jacobian: Vec<Val>,
-    variables: Vec<(VarId, Role, Val)>,
+    /// Where each is declared, its name, what it is, its value.
+    variables: Vec<(Span, String, Role, Val)>,
+}
+
+impl Parts {
+    /// A parameter, which a draw reports too.
+    fn add_param(&mut self, name: String, shapes: &Shapes, start: usize, span: Span, value: Val) {
+        self.variables.push((span, name.clone(), Role::Param, value));
+        self.params.push(Param {
+            name,
+            shape: shapes.shape(),
+            start,
+            len: shapes.size(),
+            transform: shapes.transform,
+            span,
+        });
+    }
 }
 
 /// Adds up the terms and declares the outputs.
@@ -378,8 +409,7 @@ fn finish(mut l: Lowerer<'_>, parts: Parts, sizes: HashMap<VarId, i64>) -> Lower
     let variables = parts
         .variables
         .into_iter()
-        .map(|(var, role, v)| {
-            let name = l.model.var(var).name.clone();
+        .map(|(_, name, role, v)| {
             let shape = l.b.shape(v.id);
             let output = place(&mut l, name.clone(), v.id);
             Variable { name, shape, role, output }

@@ -1,6 +1,6 @@
 //! Statements: what each adds to the log joint.
 
-use crate::check::typed::{Dist, Expr, ExprKind, LetValue, Stmt, StmtKind, VarKind};
+use crate::check::typed::{Dist, Expr, ExprKind, LetValue, Stmt, StmtKind, VarId, VarKind};
 use crate::ir::{Op, TernaryOp};
 use crate::source::Span;
 
@@ -17,7 +17,11 @@ impl Lowerer<'_> {
                 let x = l.expr(lhs)?;
                 match l.variable_kind(lhs) {
                     Some((VarKind::Marginal, _)) => l.latent_prior(&x, dist, s.span),
-                    Some((VarKind::Data, name)) => l.tilde(&x, dist, s.span, Some(name)),
+                    Some((VarKind::Data, field)) => {
+                        let name = l.model.var(field).name.clone();
+                        l.tilde(&x, dist, s.span, Some(name))?;
+                        l.split_missing(lhs, field)
+                    }
                     _ => l.tilde(&x, dist, s.span, None),
                 }
             }
@@ -49,11 +53,7 @@ impl Lowerer<'_> {
     }
 
     /// The value of a `let`.
-    pub(super) fn let_value(
-        &mut self,
-        var: crate::check::typed::VarId,
-        value: &LetValue,
-    ) -> Lower<Val> {
+    pub(super) fn let_value(&mut self, var: VarId, value: &LetValue) -> Lower<Val> {
         match value {
             LetValue::Expr(e) => self.expr(e),
             LetValue::Elements { dims, stmts } => {
@@ -100,13 +100,10 @@ impl Lowerer<'_> {
         Ok(())
     }
 
-    /// The variable that an expression is, or is an element of: what it is, and its name.
-    fn variable_kind(&self, e: &Expr) -> Option<(VarKind, String)> {
+    /// The variable that an expression is, or is an element of, and what it is.
+    fn variable_kind(&self, e: &Expr) -> Option<(VarKind, VarId)> {
         match &e.kind {
-            ExprKind::Var(v) => {
-                let var = self.model.var(*v);
-                Some((var.kind, var.name.clone()))
-            }
+            ExprKind::Var(v) => Some((self.model.var(*v).kind, *v)),
             ExprKind::Index(base, _) => self.variable_kind(base),
             _ => None,
         }

@@ -17,6 +17,7 @@ mod gaussian;
 mod gradients;
 mod langevin;
 mod marginals;
+mod missing;
 mod nuts;
 mod passes;
 mod posterior;

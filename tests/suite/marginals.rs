@@ -12,7 +12,7 @@ fn data(json: &str) -> DataSet {
     DataSet::from_bytes("data.json", Some(Format::Json), json.as_bytes()).unwrap()
 }
 
-fn posterior(text: &str, json: &str) -> Posterior {
+pub(crate) fn posterior(text: &str, json: &str) -> Posterior {
     let mut session = Session::new();
     let model = session.check("model.ppl", text);
     let model = model.unwrap_or_else(|| panic!("{}", session.render(false)));
@@ -21,7 +21,7 @@ fn posterior(text: &str, json: &str) -> Posterior {
 }
 
 /// The codes of the errors that a model with its data has.
-fn errors(text: &str, json: &str) -> String {
+pub(crate) fn errors(text: &str, json: &str) -> String {
     let mut session = Session::new();
     if let Some(model) = session.check("model.ppl", text) {
         assert!(session.compile(&model, &data(json)).is_none(), "{text} compiles");
@@ -30,7 +30,7 @@ fn errors(text: &str, json: &str) -> String {
 }
 
 /// Points of a standard normal.
-fn points(dim: usize, count: usize) -> Vec<Vec<f64>> {
+pub(crate) fn points(dim: usize, count: usize) -> Vec<Vec<f64>> {
     let mut rng = stream(7, "marginals");
     let mut point = || {
         let mut z = vec![0.0; dim];
@@ -40,7 +40,7 @@ fn points(dim: usize, count: usize) -> Vec<Vec<f64>> {
     (0..count).map(|_| point()).collect()
 }
 
-fn score(p: &Posterior, z: &[f64]) -> (f64, Vec<f64>) {
+pub(crate) fn score(p: &Posterior, z: &[f64]) -> (f64, Vec<f64>) {
     let (mut l, mut s) = ([0.0], vec![0.0; z.len()]);
     p.target().f64.score(z, &mut l, &mut s);
     (l[0], s)
@@ -48,11 +48,16 @@ fn score(p: &Posterior, z: &[f64]) -> (f64, Vec<f64>) {
 
 /// Both models have the same log density and gradient.
 #[track_caller]
-fn same(summed_out: &str, by_hand: &str, json: &str) {
-    let (a, b) = (posterior(summed_out, json), posterior(by_hand, json));
+pub(crate) fn same(summed_out: &str, by_hand: &str, json: &str) {
+    same_at(&posterior(summed_out, json), &posterior(by_hand, json));
+}
+
+/// Both posteriors have the same log density and gradient.
+#[track_caller]
+pub(crate) fn same_at(a: &Posterior, b: &Posterior) {
     assert_eq!(a.dim(), b.dim());
     for z in points(a.dim(), 4) {
-        let ((l, s), (l2, s2)) = (score(&a, &z), score(&b, &z));
+        let ((l, s), (l2, s2)) = (score(a, &z), score(b, &z));
         assert!(l.is_finite(), "{l}");
         assert!(close(l, l2, 1e-11, 1e-11), "{l} {l2}");
         for (x, y) in s.iter().zip(&s2) {
