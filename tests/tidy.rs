@@ -22,7 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("exec", &["ir", "real", "density", "special"]),
     ("passes", &["ir", "exec"]),
     ("autodiff", &["ir", "source"]),
-    ("lower", &["check", "data", "diagnostics", "exec", "ir", "source"]),
+    ("lower", &["autodiff", "check", "data", "diagnostics", "exec", "ir", "source"]),
     ("inference", &["density", "real", "random"]),
     ("results", &["data", "diagnostics", "inference", "lower"]),
     (

@@ -8,13 +8,17 @@
 //! Reference: [griewank2008, ch. 3] for reverse accumulation; \[pearlmutter1994\] for the
 //! Hessian-vector product as the derivative of `⟨∇f, v⟩`.
 
+mod matrix;
 mod reverse;
 mod rules;
 mod scan;
 mod slope;
+mod solver;
 
 use crate::ir::{Builder, Function, Type};
 use crate::source::Span;
+
+pub use solver::jacobian;
 
 use reverse::{Forward, backward, guarded};
 

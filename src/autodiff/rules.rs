@@ -4,9 +4,10 @@ use crate::ir::{
     BinaryOp, Builder, DType, Function, Op, Shape, Tensor, TernaryOp, Type, UnaryOp, ValueId,
 };
 
-use super::NotDifferentiable;
 use super::reverse::{Cotangents, Forward};
-use super::slope::{Slope, unary_slope};
+use super::slope::{self, Slope, unary_slope};
+use super::{NotDifferentiable, matrix, solver};
+use crate::special::ShapeDerivative;
 
 /// Adds to the cotangents of the operands of `value`, whose cotangent is `ct`.
 pub(super) fn transpose(
@@ -31,7 +32,20 @@ pub(super) fn transpose(
         cotangents.add(b, operand, ct);
     };
     match &inst.op {
-        Op::Input(_) | Op::Const(_) | Op::Scan(_) | Op::Proj(_) => {}
+        Op::Input(_) | Op::Const(_) | Op::Scan(_) | Op::Proj(_) | Op::SortIndices => {}
+        Op::Ode(ode) => {
+            return solver::transpose_ode(b, f, forward, value, ode, ct, cotangents);
+        }
+        Op::Root(root) => {
+            return solver::transpose_root(b, f, forward, value, root, ct, cotangents);
+        }
+        Op::Solve { .. } | Op::Det | Op::LogAbsDet | Op::EigenSym | Op::MatrixExp => {
+            let parts = matrix::parts(b, &inst.op, &args, y, ct);
+            for (i, part) in parts.into_iter().enumerate().filter(|(i, _)| active[*i]) {
+                let part = if guarded { without_nan(b, ct, part) } else { part };
+                contribute(b, i, part);
+            }
+        }
         Op::Unary(op) => {
             if let Some(slope) = unary_slope(b, *op, args[0], y) {
                 let ct = match slope {
@@ -85,8 +99,26 @@ pub(super) fn transpose(
                         Some(b.binary(product, ct, d))
                     }
                     BinaryOp::Lbeta => Some(lbeta_part(b, product, ct, x, z)),
-                    BinaryOp::GammaP => return fail("gamma_p", "first"),
-                    BinaryOp::GammaQ => return fail("gamma_q", "first"),
+                    BinaryOp::GammaP | BinaryOp::GammaQ => {
+                        let d = b.binary(BinaryOp::GammaPShape(ShapeDerivative::A), x, z);
+                        let part = b.binary(product, ct, d);
+                        Some(if *op == BinaryOp::GammaP { part } else { b.negate(part) })
+                    }
+                    BinaryOp::GammaPShape(ShapeDerivative::A) => {
+                        let d = b.binary(BinaryOp::GammaPShape(ShapeDerivative::AA), x, z);
+                        Some(b.binary(product, ct, d))
+                    }
+                    BinaryOp::GammaPShape(_) => return fail("gamma_p_aa", "first"),
+                    BinaryOp::LogBesselI => return fail("log_bessel_i", "first"),
+                    BinaryOp::LogBesselK => return fail("log_bessel_k", "first"),
+                    BinaryOp::OwensT => {
+                        let d = slope::owens_t_h(b, x, z);
+                        Some(b.binary(product, ct, d))
+                    }
+                    BinaryOp::SkewNormalCdf => {
+                        let d = slope::skew_normal_density(b, x, z);
+                        Some(b.binary(product, ct, d))
+                    }
                     BinaryOp::Rem => Some(ct),
                     BinaryOp::RandomBits | BinaryOp::GammaDraw | BinaryOp::PoissonDraw => {
                         return fail(op.name(), "first");
@@ -147,16 +179,26 @@ pub(super) fn transpose(
                     }
                     BinaryOp::Lbeta => Some(lbeta_part(b, product, ct, z, x)),
                     BinaryOp::GammaP | BinaryOp::GammaQ => {
-                        // d/dx P(a, x) = x^(a−1) e^(−x) / Γ(a).
-                        let one = b.scalar(1.0);
-                        let less = b.minus(x, one);
-                        let top = b.binary(BinaryOp::XLogY, less, z);
-                        let top = b.minus(top, z);
-                        let norm = b.unary(UnaryOp::Lgamma, x);
-                        let log = b.minus(top, norm);
-                        let d = b.unary(UnaryOp::Exp, log);
+                        let d = slope::gamma_density(b, x, z);
                         let part = b.binary(product, ct, d);
                         Some(if *op == BinaryOp::GammaP { part } else { b.negate(part) })
+                    }
+                    BinaryOp::GammaPShape(which) => {
+                        let d = slope::gamma_density_shape(b, *which, x, z);
+                        Some(b.binary(product, ct, d))
+                    }
+                    BinaryOp::LogBesselI | BinaryOp::LogBesselK => {
+                        let d = slope::log_bessel(b, *op, x, z, y);
+                        Some(b.binary(product, ct, d))
+                    }
+                    BinaryOp::OwensT => {
+                        let d = slope::owens_t_a(b, x, z);
+                        Some(b.binary(product, ct, d))
+                    }
+                    BinaryOp::SkewNormalCdf => {
+                        let d = slope::owens_t_a(b, x, z);
+                        let d = b.scaled(-2.0, d);
+                        Some(b.binary(product, ct, d))
                     }
                     BinaryOp::Rem => return fail("%", "second"),
                     BinaryOp::RandomBits | BinaryOp::GammaDraw | BinaryOp::PoissonDraw => {
@@ -184,26 +226,24 @@ pub(super) fn transpose(
             }
         }
         Op::Ternary(TernaryOp::BinomialDraw) => return fail("binomial_draw", "third"),
-        Op::Ternary(TernaryOp::IncBeta) => {
-            if active[0] {
-                return fail("inc_beta", "first");
-            }
-            if active[1] {
-                return fail("inc_beta", "second");
-            }
-            // d/dx I_x(a, b) = x^(a−1) (1−x)^(b−1) / B(a, b).
+        Op::Ternary(op @ (TernaryOp::IncBeta | TernaryOp::IncBetaShape(_))) => {
             let (alpha, beta, x) = (args[0], args[1], args[2]);
-            let one = b.scalar(1.0);
-            let (a1, b1) = (b.minus(alpha, one), b.minus(beta, one));
-            let minus_x = b.negate(x);
-            let left = b.binary(BinaryOp::XLogY, a1, x);
-            let right = b.binary(BinaryOp::XLog1pY, b1, minus_x);
-            let norm = b.binary(BinaryOp::Lbeta, alpha, beta);
-            let log = b.plus(left, right);
-            let log = b.minus(log, norm);
-            let d = b.unary(UnaryOp::Exp, log);
-            let part = b.binary(product, ct, d);
-            contribute(b, 2, part);
+            for (i, by) in [(0, ShapeDerivative::A), (1, ShapeDerivative::B)] {
+                if !active[i] {
+                    continue;
+                }
+                let Some(next) = slope::inc_beta_by(*op, by) else {
+                    return fail(op.name(), if i == 0 { "first" } else { "second" });
+                };
+                let d = b.add(Op::Ternary(next), [alpha, beta, x].as_slice());
+                let part = b.binary(product, ct, d);
+                contribute(b, i, part);
+            }
+            if active[2] {
+                let d = slope::beta_density_shape(b, *op, alpha, beta, x);
+                let part = b.binary(product, ct, d);
+                contribute(b, 2, part);
+            }
         }
         Op::Convert(to) => {
             if *to == DType::Real {
@@ -361,7 +401,7 @@ fn masked(b: &mut Builder, condition: ValueId, ct: ValueId, keep: bool) -> Value
 
 /// `part`, a contribution that is linear in `ct`, but 0 instead of NaN where all of `ct` is 0: then the
 /// NaN comes from the operands in a branch not taken. A finite `part` stays, for its own derivative's sake.
-fn without_nan(b: &mut Builder, ct: ValueId, part: ValueId) -> ValueId {
+pub(super) fn without_nan(b: &mut Builder, ct: ValueId, part: ValueId) -> ValueId {
     let zero = b.scalar(0.0);
     let size = b.unary(UnaryOp::Abs, ct);
     let axes: Shape = (0..b.ty(size).rank()).collect();

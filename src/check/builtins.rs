@@ -55,6 +55,8 @@ pub enum Signature {
     ReduceReal,
     /// Two vectors of one length, to a real.
     Dot,
+    /// A vector to an integer vector of that length.
+    VectorToInts,
     /// A vector to a real vector of that length.
     VectorToVector,
     /// Matrix and vector products: `[m,k]@[k,n]`, `[m,k]@[k]`, `[k]@[k,n]`, `[k]@[k]`.
@@ -67,6 +69,8 @@ pub enum Signature {
     Solve,
     /// `[n, n]` to a real.
     SquareToReal,
+    /// `[n, n]` to `[n + 1, n]`.
+    SquareToTall,
     /// `[n]` to `[n, n]`.
     VectorToSquare,
     /// `[n, n]` to `[n]`.
@@ -75,6 +79,12 @@ pub enum Signature {
     Columns,
     /// Any array to an integer known from its shape; optional second argument none.
     ShapeInt,
+    /// Any array to a vector of its elements.
+    Flat,
+    /// `reshape(x, n…)`: an array, then one to four sizes.
+    Reshape,
+    /// Any array to the vector of its sizes.
+    Sizes,
     /// Sizes (one to four integers) to a real array of them.
     Filled,
     /// Sizes, then... `fill(n…, x)`: the last argument is the element.
@@ -86,6 +96,13 @@ pub enum Signature {
     Same,
     /// No argument, to a real.
     Constant,
+    /// A function by name, what the solver needs, and arguments that are passed on.
+    Solver {
+        /// What is solved.
+        solver: super::solver::Solver,
+        /// Whether tolerances are given.
+        tolerances: bool,
+    },
     /// `n` numbers, elementwise, to a random real; only in `sample` and `gen`.
     RandomReal(usize),
     /// `n` numbers, elementwise, to a random integer; only in `sample` and `gen`.
@@ -218,6 +235,14 @@ builtins! {
     IncBeta "inc_beta" Real(3);
     /// Log of the modified Bessel function `I0`.
     LogBesselI0 "log_bessel_i0" Real(1);
+    /// `log_bessel_i(nu, x)`: log of the modified Bessel function of the first kind; no derivative in `nu`.
+    LogBesselI "log_bessel_i" Real(2);
+    /// `log_bessel_k(nu, x)`: log of the modified Bessel function of the second kind; likewise.
+    LogBesselK "log_bessel_k" Real(2);
+    /// Owen's `T(h, a)`.
+    OwensT "owens_t" Real(2);
+    /// `std_skew_normal_cdf(z, alpha)`: cdf of the standard skew normal distribution.
+    StdSkewNormalCdf "std_skew_normal_cdf" Real(2);
     /// The smaller of two, elementwise; of one array, its least element.
     Min "min" Number(2);
     /// The larger of two, elementwise; of one array, its greatest element.
@@ -262,6 +287,16 @@ builtins! {
     SolveUpper "solve_upper" Solve;
     /// `A⁻¹ b` for a symmetric positive definite `A`.
     SolveSpd "solve_spd" Solve;
+    /// `A⁻¹ b` for a square matrix `A`.
+    Solve "solve" Solve;
+    /// Determinant of a square matrix.
+    Determinant "determinant" SquareToReal;
+    /// Logarithm of the modulus of the determinant of a square matrix.
+    LogDeterminant "log_determinant" SquareToReal;
+    /// Matrix exponential.
+    MatrixExp "matrix_exp" SquareToSquare;
+    /// Eigenvalues of a symmetric matrix, ascending, above its eigenvectors (as columns): `[n + 1, n]`.
+    EigenSym "eigen_sym" SquareToTall;
     /// Log determinant of a symmetric positive definite matrix.
     LogDetSpd "log_determinant_spd" SquareToReal;
     /// Diagonal matrix.
@@ -271,6 +306,10 @@ builtins! {
     // -- Shapes
     /// Number of elements along the first axis (1 for a scalar).
     Size "size" ShapeInt;
+    /// Number of elements of an array of any rank.
+    NumElements "num_elements" ShapeInt;
+    /// Sizes of an array.
+    Dims "dims" Sizes;
     /// Number of rows.
     Rows "rows" ShapeInt;
     /// Number of columns.
@@ -285,8 +324,33 @@ builtins! {
     Append "append" Append;
     /// `append_col(A, B)`: matrices (a vector counts as one column) joined side by side.
     AppendCol "append_col" Append;
+    /// All elements of an array, row by row.
+    Flatten "flatten" Flat;
+    /// All elements of an array, row by row, as an array of other sizes: `reshape(x, n, m)`.
+    Reshape "reshape" Reshape;
+    /// Positions of the elements of a vector in ascending order.
+    SortIndices "sort_indices_asc" VectorToInts;
     /// Elements of a vector, or rows of a matrix, in reverse order.
     Reverse "reverse" Same;
+    // -- Solvers
+    /// `ode_rk45(f, y0, t0, ts, args…)`: the solution at the times `ts` of `dy/dt = f(t, y, args…)` with
+    /// `y(t0) = y0`, `[T, n]`, by the Runge–Kutta pair of Dormand and Prince of orders 5 and 4.
+    OdeRk45 "ode_rk45" Solver { solver: super::solver::Solver::Ode, tolerances: false };
+    /// The same with tolerances `rel_tol, abs_tol, max_num_steps` before the arguments passed on.
+    OdeRk45Tol "ode_rk45_tol" Solver { solver: super::solver::Solver::Ode, tolerances: true };
+    /// The same for a stiff equation, by the implicit Runge–Kutta method Radau IIA of order 5.
+    OdeBdf "ode_bdf" Solver { solver: super::solver::Solver::Ode, tolerances: false };
+    /// The same with tolerances `rel_tol, abs_tol, max_num_steps` before the arguments passed on.
+    OdeBdfTol "ode_bdf_tol" Solver { solver: super::solver::Solver::Ode, tolerances: true };
+    /// `integrate_1d(f, a, b, args…)`: the integral of `f(x, args…)` from `a` to `b`, which may be
+    /// infinite; integrable singularities at the ends do no harm.
+    Integrate1d "integrate_1d" Solver { solver: super::solver::Solver::Integral, tolerances: false };
+    /// The same with a relative tolerance before the arguments passed on.
+    Integrate1dTol "integrate_1d_tol" Solver { solver: super::solver::Solver::Integral, tolerances: true };
+    /// `algebra_solver(f, guess, args…)`: a root `x` of `f(x, args…) = 0` by Newton's method from a guess.
+    AlgebraSolver "algebra_solver" Solver { solver: super::solver::Solver::Root, tolerances: false };
+    /// The same with tolerances `rel_tol, abs_tol, max_num_steps` before the arguments passed on.
+    AlgebraSolverTol "algebra_solver_tol" Solver { solver: super::solver::Solver::Root, tolerances: true };
     // -- Constants
     /// π.
     Pi "pi" Constant;
@@ -309,14 +373,52 @@ builtins! {
     RngBinomial "rng_binomial" RandomInt(2);
 }
 
+/// Other names of primitives, mostly Stan's.
+const ALIASES: &[(&str, Builtin)] = &[
+    ("fabs", Builtin::Abs),
+    ("pow", Builtin::Pow),
+    ("fmin", Builtin::Min),
+    ("fmax", Builtin::Max),
+    ("Phi", Builtin::StdNormalCdf),
+    ("inv_Phi", Builtin::StdNormalQuantile),
+    ("multiply_log", Builtin::XLogY),
+    ("lmultiply", Builtin::XLogY),
+    ("append_row", Builtin::Append),
+    ("append_array", Builtin::Append),
+    ("to_array_1d", Builtin::Flatten),
+    ("transpose", Builtin::Transpose),
+    ("multiply", Builtin::MatMul),
+    ("zeros_vector", Builtin::Zeros),
+    ("zeros_row_vector", Builtin::Zeros),
+    ("zeros_array", Builtin::Zeros),
+    ("ones_vector", Builtin::Ones),
+    ("ones_row_vector", Builtin::Ones),
+    ("ones_array", Builtin::Ones),
+    ("diag_matrix", Builtin::Diag),
+    ("cholesky_decompose", Builtin::Cholesky),
+    ("mdivide_left", Builtin::Solve),
+    ("mdivide_left_spd", Builtin::SolveSpd),
+    ("mdivide_left_tri_low", Builtin::SolveLower),
+    ("ode_adams", Builtin::OdeRk45),
+    ("ode_adams_tol", Builtin::OdeRk45Tol),
+    ("ode_ckrk", Builtin::OdeRk45),
+    ("ode_ckrk_tol", Builtin::OdeRk45Tol),
+    ("algebra_solver_newton", Builtin::AlgebraSolver),
+    ("solve_newton", Builtin::AlgebraSolver),
+    ("solve_newton_tol", Builtin::AlgebraSolverTol),
+    ("solve_powell", Builtin::AlgebraSolver),
+    ("solve_powell_tol", Builtin::AlgebraSolverTol),
+];
+
 impl Builtin {
     /// Finds a named primitive; operators are not found by name, and neither are the array forms of
     /// `min` and `max`.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .copied()
+        let own = Self::ALL.iter().copied();
+        let alias = || ALIASES.iter().find(|(alias, _)| *alias == name).map(|(_, b)| *b);
+        own.into_iter()
             .find(|b| b.name() == name && name.starts_with(char::is_alphabetic))
+            .or_else(alias)
     }
 }

@@ -4,10 +4,12 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::source::Span;
 use crate::syntax::ast;
 
+use super::builtins::Signature;
 use super::checker::Checker;
 use super::infer::{error, latest};
 use super::scope::{Binding, Callee};
 use super::shape::{Agreement, Dim};
+use super::stdlib;
 use super::subst::Subst;
 use super::typed::{Expr, ExprKind, FnId, Scalar, SizeBinding, Stage, Type, VarId};
 
@@ -26,10 +28,18 @@ impl Checker<'_> {
         match self.find_callee(&callee.text) {
             Some(Callee::Builtin(builtin)) => {
                 self.refuse_names(&callee.text, args);
+                if matches!(builtin.signature(), Signature::Solver { .. }) {
+                    return self.solver_call(builtin, args, span, callee.span);
+                }
                 let args: Vec<Expr> = args.iter().map(|arg| self.expr(&arg.value)).collect();
                 self.primitive(builtin, args, span, callee.span)
             }
             Some(Callee::Local(id)) => self.call_fn(id, callee, args, span),
+            Some(Callee::Fn(entry))
+                if self.entries[entry].library && stdlib::forms(&callee.text).next().is_some() =>
+            {
+                self.call_form(callee, args, span)
+            }
             Some(Callee::Fn(entry)) => match self.instance(entry, callee, args) {
                 Some(id) => self.call_fn(id, callee, args, span),
                 None => {
@@ -77,7 +87,7 @@ impl Checker<'_> {
         }
     }
 
-    fn refuse_names(&mut self, callee: &str, args: &[ast::Arg]) {
+    pub(super) fn refuse_names(&mut self, callee: &str, args: &[ast::Arg]) {
         for name in args.iter().filter_map(|arg| arg.name.as_ref()) {
             let message = format!("`{callee}` has no named arguments");
             self.report(Diagnostic::error(Code::E0106, name.span, message, "named"));
@@ -219,6 +229,18 @@ impl Checker<'_> {
             .zip(&wanted)
             .map(|(value, wanted)| self.argument(value, wanted))
             .collect();
+        self.call_with(id, callee, args, span)
+    }
+
+    /// A function applied to checked arguments in the order of its parameters.
+    pub(super) fn call_with(
+        &mut self,
+        id: FnId,
+        callee: &ast::Ident,
+        args: Vec<Expr>,
+        span: Span,
+    ) -> Expr {
+        let function = self.model.function(id).clone();
         if args.iter().any(|arg| arg.ty.is_error()) || function.result.is_error() {
             return error(span);
         }
@@ -258,7 +280,7 @@ impl Checker<'_> {
 
     /// Checks arguments against parameters of a function, binds its sizes in `subst`, and returns
     /// the shape over which scalar parameters are lifted.
-    fn fit_arguments(
+    pub(super) fn fit_arguments(
         &mut self,
         name: &str,
         params: &[VarId],

@@ -12,6 +12,7 @@ use super::dist::{Draw, Value};
 use super::interval::Interval;
 use super::scope::Combinator;
 use super::shape::Dim;
+use super::support::{End, Side};
 use super::typed::{
     Dist, DistKind, Expr, ExprKind, MemberId, Scalar, Stage, Structure, Support, Type,
 };
@@ -67,8 +68,15 @@ impl Checker<'_> {
         }
     }
 
-    /// Checks an argument of a combinator: a scalar, or of the shape of the batch.
-    fn element_argument(&mut self, arg: &ast::Expr, draw: &Draw, what: &str) -> Option<Expr> {
+    /// Checks an argument of a combinator: a scalar, or of the shape of the value; over the components
+    /// of a mixture it may have their axis, alone or after the shape of the value.
+    fn element_argument(
+        &mut self,
+        arg: &ast::Expr,
+        draw: &Draw,
+        components: Option<&Dim>,
+        what: &str,
+    ) -> Option<Expr> {
         let arg = self.expr(arg);
         if arg.ty.is_error() || !self.require_in_joint(&arg) {
             return None;
@@ -84,7 +92,14 @@ impl Checker<'_> {
             ));
             return None;
         }
+        let over_components = components.is_some_and(|axis| {
+            let full = [draw.ty.dims(), std::slice::from_ref(axis)].concat();
+            let dims = arg.ty.dims();
+            self.differing(dims, std::slice::from_ref(axis)).is_none()
+                || self.differing(dims, &full).is_none()
+        });
         if !arg.ty.dims().is_empty()
+            && !over_components
             && let Some(problem) = self.differing(arg.ty.dims(), draw.ty.dims())
         {
             let found = self.show(&arg.ty);
@@ -224,7 +239,7 @@ impl Checker<'_> {
         let (dist, mut draw) = self.draw_over(dist, value, components)?;
         let word = if which == Combinator::Truncate { "truncate" } else { "censor" };
         let [lower, upper] =
-            ends.map(|end| end.map(|end| self.element_argument(end, &draw, "an end")));
+            ends.map(|end| end.map(|end| self.element_argument(end, &draw, components, "an end")));
         let lower = if lower.is_some() { Some(lower??) } else { None };
         let upper = if upper.is_some() { Some(upper??) } else { None };
         if lower.is_none() && upper.is_none() {
@@ -240,17 +255,30 @@ impl Checker<'_> {
             return None;
         }
         self.require_cdf(&dist, &format!("`{word}`"))?;
-        if let Structure::Scalar { lower: low, upper: high, .. } = &mut draw.support.structure {
-            if lower.is_some() {
-                low.clone_from(&lower);
-            }
-            if upper.is_some() {
-                high.clone_from(&upper);
-            }
+        let support = &draw.support;
+        if let Structure::Scalar { scalar, lower: low, upper: high, .. } = &support.structure {
+            // What is cut off wider than the support is not cut.
+            let cut = |given: &Option<Expr>, own: &Option<Expr>, end| {
+                let keep = self.side(given.as_ref(), own.as_ref(), end) == Side::Wider;
+                if given.is_none() || keep { own.clone() } else { given.clone() }
+            };
+            let structure = Structure::Scalar {
+                scalar: *scalar,
+                lower: cut(&lower, low, End::Lower),
+                upper: cut(&upper, high, End::Upper),
+                offset: None,
+                multiplier: None,
+            };
+            draw.support.structure = structure;
         }
+        if components.is_some() {
+            let batch = draw.ty.dims().to_vec();
+            self.forget_component_bounds(&mut draw.support, &batch);
+        }
+        let guard = !value.is_some_and(|value| self.lies_within(value, &draw.support));
         let dist = Box::new(dist);
         let kind = match which {
-            Combinator::Truncate => DistKind::Truncated { dist, lower, upper, guard: true },
+            Combinator::Truncate => DistKind::Truncated { dist, lower, upper, guard },
             _ => DistKind::Censored { dist, lower, upper },
         };
         Some((Dist { kind, span }, draw))
@@ -258,32 +286,28 @@ impl Checker<'_> {
 
     /// Checks that probabilities of intervals are known, so that cutting can be normalised.
     pub(super) fn require_cdf(&mut self, dist: &Dist, why: &str) -> Option<()> {
-        let (name, has) = match &dist.kind {
-            DistKind::Named { dist: id, .. } => {
-                let def = self.model.dist(*id);
-                let known = [MemberId::Cdf, MemberId::LogCdf, MemberId::LogSurvival];
-                (def.name.clone(), known.into_iter().any(|member| def.member(member).is_some()))
-            }
-            DistKind::Affine { dist, .. } => return self.require_cdf(dist, why),
+        let def = match &dist.kind {
+            DistKind::Named { dist: id, .. } => self.model.dist(*id),
             DistKind::Mixture { components, .. } => {
                 return components.iter().try_for_each(|part| self.require_cdf(part, why));
             }
-            DistKind::Truncated { dist, .. } => return self.require_cdf(dist, why),
-            DistKind::Censored { .. } => ("a censored distribution".to_string(), false),
-            DistKind::ZeroInflated { .. } => ("a zero-inflated distribution".to_string(), false),
-            DistKind::Hurdle { .. } => ("a hurdle distribution".to_string(), false),
+            DistKind::Affine { dist, .. }
+            | DistKind::Truncated { dist, .. }
+            | DistKind::Censored { dist, .. }
+            | DistKind::ZeroInflated { dist, .. }
+            | DistKind::Hurdle { dist, .. }
+            | DistKind::Sorted { dist } => return self.require_cdf(dist, why),
         };
-        if has {
+        let known = [MemberId::Cdf, MemberId::LogCdf, MemberId::LogSurvival];
+        if known.into_iter().any(|member| def.member(member).is_some()) {
             return Some(());
         }
+        let name = def.name.clone();
         self.report(
             Diagnostic::error(
                 Code::E0307,
                 dist.span,
-                format!(
-                    "{} has no cdf, so it cannot be normalised on an interval",
-                    super::dist::quoted(&name)
-                ),
+                format!("`{name}` has no cdf, so it cannot be normalised on an interval"),
                 format!("needed by {why}"),
             )
             .with_help("leave the interval out, or define a `dist` with a `cdf`"),
@@ -305,24 +329,30 @@ impl Checker<'_> {
             self.expr(p);
             return None;
         };
-        let p = self.element_argument(p, &draw, "a probability")?;
-        self.require_probability(&p);
-        if let Structure::Scalar { lower, upper, .. } = &mut draw.support.structure {
-            // Zero is drawn too, whatever the distribution.
-            let keep = |e: &Option<Expr>, inside: fn(f64) -> bool, checker: &Self| {
-                e.as_ref().is_none_or(|e| checker.constant(e).is_some_and(inside))
-            };
-            if !keep(lower, |x| x <= 0.0, self) {
-                *lower = Some(zero(span));
-            }
-            if !keep(upper, |x| x >= 0.0, self) {
-                *upper = None;
-            }
-        } else {
+        if self.is_multivariate(&dist) {
             let message = "only numbers can be zero";
             let label = "draws a structured value";
             self.report(Diagnostic::error(Code::E0305, dist.span, message, label));
             return None;
+        }
+        let p = self.element_argument(p, &draw, components, "a probability")?;
+        self.require_probability(&p);
+        let support = draw.support.clone();
+        if let Structure::Scalar { scalar, lower, upper, .. } = support.structure {
+            // Zero is drawn too, whatever the distribution.
+            let reach = |e: Option<Expr>, inside: fn(f64) -> bool| {
+                e.and_then(|e| {
+                    let Interval { lo, hi } = self.interval(&e);
+                    match (inside(lo), inside(hi)) {
+                        (true, true) => Some(e),
+                        (false, false) => Some(zero(span)),
+                        _ => None,
+                    }
+                })
+            };
+            let (lower, upper) = (reach(lower, |x| x <= 0.0), reach(upper, |x| x >= 0.0));
+            draw.support.structure =
+                Structure::Scalar { scalar, lower, upper, offset: None, multiplier: None };
         }
         let dist = Box::new(dist);
         let kind = match which {
@@ -330,6 +360,20 @@ impl Checker<'_> {
             _ => DistKind::ZeroInflated { p, dist },
         };
         Some((Dist { kind, span }, draw))
+    }
+
+    /// Whether one draw is more than a number.
+    pub(super) fn is_multivariate(&self, dist: &Dist) -> bool {
+        match &dist.kind {
+            DistKind::Named { dist, .. } => !self.model.dist(*dist).ty.dims().is_empty(),
+            DistKind::Mixture { components, .. } => self.is_multivariate(&components[0]),
+            DistKind::Sorted { .. } => true,
+            DistKind::Affine { dist, .. }
+            | DistKind::Truncated { dist, .. }
+            | DistKind::Censored { dist, .. }
+            | DistKind::ZeroInflated { dist, .. }
+            | DistKind::Hurdle { dist, .. } => self.is_multivariate(dist),
+        }
     }
 
     fn require_probability(&mut self, p: &Expr) {
@@ -361,8 +405,8 @@ impl Checker<'_> {
             ..value.clone()
         });
         let (dist, mut draw) = self.draw_over(dist, inner.as_ref(), components)?;
-        let loc = self.element_argument(loc, &draw, "the location")?;
-        let scale = self.element_argument(scale, &draw, "the scale")?;
+        let loc = self.element_argument(loc, &draw, components, "the location")?;
+        let scale = self.element_argument(scale, &draw, components, "the scale")?;
         let found = self.interval(&scale);
         if found.hi <= 0.0 {
             self.report(Diagnostic::error(
@@ -393,6 +437,10 @@ impl Checker<'_> {
             draw.support = Support { array, structure: super::define::real_line(), missing: false };
         }
         draw.ty = Type::array(Scalar::Real, draw.ty.dims().to_vec());
+        if components.is_some() {
+            let batch = draw.ty.dims().to_vec();
+            self.forget_component_bounds(&mut draw.support, &batch);
+        }
         let kind = DistKind::Affine { dist: Box::new(dist), loc, scale };
         Some((Dist { kind, span }, draw))
     }

@@ -139,12 +139,6 @@ impl Checker<'_> {
         }
     }
 
-    /// Returns the value of an expression that is one known number.
-    pub(super) fn constant(&self, e: &Expr) -> Option<f64> {
-        let interval = self.interval(e);
-        interval.is_point().then_some(interval.lo)
-    }
-
     /// Bounds the elements that statements define.
     pub(super) fn assigned_interval(&self, stmts: &[Stmt]) -> Option<Interval> {
         let each = stmts.iter().filter_map(|stmt| match &stmt.kind {

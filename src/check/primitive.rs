@@ -22,6 +22,7 @@ impl Checker<'_> {
         let builtin = match (builtin, args.len()) {
             (Builtin::Min, 1) => Builtin::ReduceMin,
             (Builtin::Max, 1) => Builtin::ReduceMax,
+            (Builtin::LogSumExp, 2) => Builtin::LogAddExp,
             _ => builtin,
         };
         if args.iter().any(|arg| arg.ty.is_error()) {
@@ -36,7 +37,7 @@ impl Checker<'_> {
         let stage = match builtin.signature() {
             Signature::RandomReal(_) | Signature::RandomInt(_) => Stage::Generated,
             // A shape is known with the data, whatever the elements.
-            Signature::ShapeInt => Stage::Data,
+            Signature::ShapeInt | Signature::Sizes => Stage::Data,
             _ => latest(&args),
         };
         Expr { kind: ExprKind::Builtin(builtin, args), ty, stage, span }
@@ -110,6 +111,11 @@ impl Checker<'_> {
                 self.rank(builtin, &args[0], &[1])?;
                 Some(Type::array(Scalar::Real, args[0].ty.dims().to_vec()))
             }
+            Signature::VectorToInts => {
+                self.count(builtin, args, 1, span)?;
+                self.rank(builtin, &args[0], &[1])?;
+                Some(Type::array(Scalar::Int, args[0].ty.dims().to_vec()))
+            }
             Signature::MatMul => {
                 self.count(builtin, args, 2, span)?;
                 self.matrix_product(&args[0], &args[1], at)
@@ -137,6 +143,12 @@ impl Checker<'_> {
                 self.square(builtin, &args[0])?;
                 Some(Type::REAL)
             }
+            Signature::SquareToTall => {
+                self.count(builtin, args, 1, span)?;
+                self.square(builtin, &args[0])?;
+                let n = &args[0].ty.dims()[0];
+                Some(Type::array(Scalar::Real, vec![n.offset(1), n.clone()]))
+            }
             Signature::VectorToSquare => {
                 self.count(builtin, args, 1, span)?;
                 self.rank(builtin, &args[0], &[1])?;
@@ -161,6 +173,38 @@ impl Checker<'_> {
                     _ => {}
                 }
                 Some(Type::INT)
+            }
+            Signature::Flat => {
+                self.count(builtin, args, 1, span)?;
+                Some(Type::array(top, vec![length(args[0].ty.dims())]))
+            }
+            Signature::Sizes => {
+                self.count(builtin, args, 1, span)?;
+                let rank = i64::try_from(args[0].ty.dims().len()).unwrap_or(i64::MAX);
+                Some(Type::array(Scalar::Int, vec![Dim::constant(rank)]))
+            }
+            Signature::Reshape => {
+                let Some((array, sizes)) = args.split_first() else {
+                    self.report_count(builtin, "an array and sizes", 0, span);
+                    return None;
+                };
+                let dims = self.sizes(builtin, sizes, span)?;
+                let (from, to) = (length(array.ty.dims()), length(&dims));
+                if let Some(problem) = self.differing(&[from], &[to]) {
+                    let wanted = Type::array(array.ty.scalar()?, dims);
+                    let (found, wanted) = (self.show(&array.ty), self.show(&wanted));
+                    self.report(
+                        Diagnostic::error(
+                            Code::E0202,
+                            span,
+                            format!("{found} has no room in {wanted}: {problem}"),
+                            "as many elements before as after",
+                        )
+                        .with_label(array.span, format!("this is {found}")),
+                    );
+                    return None;
+                }
+                Some(Type::array(array.ty.scalar()?, dims))
             }
             Signature::Filled => {
                 let dims = self.sizes(builtin, args, span)?;
@@ -188,6 +232,7 @@ impl Checker<'_> {
                 }
                 Some(args[0].ty.clone())
             }
+            Signature::Solver { .. } => unreachable!("bug in ppl: for `solver_call`"),
             Signature::Constant => {
                 self.count(builtin, args, 0, span)?;
                 Some(Type::REAL)
@@ -380,4 +425,9 @@ impl Checker<'_> {
         }
         Some(Type::array(top, vec![first.ty.dims()[0].clone(), columns]))
     }
+}
+
+/// The number of elements of a shape.
+fn length(dims: &[Dim]) -> Dim {
+    dims.iter().fold(Dim::constant(1), |n, dim| n.mul(dim))
 }

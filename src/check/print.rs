@@ -253,6 +253,7 @@ impl Printer<'_> {
             DistKind::Hurdle { p, dist } => {
                 format!("hurdle({}, {})", self.expr(p, 0), self.dist(dist))
             }
+            DistKind::Sorted { dist } => format!("sorted({})", self.dist(dist)),
             DistKind::Affine { dist, loc, scale } => format!(
                 "affine({}, {}, {})",
                 self.dist(dist),
@@ -457,16 +458,21 @@ pub fn signature(signature: Signature) -> &'static str {
         Signature::Convert(_) | Signature::RandomReal(_) => "numbers",
         Signature::Reduce | Signature::ReduceReal | Signature::Same => "an array",
         Signature::Dot => "two vectors of one length",
-        Signature::VectorToVector | Signature::VectorToSquare => "a vector",
+        Signature::VectorToVector | Signature::VectorToInts | Signature::VectorToSquare => {
+            "a vector"
+        }
         Signature::MatMul => "vectors or matrices",
         Signature::Transpose | Signature::Columns => "a matrix",
-        Signature::SquareToSquare | Signature::SquareToReal | Signature::SquareToVector => {
-            "a square matrix"
-        }
+        Signature::SquareToSquare
+        | Signature::SquareToReal
+        | Signature::SquareToVector
+        | Signature::SquareToTall => "a square matrix",
         Signature::Solve => "a square matrix and a vector or matrix",
-        Signature::ShapeInt => "an array",
+        Signature::ShapeInt | Signature::Sizes | Signature::Flat => "an array",
+        Signature::Reshape => "an array, then sizes",
         Signature::Fill => "sizes, then an element",
         Signature::Append => "arrays",
         Signature::Constant => "nothing",
+        Signature::Solver { solver, .. } => super::solver::takes(solver),
     }
 }

@@ -103,6 +103,9 @@ impl Dim {
                 (Builtin::Size | Builtin::Rows, [a]) => {
                     a.ty.dims().first().cloned().unwrap_or_else(|| Self::opaque(expr))
                 }
+                (Builtin::NumElements, [a]) => {
+                    a.ty.dims().iter().fold(Self::constant(1), |n, dim| n.mul(dim))
+                }
                 (Builtin::Cols, [a]) => {
                     a.ty.dims().get(1).cloned().unwrap_or_else(|| Self::opaque(expr))
                 }

@@ -67,6 +67,11 @@ files! {
     "distributions/uniform.ppl",
     "distributions/von_mises.ppl",
     "distributions/weibull.ppl",
+    "math/arrays.ppl",
+    "math/bessel.ppl",
+    "math/elementary.ppl",
+    "math/gaussian_process.ppl",
+    "math/linear_algebra.ppl",
     "prelude.ppl",
 }
 
@@ -76,9 +81,24 @@ pub fn file_of(name: &str) -> Option<usize> {
     index().get(name).copied()
 }
 
+/// Returns the names of the further forms of a function: `distance__matrix` of `distance`.
+pub fn forms(name: &str) -> impl Iterator<Item = &'static str> + use<> {
+    static FORMS: OnceLock<HashMap<&'static str, Vec<&'static str>>> = OnceLock::new();
+    let forms = FORMS.get_or_init(|| {
+        let mut forms: HashMap<&str, Vec<&str>> = HashMap::new();
+        for name in FILES.iter().flat_map(|(_, text)| declared_names(text)) {
+            if let Some((of, _)) = name.split_once("__") {
+                forms.entry(of).or_default().push(name);
+            }
+        }
+        forms
+    });
+    forms.get(name).into_iter().flatten().copied()
+}
+
 /// Returns the names of all functions and distributions of the library, in no order.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    index().keys().copied()
+    index().keys().copied().filter(|name| !name.contains("__"))
 }
 
 fn index() -> &'static HashMap<&'static str, usize> {

@@ -16,7 +16,7 @@ use super::typed::{Dist, DistKind, Expr, ExprKind, Index, Stage, Structure, Supp
 
 /// How one declared bound compares with that of the distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
+pub(super) enum Side {
     Same,
     /// The declared bound leaves less.
     Narrower,
@@ -28,7 +28,7 @@ enum Side {
 
 /// The two ends of an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     Lower,
     Upper,
 }
@@ -72,10 +72,16 @@ impl Checker<'_> {
                     if side == Side::Same { None } else { bound.clone() }
                 };
                 let (lower, upper) = (cut(sides[0], lower), cut(sides[1], upper));
-                self.truncated(dist, lower, upper, &draw.support)
+                self.truncated(dist, lower, upper)
             }
-            // An ordered vector with independent elements: the order is a truncation whose constant
-            // `lower` supplies; a positive one cuts the elements at 0 as well.
+            (Structure::Ordered(_), Structure::Scalar { .. }) => {
+                if !self.within(&value, &draw.support) {
+                    self.report_wider(&value, &dist, support, &draw.support, places.1);
+                    return None;
+                }
+                Some(self.sorted(dist, &value, support))
+            }
+            // A positive one cuts the elements at 0 as well.
             (Structure::PositiveOrdered(_), Structure::Scalar { lower: low, .. }) => {
                 let zero = Expr {
                     kind: ExprKind::Int(0),
@@ -83,24 +89,15 @@ impl Checker<'_> {
                     stage: Stage::Data,
                     span: places.1,
                 };
-                match self.side(Some(&zero), low.as_ref(), End::Lower) {
-                    Side::Same => Some(dist),
+                let dist = match self.side(Some(&zero), low.as_ref(), End::Lower) {
+                    Side::Same => dist,
                     Side::Wider => {
                         self.report_wider(&value, &dist, support, &draw.support, places.1);
-                        None
+                        return None;
                     }
-                    Side::Narrower | Side::Unknown => {
-                        self.truncated(dist, Some(zero), None, &draw.support)
-                    }
-                }
-            }
-            (Structure::Ordered(_), Structure::Scalar { .. }) => {
-                let inside = self.within(&value, &draw.support);
-                if !inside {
-                    self.report_wider(&value, &dist, support, &draw.support, places.1);
-                    return None;
-                }
-                Some(dist)
+                    Side::Narrower | Side::Unknown => self.truncated(dist, Some(zero), None)?,
+                };
+                Some(self.sorted(dist, &value, support))
             }
             (declared, drawn) if declared.name() == drawn.name() => Some(dist),
             (_, Structure::Scalar { .. }) => {
@@ -140,24 +137,51 @@ impl Checker<'_> {
             bound.clone().filter(|b| self.side(Some(b), own.as_ref(), end) == Side::Narrower)
         };
         let (lower, upper) = (cut(lower, low, End::Lower), cut(upper, high, End::Upper));
-        self.truncated(dist, lower, upper, drawn)
+        self.truncated(dist, lower, upper)
     }
 
-    fn truncated(
-        &mut self,
-        dist: Dist,
-        lower: Option<Expr>,
-        upper: Option<Expr>,
-        drawn: &Support,
-    ) -> Option<Dist> {
+    /// The elements of an ordered vector share one distribution, of which each of the K! orders is
+    /// equally likely; without that, the probability of the order is not known.
+    fn sorted(&mut self, dist: Dist, value: &Value, support: &Support) -> Dist {
+        if !self.is_shared(&dist) {
+            self.lint_unnormalised(value, &dist, support);
+            return dist;
+        }
+        let span = dist.span;
+        Dist { kind: DistKind::Sorted { dist: Box::new(dist) }, span }
+    }
+
+    /// Tells whether all elements of a batch have the same distribution, independently.
+    fn is_shared(&self, dist: &Dist) -> bool {
+        let one = |e: &Expr| e.ty.dims().is_empty();
+        match &dist.kind {
+            DistKind::Named { dist: id, args, .. } => {
+                let rank = |var| self.model.var(var).ty.dims().len();
+                let mut pairs = args.iter().zip(&self.model.dist(*id).params);
+                !self.is_multivariate(dist) && pairs.all(|(arg, &p)| arg.ty.dims().len() == rank(p))
+            }
+            // The arguments of one component run over the components.
+            DistKind::Mixture { components, .. } => match components.as_slice() {
+                [_] => false,
+                several => several.iter().all(|part| self.is_shared(part)),
+            },
+            DistKind::Truncated { dist, lower, upper, .. }
+            | DistKind::Censored { dist, lower, upper } => {
+                self.is_shared(dist) && [lower, upper].into_iter().flatten().all(one)
+            }
+            DistKind::ZeroInflated { p, dist } | DistKind::Hurdle { p, dist } => {
+                one(p) && self.is_shared(dist)
+            }
+            DistKind::Affine { dist, loc, scale } => one(loc) && one(scale) && self.is_shared(dist),
+            DistKind::Sorted { .. } => false,
+        }
+    }
+
+    fn truncated(&mut self, dist: Dist, lower: Option<Expr>, upper: Option<Expr>) -> Option<Dist> {
         if lower.is_none() && upper.is_none() {
             return Some(dist);
         }
-        let multivariate = match &dist.kind {
-            DistKind::Named { dist: id, .. } => !self.model.dist(*id).ty.dims().is_empty(),
-            _ => !matches!(drawn.structure, Structure::Scalar { .. }),
-        };
-        if multivariate {
+        if self.is_multivariate(&dist) {
             self.report(
                 Diagnostic::error(
                     Code::E0307,
@@ -233,6 +257,7 @@ impl Checker<'_> {
             DistKind::ZeroInflated { .. } => "zero_inflated".into(),
             DistKind::Hurdle { .. } => "hurdle".into(),
             DistKind::Affine { .. } => "affine".into(),
+            DistKind::Sorted { dist } => self.dist_name(dist),
         }
     }
 
@@ -254,7 +279,7 @@ impl Checker<'_> {
         format!("`{}{}`", support.structure.name(), self.show_bounds(support))
     }
 
-    fn side(&self, declared: Option<&Expr>, drawn: Option<&Expr>, end: End) -> Side {
+    pub(super) fn side(&self, declared: Option<&Expr>, drawn: Option<&Expr>, end: End) -> Side {
         let (declared, drawn) = match (declared, drawn) {
             (None, None) => return Side::Same,
             (Some(_), None) => return Side::Narrower,

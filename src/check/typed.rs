@@ -354,6 +354,12 @@ pub enum DistKind {
         /// The distribution.
         dist: Box<Dist>,
     },
+    /// Independent draws put in increasing order along the last axis of the value: the prior of an
+    /// `ordered` parameter whose elements share one distribution.
+    Sorted {
+        /// The distribution of each draw.
+        dist: Box<Dist>,
+    },
     /// `affine(dist, loc, scale)`: `loc + scale · x`.
     Affine {
         /// The distribution of `x`.

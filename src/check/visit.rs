@@ -102,6 +102,7 @@ pub(super) fn dist_exprs(dist: &Dist, f: &mut dyn FnMut(&Expr)) {
             f(p);
             dist_exprs(dist, f);
         }
+        DistKind::Sorted { dist } => dist_exprs(dist, f),
         DistKind::Affine { dist, loc, scale } => {
             dist_exprs(dist, f);
             f(loc);

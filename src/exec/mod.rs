@@ -5,6 +5,7 @@
 //! | `reference` | slow and obvious executor in f64: the oracle, and constant folding |
 //! | `schedule` | IR → plan: order, fusion, views; with `steps`, then `fuse` (registers) and `slots` (storage) |
 //! | `plan`, `view` | what a plan is; how operands are read |
+//! | `numeric`, `solver`, `tape` | differential and other equations, matrix decompositions; their functions in scalar form |
 //! | `run`, `workspace` | runs a plan for a block of lanes; the memory for it |
 //! | `kernels` | inner loops |
 //! | `element` | `f32` and `f64`: elementary functions in vectorisable form |
@@ -19,6 +20,7 @@ pub mod element;
 mod fuse;
 mod index;
 mod kernels;
+mod numeric;
 mod plan;
 mod pool;
 mod print;
@@ -27,6 +29,8 @@ pub mod reference;
 mod run;
 mod schedule;
 mod slots;
+mod solver;
 mod steps;
+mod tape;
 mod view;
 mod workspace;

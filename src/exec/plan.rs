@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::kernels::elementwise::Micro;
+use super::solver::Solver;
 use super::view::{Class, View};
 
 /// Where a value is stored.
@@ -135,6 +136,12 @@ pub(super) enum Step<E> {
         cols: usize,
         lower: bool,
         trans: bool,
+        out: usize,
+    },
+    /// A solver or an operation on a whole matrix, one lane at a time.
+    Solver {
+        solver: Box<Solver>,
+        args: Vec<View>,
         out: usize,
     },
     Scan(Box<ScanPlan<E>>),

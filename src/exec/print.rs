@@ -72,6 +72,10 @@ impl<E: Element> Printer<'_, E> {
     fn step(&self, f: &mut fmt::Formatter<'_>, step: &Step<E>) -> fmt::Result {
         let pad = self.indent();
         match step {
+            Step::Solver { solver, args, out } => {
+                let args: Vec<String> = args.iter().map(|view| self.view(view)).collect();
+                writeln!(f, "{pad}{} = {} {}", self.value(*out), solver.name(), args.join(" "))
+            }
             Step::Fused(fused) => self.fused(f, fused),
             Step::Scan(scan) => self.scan(f, scan),
             Step::Place { parts, zero, out } => {

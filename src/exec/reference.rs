@@ -8,6 +8,7 @@ use crate::ir::{
 };
 
 use super::index::{around, moved_last, positions, strides};
+use super::solver;
 
 /// What an instruction computes: a tensor, or the components of a scan.
 #[derive(Debug, Clone)]
@@ -197,6 +198,14 @@ pub fn apply(inst: &Inst, args: &[&Tensor]) -> Tensor {
             let a = matrix(args[0], *trans);
             tri_solve(&a, *lower != *trans, &args[1].data, ty.shape[0], ty.shape[1])
         }
+        Op::Solve { .. }
+        | Op::Det
+        | Op::LogAbsDet
+        | Op::EigenSym
+        | Op::MatrixExp
+        | Op::SortIndices
+        | Op::Ode(_)
+        | Op::Root(_) => solver::apply(inst, args),
     };
     Tensor::new(ty.clone(), data)
 }

@@ -8,6 +8,7 @@ use super::element::Element;
 use super::kernels::elementwise;
 use super::kernels::{index, linalg, reduce};
 use super::plan::{Arg, FusedLoop, Home, LoopOp, Plan, ScanPlan, Step};
+use super::solver::Solver;
 use super::view::{Class, View};
 use super::workspace::{Scratch, Workspace};
 
@@ -120,7 +121,8 @@ fn run_step<E: Element>(
         | Step::CumSum { out, .. }
         | Step::Extreme { out, .. }
         | Step::Cholesky { out, .. }
-        | Step::TriSolve { out, .. } => *out,
+        | Step::TriSolve { out, .. }
+        | Step::Solver { out, .. } => *out,
         Step::MatMul(product) => product.out,
         Step::Fused(_) | Step::Scan(_) => unreachable!("bug in ppl: not for `run_step`"),
     };
@@ -163,9 +165,36 @@ fn run_step<E: Element>(
             let a = (slice(a), operands.width(a));
             linalg::tri_solve(scratch.arch, a, slice(b), (*n, *cols), (*lower, *trans), width, out);
         }
+        Step::Solver { solver, args, .. } => run_solver(solver, args, &operands, width, out),
         Step::Fused(_) | Step::Scan(_) => unreachable!("bug in ppl: not for `run_step`"),
     }
     slots[slot] = taken;
+}
+
+/// Lane by lane: how many steps a solver takes differs from lane to lane.
+fn run_solver<E: Element>(
+    solver: &Solver,
+    args: &[View],
+    operands: &Operands<'_, E>,
+    width: usize,
+    out: &mut [E],
+) {
+    let mut result = vec![0.0; out.len() / width];
+    for lane in 0..width {
+        let numbers: Vec<Vec<f64>> = args
+            .iter()
+            .map(|view| {
+                let stored = operands.width(view);
+                let at = if stored == 1 { 0 } else { lane };
+                operands.slice(view).iter().skip(at).step_by(stored).map(|x| x.f64()).collect()
+            })
+            .collect();
+        let numbers: Vec<&[f64]> = numbers.iter().map(Vec::as_slice).collect();
+        solver.run(&numbers, &mut result);
+        for (x, &r) in out.iter_mut().skip(lane).step_by(width).zip(&result) {
+            *x = E::of(r);
+        }
+    }
 }
 
 fn run_loop<E: Element>(

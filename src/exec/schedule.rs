@@ -249,6 +249,14 @@ impl<E: Element> Planner<'_, E> {
                 let (lower, trans) = (*lower, *trans);
                 self.step(n, class, |out| Step::TriSolve { a, b, n: rows, cols, lower, trans, out })
             }
+            Op::Solve { .. }
+            | Op::Det
+            | Op::LogAbsDet
+            | Op::EigenSym
+            | Op::MatrixExp
+            | Op::SortIndices
+            | Op::Ode(_)
+            | Op::Root(_) => self.solver(inst, class),
             Op::Input(_)
             | Op::Const(_)
             | Op::Broadcast { .. }

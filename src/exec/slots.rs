@@ -99,6 +99,7 @@ fn reads<E>(step: &Step<E>) -> Vec<&View> {
         Step::MatMul(product) => vec![&product.a, &product.b],
         Step::Cholesky { a, .. } => vec![a],
         Step::TriSolve { a, b, .. } => vec![a, b],
+        Step::Solver { args, .. } => args.iter().collect(),
         Step::Scan(scan) => {
             let rows = scan.xs.iter().chain(&scan.fixed).map(|(view, _)| view);
             scan.carries.iter().chain(rows).collect()

@@ -2,13 +2,14 @@
 //!
 //! The rest of `schedule`, which says when each of these is called for.
 
-use crate::ir::{Inst, Op, Scan, Tensor, ValueId};
+use crate::ir::{Inst, Op, Scan, Tensor, Type, ValueId};
 
 use super::element::Element;
 use super::index::{around, positions};
 use super::plan::{Home, MatMul, ScanPlan, Step};
 use super::reference;
 use super::schedule::{Binding, Node, Planner, place, plan};
+use super::solver::Solver;
 use super::view::{Class, View};
 
 impl<E: Element> Planner<'_, E> {
@@ -113,6 +114,16 @@ impl<E: Element> Planner<'_, E> {
         };
         let size = (m, k, n);
         self.step(m * n, class, |out| Step::MatMul(MatMul { a, b, size, a_strides, out }))
+    }
+
+    pub(super) fn solver(&mut self, inst: &Inst, class: Class) -> View {
+        let known: Vec<Option<Tensor>> =
+            inst.args.iter().map(|&a| self.is_known(a).then(|| self.tensor(a))).collect();
+        let types: Vec<&Type> = inst.args.iter().map(|&a| self.f.ty(a)).collect();
+        let solver = Box::new(Solver::new(&inst.op, &types, &known));
+        let views: Vec<View> = inst.args.iter().map(|&a| self.view(a)).collect();
+        let args = views.into_iter().map(|view| self.stored_as_is(view)).collect();
+        self.step(inst.ty.len(), class, |out| Step::Solver { solver, args, out })
     }
 
     pub(super) fn known_component(&mut self, tuple: ValueId, index: usize) -> Option<Tensor> {

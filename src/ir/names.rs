@@ -1,5 +1,7 @@
 //! Names of the elementwise operations in IR text: one table each way.
 
+use crate::special::ShapeDerivative;
+
 use super::op::{BinaryOp, TernaryOp, UnaryOp};
 use super::ty::DType;
 
@@ -42,7 +44,7 @@ const UNARY: [UnaryOp; 34] = [
 ];
 
 /// All functions of two operands.
-const BINARY: [BinaryOp; 26] = [
+const BINARY: [BinaryOp; 32] = [
     BinaryOp::Add,
     BinaryOp::Sub,
     BinaryOp::Mul,
@@ -60,6 +62,12 @@ const BINARY: [BinaryOp; 26] = [
     BinaryOp::Lbeta,
     BinaryOp::GammaP,
     BinaryOp::GammaQ,
+    BinaryOp::GammaPShape(ShapeDerivative::A),
+    BinaryOp::GammaPShape(ShapeDerivative::AA),
+    BinaryOp::LogBesselI,
+    BinaryOp::LogBesselK,
+    BinaryOp::OwensT,
+    BinaryOp::SkewNormalCdf,
     BinaryOp::RandomBits,
     BinaryOp::GammaDraw,
     BinaryOp::PoissonDraw,
@@ -72,7 +80,16 @@ const BINARY: [BinaryOp; 26] = [
 ];
 
 /// All functions of three operands.
-const TERNARY: [TernaryOp; 3] = [TernaryOp::Select, TernaryOp::IncBeta, TernaryOp::BinomialDraw];
+const TERNARY: [TernaryOp; 8] = [
+    TernaryOp::Select,
+    TernaryOp::IncBeta,
+    TernaryOp::IncBetaShape(ShapeDerivative::A),
+    TernaryOp::IncBetaShape(ShapeDerivative::B),
+    TernaryOp::IncBetaShape(ShapeDerivative::AA),
+    TernaryOp::IncBetaShape(ShapeDerivative::AB),
+    TernaryOp::IncBetaShape(ShapeDerivative::BB),
+    TernaryOp::BinomialDraw,
+];
 
 impl UnaryOp {
     /// The name in IR text.
@@ -151,6 +168,12 @@ impl BinaryOp {
             BinaryOp::Lbeta => "lbeta",
             BinaryOp::GammaP => "gamma_p",
             BinaryOp::GammaQ => "gamma_q",
+            BinaryOp::GammaPShape(ShapeDerivative::A) => "gamma_p_a",
+            BinaryOp::GammaPShape(_) => "gamma_p_aa",
+            BinaryOp::LogBesselI => "log_bessel_i",
+            BinaryOp::LogBesselK => "log_bessel_k",
+            BinaryOp::OwensT => "owens_t",
+            BinaryOp::SkewNormalCdf => "skew_normal_cdf",
             BinaryOp::RandomBits => "random_bits",
             BinaryOp::GammaDraw => "gamma_draw",
             BinaryOp::PoissonDraw => "poisson_draw",
@@ -189,8 +212,19 @@ impl TernaryOp {
         match self {
             TernaryOp::Select => "select",
             TernaryOp::IncBeta => "inc_beta",
+            TernaryOp::IncBetaShape(ShapeDerivative::A) => "inc_beta_a",
+            TernaryOp::IncBetaShape(ShapeDerivative::B) => "inc_beta_b",
+            TernaryOp::IncBetaShape(ShapeDerivative::AA) => "inc_beta_aa",
+            TernaryOp::IncBetaShape(ShapeDerivative::AB) => "inc_beta_ab",
+            TernaryOp::IncBetaShape(ShapeDerivative::BB) => "inc_beta_bb",
             TernaryOp::BinomialDraw => "binomial_draw",
         }
+    }
+
+    /// Every operation.
+    #[must_use]
+    pub fn all() -> &'static [TernaryOp] {
+        &TERNARY
     }
 
     /// The operation of that name.

@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::special::ShapeDerivative;
+
 use super::entity::ValueId;
 use super::function::Function;
+use super::solver::{Ode, Problem, Root};
 use super::ty::{DType, Shape, Type};
 
 /// Operands of an instruction.
@@ -101,10 +104,63 @@ pub enum Op {
         /// Whether to solve with the transpose of `a`.
         trans: bool,
     },
+    /// `op(a)⁻¹ b` for a square matrix `a` (transposed first if `trans`) and a matrix `b`; not finite when
+    /// `a` is singular.
+    Solve {
+        /// Whether to solve with the transpose of `a`.
+        trans: bool,
+    },
+    /// Determinant of the square matrix `a`.
+    Det,
+    /// `log |det a|`.
+    LogAbsDet,
+    /// Eigenvalues, ascending, and eigenvectors of the symmetric matrix `a` (reads its lower triangle):
+    /// `[n + 1, n]`, the values in row 0, the vectors in the columns below, of length 1, the component of
+    /// largest modulus positive. Not differentiable where eigenvalues whose vectors are used coincide.
+    EigenSym,
+    /// Matrix exponential of the square matrix `a`.
+    MatrixExp,
+    /// The integers that sort the vector `a` in ascending order, 0-based; equal elements keep theirs.
+    SortIndices,
+    /// The solution of an initial value problem: see [`Ode`].
+    Ode(Problem<Ode>),
+    /// A root of a system of equations: see [`Root`].
+    Root(Problem<Root>),
     /// A loop with carried state: see [`Scan`]. Its value is a tuple that only `Proj` reads.
     Scan(ScanRef),
     /// Component of a scan: first the final carries, then the stacked outputs.
     Proj(u32),
+}
+
+impl Op {
+    /// The functions that define the operation: the body of a scan, those that a solver is given.
+    pub fn functions(&self) -> impl Iterator<Item = &Function> {
+        let functions: SmallVec<[&Function; 3]> = match self {
+            Op::Scan(scan) => [&scan.body].into_iter().collect(),
+            Op::Ode(ode) => ode.functions().collect(),
+            Op::Root(root) => [&root.system].into_iter().collect(),
+            _ => SmallVec::new(),
+        };
+        functions.into_iter()
+    }
+
+    /// The operation with its functions replaced by what `f` makes of them; the same operation if that
+    /// changes nothing.
+    #[must_use]
+    pub fn map_functions(&self, f: &dyn Fn(&Function) -> Function) -> Op {
+        match self {
+            Op::Scan(scan) => {
+                let body = f(&scan.body);
+                if body == scan.body {
+                    return self.clone();
+                }
+                Op::Scan(ScanRef(Arc::new(Scan { body, ..Scan::clone(scan) })))
+            }
+            Op::Ode(ode) => Op::Ode(Problem(Arc::new(ode.map(f)))),
+            Op::Root(root) => Op::Root(Problem(Arc::new(root.map(f)))),
+            _ => self.clone(),
+        }
+    }
 }
 
 /// Elementwise functions of one operand. NaN outside the domain, as in IEEE 754.
@@ -213,10 +269,20 @@ pub enum BinaryOp {
     XLog1pY,
     /// `log B(a, b)`.
     Lbeta,
-    /// Regularised lower incomplete gamma `P(a, b)`; not differentiable in `a`.
+    /// Regularised lower incomplete gamma `P(a, b)`.
     GammaP,
-    /// Regularised upper incomplete gamma `Q(a, b)`; not differentiable in `a`.
+    /// Regularised upper incomplete gamma `Q(a, b)`.
     GammaQ,
+    /// A derivative of `P(a, b)` in `a`; of the second one there is no further in `a`.
+    GammaPShape(ShapeDerivative),
+    /// `log I_a(b)`, the modified Bessel function of the first kind; not differentiable in `a`.
+    LogBesselI,
+    /// `log K_a(b)`, the modified Bessel function of the second kind; not differentiable in `a`.
+    LogBesselK,
+    /// Owen's `T(a, b)`.
+    OwensT,
+    /// The cdf at `a` of the standard skew normal distribution of shape `b`.
+    SkewNormalCdf,
     /// A random whole number below 2⁵² from the key `a` and the counter `b`, both whole numbers: the same
     /// two give the same number, wherever and in whatever order they are asked for.
     RandomBits,
@@ -243,8 +309,10 @@ pub enum BinaryOp {
 pub enum TernaryOp {
     /// `b` where `a` holds, else `c`. The branch not taken contributes nothing, also to derivatives.
     Select,
-    /// Regularised incomplete beta `I_c(a, b)`; differentiable in `c` only.
+    /// Regularised incomplete beta `I_c(a, b)`.
     IncBeta,
+    /// A derivative of `I_c(a, b)` in `a` and `b`; of a second one there is no further in these.
+    IncBetaShape(ShapeDerivative),
     /// A binomial variate of `b` trials of probability `c`, made of the random number `a`.
     BinomialDraw,
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::entity::ValueId;
 use super::function::{Function, Input, Inst, Output};
 use super::op::{Args, BinaryOp, Op, Scan, ScanRef, Tensor, TernaryOp, UnaryOp};
+use super::solver::{Method, Ode, Problem, Root, Tolerance};
 use super::ty::{DType, Shape, Type};
 
 /// Why text is not IR.
@@ -255,6 +256,17 @@ impl<'a> Parser<'a> {
             Some(Attr::Word(word)) if word == "false" => Ok(false),
             _ => self.fail(&format!("{key}=true or false before this")),
         };
+        let real = |key: &str| match find(key) {
+            Some(Attr::Word(word)) => word.parse::<f64>().ok(),
+            _ => None,
+        };
+        let real = |key: &str| {
+            real(key).map_or_else(|| self.fail(&format!("a number {key} before this")), Ok)
+        };
+        let tolerance = || {
+            let (relative, absolute) = (real("relative")?, real("absolute")?);
+            Ok(Tolerance { relative, absolute, most_steps: int("most_steps")? })
+        };
         Ok(match name {
             "polygamma" => match u8::try_from(int("order")?) {
                 Ok(n) => Op::Unary(UnaryOp::Polygamma(n)),
@@ -281,6 +293,26 @@ impl<'a> Parser<'a> {
             "cum_sum" => Op::CumSum { axis: int("axis")?, reverse: flag("reverse")? },
             "matmul" => Op::MatMul { ta: flag("ta")?, tb: flag("tb")? },
             "cholesky" => Op::Cholesky,
+            "solve" => Op::Solve { trans: flag("trans")? },
+            "det" => Op::Det,
+            "log_abs_det" => Op::LogAbsDet,
+            "eigen_sym" => Op::EigenSym,
+            "matrix_exp" => Op::MatrixExp,
+            "sort_indices" => Op::SortIndices,
+            "ode" => {
+                let tolerance = tolerance()?;
+                let (init, rhs) = (self.function()?, self.function()?);
+                let method = match find("method") {
+                    Some(Attr::Word(word)) if word == "explicit" => Method::Explicit,
+                    Some(Attr::Word(word)) if word == "quadrature" => Method::Quadrature,
+                    _ => Method::Implicit { jacobian: self.function()? },
+                };
+                Op::Ode(Problem(Arc::new(Ode { init, rhs, method, tolerance })))
+            }
+            "root" => {
+                let tolerance = tolerance()?;
+                Op::Root(Problem(Arc::new(Root { system: self.function()?, tolerance })))
+            }
             "tri_solve" => Op::TriSolve { lower: flag("lower")?, trans: flag("trans")? },
             "proj" => match u32::try_from(int("index")?) {
                 Ok(i) => Op::Proj(i),

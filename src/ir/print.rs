@@ -19,6 +19,7 @@ use std::fmt::{self, Write};
 
 use super::function::Function;
 use super::op::{Op, Tensor};
+use super::solver::Tolerance;
 
 /// Constants longer than this are left out for reading.
 const SHOWN: usize = 16;
@@ -58,9 +59,9 @@ impl Printer {
             for (i, arg) in inst.args.iter().enumerate() {
                 write!(out, "{} {arg}", if i == 0 { "" } else { "," })?;
             }
-            if let Op::Scan(scan) = &inst.op {
+            for f in inst.op.functions() {
                 out.push(' ');
-                self.function(out, &scan.body, indent + 1)?;
+                self.function(out, f, indent + 1)?;
             }
             out.push('\n');
         }
@@ -112,6 +113,16 @@ impl Printer {
             Op::TriSolve { lower, trans } => {
                 write!(out, "tri_solve{{lower={lower}, trans={trans}}}")
             }
+            Op::Solve { trans } => write!(out, "solve{{trans={trans}}}"),
+            Op::Det => out.write_str("det"),
+            Op::LogAbsDet => out.write_str("log_abs_det"),
+            Op::EigenSym => out.write_str("eigen_sym"),
+            Op::MatrixExp => out.write_str("matrix_exp"),
+            Op::SortIndices => out.write_str("sort_indices"),
+            Op::Ode(ode) => {
+                write!(out, "ode{{method={}, {}}}", ode.method_name(), accuracy(&ode.tolerance))
+            }
+            Op::Root(root) => write!(out, "root{{{}}}", accuracy(&root.tolerance)),
             Op::Scan(scan) => write!(
                 out,
                 "scan{{length={}, carries={}, xs={}, reverse={}}}",
@@ -131,6 +142,11 @@ impl Printer {
         let numbers: Vec<String> = t.data.iter().map(|x| format!("{x:?}")).collect();
         write!(out, "const [{}]", numbers.join(", "))
     }
+}
+
+fn accuracy(t: &Tolerance) -> String {
+    let Tolerance { relative, absolute, most_steps } = t;
+    format!("relative=\"{relative:?}\", absolute=\"{absolute:?}\", most_steps={most_steps}")
 }
 
 fn list(numbers: &[usize]) -> String {

@@ -87,6 +87,11 @@ pub fn binary(op: BinaryOp, a: f64, b: f64) -> f64 {
         BinaryOp::Lbeta => special::lbeta(a, b),
         BinaryOp::GammaP => special::gamma_p(a, b),
         BinaryOp::GammaQ => special::gamma_q(a, b),
+        BinaryOp::GammaPShape(which) => special::gamma_p_shape(which, a, b),
+        BinaryOp::LogBesselI => special::log_bessel_i(a, b),
+        BinaryOp::LogBesselK => special::log_bessel_k(a, b),
+        BinaryOp::OwensT => special::owens_t(a, b),
+        BinaryOp::SkewNormalCdf => special::skew_normal_cdf(a, b),
         BinaryOp::RandomBits => random::bits(a, b),
         BinaryOp::GammaDraw => random::gamma(a, b),
         BinaryOp::PoissonDraw => random::poisson(a, b),
@@ -113,6 +118,7 @@ pub fn ternary(op: TernaryOp, a: f64, b: f64, c: f64) -> f64 {
             }
         }
         TernaryOp::IncBeta => special::inc_beta(a, b, c),
+        TernaryOp::IncBetaShape(which) => special::inc_beta_shape(which, a, b, c),
         TernaryOp::BinomialDraw => random::binomial(a, b, c),
     }
 }

@@ -74,7 +74,7 @@ pub fn infer_type(op: &Op, args: &[&Type]) -> Result<Type, TypeError> {
                     DType::Int
                 }
                 TernaryOp::BinomialDraw => DType::Int,
-                TernaryOp::Select | TernaryOp::IncBeta => DType::Real,
+                TernaryOp::Select | TernaryOp::IncBeta | TernaryOp::IncBetaShape(_) => DType::Real,
             };
             Ok(Type::new(dtype, shape))
         }
@@ -223,6 +223,34 @@ pub fn infer_type(op: &Op, args: &[&Type]) -> Result<Type, TypeError> {
             }
             Ok(args[1].clone())
         }
+        Op::Solve { .. } => {
+            arity(2)?;
+            if !is_square(args[0]) || args[1].rank() != 2 || args[1].shape[0] != args[0].shape[0] {
+                return fail(format!("solve of {} and {}", args[0], args[1]));
+            }
+            Ok(Type::real(args[1].shape.clone()))
+        }
+        Op::Det | Op::LogAbsDet | Op::EigenSym | Op::MatrixExp => {
+            arity(1)?;
+            if !is_square(args[0]) {
+                return fail(format!("{op:?} of {}", args[0]));
+            }
+            let n = args[0].shape[0];
+            Ok(match op {
+                Op::Det | Op::LogAbsDet => Type::real(Shape::new()),
+                Op::EigenSym => Type::real([n + 1, n].as_slice()),
+                _ => Type::real(args[0].shape.clone()),
+            })
+        }
+        Op::SortIndices => {
+            arity(1)?;
+            if args[0].rank() != 1 {
+                return fail(format!("sorting of {}", args[0]));
+            }
+            Ok(Type::new(DType::Int, args[0].shape.clone()))
+        }
+        Op::Ode(ode) => ode.result(args),
+        Op::Root(root) => root.result(args),
         Op::Scan(scan) => check_scan(scan, args).map(|()| Type::new(DType::Tuple, Shape::new())),
     }
 }

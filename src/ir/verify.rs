@@ -6,7 +6,7 @@
 //! 4. A constant holds as many numbers as its shape says.
 //! 5. `Proj` reads a `Scan`, and nothing else does, outputs included.
 //! 6. Constant indices of `Gather` and `ScatterAdd` are integers within bounds.
-//! 7. The body of a scan keeps all of these.
+//! 7. The body of a scan keeps all of these, and so do the functions that a solver is given.
 
 use super::entity::ValueId;
 use super::function::{Function, Inst};
@@ -39,9 +39,7 @@ pub fn verify(f: &Function) -> Result<(), VerifyError> {
             message,
         };
         verify_inst(f, value, inst, &mut read).map_err(at)?;
-        if let Op::Scan(scan) = &inst.op {
-            verify(&scan.body)?;
-        }
+        inst.op.functions().try_for_each(verify)?;
     }
     for output in &f.outputs {
         let at = |message: String| VerifyError {

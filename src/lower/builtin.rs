@@ -41,6 +41,10 @@ impl Lowerer<'_> {
             B::XLog1pY => self.binary(BinaryOp::XLog1pY, &v[0], &v[1]),
             B::GammaP => self.binary(BinaryOp::GammaP, &v[0], &v[1]),
             B::GammaQ => self.binary(BinaryOp::GammaQ, &v[0], &v[1]),
+            B::LogBesselI => self.binary(BinaryOp::LogBesselI, &v[0], &v[1]),
+            B::LogBesselK => self.binary(BinaryOp::LogBesselK, &v[0], &v[1]),
+            B::OwensT => self.binary(BinaryOp::OwensT, &v[0], &v[1]),
+            B::StdSkewNormalCdf => self.binary(BinaryOp::SkewNormalCdf, &v[0], &v[1]),
             B::Min => self.binary(BinaryOp::Min, &v[0], &v[1]),
             B::Max => self.binary(BinaryOp::Max, &v[0], &v[1]),
             B::IncBeta => self.elementwise(Op::Ternary(TernaryOp::IncBeta), &[&v[0], &v[1], &v[2]]),
@@ -140,6 +144,23 @@ impl Lowerer<'_> {
                 let half = l.triangular(factor, ids[1], true, false);
                 l.triangular(factor, half, true, true)
             }),
+            B::Solve => self.each(v, |l, ids| {
+                let shape = l.b.shape(ids[1]);
+                let columns = shape.get(1).copied().unwrap_or(1);
+                let right = l.b.reshape(ids[1], &[shape[0], columns]);
+                let x = l.b.add(Op::Solve { trans: false }, [ids[0], right].as_slice());
+                l.b.reshape(x, &shape)
+            }),
+            B::Determinant => self.each(v, |l, ids| l.b.add(Op::Det, [ids[0]].as_slice())),
+            B::LogDeterminant => self.each(v, |l, ids| l.b.add(Op::LogAbsDet, [ids[0]].as_slice())),
+            B::MatrixExp => self.each(v, |l, ids| l.b.add(Op::MatrixExp, [ids[0]].as_slice())),
+            B::EigenSym => self.each(v, |l, ids| l.b.add(Op::EigenSym, [ids[0]].as_slice())),
+            B::SortIndices => {
+                let positions =
+                    self.each(v, |l, ids| l.b.add(Op::SortIndices, [ids[0]].as_slice()))?;
+                let one = self.int(1);
+                self.binary(BinaryOp::Add, &positions, &one)
+            }
             B::LogDetSpd => self.each(v, |l, ids| {
                 let factor = l.b.add(Op::Cholesky, [ids[0]].as_slice());
                 let n = l.b.shape(factor)[0];
@@ -167,6 +188,22 @@ impl Lowerer<'_> {
             }
             B::Size | B::Rows => Ok(self.int(v[0].shape(&self.b).first().copied().unwrap_or(1))),
             B::Cols => Ok(self.int(v[0].shape(&self.b).last().copied().unwrap_or(1))),
+            B::NumElements => Ok(self.int(v[0].shape(&self.b).iter().product())),
+            B::Dims => {
+                let sizes = v[0].shape(&self.b);
+                Ok(Val::plain(self.b.ints(sizes)))
+            }
+            B::Flatten => {
+                let n = v[0].shape(&self.b).iter().product();
+                Ok(self.reshape_own(&v[0], &[n]))
+            }
+            B::Reshape => {
+                let (from, to) = (v[0].shape(&self.b), self.sizes(&v[1..])?);
+                if from.iter().product::<usize>() != to.iter().product::<usize>() {
+                    return Err(self.shapes_differ(&from, &to));
+                }
+                Ok(self.reshape_own(&v[0], &to))
+            }
             B::Zeros | B::Ones => {
                 let shape = self.sizes(v)?;
                 let x = if which == B::Ones { 1.0 } else { 0.0 };
@@ -189,6 +226,14 @@ impl Lowerer<'_> {
             B::Pi => Ok(self.real(std::f64::consts::PI)),
             B::Euler => Ok(self.real(std::f64::consts::E)),
             B::Infinity => Ok(self.real(f64::INFINITY)),
+            B::OdeRk45
+            | B::OdeRk45Tol
+            | B::OdeBdf
+            | B::OdeBdfTol
+            | B::Integrate1d
+            | B::Integrate1dTol
+            | B::AlgebraSolver
+            | B::AlgebraSolverTol => unreachable!("bug in ppl: solvers take expressions"),
             B::RngStdNormal
             | B::RngUniform
             | B::RngStdExponential

@@ -295,7 +295,16 @@ impl Dependence {
                 let columns = self.spread(&columns, shape, &[1]);
                 self.elementwise(shape, &[rows, columns])
             }
-            Op::Cholesky | Op::TriSolve { .. } => {
+            Op::Cholesky
+            | Op::TriSolve { .. }
+            | Op::Solve { .. }
+            | Op::Det
+            | Op::LogAbsDet
+            | Op::EigenSym
+            | Op::MatrixExp
+            | Op::SortIndices
+            | Op::Ode(_)
+            | Op::Root(_) => {
                 let mut all = 0;
                 for (sets, ty) in args.iter().zip(types) {
                     let axes: Shape = (0..ty.rank()).collect();

@@ -1,110 +1,201 @@
-//! Log densities of distributions and of what combinators make of them.
+//! Log densities and tail probabilities of distributions by name: their members, applied.
+//!
+//! Inside, the batch of a value is loop axes ([`Batch`]), so that one draw has the shape that the
+//! distribution declares, and what combinators make of it (`combined`) is written for one number.
 
 use crate::check::typed::{Dist, DistDef, DistId, DistKind, Expr, MemberId, Scalar, Structure};
 use crate::diagnostics::Code;
-use crate::ir::{BinaryOp, Op, TernaryOp, UnaryOp};
+use crate::ir::{BinaryOp, Op, Shape, TernaryOp, UnaryOp};
 
 use super::Lower;
 use super::expr::rank;
 use super::lowerer::Lowerer;
 use super::value::{Axis, AxisTable, Val};
 
+/// Where the draws of a distribution lie.
+#[derive(Debug, Clone)]
+pub(super) struct Batch {
+    /// Sizes of the value in front of one draw.
+    pub(super) shape: Shape,
+    /// The loop axes that these have become.
+    pub(super) axes: Vec<Axis>,
+    /// In the one distribution of a mixture: the axis of the components.
+    pub(super) component: Option<Axis>,
+    /// Whether data outside of the support is an error: it has no density whatever the parameters are.
+    pub(super) strict: bool,
+}
+
+/// A side of a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// Less than it.
+    Below,
+    /// More than it.
+    Above,
+}
+
+/// An end of an interval and whether it belongs to it.
+#[derive(Debug, Clone)]
+pub(super) struct End {
+    pub(super) at: Val,
+    pub(super) closed: bool,
+}
+
+impl End {
+    /// The same end, of the interval on its other side.
+    pub(super) fn turned(&self) -> End {
+        End { at: self.at.clone(), closed: !self.closed }
+    }
+}
+
 impl Lowerer<'_> {
     /// `log p(x)` for each element of the batch that `x` is; normalised.
     pub(super) fn log_density(&mut self, dist: &Dist, x: &Val) -> Lower<Val> {
-        self.at(dist.span, |l| match &dist.kind {
-            DistKind::Named { dist, args, guard } => {
-                let mut args = args.iter().map(|a| l.expr(a)).collect::<Lower<Vec<_>>>()?;
-                args.push(x.clone());
-                l.named_log_density(*dist, &args, *guard)
-            }
-            DistKind::Mixture { weights, components } => l.mixture(weights, components, x),
-            DistKind::Truncated { dist, lower, upper, guard } => {
-                l.truncated(dist, lower.as_ref(), upper.as_ref(), *guard, x)
-            }
-            DistKind::Censored { dist, lower, upper } => {
-                l.censored(dist, lower.as_ref(), upper.as_ref(), x)
-            }
-            DistKind::ZeroInflated { p, dist } => {
-                let p = l.expr(p)?;
-                let inside = l.log_density(dist, x)?;
-                let log_p = l.unary(UnaryOp::Log, &p);
-                let minus_p = l.unary(UnaryOp::Neg, &p);
-                let log_q = l.unary(UnaryOp::Log1p, &minus_p);
-                let drawn = l.binary(BinaryOp::Add, &log_q, &inside)?;
-                let zero = l.binary(BinaryOp::LogAddExp, &log_p, &drawn)?;
-                l.where_zero(x, &zero, &drawn)
-            }
-            DistKind::Hurdle { p, dist } => {
-                let p = l.expr(p)?;
-                let inside = l.log_density(dist, x)?;
-                let nought = l.real(0.0);
-                let at_zero = l.log_density(dist, &nought)?;
-                let not_zero = l.unary(UnaryOp::Log1mExp, &at_zero);
-                let log_p = l.unary(UnaryOp::Log, &p);
-                let minus_p = l.unary(UnaryOp::Neg, &p);
-                let log_q = l.unary(UnaryOp::Log1p, &minus_p);
-                let drawn = l.binary(BinaryOp::Add, &log_q, &inside)?;
-                let drawn = l.binary(BinaryOp::Sub, &drawn, &not_zero)?;
-                l.where_zero(x, &log_p, &drawn)
-            }
-            DistKind::Affine { dist, loc, scale } => {
-                let (loc, scale) = (l.expr(loc)?, l.expr(scale)?);
-                let gap = l.binary(BinaryOp::Sub, x, &loc)?;
-                let z = l.binary(BinaryOp::Div, &gap, &scale)?;
-                let inside = l.log_density(dist, &z)?;
-                let log_scale = l.unary(UnaryOp::Log, &scale);
-                l.binary(BinaryOp::Sub, &inside, &log_scale)
-            }
+        self.at(dist.span, |l| {
+            let shape = x.shape(&l.b);
+            let event = l.event_rank(dist);
+            let shape: Shape = shape[..shape.len().saturating_sub(event)].into();
+            let axes: Vec<Axis> = shape.iter().map(|&n| l.axes.add(n)).collect();
+            let x = AxisTable::own_to_axes(x, &axes);
+            let batch = Batch { shape, axes, component: None, strict: true };
+            let density = l.within(&batch.axes, |l| l.density(dist, &x, &batch))?;
+            Ok(l.axes.axes_to_own(&mut l.b, &density, &batch.axes))
         })
     }
 
-    fn where_zero(&mut self, x: &Val, zero: &Val, other: &Val) -> Lower<Val> {
-        let nought = self.real(0.0);
-        let is_zero = self.binary(BinaryOp::Eq, x, &nought)?;
-        self.elementwise(Op::Ternary(TernaryOp::Select), &[&is_zero, zero, other])
+    /// The rank of one draw.
+    fn event_rank(&self, dist: &Dist) -> usize {
+        match &dist.kind {
+            DistKind::Named { dist, .. } => rank(&self.model.dist(*dist).ty),
+            DistKind::Mixture { components, .. } => self.event_rank(&components[0]),
+            DistKind::Sorted { dist } => 1 + self.event_rank(dist),
+            DistKind::Affine { dist, .. }
+            | DistKind::Truncated { dist, .. }
+            | DistKind::Censored { dist, .. }
+            | DistKind::ZeroInflated { dist, .. }
+            | DistKind::Hurdle { dist, .. } => self.event_rank(dist),
+        }
     }
 
-    /// The log density of a distribution by name; `args` are its arguments, then the value. Where the
-    /// value may be outside of the support, it is −∞ there; data outside of it is an error.
-    fn named_log_density(&mut self, dist: DistId, args: &[Val], guard: bool) -> Lower<Val> {
+    /// `log p(x)` of one draw.
+    pub(super) fn density(&mut self, dist: &Dist, x: &Val, batch: &Batch) -> Lower<Val> {
+        self.at(dist.span, |l| match &dist.kind {
+            DistKind::Named { dist, args, guard } => {
+                let mut args = l.arguments(*dist, args, batch)?;
+                args.push(x.clone());
+                if *guard {
+                    return l.guarded_density(*dist, &args, batch.strict);
+                }
+                l.member(*dist, MemberId::LogDensity, &args)
+            }
+            _ => l.combined_density(dist, x, batch),
+        })
+    }
+
+    /// The arguments of a distribution, their dimensions in front as axes.
+    fn arguments(&mut self, dist: DistId, args: &[Expr], batch: &Batch) -> Lower<Vec<Val>> {
+        let ranks = self.ranks(self.model.dist(dist));
+        args.iter().zip(&ranks).map(|(arg, &rank)| self.argument(arg, rank, batch)).collect()
+    }
+
+    /// An argument of which one draw takes `rank` dimensions. Those in front run over the components
+    /// of a mixture, or over the batch, or over both.
+    pub(super) fn argument(&mut self, arg: &Expr, rank: usize, batch: &Batch) -> Lower<Val> {
+        let v = self.expr(arg)?;
+        let own = v.shape(&self.b);
+        let extra: Shape = own[..own.len().saturating_sub(rank)].into();
+        if extra.is_empty() {
+            return Ok(v);
+        }
+        let mut full = batch.shape.clone();
+        if let Some(component) = batch.component {
+            let k = self.axes.length(component);
+            if extra[..] == [k] {
+                return Ok(AxisTable::own_to_axes(&v, &[component]));
+            }
+            full.push(k);
+            if extra == full {
+                let axes: Vec<Axis> = batch.axes.iter().copied().chain([component]).collect();
+                return Ok(AxisTable::own_to_axes(&v, &axes));
+            }
+        }
+        if extra == batch.shape {
+            return Ok(AxisTable::own_to_axes(&v, &batch.axes));
+        }
+        Err(self.shapes_differ(&extra, &full))
+    }
+
+    /// The log density of a value that may be outside of the support, where it is −∞. `args` are the
+    /// arguments, then the value.
+    ///
+    /// # Errors
+    /// E0416 when `strict` and a value known now is outside.
+    fn guarded_density(&mut self, dist: DistId, args: &[Val], strict: bool) -> Lower<Val> {
         let def = self.model.dist(dist);
-        if !guard {
-            return self.member(dist, MemberId::LogDensity, args);
-        }
         let ranks = self.ranks(def);
-        let inside = self.lifted(args, &ranks, |l, args| {
+        self.lifted(args, &ranks, |l, args| {
             l.bind_dist(def, args);
-            l.in_support(def, &args[args.len() - 1])
-        })?;
-        // First, for the density itself may not make sense outside: a category that is not there.
-        let is_inside = self.known_inside(&inside, &args[args.len() - 1], def)?;
-        let body = self.member(dist, MemberId::LogDensity, args)?;
-        if is_inside {
-            return Ok(body);
-        }
-        let never = self.real(f64::NEG_INFINITY);
-        self.elementwise(Op::Ternary(TernaryOp::Select), &[&inside, &body, &never])
+            let mut args = args.to_vec();
+            let x = args.last_mut().expect("the value is last");
+            let inside = l.in_support(def, x)?;
+            if let Some(truth) = l.numbers(inside.id) {
+                match truth.data.iter().position(|&t| t == 0.0) {
+                    None => return l.member(dist, MemberId::LogDensity, &args),
+                    Some(at) if strict => l.report_outside(at, x, &format!("`{}`", def.name))?,
+                    Some(_) => {}
+                }
+            }
+            // The density itself may not make sense outside: a category that is not there.
+            if l.numbers(x.id).is_some() {
+                *x = l.clamped(def, x)?;
+            }
+            let density = l.member(dist, MemberId::LogDensity, &args)?;
+            let never = l.real(f64::NEG_INFINITY);
+            l.choose(&inside, &density, &never)
+        })
     }
 
-    /// Whether it is known that all values lie in the support; an error when data is known not to.
-    fn known_inside(&mut self, inside: &Val, x: &Val, def: &DistDef) -> Lower<bool> {
-        let Some(truth) = self.numbers(inside.id) else { return Ok(false) };
-        let Some(at) = truth.data.iter().position(|&t| t == 0.0) else { return Ok(true) };
-        if self.is_enumerated(inside) {
-            return Ok(false);
+    /// An error that a value known now, element `at`, is outside of a support. For some of the values of a
+    /// discrete latent that is no error: they have no probability.
+    pub(super) fn report_outside(&mut self, at: usize, x: &Val, dist: &str) -> Lower<()> {
+        if !self.enumerated.is_empty() {
+            return Ok(());
         }
-        let Some(values) = self.numbers(x.id) else { return Ok(false) };
+        let Some(values) = self.numbers(x.id) else { return Ok(()) };
         let value = values.data[at.min(values.data.len() - 1)];
         Err(self.error(
             Code::E0416,
             format!(
-                "element {} of the data, {value}, lies outside of the support of `{}`",
-                at + 1,
-                def.name
+                "element {} of the data, {value}, lies outside of the support of {dist}",
+                at + 1
             ),
             "its density is zero there, whatever the parameters are",
         ))
+    }
+
+    /// A value moved into scalar bounds; the parameters are bound.
+    fn clamped(&mut self, def: &DistDef, x: &Val) -> Lower<Val> {
+        let mut x = x.clone();
+        if let Structure::Scalar { lower, upper, .. } = &def.support.structure {
+            for (bound, op) in [(lower, BinaryOp::Max), (upper, BinaryOp::Min)] {
+                if let Some(bound) = bound {
+                    let bound = self.expr(bound)?;
+                    x = self.binary(op, &x, &bound)?;
+                }
+            }
+        }
+        Ok(x)
+    }
+
+    /// `a` where the condition holds, else `b`.
+    pub(super) fn choose(&mut self, condition: &Val, a: &Val, b: &Val) -> Lower<Val> {
+        if let Some(truth) = self.numbers(condition.id)
+            && let Some(truth) = truth.splat()
+            && condition.rank(&self.b) == 0
+        {
+            return Ok(if truth == 0.0 { b.clone() } else { a.clone() });
+        }
+        self.elementwise(Op::Ternary(TernaryOp::Select), &[condition, a, b])
     }
 
     /// Whether a value lies in the support of a distribution whose parameters are bound.
@@ -205,227 +296,129 @@ impl Lowerer<'_> {
         let own = args.len() - self.model.dist(dist).params.len();
         let (of_member, of_dist) = args.split_at(own);
         let turned: Vec<Val> = of_dist.iter().chain(of_member).cloned().collect();
-        self.member(dist, id, &turned)
+        match id {
+            MemberId::LogDensity => self.guarded_density(dist, &turned, false),
+            MemberId::Cdf | MemberId::LogCdf | MemberId::LogSurvival => {
+                self.tail_member(dist, id, &turned)
+            }
+            _ => self.member(dist, id, &turned),
+        }
     }
 
-    /// `log Σ_k w_k p_k(x)`.
-    fn mixture(&mut self, weights: &Expr, components: &[Dist], x: &Val) -> Lower<Val> {
-        let weights = self.expr(weights)?;
-        let log_w = self.unary(UnaryOp::Log, &weights);
-        let k = weights.shape(&self.b)[0];
-        if let [all] = components {
-            // One distribution: the elements of x become loop axes, then the components one more.
-            let shape = x.shape(&self.b);
-            let batch: Vec<Axis> = shape.iter().map(|&n| self.axes.add(n)).collect();
-            let component = self.axes.add(k);
-            let x = AxisTable::own_to_axes(x, &batch);
-            let around: Vec<Axis> = batch.iter().copied().chain([component]).collect();
-            let density = self
-                .within(&around, |l| l.component_density(all, &x, &shape, &batch, component, k))?;
-            let density = self.axes.axes_to_own(&mut self.b, &density, &[component]);
-            let joint = self.binary(BinaryOp::Add, &log_w, &density)?;
-            let total = self.reduce(Op::LogSumExp, &joint);
-            return Ok(self.axes.axes_to_own(&mut self.b, &total, &batch));
-        }
-        if components.len() != k {
-            return Err(self.error(
-                Code::E0501,
-                format!("{k} weights for {} components", components.len()),
-                "as many weights as distributions are needed",
-            ));
-        }
-        let mut parts = Vec::with_capacity(k);
-        for (i, component) in components.iter().enumerate() {
-            let density = self.log_density(component, x)?;
-            let index = self.b.ints([i]);
-            let w = self.b.gather(log_w.id, log_w.axes.len(), index);
-            let w = self.reshape_own(&Val { id: w, axes: log_w.axes.clone() }, &[]);
-            parts.push(self.binary(BinaryOp::Add, &w, &density)?);
-        }
-        let shape = parts[0].shape(&self.b);
-        let stacked = self.stack(&parts)?;
-        let axis = stacked.axes.len();
-        let id = self.b.add(Op::LogSumExp([axis].as_slice().into()), [stacked.id].as_slice());
-        Ok(self.reshape_own(&Val { id, axes: stacked.axes }, &shape))
-    }
-
-    /// The density of a component whose array arguments run over the components, or over the batch, or
-    /// over both.
-    fn component_density(
+    /// `log P(X ≤ x)`, `log P(X < x)`, `log P(X ≥ x)` or `log P(X > x)` of a distribution by name.
+    pub(super) fn named_tail(
         &mut self,
-        dist: &Dist,
-        x: &Val,
-        shape: &[usize],
-        batch: &[Axis],
-        component: Axis,
-        k: usize,
+        dist: DistId,
+        args: &[Expr],
+        side: Side,
+        end: &End,
+        batch: &Batch,
     ) -> Lower<Val> {
-        let DistKind::Named { dist: id, args, guard } = &dist.kind else {
-            return Err(self.not_yet("a mixture of combined distributions given as one"));
+        let mut args = self.arguments(dist, args, batch)?;
+        let def = self.model.dist(dist);
+        let mut x = end.at.clone();
+        if matches!(def.support.structure, Structure::Scalar { scalar: Scalar::Int, .. }) {
+            // Of whole numbers: P(X < x) = P(X ≤ ⌈x⌉ − 1), and P(X ≥ x) = P(X > ⌈x⌉ − 1).
+            let down = (side == Side::Below) == end.closed;
+            x = self.unary(if down { UnaryOp::Floor } else { UnaryOp::Ceil }, &x);
+            if !down {
+                let one = self.real(1.0);
+                x = self.binary(BinaryOp::Sub, &x, &one)?;
+            }
+        }
+        args.push(x);
+        let has = |id| def.member(id).is_some();
+        let (own, other) = match side {
+            Side::Below => (MemberId::LogCdf, MemberId::LogSurvival),
+            Side::Above => (MemberId::LogSurvival, MemberId::LogCdf),
         };
-        let def = self.model.dist(*id);
+        if has(own) {
+            return self.tail_member(dist, own, &args);
+        }
+        if has(MemberId::Cdf) {
+            let cdf = self.tail_member(dist, MemberId::Cdf, &args)?;
+            if side == Side::Below {
+                return Ok(self.unary(UnaryOp::Log, &cdf));
+            }
+            let minus = self.unary(UnaryOp::Neg, &cdf);
+            return Ok(self.unary(UnaryOp::Log1p, &minus));
+        }
+        if has(other) {
+            let tail = self.tail_member(dist, other, &args)?;
+            return Ok(self.unary(UnaryOp::Log1mExp, &tail));
+        }
+        Err(self
+            .error(
+                Code::E0508,
+                format!(
+                    "`{}` has no cdf here, so it cannot be normalised again after cutting it off",
+                    def.name
+                ),
+                "cut off by a declared bound or by `truncate`",
+            )
+            .with_help("drop the bound, or choose a distribution whose support is that range")
+            .into())
+    }
+
+    /// Whether a distribution knows the probability of that side of a point without taking it from 1.
+    pub(super) fn knows_tail(&self, dist: &Dist, side: Side) -> bool {
+        match &dist.kind {
+            DistKind::Named { dist, .. } => {
+                let def = self.model.dist(*dist);
+                let has = |id| def.member(id).is_some();
+                match side {
+                    Side::Below => has(MemberId::LogCdf) || has(MemberId::Cdf),
+                    Side::Above => has(MemberId::LogSurvival),
+                }
+            }
+            DistKind::Mixture { components, .. } => {
+                components.iter().all(|part| self.knows_tail(part, side))
+            }
+            DistKind::Affine { dist, .. }
+            | DistKind::Truncated { dist, .. }
+            | DistKind::Censored { dist, .. }
+            | DistKind::ZeroInflated { dist, .. }
+            | DistKind::Hurdle { dist, .. }
+            | DistKind::Sorted { dist } => self.knows_tail(dist, side),
+        }
+    }
+
+    /// A cdf or its like; beyond the support what it is there. `args` end with the value.
+    fn tail_member(&mut self, dist: DistId, id: MemberId, args: &[Val]) -> Lower<Val> {
+        let def = self.model.dist(dist);
         let ranks = self.ranks(def);
-        let mut bound = Vec::with_capacity(args.len() + 1);
-        for (arg, &rank) in args.iter().zip(&ranks) {
-            let v = self.expr(arg)?;
-            let own = v.shape(&self.b);
-            let extra = &own[..own.len() - rank];
-            let mut both = shape.to_vec();
-            both.push(k);
-            let axes: Vec<Axis> = if extra.is_empty() {
-                Vec::new()
-            } else if extra == [k] {
-                vec![component]
-            } else if extra == both {
-                batch.iter().copied().chain([component]).collect()
-            } else if extra == shape {
-                batch.to_vec()
-            } else {
-                let (extra, k): (crate::ir::Shape, crate::ir::Shape) =
-                    (extra.into(), [k].as_slice().into());
-                return Err(self.shapes_differ(&extra, &k));
+        let [before, after] = match id {
+            MemberId::Cdf => [0.0, 1.0],
+            MemberId::LogCdf => [f64::NEG_INFINITY, 0.0],
+            _ => [0.0, f64::NEG_INFINITY],
+        };
+        self.lifted(args, &ranks, |l, args| {
+            l.bind_dist(def, args);
+            let mut args = args.to_vec();
+            let x = args.last_mut().expect("the value is last");
+            let Structure::Scalar { scalar, lower, upper, .. } = &def.support.structure else {
+                return l.member(dist, id, &args);
             };
-            bound.push(AxisTable::own_to_axes(&v, &axes));
-        }
-        bound.push(x.clone());
-        self.named_log_density(*id, &bound, *guard)
-    }
-
-    /// A distribution cut off at known ends and normalised again.
-    fn truncated(
-        &mut self,
-        dist: &Dist,
-        lower: Option<&Expr>,
-        upper: Option<&Expr>,
-        guard: bool,
-        x: &Val,
-    ) -> Lower<Val> {
-        let density = self.log_density(dist, x)?;
-        let (lower, upper) = self.ends(lower, upper)?;
-        let mass = self.log_mass(dist, lower.as_ref(), upper.as_ref())?;
-        let density = self.binary(BinaryOp::Sub, &density, &mass)?;
-        if !guard {
-            return Ok(density);
-        }
-        let mut inside: Option<Val> = None;
-        if let Some(lower) = &lower {
-            inside = Some(self.binary(BinaryOp::Le, lower, x)?);
-        }
-        if let Some(upper) = &upper {
-            let below = self.binary(BinaryOp::Le, x, upper)?;
-            inside = Some(match inside {
-                Some(above) => self.binary(BinaryOp::And, &above, &below)?,
-                None => below,
-            });
-        }
-        match inside {
-            Some(inside) => {
-                let never = self.real(f64::NEG_INFINITY);
-                self.elementwise(Op::Ternary(TernaryOp::Select), &[&inside, &density, &never])
+            let mut beyond = Vec::new();
+            if let Some(lower) = lower {
+                let lower = l.expr(lower)?;
+                // The least whole number has a probability, the end of an interval of reals has none.
+                let op = if *scalar == Scalar::Int { BinaryOp::Lt } else { BinaryOp::Le };
+                beyond.push((l.binary(op, x, &lower)?, before));
             }
-            None => Ok(density),
-        }
-    }
-
-    fn ends(
-        &mut self,
-        lower: Option<&Expr>,
-        upper: Option<&Expr>,
-    ) -> Lower<(Option<Val>, Option<Val>)> {
-        let lower = lower.map(|e| self.expr(e)).transpose()?;
-        let upper = upper.map(|e| self.expr(e)).transpose()?;
-        Ok((lower, upper))
-    }
-
-    /// Values at an end stand for all that lies beyond it.
-    fn censored(
-        &mut self,
-        dist: &Dist,
-        lower: Option<&Expr>,
-        upper: Option<&Expr>,
-        x: &Val,
-    ) -> Lower<Val> {
-        let mut density = self.log_density(dist, x)?;
-        let (lower, upper) = self.ends(lower, upper)?;
-        if let Some(lower) = &lower {
-            let beyond = self.log_mass(dist, None, Some(lower))?;
-            let at_end = self.binary(BinaryOp::Le, x, lower)?;
-            density =
-                self.elementwise(Op::Ternary(TernaryOp::Select), &[&at_end, &beyond, &density])?;
-        }
-        if let Some(upper) = &upper {
-            let beyond = self.log_mass(dist, Some(upper), None)?;
-            let at_end = self.binary(BinaryOp::Le, upper, x)?;
-            density =
-                self.elementwise(Op::Ternary(TernaryOp::Select), &[&at_end, &beyond, &density])?;
-        }
-        Ok(density)
-    }
-
-    /// `log P(lower ≤ X ≤ upper)`.
-    fn log_mass(&mut self, dist: &Dist, lower: Option<&Val>, upper: Option<&Val>) -> Lower<Val> {
-        let DistKind::Named { dist: id, args, .. } = &dist.kind else {
-            return Err(self.not_yet("truncation of a combined distribution"));
-        };
-        let args = args.iter().map(|a| self.expr(a)).collect::<Lower<Vec<_>>>()?;
-        let def = self.model.dist(*id);
-        let whole = matches!(def.support.structure, Structure::Scalar { scalar: Scalar::Int, .. });
-        let lower = match lower {
-            // Of a discrete distribution the lower end itself belongs to the interval.
-            Some(lower) if whole => {
-                let one = self.int(1);
-                Some(self.binary(BinaryOp::Sub, lower, &one)?)
+            if let Some(upper) = upper {
+                let upper = l.expr(upper)?;
+                beyond.push((l.binary(BinaryOp::Le, &upper, x)?, after));
             }
-            other => other.cloned(),
-        };
-        let with =
-            |args: &[Val], end: &Val| -> Vec<Val> { args.iter().chain([end]).cloned().collect() };
-        match (&lower, upper) {
-            (None, None) => Ok(self.real(0.0)),
-            (None, Some(upper)) => self.log_cdf(*id, &with(&args, upper)),
-            (Some(lower), None) => self.log_survival(*id, &with(&args, lower)),
-            (Some(lower), Some(upper)) => {
-                // log(F(u) − F(l)) = log F(u) + log(1 − exp(log F(l) − log F(u))).
-                let high = self.log_cdf(*id, &with(&args, upper))?;
-                let low = self.log_cdf(*id, &with(&args, lower))?;
-                let gap = self.binary(BinaryOp::Sub, &low, &high)?;
-                let rest = self.unary(UnaryOp::Log1mExp, &gap);
-                self.binary(BinaryOp::Add, &high, &rest)
+            if l.numbers(x.id).is_some() {
+                *x = l.clamped(def, x)?;
             }
-        }
-    }
-
-    fn log_cdf(&mut self, dist: DistId, args: &[Val]) -> Lower<Val> {
-        let def = self.model.dist(dist);
-        if def.member(MemberId::LogCdf).is_some() {
-            return self.member(dist, MemberId::LogCdf, args);
-        }
-        let cdf = self.cdf(dist, args)?;
-        Ok(self.unary(UnaryOp::Log, &cdf))
-    }
-
-    fn log_survival(&mut self, dist: DistId, args: &[Val]) -> Lower<Val> {
-        let def = self.model.dist(dist);
-        if def.member(MemberId::LogSurvival).is_some() {
-            return self.member(dist, MemberId::LogSurvival, args);
-        }
-        let cdf = self.cdf(dist, args)?;
-        let minus = self.unary(UnaryOp::Neg, &cdf);
-        Ok(self.unary(UnaryOp::Log1p, &minus))
-    }
-
-    fn cdf(&mut self, dist: DistId, args: &[Val]) -> Lower<Val> {
-        let def = self.model.dist(dist);
-        if def.member(MemberId::Cdf).is_none() {
-            return Err(self
-                .error(
-                    Code::E0508,
-                    format!("`{}` has no cdf here, so it cannot be normalised again after cutting it off", def.name),
-                    "cut off by a declared bound or by `truncate`",
-                )
-                .with_help("drop the bound, or choose a distribution whose support is that range")
-                .into());
-        }
-        self.member(dist, MemberId::Cdf, args)
+            let mut tail = l.member(dist, id, &args)?;
+            for (outside, value) in beyond {
+                let value = l.real(value);
+                tail = l.choose(&outside, &value, &tail)?;
+            }
+            Ok(tail)
+        })
     }
 }

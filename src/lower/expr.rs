@@ -1,5 +1,6 @@
 //! Expressions.
 
+use crate::check::builtins::Signature;
 use crate::check::typed::{Expr, ExprKind, FnId, SizeBinding, Type, VarId};
 use crate::ir::{DType, Op, Shape, Tensor, TernaryOp, Type as IrType, UnaryOp};
 
@@ -26,12 +27,16 @@ impl Lowerer<'_> {
                 Ok(Val::plain(self.b.tensor(Tensor::new(ty, vec![f64::from(u8::from(*x))]))))
             }
             ExprKind::Var(var) => self.variable(*var),
-            ExprKind::Builtin(which, args) => self.builtin(*which, args),
+            ExprKind::Builtin(which, args) => match which.signature() {
+                Signature::Solver { .. } => self.solver(*which, args),
+                _ => self.builtin(*which, args),
+            },
             ExprKind::Call(f, args) => {
                 let args = args.iter().map(|a| self.expr(a)).collect::<Lower<Vec<_>>>()?;
                 self.call(*f, &args)
             }
-            ExprKind::FnRef(_) => Err(self.not_yet("functions passed to solvers")),
+            // The callee was made for this function, and refers to it itself.
+            ExprKind::FnRef(_) => Ok(self.int(0)),
             ExprKind::Member(dist, member, args) => {
                 let args = args.iter().map(|a| self.expr(a)).collect::<Lower<Vec<_>>>()?;
                 self.member_call(*dist, *member, &args)

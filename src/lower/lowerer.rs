@@ -104,6 +104,32 @@ impl<'m> Lowerer<'m> {
         result
     }
 
+    /// Runs `f` with a new function under construction, which sees nothing of the one around. Gives the
+    /// result and the new function.
+    pub(super) fn isolated<T>(
+        &mut self,
+        name: &str,
+        f: impl FnOnce(&mut Self) -> T,
+    ) -> (T, Builder) {
+        let mut inner = Builder::new(name);
+        inner.set_span(self.b.span());
+        let outer = std::mem::replace(&mut self.b, inner);
+        let data = std::mem::take(&mut self.data);
+        let known = std::mem::take(&mut self.known);
+        let sequence = self.sequence.take();
+        let frames = std::mem::take(&mut self.frames);
+        let loops = std::mem::take(&mut self.loops);
+        let masks = std::mem::take(&mut self.masks);
+        let result = f(self);
+        self.data = data;
+        self.known = known;
+        self.sequence = sequence;
+        self.frames = frames;
+        self.loops = loops;
+        self.masks = masks;
+        (result, std::mem::replace(&mut self.b, outer))
+    }
+
     /// The numbers of a value, if it depends on data alone.
     pub(super) fn numbers(&mut self, value: ValueId) -> Option<Tensor> {
         if self.sequence.as_ref().is_some_and(Sequence::is_inside) {
@@ -140,14 +166,18 @@ impl<'m> Lowerer<'m> {
         self.known[&value].clone()
     }
 
-    /// Inside a step only literal constants are known.
-    fn numbers_in_step(&self, value: ValueId) -> Option<Tensor> {
-        let inst = self.b.inst(value);
+    /// Inside a step constants are known, and what it reads whole of what is known outside.
+    fn numbers_in_step(&mut self, value: ValueId) -> Option<Tensor> {
+        let inst = self.b.inst(value).clone();
+        if let Op::Input(i) = inst.op {
+            let outer = self.sequence.as_ref().and_then(|s| s.imported_whole(i))?;
+            return self.in_enclosing(|l| l.numbers(outer));
+        }
         let args: Option<Vec<Tensor>> =
             inst.args.iter().map(|&a| self.numbers_in_step(a)).collect();
         match (&inst.op, args) {
-            (Op::Input(_) | Op::Scan(_) | Op::Proj(_), _) | (_, None) => None,
-            (_, Some(args)) => Some(reference::apply(inst, &args.iter().collect::<Vec<_>>())),
+            (Op::Scan(_) | Op::Proj(_), _) | (_, None) => None,
+            (_, Some(args)) => Some(reference::apply(&inst, &args.iter().collect::<Vec<_>>())),
         }
     }
 

@@ -10,6 +10,7 @@
 //! Invariant: each instruction carries the span of the source it came from.
 
 mod builtin;
+mod combined;
 mod data;
 mod dependence;
 mod dist;
@@ -22,6 +23,7 @@ mod lowerer;
 mod missing;
 mod random;
 mod recursion;
+mod solver;
 mod statement;
 mod transform;
 mod value;

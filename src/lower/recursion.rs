@@ -41,6 +41,12 @@ impl Sequence {
     pub(super) fn is_inside(&self) -> bool {
         self.inside
     }
+
+    /// The outer value that an input of the step is, unless it is read row by row.
+    pub(super) fn imported_whole(&self, input: u32) -> Option<ValueId> {
+        let import = (input as usize).checked_sub(self.carried)?;
+        self.imports.get(import).filter(|(_, by_row)| !by_row).map(|(outer, _)| *outer)
+    }
 }
 
 impl Lowerer<'_> {
@@ -176,34 +182,26 @@ impl Lowerer<'_> {
     /// Computes something in the enclosing function and brings it into the step.
     pub(super) fn outside(&mut self, f: impl FnOnce(&mut Self) -> Lower<Val>) -> Lower<Val> {
         let here = self.b.span();
-        self.swap_builders();
-        let outer_span = self.b.span();
-        self.b.set_span(here);
-        let result = f(self);
-        self.b.set_span(outer_span);
-        let v = match result {
-            Ok(v) => v,
-            Err(e) => {
-                self.swap_builders();
-                return Err(e);
-            }
-        };
         let axis = self.sequence.as_ref().expect("inside a recursion").axis;
-        let by_row = v.axes.contains(&axis);
-        let mut axes = v.axes.clone();
-        let mut id = v.id;
-        if by_row {
-            let at = axes.iter().position(|&a| a == axis).expect("checked");
-            let mut perm: Vec<usize> = vec![at];
-            perm.extend((0..self.b.ty(id).rank()).filter(|&i| i != at));
-            id = self.b.transpose(id, &perm);
-            axes.remove(at);
-        }
-        let mut ty = self.b.ty(id).clone();
-        if by_row {
-            ty.shape.remove(0);
-        }
-        self.swap_builders();
+        let (id, axes, ty, by_row) = self.in_enclosing(|l| -> Lower<_> {
+            let outer_span = l.b.span();
+            l.b.set_span(here);
+            let result = f(l);
+            l.b.set_span(outer_span);
+            let Val { mut id, mut axes } = result?;
+            let by_row = axes.iter().position(|&a| a == axis);
+            if let Some(at) = by_row {
+                let mut perm: Vec<usize> = vec![at];
+                perm.extend((0..l.b.ty(id).rank()).filter(|&i| i != at));
+                id = l.b.transpose(id, &perm);
+                axes.remove(at);
+            }
+            let mut ty = l.b.ty(id).clone();
+            if by_row.is_some() {
+                ty.shape.remove(0);
+            }
+            Ok((id, axes, ty, by_row.is_some()))
+        })?;
         let s = self.sequence.as_mut().expect("inside a recursion");
         if let Some(known) = s.import_of.get(&(id, by_row)) {
             return Ok(Val { id: known.id, axes });
@@ -213,6 +211,14 @@ impl Lowerer<'_> {
         s.imports.push((id, by_row));
         s.import_of.insert((id, by_row), imported.clone());
         Ok(imported)
+    }
+
+    /// Runs `f` in the enclosing function while a step is being lowered.
+    pub(super) fn in_enclosing<T>(&mut self, f: impl FnOnce(&mut Self) -> T) -> T {
+        self.swap_builders();
+        let result = f(self);
+        self.swap_builders();
+        result
     }
 
     fn swap_builders(&mut self) {

@@ -422,7 +422,8 @@ impl Lowerer<'_> {
         self.reshape_own(&Val { id, axes: v.axes.clone() }, &[k, k])
     }
 
-    fn constants(&mut self, data: Vec<f64>) -> crate::ir::ValueId {
+    /// A vector of known numbers.
+    pub(super) fn constants(&mut self, data: Vec<f64>) -> crate::ir::ValueId {
         self.b.tensor(Tensor::new(Type::real([data.len()].as_slice()), data))
     }
 }
@@ -439,6 +440,6 @@ pub(super) fn scalar_transform(lower: bool, upper: bool, affine: bool) -> &'stat
 }
 
 #[allow(clippy::cast_precision_loss, reason = "sizes are far below 2^53")]
-fn to_f64(n: usize) -> f64 {
+pub(super) fn to_f64(n: usize) -> f64 {
     n as f64
 }

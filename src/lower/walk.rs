@@ -144,6 +144,7 @@ fn visit_dist(d: &Dist, f: &mut dyn FnMut(&Expr)) {
             visit(p, f);
             visit_dist(dist, f);
         }
+        DistKind::Sorted { dist } => visit_dist(dist, f),
         DistKind::Affine { dist, loc, scale } => {
             visit_dist(dist, f);
             visit(loc, f);

@@ -1,8 +1,6 @@
 //! Rebuilds a function instruction by instruction; what passes are written with.
 
-use std::sync::Arc;
-
-use crate::ir::{Args, Builder, Function, Inst, Op, Scan, ScanRef, ValueId};
+use crate::ir::{Args, Builder, Function, Inst, Op, ValueId};
 
 /// Rebuilds `f`, giving each instruction (with operands already replaced) to `emit`, which returns the
 /// value that stands for it. What no output needs is dropped, so that a pass that changes nothing gives
@@ -36,13 +34,4 @@ pub(super) fn rebuild(
     }
     let outputs = builder.function().outputs.clone();
     builder.finish().extract(outputs)
-}
-
-/// The scan with its body run through `pass`; the same scan if that changes nothing.
-pub(super) fn in_body(scan: &ScanRef, pass: impl Fn(&Function) -> Function) -> Op {
-    let body = pass(&scan.body);
-    if body == scan.body {
-        return Op::Scan(scan.clone());
-    }
-    Op::Scan(ScanRef(Arc::new(Scan { body, ..Scan::clone(scan) })))
 }

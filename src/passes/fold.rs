@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use crate::exec::reference;
 use crate::ir::{Args, Builder, Function, Inst, Op, Shape, Tensor, Type, ValueId};
 
-use super::emit::{in_body, rebuild};
+use super::emit::rebuild;
 
 /// Results of up to this many elements are always stored.
 const SMALL: usize = 1024;
@@ -17,10 +17,7 @@ const SMALL: usize = 1024;
 pub(super) fn run(f: &Function) -> Function {
     let mut done: HashMap<(Op, Args), ValueId> = HashMap::new();
     rebuild(f, &mut |b, inst, args| {
-        let op = match &inst.op {
-            Op::Scan(scan) => in_body(scan, run),
-            op => op.clone(),
-        };
+        let op = inst.op.map_functions(&run);
         let key = (op, args);
         if let Some(&known) = done.get(&key) {
             return known;

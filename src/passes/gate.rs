@@ -44,9 +44,6 @@ pub fn run_traced(pass: &Pass, f: &Function) -> (Function, Trace) {
 }
 
 fn size(f: &Function) -> usize {
-    let nested = |inst: &crate::ir::Inst| match &inst.op {
-        crate::ir::Op::Scan(scan) => size(&scan.body),
-        _ => 0,
-    };
+    let nested = |inst: &crate::ir::Inst| inst.op.functions().map(size).sum::<usize>();
     f.insts.iter().map(|inst| 1 + nested(inst)).sum()
 }

@@ -14,7 +14,7 @@ use crate::ir::{
     Args, Builder, Function, Inst, Op, Output, Scan, ScanRef, Shape, Tensor, Type, ValueId,
 };
 
-use super::emit::{in_body, rebuild};
+use super::emit::rebuild;
 
 /// `f` with its scans cleaned up, those within scans too.
 pub(super) fn run(f: &Function) -> Function {
@@ -28,7 +28,10 @@ pub(super) fn run(f: &Function) -> Function {
         Op::Scan(scan) => {
             let used = &used[&scans[index]];
             index += 1;
-            let Op::Scan(scan) = in_body(scan, run) else { unreachable!("in_body gives a scan") };
+            let mut scan = scan.clone();
+            if let Op::Scan(cleaned) = inst.op.map_functions(&run) {
+                scan = cleaned;
+            }
             let (scan, args) = unvarying_rows(b, &scan, &args);
             let (tuple, parts) = clean(b, &scan, &args, used);
             components.insert(tuple, parts);
@@ -38,7 +41,7 @@ pub(super) fn run(f: &Function) -> Function {
             Some(part) => part,
             None => b.add(inst.op.clone(), args),
         },
-        op => b.add(op.clone(), args),
+        op => b.add(op.map_functions(&run), args),
     })
 }
 

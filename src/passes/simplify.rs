@@ -5,18 +5,12 @@
 
 use crate::ir::{Args, BinaryOp, Builder, Function, Op, ValueId};
 
-use super::emit::{in_body, rebuild};
+use super::emit::rebuild;
 use super::rules;
 
 /// `f` simplified.
 pub(super) fn run(f: &Function) -> Function {
-    rebuild(f, &mut |b, inst, args| {
-        let op = match &inst.op {
-            Op::Scan(scan) => in_body(scan, run),
-            op => op.clone(),
-        };
-        add(b, op, args)
-    })
+    rebuild(f, &mut |b, inst, args| add(b, inst.op.map_functions(&run), args))
 }
 
 /// Adds an instruction in its simplest form.

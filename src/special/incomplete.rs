@@ -143,6 +143,16 @@ fn small_upper(a: f64, x: f64) -> f64 {
     -libm::expm1(log_power) - a * exp(log_power) * sum
 }
 
+/// `x^a e^-x / Γ(a)`, the density of a gamma variable by the logarithm of `x`.
+pub(super) fn gamma_density(a: f64, x: f64) -> f64 {
+    a * gamma_power(a, x)
+}
+
+/// `x^a (1 - x)^b / B(a, b)`, the density of a beta variable by the logit of `x`.
+pub(super) fn beta_density(a: f64, b: f64, x: f64) -> f64 {
+    a * beta_power(a, b, x, 1.0 - x)
+}
+
 /// `x^a e^-x / Γ(a + 1)`, the Poisson probability of `a` at rate `x`.
 fn gamma_power(a: f64, x: f64) -> f64 {
     if a >= 10.0 {

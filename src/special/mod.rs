@@ -6,7 +6,10 @@
 //! | `erf` | error functions; the standard normal's cdf, log cdf, quantile |
 //! | `logexp` | softplus and friends, the logistic function and its logarithm |
 //! | `incomplete` | regularised incomplete gamma and beta functions |
-//! | `bessel` | logarithms of the modified Bessel functions I₀ and I₁ |
+//! | `shape` | derivatives of those two in their shapes |
+//! | `bessel` | logarithms of the modified Bessel functions |
+//! | `owen` | Owen's T function, the skew normal cdf |
+//! | `quadrature` | integrals, for the two above |
 //!
 //! Elementary functions come from `libm`, not from the platform, so that a build returns the same
 //! bits everywhere.
@@ -20,8 +23,11 @@ mod erf;
 mod gamma;
 mod incomplete;
 mod logexp;
+mod owen;
+mod quadrature;
+mod shape;
 
-pub use bessel::{bessel_i1_over_i0, log_bessel_i0, log_bessel_i1};
+pub use bessel::{bessel_i1_over_i0, log_bessel_i, log_bessel_i0, log_bessel_i1, log_bessel_k};
 pub use erf::{
     erf, erfc, erfcx, inv_mills_ratio, std_normal_cdf, std_normal_log_ccdf, std_normal_log_cdf,
     std_normal_quantile,
@@ -32,3 +38,5 @@ pub use logexp::{
     inv_logit, log_add_exp, log_diff_exp, log_expm1, log_inv_logit, log_sum_exp, log1m_exp,
     log1p_exp, logit, xlog1py, xlogy,
 };
+pub use owen::{owens_t, skew_normal_cdf};
+pub use shape::{ShapeDerivative, gamma_p_shape, inc_beta_shape};

@@ -45,6 +45,12 @@ def distributions():
     write("distributions.jsonl", table.rows(text))
 
 
+def combinators():
+    import combinators as table
+
+    write("combinators.jsonl", table.rows(text))
+
+
 if __name__ == "__main__":
-    for task in sys.argv[1:] or ["special", "distributions"]:
+    for task in sys.argv[1:] or ["special", "distributions", "combinators"]:
         globals()[task]()

@@ -1,5 +1,5 @@
-//! Log density, gradient and Hessian-vector product against fixtures made with Stan Math, NumPyro
-//! and hand-written densities (`../shared/reference`), and against the reference executor.
+//! Log density, gradient and Hessian-vector product against fixtures (`../shared/reference`), and
+//! against the reference executor. Here those of the Langevin papers' tasks; `posteriordb` has Stan's.
 
 use std::path::{Path, PathBuf};
 
@@ -33,27 +33,27 @@ pub(crate) fn compile(model: &str, data: &DataSet) -> Posterior {
     posterior.unwrap_or_else(|| panic!("{}", session.render(false)))
 }
 
-fn read_json(path: &Path) -> Value {
+pub(crate) fn read_json(path: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-fn reals(v: &Value) -> Vec<f64> {
+pub(crate) fn reals(v: &Value) -> Vec<f64> {
     v.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
 }
 
 /// A point with its log density (up to a constant common to all points) and gradient.
-struct Fixture {
-    z: Vec<f64>,
-    log_density: f64,
-    gradient: Vec<f64>,
+pub(crate) struct Fixture {
+    pub(crate) z: Vec<f64>,
+    pub(crate) log_density: f64,
+    pub(crate) gradient: Vec<f64>,
 }
 
 /// Checks one density at all points, `rtol` for values and, scaled by the largest element, gradients.
-fn check(name: &str, posterior: &Posterior, fixtures: &[Fixture], rtol: f64) {
+pub(crate) fn check(name: &str, posterior: &Posterior, fixtures: &[Fixture], rtol: f64) {
     let density = posterior.target().f64;
     let d = density.dim();
     let b = fixtures.len();
-    assert!(b >= 5, "{name}: only {b} points");
+    assert!(b >= 3, "{name}: only {b} points");
     let z: Vec<f64> = fixtures.iter().flat_map(|f| f.z.clone()).collect();
     assert_eq!(z.len(), b * d, "{name}: dimension");
     let (mut log_p, mut score) = (vec![0.0; b], vec![0.0; b * d]);
@@ -70,12 +70,12 @@ fn check(name: &str, posterior: &Posterior, fixtures: &[Fixture], rtol: f64) {
             );
         }
     }
-    check_hvp(name, density.as_ref(), &z, b);
+    check_hvp(name, density.as_ref(), &z, b, rtol);
     check_reference(name, posterior, fixtures, &log_p, &score);
 }
 
 /// The Hessian-vector product against Richardson-extrapolated differences of the score, and symmetry.
-fn check_hvp(name: &str, density: &dyn LogDensity<f64>, z: &[f64], b: usize) {
+fn check_hvp(name: &str, density: &dyn LogDensity<f64>, z: &[f64], b: usize, rtol: f64) {
     let d = density.dim();
     let wave = |i: usize, phase: f64| ((i as f64) * 0.7 + phase).sin();
     let v: Vec<f64> = (0..b * d).map(|i| wave(i, 0.3)).collect();
@@ -103,7 +103,9 @@ fn check_hvp(name: &str, density: &dyn LogDensity<f64>, z: &[f64], b: usize) {
         let magnitude = score[row.clone()].iter().fold(largest, |m, x| m.max(x.abs()));
         for j in row.clone() {
             let fd = (4.0 * narrow[j] - wide[j]) / 3.0;
-            assert!((hv[j] - fd).abs() <= 3e-7 * magnitude, "{name} Hv[{j}]: {} for {fd}", hv[j]);
+            // Differences keep four digits fewer.
+            let allowed = 1e4 * rtol * magnitude;
+            assert!((hv[j] - fd).abs() <= allowed, "{name} Hv[{j}]: {} for {fd}", hv[j]);
         }
         let dot = |a: &[f64], c: &[f64]| a.iter().zip(c).map(|(x, y)| x * y).sum::<f64>();
         let (uhv, vhu) = (dot(&u[row.clone()], &hv[row.clone()]), dot(&v[row.clone()], &hu[row]));
@@ -133,52 +135,6 @@ fn check_reference(
             );
         }
     }
-}
-
-fn stan(posterior_name: &str, model: &str) {
-    let Some(folder) = shared(&format!("posteriordb/{posterior_name}")) else { return };
-    let data = DataSet::read(&folder.join("data.json")).unwrap();
-    let fixtures: Vec<Fixture> = read_json(&folder.join("fixtures.json"))["points"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|p| Fixture {
-            z: reals(&p["unconstrained"]),
-            log_density: p["lp_full_jacobian"].as_f64().unwrap(),
-            gradient: reals(&p["grad_jacobian"]),
-        })
-        .collect();
-    check(posterior_name, &compile(model, &data), &fixtures, 1e-10);
-}
-
-#[test]
-fn eight_schools() {
-    stan("eight_schools-eight_schools_noncentered", "eight_schools_noncentered");
-}
-
-#[test]
-fn kidscore() {
-    stan("kidiq-kidscore_momiq", "kidscore_momiq");
-}
-
-#[test]
-fn linear_regression() {
-    stan("sblri-blr", "blr");
-}
-
-#[test]
-fn garch() {
-    stan("garch-garch11", "garch11");
-}
-
-#[test]
-fn gauss_mix() {
-    stan("low_dim_gauss_mix-low_dim_gauss_mix", "low_dim_gauss_mix");
-}
-
-#[test]
-fn nes() {
-    stan("nes1980-nes", "nes");
 }
 
 /// The tasks of the Langevin papers: absolute values, every constant included.

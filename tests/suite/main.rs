@@ -4,6 +4,7 @@
 
 mod assess;
 mod cli;
+mod combinators;
 mod conformance;
 mod data;
 mod densities;
@@ -21,6 +22,7 @@ mod missing;
 mod nuts;
 mod passes;
 mod posterior;
+mod posteriordb;
 mod random_ir;
 mod recovery;
 mod results;

@@ -1,83 +1,14 @@
-//! Posteriors recovered from model text: `--infer nuts` on posteriordb's, every method on one that is
-//! known in closed form.
+//! Every method on posteriors that are known in closed form.
 
 use ppl::data::{DataArray, DataSet};
 use ppl::driver::Session;
-use ppl::inference::{Fit, METHODS, Method, Settings, Silent, VerdictLevel, assess, find};
+use ppl::inference::{Fit, METHODS, Method, Settings, Silent, VerdictLevel};
 use ppl::posterior::Posterior;
-use ppl::results::{Statistics, Variable};
-
-use crate::conformance::{compile, shared};
-
-/// How many standard errors a moment may be off.
-const ERRORS: f64 = 5.0;
+use ppl::results::Statistics;
 
 fn fit(method: &Method, posterior: &Posterior, settings: &Settings) -> Fit {
     (method.run)(posterior.target(), settings, &mut Silent)
         .unwrap_or_else(|e| panic!("{}: {e}", method.name))
-}
-
-/// Means and standard deviations of everything that the reference has.
-fn posteriordb(name: &str, model: &str) {
-    let Some(folder) = shared(&format!("posteriordb/{name}")) else { return };
-    let data = DataSet::read(&folder.join("data.json")).unwrap();
-    let posterior = compile(model, &data);
-    let fit = fit(find("nuts").unwrap(), &posterior, &Settings::default());
-    let draws = posterior.values().at(&fit.draws, fit.log_p.len(), fit.chains, 1);
-    let text = std::fs::read_to_string(folder.join("reference.json")).unwrap();
-    let reference: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let rows = reference["parameters"].as_array().unwrap();
-    assert!(!rows.is_empty());
-    for row in rows {
-        let wanted = |key: &str| row[key].as_f64().unwrap();
-        let scalar = row["name"].as_str().unwrap();
-        let of = |v: &Variable| {
-            (0..v.size()).find(|&i| v.element_name(i) == scalar).map(|i| v.scalar(i))
-        };
-        let ours = draws.variables.iter().find_map(of);
-        let ours = ours.unwrap_or_else(|| panic!("{name}: nothing is called {scalar}"));
-        let Statistics { mean, sd, .. } = Statistics::of(&ours, fit.chains, false);
-        let own = assess::summarize(&ours, fit.chains);
-        let allowed = ERRORS * own.mcse_mean.hypot(wanted("mcse_mean"));
-        let gap = (mean - wanted("mean")).abs();
-        assert!(gap < allowed, "{name}, {scalar}: mean {mean} for {} ± {allowed}", row["mean"]);
-        // The bound itself must say something.
-        assert!(allowed < 0.5 * wanted("sd"), "{name}, {scalar}: {allowed} is a wide bound");
-        let allowed = ERRORS * own.mcse_sd.hypot(wanted("mcse_sd"));
-        let gap = (sd - wanted("sd")).abs();
-        assert!(gap < allowed, "{name}, {scalar}: sd {sd} for {} ± {allowed}", row["sd"]);
-    }
-    assert_ne!(fit.verdict.level, VerdictLevel::Failed, "{name}: {:?}", fit.verdict);
-}
-
-#[test]
-fn eight_schools() {
-    posteriordb("eight_schools-eight_schools_noncentered", "eight_schools_noncentered");
-}
-
-#[test]
-fn kidscore() {
-    posteriordb("kidiq-kidscore_momiq", "kidscore_momiq");
-}
-
-#[test]
-fn linear_regression() {
-    posteriordb("sblri-blr", "blr");
-}
-
-#[test]
-fn garch() {
-    posteriordb("garch-garch11", "garch11");
-}
-
-#[test]
-fn gauss_mix() {
-    posteriordb("low_dim_gauss_mix-low_dim_gauss_mix", "low_dim_gauss_mix");
-}
-
-#[test]
-fn nes() {
-    posteriordb("nes1980-nes", "nes");
 }
 
 const CONJUGATE: &str = "data y: real[N]

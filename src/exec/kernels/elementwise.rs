@@ -167,6 +167,11 @@ fn binary<E: Element>(op: BinaryOp, a: &[E], b: &[E], out: &mut [E]) {
         | BinaryOp::Lbeta
         | BinaryOp::GammaP
         | BinaryOp::GammaQ
+        | BinaryOp::GammaPShape(_)
+        | BinaryOp::LogBesselI
+        | BinaryOp::LogBesselK
+        | BinaryOp::OwensT
+        | BinaryOp::SkewNormalCdf
         | BinaryOp::RandomBits
         | BinaryOp::GammaDraw
         | BinaryOp::PoissonDraw => {

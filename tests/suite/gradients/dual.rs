@@ -104,11 +104,13 @@ fn instruction(inst: &Inst, args: &[&Dual]) -> Dual {
             let taken = if args[0].element(i).v == 0.0 { 2 } else { 1 };
             args[taken].element(i)
         }),
-        Op::Ternary(TernaryOp::IncBeta) => each(&|i| {
+        Op::Ternary(op @ (TernaryOp::IncBeta | TernaryOp::IncBetaShape(_))) => each(&|i| {
             let [a, b, c] = [0, 1, 2].map(|k| args[k].element(i));
-            assert!(a.t == 0.0 && b.t == 0.0, "inc_beta has no derivative in its parameters");
-            let f = |x: f64| semantics::ternary(TernaryOp::IncBeta, a.v, b.v, x);
-            D { v: f(c.v), t: moving(c.t, || slope(f, c.v)) }
+            let f = |a: f64, b: f64, x: f64| semantics::ternary(*op, a, b, x);
+            let in_a = moving(a.t, || slope_off_zero(|a| f(a, b.v, c.v), a.v));
+            let in_b = moving(b.t, || slope_off_zero(|b| f(a.v, b, c.v), b.v));
+            let in_x = moving(c.t, || slope(|x| f(a.v, b.v, x), c.v));
+            D { v: f(a.v, b.v, c.v), t: in_a + in_b + in_x }
         }),
         Op::Ternary(TernaryOp::BinomialDraw) => unreachable!("random numbers have no derivative"),
         // The other operations are linear (in the first operand, for those with an index).
@@ -141,7 +143,31 @@ fn instruction(inst: &Inst, args: &[&Dual]) -> Dual {
             let a = matrix(args[0], *trans);
             Dual::of(ty, &tri_solve(&a, *lower != *trans, args[1], ty.shape[0], ty.shape[1]))
         }
+        Op::Solve { .. } | Op::Det | Op::LogAbsDet | Op::EigenSym | Op::MatrixExp => {
+            along_tangents(inst, args)
+        }
+        Op::SortIndices => Dual::fixed(apply(inst, &[&args[0].v])),
+        Op::Ode(ode) => super::solvers::ode(ode, args),
+        Op::Root(root) => super::solvers::root(root, args),
     }
+}
+
+/// An operation without a textbook algorithm for dual numbers, differentiated numerically.
+fn along_tangents(inst: &Inst, args: &[&Dual]) -> Dual {
+    let at = |h: f64| {
+        let moved: Vec<Tensor> = args
+            .iter()
+            .map(|a| {
+                let x: Vec<f64> = a.v.data.iter().zip(&*a.t.data).map(|(v, t)| v + h * t).collect();
+                Tensor::new(a.v.ty.clone(), x)
+            })
+            .collect();
+        apply(inst, &moved.iter().collect::<Vec<_>>())
+    };
+    let largest = args.iter().flat_map(|a| a.t.data.iter()).fold(0.0_f64, |m, t| m.max(t.abs()));
+    let t = derivative(|h| at(h).data.to_vec(), 0.02 / largest.max(1e-9));
+    let v = at(0.0);
+    Dual { t: Tensor::new(Type::real(v.ty.shape.clone()), t), v }
 }
 
 fn linear(inst: &Inst, args: &[&Dual]) -> Dual {
@@ -356,11 +382,14 @@ fn binary(op: BinaryOp, a: D, b: D) -> D {
         // As a factor of 0 makes the value 0 whatever the other is, so it does the slope.
         BinaryOp::XLogY => moving(a.t, || b.v.ln()) + moving(a.v, || b.t / b.v),
         BinaryOp::XLog1pY => moving(a.t, || b.v.ln_1p()) + moving(a.v, || b.t / (1.0 + b.v)),
-        BinaryOp::Lbeta => numeric(),
-        BinaryOp::GammaP | BinaryOp::GammaQ => {
-            assert!(a.t == 0.0, "{} has no derivative in its first argument", op.name());
-            numeric()
-        }
+        BinaryOp::Lbeta
+        | BinaryOp::GammaP
+        | BinaryOp::GammaQ
+        | BinaryOp::GammaPShape(_)
+        | BinaryOp::LogBesselI
+        | BinaryOp::LogBesselK
+        | BinaryOp::OwensT
+        | BinaryOp::SkewNormalCdf => numeric(),
         BinaryOp::RandomBits | BinaryOp::GammaDraw | BinaryOp::PoissonDraw => {
             unreachable!("random numbers have no derivative")
         }

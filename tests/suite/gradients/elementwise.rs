@@ -65,7 +65,12 @@ fn binary_row(op: BinaryOp) -> (&'static [(f64, f64)], Operands, Tolerance) {
         | BinaryOp::Or => (anywhere, Operands::Both, TIGHT),
         BinaryOp::Pow | BinaryOp::XLogY | BinaryOp::XLog1pY => (positive, Operands::Both, TIGHT),
         BinaryOp::Lbeta => (positive, Operands::Both, SPECIAL),
-        BinaryOp::GammaP | BinaryOp::GammaQ => (positive, Operands::Second, SPECIAL),
+        BinaryOp::GammaP | BinaryOp::GammaQ => (positive, Operands::Both, SPECIAL),
+        // No third derivative in a shape, none at all in the order.
+        BinaryOp::GammaPShape(_) | BinaryOp::LogBesselI | BinaryOp::LogBesselK => {
+            (positive, Operands::Second, SPECIAL)
+        }
+        BinaryOp::OwensT | BinaryOp::SkewNormalCdf => (anywhere, Operands::Both, SPECIAL),
         BinaryOp::RandomBits | BinaryOp::GammaDraw | BinaryOp::PoissonDraw => {
             unreachable!("random numbers have no derivative")
         }
@@ -153,11 +158,12 @@ fn binary_operations() {
 
 #[test]
 fn ternary_operations() {
-    for op in [TernaryOp::Select, TernaryOp::IncBeta] {
+    for &op in TernaryOp::all().iter().filter(|op| **op != TernaryOp::BinomialDraw) {
         // Exhaustive, so that a new operation does not go without a row.
         match op {
             TernaryOp::Select => select(),
             TernaryOp::IncBeta => inc_beta(),
+            TernaryOp::IncBetaShape(_) => inc_beta_in_its_argument(op),
             TernaryOp::BinomialDraw => unreachable!("random numbers have no derivative"),
         }
     }
@@ -191,17 +197,28 @@ fn select() {
 }
 
 fn inc_beta() {
+    let f = function(9, |b, x| {
+        let part = |b: &mut Builder, i: usize| b.slice(x, &[3 * i], &[3 * i + 3]);
+        let [alpha, beta, point] = [part(b, 0), part(b, 1), part(b, 2)];
+        let scalar = b.slice(alpha, &[0], &[1]);
+        let scalar = b.reshape(scalar, &[]);
+        let op = Op::Ternary(TernaryOp::IncBeta);
+        vec![
+            b.add(op.clone(), [alpha, beta, point].as_slice()),
+            b.add(op.clone(), [scalar, beta, point].as_slice()),
+            b.add(op, [beta, scalar, point].as_slice()),
+        ]
+    });
+    check("inc_beta", &f, &[0.7, 3.0, 1.3, 2.0, 1.5, 0.4, 0.2, 0.5, 0.85], SPECIAL);
+}
+
+/// Derivatives in the shapes: there is no third one, so only the point moves.
+fn inc_beta_in_its_argument(op: TernaryOp) {
     for (alpha, beta) in [(0.7, 2.0), (3.0, 1.5)] {
         let f = function(3, |b, x| {
             let (alpha, beta) = (b.scalar(alpha), b.scalar(beta));
-            let op = Op::Ternary(TernaryOp::IncBeta);
-            let scalar = b.slice(x, &[0], &[1]);
-            let scalar = b.reshape(scalar, &[]);
-            vec![
-                b.add(op.clone(), [alpha, beta, x].as_slice()),
-                b.add(op, [alpha, beta, scalar].as_slice()),
-            ]
+            vec![b.add(Op::Ternary(op), [alpha, beta, x].as_slice())]
         });
-        check("inc_beta", &f, &[0.2, 0.5, 0.85], SPECIAL);
+        check(op.name(), &f, &[0.2, 0.5, 0.85], SPECIAL);
     }
 }

@@ -7,6 +7,7 @@
 //! | `elementwise` | one row per elementwise operation |
 //! | `structural` | movements, reductions, linear algebra; the test that every operation has a row |
 //! | `scans` | loops |
+//! | `solvers` | differential equations, integrals, roots, decompositions of matrices |
 //! | `special_points` | ties, edges, branches not taken; operations without a derivative; size |
 //! | `random` | random functions |
 //!
@@ -17,6 +18,7 @@ pub(crate) mod dual;
 mod elementwise;
 mod random;
 mod scans;
+mod solvers;
 mod special_points;
 mod structural;
 

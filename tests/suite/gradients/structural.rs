@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ppl::ir::{BinaryOp, Builder, DType, Function, Op, Shape, Tensor, Type, UnaryOp, ValueId};
 
-use super::{TIGHT, check, function, noise, scans};
+use super::{TIGHT, check, function, noise, scans, solvers};
 
 /// A name per operation. Exhaustive: a new operation has to be added here and to [`KINDS`].
 fn kind(op: &Op) -> &'static str {
@@ -30,13 +30,21 @@ fn kind(op: &Op) -> &'static str {
         Op::MatMul { .. } => "matmul",
         Op::Cholesky => "cholesky",
         Op::TriSolve { .. } => "tri_solve",
+        Op::Solve { .. } => "solve",
+        Op::Det => "det",
+        Op::LogAbsDet => "log_abs_det",
+        Op::EigenSym => "eigen_sym",
+        Op::MatrixExp => "matrix_exp",
+        Op::SortIndices => "sort_indices",
+        Op::Ode(_) => "ode",
+        Op::Root(_) => "root",
         Op::Scan(_) => "scan",
         Op::Proj(_) => "proj",
     }
 }
 
 /// The kinds that must depend on the input of some row here; elementwise ones are in `elementwise`.
-const KINDS: [&str; 19] = [
+const KINDS: [&str; 27] = [
     "input",
     "convert",
     "broadcast",
@@ -54,6 +62,14 @@ const KINDS: [&str; 19] = [
     "matmul",
     "cholesky",
     "tri_solve",
+    "solve",
+    "det",
+    "log_abs_det",
+    "eigen_sym",
+    "matrix_exp",
+    "sort_indices",
+    "ode",
+    "root",
     "scan",
     "proj",
 ];
@@ -254,12 +270,13 @@ fn every_operation_has_a_row() {
     let mut flags = BTreeSet::new();
     let own = rows().into_iter().map(|(_, f)| f);
     let loops = scans::rows().into_iter().map(|(_, f)| f);
-    for f in own.chain(loops) {
+    let solved = solvers::rows().into_iter().map(|(_, f)| f);
+    for f in own.chain(loops).chain(solved) {
         let depends = f.depends_on(|_| true);
         for (value, inst) in f.values() {
             if depends[value.index()] {
                 seen.insert(kind(&inst.op));
-                if matches!(inst.op, Op::MatMul { .. } | Op::TriSolve { .. }) {
+                if matches!(inst.op, Op::MatMul { .. } | Op::TriSolve { .. } | Op::Solve { .. }) {
                     flags.insert(format!("{:?}", inst.op));
                 }
             }
@@ -267,5 +284,5 @@ fn every_operation_has_a_row() {
     }
     let missing: Vec<&str> = KINDS.into_iter().filter(|k| !seen.contains(k)).collect();
     assert!(missing.is_empty(), "operations without a row: {missing:?}");
-    assert_eq!(flags.len(), 8, "matmul and tri_solve with every flag: {flags:?}");
+    assert_eq!(flags.len(), 10, "products and solves with every flag: {flags:?}");
 }
