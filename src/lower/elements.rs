@@ -13,15 +13,17 @@ use super::Lower;
 use super::lowerer::Lowerer;
 use super::recursion::{lag_of, lags};
 use super::value::{Axes, Axis, AxisTable, Val};
-use super::walk::{mentions, stmt_mentions};
+use super::walk::{mentions, stmt_mentions, visit_stmt};
 
 /// Loops that cannot become a scan are unrolled up to this many steps.
 pub(super) const MAX_UNROLLED: i64 = 20_000;
 
 /// An array, or one row of it inside a scan, that is being defined.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Frame {
     pub(super) var: VarId,
+    /// Whether it is one row, inside a scan.
+    row: bool,
     /// Own shape.
     pub(super) dims: Shape,
     /// Loops around the definition, whose axes every piece has.
@@ -34,7 +36,12 @@ pub(super) struct Frame {
 impl Frame {
     pub(super) fn new(var: VarId, dims: Shape, outer: Axes) -> Self {
         let n = dims.iter().product();
-        Frame { var, dims, outer, pieces: Vec::new(), defined: vec![None; n] }
+        Frame { var, row: false, dims, outer, pieces: Vec::new(), defined: vec![None; n] }
+    }
+
+    /// A frame of one row inside a scan, with a leading axis of one.
+    pub(super) fn row(var: VarId, dims: Shape, outer: Axes) -> Self {
+        Frame { row: true, ..Frame::new(var, dims, outer) }
     }
 
     pub(super) fn row_len(&self) -> usize {
@@ -132,9 +139,6 @@ impl Lowerer<'_> {
                 Ok(())
             }
             StmtKind::Let { var, value: LetValue::Elements { dims, stmts } } => {
-                if l.sequence.is_some() {
-                    return Err(l.not_yet("an array defined element by element inside a recursion"));
-                }
                 let dims = dims.iter().map(|d| l.expr(d)).collect::<Lower<Vec<_>>>()?;
                 let dims = l.sizes(&dims)?;
                 let v = l.elements(*var, dims, stmts)?;
@@ -178,10 +182,11 @@ impl Lowerer<'_> {
 
     fn assign(&mut self, indices: &[Index], value: &Expr) -> Lower<()> {
         // Inside a scan the first index is the loop's, and the frame is a row.
-        let indices = if self.in_row() { &indices[1..] } else { indices };
+        let row = self.frame().row;
+        let indices = if row { &indices[1..] } else { indices };
         let value = self.expr(value)?;
         let dims = self.frame().dims.clone();
-        let dims = if self.in_row() { Shape::from(&dims[1..]) } else { dims };
+        let dims = if row { Shape::from(&dims[1..]) } else { dims };
         let outer = self.frame().outer.clone();
         // Positions of the elements: those of the array of all positions that the indices select.
         let n: usize = dims.iter().product();
@@ -281,17 +286,52 @@ impl Lowerer<'_> {
         let (lo, hi) = self.loop_bounds(lo, hi)?;
         let target = self.frame().var;
         let reads = body.iter().any(|s| stmt_mentions(s, target));
-        if self.in_row() || !reads {
-            if bounds_depend_on(body, var) {
-                return self
-                    .unrolled(var, lo, hi, |l| body.iter().try_for_each(|s| l.element_stmt(s)));
+        let run = |l: &mut Self| body.iter().try_for_each(|s| l.element_stmt(s));
+        if self.frame().row || !reads {
+            if bounds_depend_on(body, var) || self.reads_own_row(body) {
+                return self.unrolled(var, lo, hi, run);
             }
-            return self
-                .vectorised(var, lo, hi, |l| body.iter().try_for_each(|s| l.element_stmt(s)));
+            return self.looped(var, lo, hi, run);
         }
         match lags(body, var, target) {
-            Some(lag) if hi >= lo => self.recursion(var, lo, hi, lag, body),
-            _ => self.unrolled(var, lo, hi, |l| body.iter().try_for_each(|s| l.element_stmt(s))),
+            Some(lag) if hi >= lo && self.sequence.is_none() => {
+                self.recursion(var, lo, hi, lag, body)
+            }
+            _ => self.unrolled(var, lo, hi, run),
+        }
+    }
+
+    /// Whether statements of a step read elements of the row that they define.
+    fn reads_own_row(&self, body: &[Stmt]) -> bool {
+        let Some(s) = &self.sequence else { return false };
+        let own = |e: &Expr| match &e.kind {
+            ExprKind::Index(base, indices) => {
+                matches!(base.kind, ExprKind::Var(v) if self.frames.iter().any(|f| f.row && f.var == v))
+                    && matches!(indices.first(), Some(Index::At(e)) if lag_of(e, s.index) == Some(0))
+            }
+            _ => false,
+        };
+        let mut found = false;
+        body.iter().for_each(|s| visit_stmt(s, &mut |e| found |= own(e)));
+        found
+    }
+
+    /// Runs `f` with the index as an axis, or, where sizes differ from step to step, once for every value.
+    pub(super) fn looped(
+        &mut self,
+        var: VarId,
+        lo: i64,
+        hi: i64,
+        mut f: impl FnMut(&mut Self) -> Lower<()>,
+    ) -> Lower<()> {
+        let (terms, frames) = (self.terms.len(), self.frames.clone());
+        match self.vectorised(var, lo, hi, &mut f) {
+            Err(e) if e.code == Code::E0503 && hi - lo < MAX_UNROLLED => {
+                self.terms.truncate(terms);
+                self.frames = frames;
+                self.unrolled(var, lo, hi, f)
+            }
+            done => done,
         }
     }
 
@@ -349,10 +389,10 @@ impl Lowerer<'_> {
     /// An element of the array that is being defined, if `base` is that array.
     pub(super) fn own_element(&mut self, base: &Expr, indices: &[Index]) -> Lower<Option<Val>> {
         let ExprKind::Var(var) = base.kind else { return Ok(None) };
-        if self.frames.last().is_none_or(|f| f.var != var) {
-            return Ok(None);
-        }
-        if let Some(s) = &self.sequence
+        let Some(at) = self.frames.iter().rposition(|f| f.var == var) else { return Ok(None) };
+        let row = self.frames[at].row;
+        if row
+            && let Some(s) = &self.sequence
             && s.inside
             && let Some(Index::At(first)) = indices.first()
         {
@@ -369,8 +409,8 @@ impl Lowerer<'_> {
             }
         }
         // Positions known now: read from the pieces so far.
-        let frame_dims = self.frame().dims.clone();
-        let (dims, indices) = if self.in_row() {
+        let frame_dims = self.frames[at].dims.clone();
+        let (dims, indices) = if row {
             (Shape::from(&frame_dims[1..]), &indices[1..])
         } else {
             (frame_dims, indices)
@@ -387,9 +427,9 @@ impl Lowerer<'_> {
         };
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positions")]
         let positions: Vec<usize> = numbers.data.iter().map(|&x| x as usize).collect();
-        let frame = self.frames.pop().expect("checked above");
+        let frame = self.frames.remove(at);
         let picked = self.pick(&frame, &positions);
-        self.frames.push(frame);
+        self.frames.insert(at, frame);
         let shape = target.shape(&self.b);
         Ok(Some(self.reshape_own(&picked?, &shape)))
     }

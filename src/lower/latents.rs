@@ -185,7 +185,8 @@ impl Lowerer<'_> {
             );
             return Err(self.error(Code::E0511, message, "declared here"));
         }
-        let input = self.hidden_input(&entry.name, Type::new(dtype(&entry.ty), shape.clone()));
+        let ty = Type::new(dtype(&entry.ty), shape.clone());
+        let input = self.hidden_input(&entry.name, ty);
         let table = [sites, values];
         let probe = self.hidden_input(&format!("{}_prob", entry.name), Type::real(&table[..]));
         #[allow(clippy::cast_precision_loss, reason = "integers are exact below 2^53")]
@@ -312,12 +313,13 @@ impl Lowerer<'_> {
         }
         for (kind, elements) in kinds {
             if kind.is_empty() {
-                // Steps that a condition leaves out add nothing.
-                let zero = |l: &mut Self, v| l.numbers(v).is_some_and(|t| t.splat() == Some(0.0));
-                let flat = self.b.reshape(term.value, &[scopes.len()]);
+                // The same for all values: those of the first combination do.
+                let total: usize = self.b.shape(value).iter().product();
+                let flat = self.b.reshape(value, &[total]);
                 let index = self.b.ints(elements);
                 let value = self.b.gather(flat, 0, index);
-                if !zero(self, value) {
+                // Steps that a condition leaves out add nothing.
+                if self.numbers(value).is_none_or(|t| t.splat() != Some(0.0)) {
                     self.terms.push(Term { value, ..term.clone() });
                 }
                 continue;

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::check::builtins::Builtin;
-use crate::check::typed::{Expr, ExprKind, Index, LetValue, Stmt, StmtKind, VarId};
+use crate::check::typed::{Expr, ExprKind, Index, Stmt, StmtKind, VarId};
 use crate::diagnostics::Code;
 use crate::ir::{Builder, Function, Scan, Shape, Type, ValueId};
 
@@ -113,7 +113,7 @@ impl Lowerer<'_> {
         // In the step the frame is one row with a leading axis of one, so that indices keep their places.
         let mut one: Shape = [1].as_slice().into();
         one.extend_from_slice(&row_dims);
-        self.frames.push(Frame::new(frame.var, one, outer.clone()));
+        self.frames.push(Frame::row(frame.var, one, outer.clone()));
         let done = self.within(&[axis], |l| body.iter().try_for_each(|s| l.element_stmt(s)));
         let row_frame = self.frames.pop().expect("pushed above");
         let row = done.and_then(|()| self.assemble(&row_frame));
@@ -314,10 +314,7 @@ fn assigns_row(s: &Stmt, index: VarId, target: VarId) -> bool {
                 && !mentions(hi, index)
                 && body.iter().all(|s| assigns_row(s, index, target))
         }
-        StmtKind::Let { value: LetValue::Expr(_), .. } => true,
-        StmtKind::Let { .. }
-        | StmtKind::If { .. }
-        | StmtKind::Tilde { .. }
-        | StmtKind::Factor(_) => false,
+        StmtKind::Let { .. } => true,
+        StmtKind::If { .. } | StmtKind::Tilde { .. } | StmtKind::Factor(_) => false,
     }
 }

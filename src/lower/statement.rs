@@ -1,7 +1,7 @@
 //! Statements: what each adds to the log joint.
 
 use crate::check::typed::{Dist, Expr, ExprKind, LetValue, Stmt, StmtKind, VarId, VarKind};
-use crate::ir::{Op, TernaryOp};
+use crate::ir::{Op, Shape, TernaryOp};
 use crate::source::Span;
 
 use super::Lower;
@@ -39,11 +39,14 @@ impl Lowerer<'_> {
             StmtKind::For { var, lo, hi, body } => {
                 let (lo, hi) = l.loop_bounds(lo, hi)?;
                 let run = |l: &mut Self| body.iter().try_for_each(|s| l.stmt(s));
+                let before = l.terms.len();
                 if bounds_depend_on(body, *var) {
-                    l.unrolled(*var, lo, hi, run)
+                    l.unrolled(*var, lo, hi, run)?;
                 } else {
-                    l.vectorised(*var, lo, hi, run)
+                    l.looped(*var, lo, hi, run)?;
                 }
+                l.join_terms(before);
+                Ok(())
             }
             StmtKind::If { cond, then, otherwise } => l.branches(cond, |l, taken| {
                 let branch = if taken { then } else { otherwise };
@@ -98,6 +101,37 @@ impl Lowerer<'_> {
         }
         self.terms.push(Term { value: term.id, span, observed, of_latent: false });
         Ok(())
+    }
+
+    /// Joins the terms from number `before` on that the steps of an unrolled loop made of one statement.
+    fn join_terms(&mut self, before: usize) {
+        let lead = self.enumerated.len();
+        if self.loops.len() > lead {
+            return;
+        }
+        let mut groups: Vec<Vec<Term>> = Vec::new();
+        for term in self.terms.split_off(before) {
+            let same =
+                |g: &&mut Vec<Term>| (g[0].span, &g[0].observed) == (term.span, &term.observed);
+            match groups.iter_mut().find(same) {
+                Some(group) => group.push(term),
+                None => groups.push(vec![term]),
+            }
+        }
+        for mut group in groups {
+            let mut ids = Vec::with_capacity(group.len());
+            for term in &group {
+                let full = self.b.shape(term.value);
+                let mut shape: Shape = full[..lead].into();
+                shape.push(full[lead..].iter().product());
+                ids.push(self.b.reshape(term.value, &shape));
+            }
+            let mut term = group.swap_remove(0);
+            if ids.len() > 1 {
+                term.value = self.b.concat(&ids, lead);
+            }
+            self.terms.push(term);
+        }
     }
 
     /// The variable that an expression is, or is an element of, and what it is.

@@ -395,3 +395,81 @@ fn what_cannot_be_summed_is_refused_with_all_places() {
     );
     assert!(outside.contains("E0502"), "{outside}");
 }
+
+/// Stan's functions, against the compiler's own sum and by the frequencies of draws.
+#[test]
+fn functions_of_hidden_markov_models() {
+    let head = "data y: real[T]\nparam P: array[3] simplex[3] ~ dirichlet([1, 1, 1])\n\
+                param mu: ordered[3] ~ normal(0, 3)\nlet rho = [0.2, 0.3, 0.5]\n";
+    let omega = "let w: real[3, T] {\n  for k in 1:3 { for t in 1:T { w[k, t] = \
+                 normal_log_density(y[t], mu[k], 1) } }\n}\nfactor hmm_marginal(w, P, rho)\n\
+                 gen p = hmm_hidden_state_prob(w, P, rho)\ngen z = hmm_latent_rng(w, P, rho)\n";
+    let by_function = posterior(&format!("{head}{omega}"), Y);
+    let named = posterior(
+        &format!(
+            "{head}marginal z: int<lower=1, upper=3>[T]\nz[1] ~ categorical(rho)\n\
+             for t in 2:T {{ z[t] ~ categorical(P[z[t-1]]) }}\ny ~ normal(mu[z], 1)\n"
+        ),
+        Y,
+    );
+    same_at(&by_function, &named);
+    let at = points(named.dim(), 1).pop().unwrap();
+    let draws = 4000;
+    let theta = at.repeat(draws);
+    let of = |p: &Posterior, name: &str, n: usize| {
+        let values = p.values().at(&theta, n, 1, 3);
+        values.variables.into_iter().find(|v| v.name == name).unwrap().values
+    };
+    let (p, exact) = (of(&by_function, "p", 1), of(&named, "z_prob", 1));
+    let z = of(&by_function, "z", draws);
+    for t in 0..6 {
+        for k in 0..3 {
+            assert!(close(p[k * 6 + t], exact[t * 3 + k], 1e-12, 1e-12));
+            let hits = (0..draws).filter(|d| z[d * 6 + t] == (k + 1) as f64).count();
+            let share = hits as f64 / draws as f64;
+            let sd = (exact[t * 3 + k] * (1.0 - exact[t * 3 + k]) / draws as f64).sqrt();
+            assert!(
+                (share - exact[t * 3 + k]).abs() < 5.0 * sd + 1e-9,
+                "{share} {}",
+                exact[t * 3 + k]
+            );
+        }
+    }
+}
+
+#[test]
+fn ragged_segments_and_recursions_of_all_forms() {
+    same(
+        "data n: int<lower=0>[I]\ndata y: real[sum(n)]\nparam mu: real[I] ~ normal(0, 10)\n\
+         let first: int[I] {\n  for i in 1:I { first[i] = 1 + sum(n[1:i - 1]) }\n}\n\
+         for i in 1:I { segment(y, first[i], n[i]) ~ normal(mu[i], 1) }\n",
+        "data n: int[I]\ndata y: real[N]\nparam mu: real[I] ~ normal(0, 10)\n\
+         y ~ normal(mu[[1, 1, 2, 2, 2, 3]], 1)\n",
+        r#"{"n": [2, 3, 1], "y": [0.3, -1.0, 2.5, 4.0, 0.1, 0.7]}"#,
+    );
+    // Reading an earlier element of the own row, a fixed element, lags of two, an inner block.
+    let head = "data y: real[T]\nparam a ~ normal(0, 1)\n";
+    let closed = "let x: real[T] {\n  x[1] = a\n  x[2] = 2 * a\n  for t in 3:T { x[t] = 0.5 * x[t-1] + 0.3 * x[t-2] + 0.1 * a }\n}\n";
+    for text in [
+        "let x: real[T] {\n  x[1] = a\n  x[2] = 2 * a\n  for t in 3:T { x[t] = 0.5 * x[t-1] + 0.3 * x[t-2] + 0.1 * x[1] }\n}\n",
+        "let x: real[T] {\n  x[1] = a\n  x[2] = 2 * a\n  for t in 3:T {\n    let part: real[2] { for k in 1:2 { part[k] = (if k == 1 { 0.5 } else { 0.3 }) * x[t-k] } }\n    x[t] = sum(part) + 0.1 * a\n  }\n}\n",
+        "let x: real[T] {\n  x[1] = a\n  for t in 2:T { if t == 2 { x[t] = 2 * a } else { x[t] = 0.5 * x[t-1] + 0.3 * x[t-2] + 0.1 * a } }\n}\n",
+        "let r: real[T] {\n  r[T] = a\n  r[T - 1] = 2 * a\n  for s in 1:T - 2 { r[T - s - 1] = 0.5 * r[T - s] + 0.3 * r[T - s + 1] + 0.1 * a }\n}\nlet x = reverse(r)\n",
+        "let w: real[T, 2] {\n  w[1, 1] = 0\n  w[1, 2] = a\n  for t in 2:T {\n    w[t, 1] = w[t-1, 2]\n    w[t, 2] = if t == 2 { 2 * a } else { 0.5 * w[t, 1] + 0.3 * w[t-1, 1] + 0.1 * a }\n  }\n}\nlet x = w[:, 2]\n",
+    ] {
+        same(
+            &format!("{head}{text}y ~ normal(x, 1)\n"),
+            &format!("{head}{closed}y ~ normal(x, 1)\n"),
+            Y,
+        );
+    }
+    // Two dimensions: each element from the one above and the one to the left.
+    same(
+        "data y: real[T]\nparam a ~ normal(0, 1)\nlet d: real[T, 3] {\n  d[1] = fill(3, a)\n\
+         \x20 for t in 2:T {\n    d[t, 1] = a\n    for k in 2:3 { d[t, k] = 0.5 * d[t-1, k] + 0.25 * d[t, k-1] }\n  }\n}\n\
+         y ~ normal(d[:, 3], 1)\n",
+        "data y: real[T]\nparam a ~ normal(0, 1)\nlet u: real[T] {\n  u[1] = a\n  for t in 2:T { u[t] = 0.5 * u[t-1] + 0.25 * a }\n}\n\
+         let v: real[T] {\n  v[1] = a\n  for t in 2:T { v[t] = 0.5 * v[t-1] + 0.25 * u[t] }\n}\ny ~ normal(v, 1)\n",
+        Y,
+    );
+}
