@@ -17,6 +17,18 @@ pub struct Residuals<E> {
     pub saved: Vec<E>,
 }
 
+/// The part of the data that a subsampled density sees.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Part<'a> {
+    /// One part, as large as is affordable: for what must not change from one evaluation to the next.
+    Large,
+    /// A fresh random part, the same for the same number.
+    Fresh(u64),
+    /// All of it, for values near the point `[D]`; may be an estimate (see
+    /// [`estimate`](LogDensity::estimate)) that is exact at that point.
+    Whole(&'a [f64]),
+}
+
 /// A differentiable log density `log p` on `R^D`, evaluated for `B` points at once.
 ///
 /// Lengths: `z`, `score`, `v` and `out` are `[B, D]` row-major, `log_p` is `[B]`.
@@ -39,6 +51,14 @@ pub trait LogDensity<E: Real>: Send + Sync {
 
     /// `out_b = ∇² log p(z_b) v_b` at the points that `residuals` was kept for.
     fn hvp(&self, residuals: &Residuals<E>, v: &[E], out: &mut [E]);
+
+    /// From now on sees that part of the data; a density that is not subsampled always sees all.
+    fn see(&self, _part: Part<'_>) {}
+
+    /// A sentence about how its values are estimated, if they are not exact.
+    fn estimate(&self) -> Option<String> {
+        None
+    }
 
     /// What people call coordinate `index` (from 0) of the unconstrained space.
     fn coordinate_name(&self, index: usize) -> String {

@@ -3,11 +3,11 @@
 //! `Signature` says what each takes and gives; `lower::builtin` says what it becomes.
 
 macro_rules! builtins {
-    ($($(#[$doc:meta])* $variant:ident $name:literal $signature:expr;)*) => {
+    ($($(#[doc = $doc:literal])* $variant:ident $name:literal $signature:expr;)*) => {
         /// A primitive operation.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Builtin {
-            $($(#[$doc])* $variant,)*
+            $($(#[doc = $doc])* $variant,)*
         }
 
         impl Builtin {
@@ -19,6 +19,14 @@ macro_rules! builtins {
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*
+                }
+            }
+
+            /// What it is, in a sentence.
+            #[must_use]
+            pub fn doc(self) -> &'static str {
+                match self {
+                    $(Self::$variant => concat!($($doc,)*).trim_ascii(),)*
                 }
             }
 

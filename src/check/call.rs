@@ -170,7 +170,8 @@ impl Checker<'_> {
             format!("`{}` has no parameter `{}`", formal.name, name.text),
             format!("its parameters: {}({})", formal.name, listed.join(", ")),
         );
-        if let Some(near) = super::suggest::nearest(&name.text, names()) {
+        let near = super::suggest::nearest(&name.text, names()).map(str::to_string);
+        if let Some(near) = near.or_else(|| super::suggest::parameter(&name.text, &listed)) {
             diagnostic = diagnostic.with_fix(format!("write `{near}`"), name.span, near);
         }
         self.report(diagnostic);

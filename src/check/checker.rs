@@ -38,7 +38,7 @@ pub fn check_with(
     let mut checker = Checker::new(sources);
     checker.add_file(Rc::new(file.clone()), import);
     checker.check_all();
-    lints::lint(&mut checker);
+    lints::lint(&mut checker, file.span.file);
     Outcome::new(checker.model, checker.diagnostics)
 }
 
@@ -54,6 +54,12 @@ pub fn check_library(sources: &mut SourceMap) -> Outcome<Model> {
     }
     Outcome::new(checker.model, checker.diagnostics)
 }
+
+/// Bytes of stack that the check of one declaration may take.
+const STACK_LEFT: usize = 512 << 10;
+
+/// Bytes of stack that are added when fewer are left.
+const STACK_MORE: usize = 4 << 20;
 
 /// Where the check of a declaration stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,8 +118,13 @@ pub(super) struct Checker<'a> {
     statements: Vec<(Rc<ast::File>, usize)>,
     /// Types as written, for lints: literal sizes with their places.
     pub(super) literal_sizes: Vec<(i64, Span)>,
-    /// Parameters that a statement gives a prior, with the place of its left side.
+    /// Parameters that have a prior, with its place: the distribution of a declaration, the left
+    /// side of a statement.
     pub(super) priors: HashMap<VarId, Span>,
+    /// Names in items that did not parse: what these define is not unknown.
+    pub(super) broken_names: HashSet<String>,
+    /// Entries that something calls or passes on.
+    pub(super) called: HashSet<usize>,
     imported: HashSet<String>,
     loaded: HashSet<usize>,
 }
@@ -133,6 +144,8 @@ impl<'a> Checker<'a> {
             statements: Vec::new(),
             literal_sizes: Vec::new(),
             priors: HashMap::new(),
+            broken_names: HashSet::new(),
+            called: HashSet::new(),
             imported: HashSet::new(),
             loaded: HashSet::new(),
         }
@@ -144,7 +157,7 @@ impl<'a> Checker<'a> {
             match item {
                 ast::Item::Import(item) => self.import(item, import),
                 ast::Item::Stmt(_) => self.statements.push((Rc::clone(&file), index)),
-                ast::Item::Error(_) => {}
+                ast::Item::Error(span) => self.note_broken(*span),
                 ast::Item::Data(_)
                 | ast::Item::Param(_)
                 | ast::Item::Let(_)
@@ -154,6 +167,13 @@ impl<'a> Checker<'a> {
                 | ast::Item::Dist(_) => self.add_entry(&file, index, false),
             }
         }
+    }
+
+    /// Remembers the names in an item that did not parse.
+    fn note_broken(&mut self, span: Span) {
+        let text = self.sources.slice(span);
+        let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
+        self.broken_names.extend(words.filter(|word| !word.is_empty()).map(str::to_string));
     }
 
     fn import(&mut self, item: &ast::Import, import: &mut dyn FnMut(&str, &str) -> Imported) {
@@ -327,6 +347,14 @@ impl<'a> Checker<'a> {
         }
         self.entries[id].state = State::InProgress;
         self.stack.push((id, at));
+        // Declarations may stand in any order, so a chain of them may be as long as the file.
+        stacker::maybe_grow(STACK_LEFT, STACK_MORE, || self.check_entry(id));
+        self.stack.pop();
+        self.entries[id].state = State::Done;
+        true
+    }
+
+    fn check_entry(&mut self, id: usize) {
         let library = self.entries[id].library;
         let saved = std::mem::replace(&mut self.scope, Scope { library, ..Scope::default() });
         let file = Rc::clone(&self.entries[id].file);
@@ -340,9 +368,6 @@ impl<'a> Checker<'a> {
             ast::Item::Import(_) | ast::Item::Stmt(_) | ast::Item::Error(_) => {}
         }
         self.scope = saved;
-        self.stack.pop();
-        self.entries[id].state = State::Done;
-        true
     }
 
     /// Reports that `id`, which is being checked, is read again at `at`.
@@ -378,10 +403,7 @@ impl<'a> Checker<'a> {
     }
 
     pub(super) fn report(&mut self, diagnostic: Diagnostic) {
-        // An expression may be checked twice (a function for each function passed to it).
-        if !self.diagnostics.contains(&diagnostic) {
-            self.diagnostics.push(diagnostic);
-        }
+        self.diagnostics.push(diagnostic);
     }
 
     pub(super) fn new_var(

@@ -69,7 +69,11 @@ impl Checker<'_> {
         let (support, ty, prior) = match (declared, &d.dist) {
             (Some((None, _)), dist) => {
                 if let Some(dist) = dist {
+                    let before = self.diagnostics.len();
                     self.draw(dist, None);
+                    // Without its type the shape of the parameter is unknown, of course.
+                    let found = self.diagnostics.split_off(before);
+                    self.diagnostics.extend(found.into_iter().filter(|d| d.code != Code::E0209));
                 }
                 return;
             }
@@ -102,6 +106,9 @@ impl Checker<'_> {
         let support = self.without_random(support);
         self.var_mut(var).ty = ty;
         self.facts.supports.insert(var, support.clone());
+        if let Some(prior) = &prior {
+            self.priors.insert(var, prior.span);
+        }
         self.model.decls.push(Decl::Param { var, support, prior, span: d.span });
     }
 
@@ -152,7 +159,7 @@ impl Checker<'_> {
         ));
         let word = Span { end: d.span.start + 5, ..d.span };
         if self.sources.slice(word) == "param" {
-            diagnostic = diagnostic.with_fix("declare it `marginal`", word, "marginal");
+            diagnostic = diagnostic.with_suggestion("declare it `marginal`", word, "marginal");
         }
         self.report(diagnostic);
         false

@@ -148,19 +148,19 @@ impl Checker<'_> {
             "not a type",
         );
         let foreign = match name.text.as_str() {
-            "vector" | "row_vector" => Some("`real[N]`"),
-            "matrix" => Some("`real[M, N]`"),
-            "simplex_matrix" => Some("`array[M] simplex[K]`"),
-            "float" | "double" => Some("`real`"),
-            "cholesky_factor_corr" => Some("`cholesky_corr[K]`"),
-            "cholesky_factor_cov" => Some("`cholesky_cov[K]`"),
-            "sum_to_zero_vector" => Some("`sum_to_zero[K]`"),
-            "integer" => Some("`int`"),
-            "boolean" => Some("`bool`"),
+            "vector" | "row_vector" => Some(("real", "a vector is `real[N]`")),
+            "matrix" => Some(("real", "a matrix is `real[M, N]`")),
+            "float" | "double" | "number" | "num" => Some(("real", "a number is a `real`")),
+            "cholesky_factor_corr" => Some(("cholesky_corr", "it is `cholesky_corr[K]`")),
+            "cholesky_factor_cov" => Some(("cholesky_cov", "it is `cholesky_cov[K]`")),
+            "sum_to_zero_vector" => Some(("sum_to_zero", "it is `sum_to_zero[K]`")),
+            "integer" | "count" => Some(("int", "an integer is an `int`")),
+            "boolean" | "logical" => Some(("bool", "a truth value is a `bool`")),
             _ => None,
         };
-        if let Some(ours) = foreign {
-            diagnostic = diagnostic.with_help(format!("it is written {ours} here"));
+        if let Some((ours, form)) = foreign {
+            diagnostic.primary.text = form.into();
+            diagnostic = diagnostic.with_fix(format!("write `{ours}`"), name.span, ours);
         } else if let Some(near) = suggest::nearest(&name.text, STRUCTURES.into_iter()) {
             diagnostic.primary.text = format!("did you mean `{near}`?");
             diagnostic = diagnostic.with_fix(format!("write `{near}`"), name.span, near);
@@ -170,6 +170,7 @@ impl Checker<'_> {
 
     fn bounds(&mut self, scalar: Scalar, bounds: &[ast::Bound]) -> Option<Structure> {
         let (mut lower, mut upper, mut offset, mut multiplier) = (None, None, None, None);
+        let mut good = true;
         for bound in bounds {
             let slot = match bound.name.text.as_str() {
                 "lower" => &mut lower,
@@ -192,6 +193,7 @@ impl Checker<'_> {
                         diagnostic = diagnostic.with_fix(title, bound.name.span, near);
                     }
                     self.report(diagnostic);
+                    good = false;
                     continue;
                 }
             };
@@ -234,7 +236,7 @@ impl Checker<'_> {
                 );
             }
         }
-        Some(Structure::Scalar { scalar, lower, upper, offset, multiplier })
+        good.then_some(Structure::Scalar { scalar, lower, upper, offset, multiplier })
     }
 
     /// A bound is a scalar or of the array's shape.

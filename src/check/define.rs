@@ -254,7 +254,12 @@ impl Checker<'_> {
         }
         let id = DistId(u32::try_from(self.model.dists.len()).unwrap_or(u32::MAX));
         let name = d.name.text.clone();
-        self.model.dists.push(DistDef { name, params, sizes, support, ty, members, span: d.span });
+        let domain =
+            |param: &VarId| self.facts.supports.get(param).filter(|s| s.restricts()).cloned();
+        let domains = params.iter().map(domain).collect();
+        let span = d.span;
+        let def = DistDef { name, params, domains, sizes, support, ty, members, span };
+        self.model.dists.push(def);
         self.entries[entry].dist = Some(id);
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::diagnostics::{Code, Diagnostic};
+use crate::source::FileId;
 
 use super::checker::Checker;
 use super::dist::{Value, quoted};
@@ -17,9 +18,11 @@ use super::visit;
 const FEW_GROUPS: i64 = 30;
 
 /// Adds the warnings that need the whole model; with errors in it there are no warnings at all.
-pub(super) fn lint(checker: &mut Checker<'_>) {
+/// `main` is the model's own file.
+pub(super) fn lint(checker: &mut Checker<'_>, main: FileId) {
     // The absence of what an error kept out of the tree says nothing.
-    if checker.diagnostics.iter().any(Diagnostic::is_error) {
+    let broken = !checker.broken_names.is_empty();
+    if broken || checker.diagnostics.iter().any(Diagnostic::is_error) {
         checker.diagnostics.retain(Diagnostic::is_error);
         return;
     }
@@ -32,6 +35,7 @@ pub(super) fn lint(checker: &mut Checker<'_>) {
     let found = hierarchies(&checker.model, &decls, &|dim| dim.evaluate(&known));
     checker.diagnostics.extend(found);
     checker.lint_hard_coded_sizes(&decls);
+    checker.lint_idle(&decls, main);
     for decl in &decls {
         match decl {
             Decl::Stmt(stmt) => checker.lint_branches(stmt),
@@ -202,26 +206,19 @@ impl Checker<'_> {
     /// same whole parameter, or of one that the declared support cuts.
     pub(super) fn note_prior(&mut self, var: VarId, lhs: &Expr, dist: &Dist) {
         let span = lhs.span;
-        if matches!(lhs.kind, ExprKind::Var(_)) {
-            let declared = self.model.decls.iter().find_map(|decl| match decl {
-                Decl::Param { var: other, prior: Some(prior), .. } if *other == var => {
-                    Some(prior.span)
-                }
-                _ => None,
-            });
-            let earlier = declared.or(self.priors.get(&var).copied());
-            if let Some(earlier) = earlier {
-                let name = self.model.var(var).name.clone();
-                self.report(
-                    Diagnostic::warning(
-                        Code::W0611,
-                        span,
-                        format!("`{name}` has two priors, which are multiplied"),
-                        "the second",
-                    )
-                    .with_label(earlier, "the first"),
-                );
-            }
+        if matches!(lhs.kind, ExprKind::Var(_))
+            && let Some(earlier) = self.priors.get(&var).copied()
+        {
+            let name = self.model.var(var).name.clone();
+            self.report(
+                Diagnostic::warning(
+                    Code::W0611,
+                    span,
+                    format!("`{name}` has two priors, which are multiplied"),
+                    "the second",
+                )
+                .with_label(earlier, "the first"),
+            );
         }
         if let DistKind::Truncated { .. } = dist.kind
             && !self.text_says_truncate(dist)
@@ -281,7 +278,7 @@ impl Checker<'_> {
 
     fn lint_priors(&mut self, decls: &[Decl]) {
         for decl in decls {
-            let Decl::Param { var, support, prior: None, .. } = decl else { continue };
+            let Decl::Param { var, support, .. } = decl else { continue };
             if self.priors.contains_key(var) || self.is_compact(support) {
                 continue;
             }
@@ -316,42 +313,35 @@ impl Checker<'_> {
 
     /// Warns of parameters that no likelihood reaches, through other declarations included.
     fn lint_reach(&mut self, decls: &[Decl], reads: &Reads) {
-        let is_likelihood = |stmt: &Stmt| self.has_likelihood(stmt);
-        let mut reached: HashSet<VarId> = HashSet::new();
-        let mut any = false;
-        for (decl, vars) in decls.iter().zip(&reads.of_decl) {
-            if let Decl::Stmt(stmt) = decl
-                && is_likelihood(stmt)
-            {
-                any = true;
-                reached.extend(vars);
-            }
-        }
-        if !any {
-            return;
-        }
         // A term of the log joint ties everything in it together; a definition passes reach on.
-        loop {
-            let before = reached.len();
-            for (decl, vars) in decls.iter().zip(&reads.of_decl) {
-                let own = match decl {
-                    Decl::Param { var, .. } | Decl::Marginal { var, .. } => Some(*var),
-                    Decl::Let { var, .. } => Some(*var),
-                    Decl::Data { .. } => continue,
-                    Decl::Stmt(_) => None,
-                };
-                let touched = match own {
-                    Some(var) => reached.contains(&var),
-                    None => vars.iter().any(|var| {
-                        reached.contains(var) && self.model.var(*var).stage > Stage::Data
-                    }),
-                };
-                if touched {
-                    reached.extend(vars);
+        let mut touches: HashMap<VarId, Vec<usize>> = HashMap::new();
+        let mut waiting: Vec<usize> = Vec::new();
+        for (index, decl) in decls.iter().enumerate() {
+            match decl {
+                Decl::Param { var, .. } | Decl::Marginal { var, .. } | Decl::Let { var, .. } => {
+                    touches.entry(*var).or_default().push(index);
+                }
+                Decl::Data { .. } => {}
+                Decl::Stmt(stmt) => {
+                    let late = |var: &&VarId| self.model.var(**var).stage > Stage::Data;
+                    for var in reads.of_decl[index].iter().filter(late) {
+                        touches.entry(*var).or_default().push(index);
+                    }
+                    if self.has_likelihood(stmt) {
+                        waiting.push(index);
+                    }
                 }
             }
-            if reached.len() == before {
-                break;
+        }
+        if waiting.is_empty() {
+            return;
+        }
+        let mut reached: HashSet<VarId> = HashSet::new();
+        while let Some(index) = waiting.pop() {
+            for var in &reads.of_decl[index] {
+                if reached.insert(*var) {
+                    waiting.extend(touches.get(var).into_iter().flatten());
+                }
             }
         }
         for decl in decls {
@@ -413,7 +403,7 @@ impl Checker<'_> {
 
     /// Warns of literal sizes that equal a named one.
     fn lint_hard_coded_sizes(&mut self, decls: &[Decl]) {
-        let mut named: Vec<(i64, VarId)> = Vec::new();
+        let mut named: HashMap<i64, VarId> = HashMap::new();
         for decl in decls {
             let (var, value) = match decl {
                 Decl::Let { var, value: super::typed::LetValue::Expr(e) } => (*var, Some(e)),
@@ -423,11 +413,11 @@ impl Checker<'_> {
             if let Some(ExprKind::Int(n)) = value.map(|e| &e.kind)
                 && *n > 1
             {
-                named.push((*n, var));
+                named.entry(*n).or_insert(var);
             }
         }
         for (n, span) in std::mem::take(&mut self.literal_sizes) {
-            let Some((_, var)) = named.iter().find(|(known, _)| *known == n) else { continue };
+            let Some(var) = named.get(&n) else { continue };
             let (name, place) = (self.model.var(*var).name.clone(), self.model.var(*var).span);
             self.report(
                 Diagnostic::warning(

@@ -8,7 +8,7 @@
 //! | expressions | `infer`, `index`, `call`, `member`, `primitive` | types, shapes and stages, bottom up |
 //! | distributions | `dist`, `combinator`, `support` | arguments, batch shapes, priors against supports |
 //! | declarations | `decl`, `define`, `stmt` | the parts of a model; functions and distributions |
-//! | lints | `lints`, `interval` | what is allowed but probably not meant |
+//! | lints | `lints`, `idle`, `interval` | what is allowed but probably not meant |
 //!
 //! Checking on demand gives the order of dependence: a declaration is complete when everything that
 //! it reads is. An expression with an error has [`typed::Type::Error`], which agrees with every
@@ -23,6 +23,7 @@ mod declared;
 mod define;
 mod dist;
 mod forms;
+mod idle;
 mod index;
 mod infer;
 mod interval;

@@ -32,6 +32,16 @@ pub fn expr(e: &Expr, names: Names<'_>) -> String {
     Printer { names, model: None }.expr(e, 0)
 }
 
+/// Writes what one element of a support is: `real<lower=0>`, `simplex`.
+#[must_use]
+pub fn structure(structure: &Structure, names: Names<'_>) -> String {
+    let bounds = Printer { names, model: None }.bounds(structure);
+    match structure {
+        Structure::Scalar { scalar, .. } => format!("{}{bounds}", scalar.name()),
+        _ => bounds,
+    }
+}
+
 /// Writes the typed tree: functions, distributions, then declarations in order of dependence, each
 /// variable with its type, its constraint and its stage.
 #[must_use]
@@ -115,7 +125,13 @@ impl Printer<'_> {
     }
 
     fn support(&self, support: &Support) -> String {
-        let text = match &support.structure {
+        let text = self.bounds(&support.structure);
+        if support.missing { text + "?" } else { text }
+    }
+
+    /// The bounds of a number, or the name of a structure.
+    fn bounds(&self, structure: &Structure) -> String {
+        match structure {
             Structure::Scalar { lower, upper, offset, multiplier, .. } => {
                 let bounds = [
                     ("lower", lower),
@@ -132,8 +148,7 @@ impl Printer<'_> {
                 if shown.is_empty() { String::new() } else { format!("<{}>", shown.join(", ")) }
             }
             structured => structured.name().to_string(),
-        };
-        if support.missing { text + "?" } else { text }
+        }
     }
 
     fn decl(&self, decl: &Decl, lines: &mut Vec<String>) {
@@ -474,5 +489,64 @@ pub fn signature(signature: Signature) -> &'static str {
         Signature::Append => "arrays",
         Signature::Constant => "nothing",
         Signature::Solver { solver, .. } => super::solver::takes(solver),
+    }
+}
+
+/// Writes how a named primitive is called and what it gives, its forms separated by `; `. "number" is
+/// an integer or a real, and gives the same; what is elementwise takes arrays too.
+#[must_use]
+pub fn primitive_forms(builtin: Builtin) -> String {
+    let name = primitive_name(builtin);
+    let letters = |n: usize| ["x", "y", "z"][..n].to_vec();
+    let typed = |n: usize, ty: &str| {
+        let params: Vec<String> = letters(n).iter().map(|x| format!("{x}: {ty}")).collect();
+        params.join(", ")
+    };
+    let own = match builtin.signature() {
+        Signature::Real(n) => format!("{name}({}) -> real", typed(n, "real")),
+        Signature::Number(n) => format!("{name}({}) -> number", typed(n, "number")),
+        Signature::Int(n) => format!("{name}({}) -> int", typed(n, "int")),
+        Signature::Compare(n) => format!("{name}({}) -> bool", typed(n, "number")),
+        Signature::Logic(n) => format!("{name}({}) -> bool", typed(n, "bool")),
+        Signature::Convert(scalar) => format!("{name}(x: number) -> {}", scalar.name()),
+        Signature::Reduce => format!("{name}(x: number[…]) -> number"),
+        Signature::ReduceReal => format!("{name}(x: number[…]) -> real"),
+        Signature::Dot => format!("{name}(x: real[N], y: real[N]) -> real"),
+        Signature::VectorToVector => format!("{name}(x: real[N]) -> real[N]"),
+        Signature::MatMul => format!("{name}(x: real[M, K], y: real[K, N]) -> real[M, N]"),
+        Signature::Transpose => format!("{name}(x: real[M, N]) -> real[N, M]"),
+        Signature::SquareToSquare => format!("{name}(x: real[N, N]) -> real[N, N]"),
+        Signature::Solve => {
+            format!(
+                "{name}(A: real[N, N], b: real[N]) -> real[N]; \
+                 {name}(A: real[N, N], B: real[N, M]) -> real[N, M]"
+            )
+        }
+        Signature::SquareToReal => format!("{name}(x: real[N, N]) -> real"),
+        Signature::VectorToSquare => format!("{name}(x: real[N]) -> real[N, N]"),
+        Signature::SquareToVector => format!("{name}(x: real[N, N]) -> real[N]"),
+        Signature::Columns => format!("{name}(x: real[M, N]) -> real[N]"),
+        Signature::ShapeInt => format!("{name}(x: number[…]) -> int"),
+        Signature::Filled => format!("{name}(n: int, …) -> real[n, …]"),
+        Signature::Fill => format!("{name}(n: int, …, x: number) -> number[n, …]"),
+        Signature::Append => format!("{name}(x: number[…], …) -> number[…]"),
+        Signature::Same => format!("{name}(x: number[…]) -> number[…]"),
+        Signature::VectorToInts => format!("{name}(x: real[N]) -> int[N]"),
+        Signature::SquareToTall => format!("{name}(x: real[N, N]) -> real[N + 1, N]"),
+        Signature::Flat => format!("{name}(x: number[…]) -> number[N]"),
+        Signature::Reshape => format!("{name}(x: number[…], n: int, …) -> number[n, …]"),
+        Signature::Sizes => format!("{name}(x: number[…]) -> int[R]"),
+        Signature::Solver { solver, tolerances } => {
+            let further = if tolerances { solver.tolerances() } else { &[] };
+            let own: Vec<&str> = solver.own().iter().chain(further).copied().collect();
+            format!("{name}(f, {}, …)", own.join(", "))
+        }
+        Signature::Constant => format!("{name}() -> real"),
+        Signature::RandomReal(n) => format!("{name}({}) -> real", typed(n, "real")),
+        Signature::RandomInt(n) => format!("{name}({}) -> int", typed(n, "real")),
+    };
+    match builtin {
+        Builtin::Min | Builtin::Max => format!("{own}; {name}(x: number[…]) -> number"),
+        _ => own,
     }
 }

@@ -132,9 +132,11 @@ impl Checker<'_> {
         }
         if !self.scope.library {
             if let Some(entry) = self.user.fns.get(name) {
+                self.called.insert(*entry);
                 return Some(Callee::Fn(*entry));
             }
             if let Some(entry) = self.user.dists.get(name) {
+                self.called.insert(*entry);
                 return Some(Callee::Dist(*entry));
             }
         }
@@ -221,6 +223,9 @@ impl Checker<'_> {
     }
 
     fn report_unknown_var(&mut self, name: &str, span: Span) {
+        if self.broken_names.contains(name) {
+            return;
+        }
         let mut diagnostic = Diagnostic::error(
             Code::E0102,
             span,
@@ -240,7 +245,10 @@ impl Checker<'_> {
                     .with_help(format!("a function is called with its arguments: `{name}(…)`"));
             }
             None => {
-                if let Some(near) = self.nearest_var(name) {
+                if let Some(ours) = suggest::constant(name) {
+                    diagnostic.primary.text = format!("written `{ours}` here");
+                    diagnostic = diagnostic.with_fix(format!("write `{ours}`"), span, ours);
+                } else if let Some(near) = self.nearest_var(name) {
                     diagnostic.primary.text = format!("did you mean `{near}`?");
                     diagnostic = diagnostic.with_fix(format!("write `{near}`"), span, near);
                 } else if self.scope.pure.is_none() && name.len() == 1 {
@@ -265,6 +273,9 @@ impl Checker<'_> {
     /// Reports that nothing of that name can be called; `dist` when a distribution is wanted.
     pub(super) fn report_unknown_callee(&mut self, callee: &ast::Ident, dist: bool) {
         let name = &callee.text;
+        if self.broken_names.contains(name) {
+            return;
+        }
         let what = if dist { "distribution" } else { "function" };
         let mut diagnostic = Diagnostic::error(
             Code::E0103,
@@ -283,25 +294,33 @@ impl Checker<'_> {
                 }
                 suggest::Hint::Member(ours) => {
                     diagnostic.primary.text = format!("called `{ours}` here");
-                    diagnostic
-                        .with_note("densities are always normalised; random draws are for `gen`")
-                        .with_fix(format!("write `{ours}`"), callee.span, ours)
+                    if ours.ends_with("_log_density") {
+                        diagnostic = diagnostic.with_note("densities are always normalised");
+                    } else if ours.ends_with("_sample") {
+                        diagnostic = diagnostic.with_note("random draws are for `gen`");
+                    }
+                    diagnostic.with_fix(format!("write `{ours}`"), callee.span, ours)
                 }
                 suggest::Hint::Advice(advice) => diagnostic.with_help(advice),
             };
-        } else if let Some(near) = self.nearest_callee(name) {
+        } else if let Some(near) = self.nearest_callee(name, dist) {
             diagnostic.primary.text = format!("did you mean `{near}`?");
             diagnostic = diagnostic.with_fix(format!("write `{near}`"), callee.span, near);
         }
         self.report(diagnostic);
     }
 
-    fn nearest_callee(&self, name: &str) -> Option<String> {
-        let builtins =
-            Builtin::ALL.iter().map(|b| b.name()).filter(|n| Builtin::parse(n).is_some());
-        let combinators = Combinator::ALL.into_iter().map(|(_, name)| name);
-        let fixed = suggest::nearest(name, builtins.chain(combinators).chain(stdlib::names()));
-        let user = self.user.fns.keys().chain(self.user.dists.keys()).map(String::as_str);
+    fn nearest_callee(&self, name: &str, dist: bool) -> Option<String> {
+        let user = if dist { &self.user.dists } else { &self.user.fns };
+        let user = user.keys().map(String::as_str);
+        let fixed = if dist {
+            let combinators = Combinator::ALL.into_iter().map(|(_, name)| name);
+            suggest::nearest(name, combinators.chain(stdlib::dist_names()))
+        } else {
+            let builtins =
+                Builtin::ALL.iter().map(|b| b.name()).filter(|n| Builtin::parse(n).is_some());
+            suggest::nearest(name, builtins.chain(stdlib::names()))
+        };
         suggest::nearest(name, user.chain(fixed)).map(str::to_string)
     }
 

@@ -102,6 +102,15 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     index().keys().copied().filter(|name| !name.contains("__"))
 }
 
+/// Returns the names of the distributions of the library, in no order.
+pub fn dist_names() -> impl Iterator<Item = &'static str> {
+    let declares = |name: &&str| {
+        let text = FILES[index()[*name]].1;
+        text.lines().any(|l| l.strip_prefix("dist ").is_some_and(|rest| rest.starts_with(*name)))
+    };
+    names().filter(declares)
+}
+
 fn index() -> &'static HashMap<&'static str, usize> {
     static INDEX: OnceLock<HashMap<&'static str, usize>> = OnceLock::new();
     INDEX.get_or_init(|| {

@@ -1,5 +1,10 @@
 //! What an unknown name was probably meant to be.
 
+use super::builtins::Builtin;
+use super::stdlib;
+
+pub(super) use crate::syntax::nearest;
+
 /// Advice about a name of another language.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Hint {
@@ -9,42 +14,6 @@ pub(super) enum Hint {
     Member(String),
     /// There is no such function; this is what to do.
     Advice(&'static str),
-}
-
-/// Returns the name that is nearest by edit distance, if it is near enough to be meant.
-pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let folded = name.to_lowercase();
-    let limit = match name.chars().count() {
-        0..=2 => 0,
-        3..=5 => 1,
-        6..=9 => 2,
-        _ => 3,
-    };
-    names
-        .map(|known| (distance(&folded, &known.to_lowercase()), known))
-        .filter(|(distance, known)| *distance <= limit && *known != name)
-        .min_by_key(|(distance, known)| (*distance, *known))
-        .map(|(_, known)| known)
-}
-
-/// Returns the number of insertions, deletions, replacements and swaps of neighbours between two
-/// texts (optimal string alignment).
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut best = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(best);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
 }
 
 /// Returns advice about a function or distribution of Stan, NumPyro, PyMC or R.
@@ -63,41 +32,116 @@ pub(super) fn foreign(name: &str) -> Option<Hint> {
             return Some(Hint::Member(format!("{dist}{ours}")));
         }
     }
-    let found = FOREIGN.iter().find(|(foreign, _)| *foreign == name)?;
-    Some(found.1.clone())
+    if let Some((_, hint)) = FOREIGN.iter().find(|(foreign, _)| *foreign == name) {
+        return Some(hint.clone());
+    }
+    same_words(name).map(Hint::Name).or_else(|| of_r(name))
+}
+
+/// Returns the library's name of the same words: `StudentT` is `student_t`.
+fn same_words(name: &str) -> Option<&'static str> {
+    let words = |name: &str| name.replace('_', "").to_lowercase();
+    let wanted = words(name);
+    let builtins = Builtin::ALL.iter().map(|b| b.name()).filter(|n| Builtin::parse(n).is_some());
+    stdlib::names().chain(builtins).filter(|known| words(known) == wanted).min()
+}
+
+/// Returns the hint for R's and BUGS's names of distributions: `pnorm` is `normal_cdf`.
+fn of_r(name: &str) -> Option<Hint> {
+    const DISTRIBUTIONS: [(&str, &str); 19] = [
+        ("norm", "normal"),
+        ("pois", "poisson"),
+        ("bern", "bernoulli"),
+        ("binom", "binomial"),
+        ("bin", "binomial"),
+        ("exp", "exponential"),
+        ("gamma", "gamma"),
+        ("beta", "beta"),
+        ("unif", "uniform"),
+        ("t", "student_t"),
+        ("cauchy", "cauchy"),
+        ("lnorm", "lognormal"),
+        ("weib", "weibull"),
+        ("weibull", "weibull"),
+        ("cat", "categorical"),
+        ("dirch", "dirichlet"),
+        ("logis", "logistic"),
+        ("chisq", "chi_square"),
+        ("geom", "geometric"),
+    ];
+    let (kind, rest) = name.split_at_checked(1)?;
+    let (_, ours) = DISTRIBUTIONS.iter().find(|(theirs, _)| *theirs == rest)?;
+    Some(match (kind, *ours) {
+        ("d", "normal") => Hint::Advice(
+            "write `normal(mu, sigma)`; BUGS gives a precision, for which sigma is `1 / sqrt(tau)`",
+        ),
+        ("d", ours) => Hint::Name(ours),
+        ("p", ours) => Hint::Member(format!("{ours}_cdf")),
+        ("q", ours) => Hint::Member(format!("{ours}_quantile")),
+        ("r", ours) => Hint::Member(format!("{ours}_sample")),
+        _ => return None,
+    })
+}
+
+/// Returns how a constant of another language is written.
+pub(super) fn constant(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "True" | "TRUE" => "true",
+        "False" | "FALSE" => "false",
+        "pi" | "PI" | "Pi" => "pi()",
+        "inf" | "Inf" | "INFINITY" | "oo" => "infinity()",
+        "nan" | "NaN" | "NAN" | "NA" => "not_a_number()",
+        _ => return None,
+    })
+}
+
+/// Returns which of a distribution's parameters another library's name of one stands for.
+pub(super) fn parameter(name: &str, params: &[&str]) -> Option<String> {
+    let ours: &[&str] = match name {
+        "loc" | "mean" | "location" => &["mu"],
+        "scale" | "sd" | "std" | "stddev" | "stdev" => &["sigma", "beta"],
+        "rate" => &["lambda", "beta"],
+        "prob" | "probs" | "p" => &["theta", "p"],
+        "logits" | "logit_p" => &["alpha", "eta"],
+        "df" | "dof" => &["nu"],
+        "concentration" | "shape" => &["alpha"],
+        "concentration1" | "a" => &["alpha"],
+        "concentration0" | "b" => &["beta"],
+        "low" | "min" => &["alpha", "lower"],
+        "high" | "max" => &["beta", "upper"],
+        "total_count" | "size" => &["n", "N"],
+        "covariance_matrix" | "cov" => &["Sigma"],
+        "scale_tril" | "chol" => &["L"],
+        _ => return None,
+    };
+    ours.iter().find(|name| params.contains(name)).map(|name| (*name).to_string())
 }
 
 const NO_PRINT: Hint = Hint::Advice("models print nothing; `gen` keeps a value for every draw");
 
 /// Names of other languages.
 const FOREIGN: &[(&str, Hint)] = &[
-    // Distributions in NumPyro, PyMC and TFP capitals.
-    ("Normal", Hint::Name("normal")),
-    ("HalfNormal", Hint::Advice("declare `real<lower=0>` and write `~ normal(0, …)`")),
-    ("HalfCauchy", Hint::Advice("declare `real<lower=0>` and write `~ cauchy(0, …)`")),
-    ("half_normal", Hint::Advice("declare `real<lower=0>` and write `~ normal(0, …)`")),
-    ("half_cauchy", Hint::Advice("declare `real<lower=0>` and write `~ cauchy(0, …)`")),
-    ("StudentT", Hint::Name("student_t")),
-    ("Cauchy", Hint::Name("cauchy")),
-    ("Exponential", Hint::Name("exponential")),
-    ("Gamma", Hint::Name("gamma")),
-    ("InverseGamma", Hint::Name("inv_gamma")),
-    ("Beta", Hint::Name("beta")),
-    ("Uniform", Hint::Name("uniform")),
-    ("LogNormal", Hint::Name("lognormal")),
+    // Distributions whose names of other languages have other words.
     ("Laplace", Hint::Name("double_exponential")),
-    ("laplace", Hint::Name("double_exponential")),
-    ("Bernoulli", Hint::Name("bernoulli")),
-    ("BernoulliLogits", Hint::Name("bernoulli_logit")),
-    ("Binomial", Hint::Name("binomial")),
-    ("BinomialLogits", Hint::Name("binomial_logit")),
-    ("Poisson", Hint::Name("poisson")),
-    ("Categorical", Hint::Name("categorical")),
-    ("Dirichlet", Hint::Name("dirichlet")),
+    ("InverseGamma", Hint::Name("inv_gamma")),
+    ("inverse_gamma", Hint::Name("inv_gamma")),
+    ("gaussian", Hint::Name("normal")),
+    ("Gaussian", Hint::Name("normal")),
+    ("student", Hint::Name("student_t")),
     ("MultivariateNormal", Hint::Name("multi_normal")),
+    ("MvNormal", Hint::Name("multi_normal")),
+    ("multivariate_normal", Hint::Name("multi_normal")),
     ("LKJCholesky", Hint::Name("lkj_corr_cholesky")),
+    ("BernoulliLogits", Hint::Name("bernoulli_logit")),
+    ("BinomialLogits", Hint::Name("binomial_logit")),
+    ("CategoricalLogits", Hint::Name("categorical_logit")),
     ("NegativeBinomial2", Hint::Name("neg_binomial_2")),
-    ("std_normal", Hint::Advice("write `normal(0, 1)`")),
+    ("NegativeBinomial", Hint::Name("neg_binomial_2")),
+    ("ImproperUniform", Hint::Name("flat")),
+    ("TruncatedNormal", Hint::Advice("write `truncate(normal(mu, sigma), lower=…)`")),
+    ("HalfStudentT", Hint::Advice("declare `real<lower=0>` and write `~ student_t(nu, 0, …)`")),
+    ("ZeroInflatedPoisson", Hint::Advice("write `zero_inflated(p, poisson(rate))`")),
+    ("MixtureSameFamily", Hint::Advice("write `mixture(weights, normal(mu, sigma))`")),
     // Functions.
     ("expit", Hint::Name("inv_logit")),
     ("sigmoid", Hint::Name("inv_logit")),
@@ -134,6 +178,18 @@ const FOREIGN: &[(&str, Hint)] = &[
     ("cumsum", Hint::Name("cumulative_sum")),
     ("exp_quad_cov", Hint::Name("gp_exp_quad_cov")),
     ("where", Hint::Advice("write `if cond { a } else { b }`; it works elementwise")),
+    ("ifelse", Hint::Advice("write `if cond { a } else { b }`; it works elementwise")),
+    ("c", Hint::Advice("an array is written `[a, b, c]`; arrays are joined by `append(a, b)`")),
+    ("list", Hint::Advice("an array is written `[a, b, c]`")),
+    ("array", Hint::Advice("an array is written `[a, b, c]`")),
+    ("seq", Hint::Advice("the integers from a to b are `a:b`")),
+    ("range", Hint::Advice("the integers from 1 to n are `1:n`; both ends are included")),
+    ("seq_len", Hint::Advice("the integers from 1 to n are `1:n`")),
+    ("rep", Hint::Advice("write `fill(n, x)`")),
+    ("np_sum", Hint::Name("sum")),
+    ("nrow", Hint::Name("rows")),
+    ("ncol", Hint::Name("cols")),
+    ("not", Hint::Name("!")),
     ("print", NO_PRINT),
     ("reject", Hint::Advice("declare the bounds in the type of the parameter")),
     ("target", Hint::Advice("write `factor expr` to add to the log joint")),
@@ -144,20 +200,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn near_names_are_found_and_far_ones_are_not() {
-        let names = ["sigma", "theta", "mu", "theta_raw"];
-        assert_eq!(nearest("sigam", names.into_iter()), Some("sigma"));
-        assert_eq!(nearest("Theta", names.into_iter()), Some("theta"));
-        assert_eq!(nearest("theta_rwa", names.into_iter()), Some("theta_raw"));
-        assert_eq!(nearest("nu", names.into_iter()), None);
-        assert_eq!(nearest("lambda", names.into_iter()), None);
+    fn names_of_other_languages_have_advice() {
+        assert_eq!(foreign("Normal"), Some(Hint::Name("normal")));
+        assert_eq!(foreign("StudentT"), Some(Hint::Name("student_t")));
+        assert_eq!(foreign("dpois"), Some(Hint::Name("poisson")));
+        assert_eq!(foreign("pnorm"), Some(Hint::Member("normal_cdf".into())));
+        let density = Hint::Member("bernoulli_logit_log_density".into());
+        assert_eq!(foreign("bernoulli_logit_lpmf"), Some(density));
+        assert_eq!(foreign("nosuch"), None);
     }
 
     #[test]
-    fn names_of_other_languages_have_advice() {
-        assert_eq!(foreign("Normal"), Some(Hint::Name("normal")));
-        let density = Hint::Member("bernoulli_logit_log_density".into());
-        assert_eq!(foreign("bernoulli_logit_lpmf"), Some(density));
-        assert_eq!(foreign("normal"), None);
+    fn every_name_that_is_advised_exists() {
+        for (theirs, hint) in FOREIGN {
+            let Hint::Name(ours) = hint else { continue };
+            let known = Builtin::parse(ours).is_some()
+                || stdlib::names().any(|name| name == *ours)
+                || ["flat", "!"].contains(ours);
+            assert!(known, "{theirs} is said to be {ours}");
+        }
     }
 }

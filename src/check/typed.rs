@@ -128,6 +128,17 @@ pub struct Support {
     pub missing: bool,
 }
 
+impl Support {
+    /// Tells whether it says more than what kind of number its elements are.
+    #[must_use]
+    pub fn restricts(&self) -> bool {
+        match &self.structure {
+            Structure::Scalar { lower, upper, .. } => lower.is_some() || upper.is_some(),
+            _ => true,
+        }
+    }
+}
+
 /// What one element of the array of a [`Support`] is.
 #[derive(Clone, Debug)]
 #[allow(
@@ -460,6 +471,8 @@ pub struct DistDef {
     pub name: String,
     /// Its parameters.
     pub params: Vec<VarId>,
+    /// What each parameter may be, where its type says more than what kind of number it is.
+    pub domains: Vec<Option<Support>>,
     /// Sizes bound by the shapes of the arguments or of the value.
     pub sizes: Vec<SizeBinding>,
     /// What a draw may be; may refer to the parameters.

@@ -24,7 +24,8 @@ pub(super) struct Cli {
 }
 
 /// When to use colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum ColorWhen {
     /// On a terminal, unless NO_COLOR is set
     Auto,
@@ -77,17 +78,9 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) model: ModelArgs,
 
-    /// Where to write the run [default: runs/MODEL-METHOD-SEED]
-    #[arg(long, value_name = "DIR")]
-    pub(super) out: Option<PathBuf>,
-
     /// Take flags from a TOML file; those on the command line win
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-
-    /// Print summary.json instead of the table
-    #[arg(long)]
-    pub(super) json: bool,
 
     #[command(flatten)]
     pub(super) flags: RunFlags,
@@ -134,6 +127,11 @@ pub(super) struct RunFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) bridges: Option<usize>,
 
+    /// Train on random elements of a dimension of the data at a time, such as N=400
+    #[arg(long, value_name = "NAME=SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) minibatch: Option<String>,
+
     /// Method whose result is the starting point
     #[arg(long, value_name = "METHOD")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -148,6 +146,11 @@ pub(super) struct RunFlags {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing)]
     pub(super) threads: Option<usize>,
+
+    /// Device that evaluates the model [default: cpu]
+    #[arg(long, value_name = "cpu|cuda")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) device: Option<DeviceFlag>,
 
     /// Stop after so many seconds and write what there is
     #[arg(long, value_name = "SECONDS")]
@@ -168,6 +171,46 @@ pub(super) struct RunFlags {
     #[arg(long, value_name = "METHOD.OPTION=VALUE")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) set: Vec<String>,
+
+    /// Where to write the run [default: runs/MODEL-METHOD-SEED]
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing)]
+    pub(super) out: Option<PathBuf>,
+
+    /// Go on with an interrupted run, under the same flags, from its checkpoint
+    #[arg(long, value_name = "RUN_DIR")]
+    #[serde(skip_serializing)]
+    pub(super) resume: Option<PathBuf>,
+
+    /// Seconds between two checkpoints [default: 30]
+    #[arg(long, value_name = "SECONDS")]
+    #[serde(skip_serializing)]
+    pub(super) checkpoint_seconds: Option<f64>,
+
+    /// Print summary.json instead of the table
+    #[arg(long)]
+    #[serde(skip_serializing)]
+    pub(super) json: bool,
+
+    /// `--quiet` in a file.
+    #[arg(skip)]
+    #[serde(skip_serializing)]
+    pub(super) quiet: bool,
+
+    /// `--color` in a file.
+    #[arg(skip)]
+    #[serde(skip_serializing)]
+    pub(super) color: Option<ColorWhen>,
+}
+
+/// Device that evaluates the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum DeviceFlag {
+    /// The processor
+    Cpu,
+    /// An NVIDIA GPU
+    Cuda,
 }
 
 /// Floating-point type of training.
@@ -192,13 +235,21 @@ impl RunFlags {
             learning_rate: self.learning_rate.or(file.learning_rate),
             grad_samples: self.grad_samples.or(file.grad_samples),
             bridges: self.bridges.or(file.bridges),
+            minibatch: self.minibatch.or(file.minibatch),
             init: self.init.or(file.init),
             precision: self.precision.or(file.precision),
             threads: self.threads.or(file.threads),
             max_seconds: self.max_seconds.or(file.max_seconds),
             tolerance: self.tolerance.or(file.tolerance),
+            device: self.device.or(file.device),
             strict: self.strict || file.strict,
             set: file.set.into_iter().chain(self.set).collect(),
+            out: self.out.or(file.out),
+            resume: self.resume.or(file.resume),
+            checkpoint_seconds: self.checkpoint_seconds.or(file.checkpoint_seconds),
+            json: self.json || file.json,
+            quiet: self.quiet || file.quiet,
+            color: self.color.or(file.color),
         }
     }
 }
@@ -207,6 +258,10 @@ impl RunFlags {
 pub(super) struct CheckArgs {
     #[command(flatten)]
     pub(super) model: ModelArgs,
+
+    /// Apply the fixes that messages offer, as far as they need no decision, and say which
+    #[arg(long)]
+    pub(super) fix: bool,
 
     /// Print diagnostics and the layout of the parameters as JSON
     #[arg(long)]

@@ -1,9 +1,11 @@
 //! `ppl check`: every error and lint; with data, sizes and the layout of the parameters too.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use crate::diagnostics::{Diagnostic, Severity};
-use crate::driver::Session;
+use crate::driver::{Applied, Session, fix};
 use crate::lower::{Lowered, Space};
 use crate::source::Span;
 
@@ -11,9 +13,17 @@ use super::args::CheckArgs;
 use super::console::Console;
 use super::failure::{Exit, Failure, Outcome};
 use super::input::{Input, print_diagnostics};
+use super::replace::replace_file;
 
 pub(super) fn run(args: &CheckArgs, console: Console) -> Outcome {
-    let input = Input::read(&args.model, console)?;
+    let mut input = Input::read(&args.model, console)?;
+    let applied = if args.fix { apply_fixes(args, &mut input)? } else { Vec::new() };
+    if !args.json {
+        for Applied { at, title } in &applied {
+            let line = format!("{}:{}:{}: fixed: {title}\n", input.name, at.line, at.column);
+            console.result(&line);
+        }
+    }
     let mut session = Session::new();
     let model = session.check(&input.name, &input.text);
     // Without data only what needs none is checked, unless the model has none to wait for.
@@ -23,7 +33,13 @@ pub(super) fn run(args: &CheckArgs, console: Console) -> Outcome {
         _ => None,
     };
     if args.json {
-        console.result(&format!("{:#}\n", report(&session, lowered.as_ref())));
+        let mut report = report(&session, lowered.as_ref());
+        if args.fix {
+            let entry =
+                |a: &Applied| json!({"line": a.at.line, "column": a.at.column, "title": a.title});
+            report["fixed"] = applied.iter().map(entry).collect();
+        }
+        console.result(&format!("{report:#}\n"));
     } else {
         print_diagnostics(&session, console);
     }
@@ -38,6 +54,21 @@ pub(super) fn run(args: &CheckArgs, console: Console) -> Outcome {
         console.result(&format!("{}: ok ({size})\n", input.name));
     }
     Ok(Exit::Done)
+}
+
+/// Fixes the model's file, if there is something to fix; `input` has the new text then.
+fn apply_fixes(args: &CheckArgs, input: &mut Input) -> Result<Vec<Applied>, Failure> {
+    let path = &args.model.model;
+    if path == Path::new("-") {
+        return Err(Failure::usage("--fix changes a file; standard input is none"));
+    }
+    let data = input.data_path.is_some().then_some(&input.data);
+    let fixed = fix(&input.name, &input.text, data);
+    if fixed.text != input.text {
+        replace_file(path, &fixed.text)?;
+        input.text = fixed.text;
+    }
+    Ok(fixed.applied)
 }
 
 fn dim(lowered: &Lowered) -> usize {
@@ -71,10 +102,13 @@ fn report(session: &Session, lowered: Option<&Lowered>) -> Value {
 fn diagnostic(session: &Session, d: &Diagnostic) -> Value {
     let place = |span: Span| {
         let at = session.sources.location(span);
+        let end = session.sources.file(span.file).location(span.end as usize);
         json!({
             "file": session.sources.name(span.file),
             "line": at.line,
             "column": at.column,
+            "end_line": end.line,
+            "end_column": end.column,
             "bytes": [span.start, span.end],
         })
     };
@@ -93,7 +127,8 @@ fn diagnostic(session: &Session, d: &Diagnostic) -> Value {
         "notes": d.notes,
         "help": d.help,
         "fix": d.fix.as_ref().map(|f| {
-            json!({"title": f.title, "place": place(f.span), "replacement": f.replacement})
+            let edit = json!({"place": place(f.span), "replacement": f.replacement});
+            json!({"title": f.title, "applicable": f.certain, "edits": [edit]})
         }),
     })
 }

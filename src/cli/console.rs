@@ -13,11 +13,25 @@ pub(super) struct Console {
     pub(super) color_messages: bool,
     /// Whether to print errors only.
     pub(super) quiet: bool,
+    /// Whether the command line leaves colours open.
+    is_auto: bool,
 }
 
 impl Console {
     pub(super) fn new(cli: &Cli) -> Self {
-        let wanted = |terminal: bool| match cli.color {
+        Self::with(cli.color, cli.quiet)
+    }
+
+    /// The console as a `--config` file wants it, where the command line says nothing.
+    pub(super) fn or(self, color: Option<ColorWhen>, quiet: bool) -> Self {
+        match color {
+            Some(color) if self.is_auto => Self::with(color, self.quiet || quiet),
+            _ => Console { quiet: self.quiet || quiet, ..self },
+        }
+    }
+
+    fn with(color: ColorWhen, quiet: bool) -> Self {
+        let wanted = |terminal: bool| match color {
             ColorWhen::Always => true,
             ColorWhen::Never => false,
             ColorWhen::Auto => {
@@ -29,7 +43,8 @@ impl Console {
         Console {
             color_results: wanted(io::stdout().is_terminal()),
             color_messages: wanted(io::stderr().is_terminal()),
-            quiet: cli.quiet,
+            quiet,
+            is_auto: color == ColorWhen::Auto,
         }
     }
 

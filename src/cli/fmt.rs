@@ -7,8 +7,9 @@ use crate::syntax;
 
 use super::args::FmtArgs;
 use super::console::Console;
-use super::failure::{Exit, Failure, Outcome};
+use super::failure::{Exit, Outcome};
 use super::input::{print_diagnostics, read_text};
+use super::replace::replace_file;
 
 pub(super) fn run(args: &FmtArgs, console: Console) -> Outcome {
     let mut exit = Exit::Done;
@@ -30,22 +31,9 @@ pub(super) fn run(args: &FmtArgs, console: Console) -> Outcome {
                 }
             }
             Ok(formatted) if path == Path::new("-") => console.result(&formatted),
-            Ok(formatted) if formatted != text => write(path, &formatted)?,
+            Ok(formatted) if formatted != text => replace_file(path, &formatted)?,
             Ok(_) => {}
         }
     }
     Ok(exit)
-}
-
-/// Replaces the file as a whole, so that a crash leaves the old or the new text.
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.{}", std::process::id()));
-    let written = std::fs::write(&beside, text)
-        .and_then(|()| std::fs::set_permissions(&beside, std::fs::metadata(path)?.permissions()))
-        .and_then(|()| std::fs::rename(&beside, path));
-    written.map_err(|e| {
-        let _ = std::fs::remove_file(&beside);
-        Failure::model(format!("cannot write {}: {e}", path.display()))
-    })
 }

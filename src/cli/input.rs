@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::data::DataSet;
+use crate::diagnostics::Code;
 use crate::driver::Session;
 
 use super::args::ModelArgs;
@@ -64,8 +65,15 @@ pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
     let bytes = read_bytes(path)
         .map_err(|e| Failure::model(format!("cannot read {}: {e}", path.display())))?;
     String::from_utf8(bytes).map_err(|e| {
-        let at = e.utf8_error().valid_up_to();
-        Failure::model(format!("{} is not UTF-8 text (byte {at})", path.display()))
+        let valid = String::from_utf8_lossy(&e.as_bytes()[..e.utf8_error().valid_up_to()]);
+        let (line, before) = (valid.matches('\n').count() + 1, valid.rsplit('\n').next());
+        let column = before.unwrap_or_default().chars().count() + 1;
+        let byte = e.as_bytes()[valid.len()];
+        let message = format!(
+            "{}:{line}:{column}: the byte {byte:#04x} is not UTF-8 text; save the file as UTF-8",
+            path.display()
+        );
+        Failure { code: Some(Code::E0017.as_str()), ..Failure::model(message) }
     })
 }
 

@@ -1,18 +1,20 @@
 //! `ppl log-density`: the log joint at given points, one JSON object per line.
 //!
 //! A point is `{"unconstrained": [...]}`, with the log Jacobian of the transforms in its log density,
-//! or `{"constrained": {"mu": 1.0, ...}}`, without; only the first has derivatives, since they are
-//! with respect to the unconstrained parameters. Numbers that are not finite are written as Stan
+//! or `{"constrained": {"mu": 1.0, ...}}`, without. Derivatives are in the coordinates of the point:
+//! those of a constrained one are its parameters in order of declaration, arrays row-major. Numbers that are not finite are written as Stan
 //! JSON has them, `"NaN"` and `"-Infinity"`.
+
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use crate::check::typed::Model;
 use crate::data::{DataArray, DataSet, Format};
-use crate::density::Residuals;
+use crate::density::{LogDensity, Residuals};
 use crate::driver::Session;
 use crate::lower::{Param, Space};
-use crate::posterior::{LogJoint, Parts, Posterior};
+use crate::posterior::{LogJoint, Parts, constrained_density};
 
 use super::args::LogDensityArgs;
 use super::console::Console;
@@ -23,28 +25,69 @@ pub(super) fn run(args: &LogDensityArgs, console: Console) -> Outcome {
     let points = read_points(&read_text(&args.at)?)?;
     let input = Input::read(&args.model, console)?;
     let mut session = Session::new();
-    let constrained = points.iter().any(|p| matches!(p, Point::Constrained(_)));
-    let evaluator = session
+    let evaluators = session
         .check(&input.name, &input.text)
-        .and_then(|model| Evaluator::new(&mut session, &model, &input.data, constrained));
+        .and_then(|model| evaluators(&mut session, &model, &input.data, &points, args));
     print_diagnostics(&session, console);
-    let Some(evaluator) = evaluator else {
+    let Some(evaluators) = evaluators else {
         input.note_absent_data(&args.model, console);
         return Err(Failure::reported());
     };
+    let evaluator = |point: &Point| match point.values {
+        Values::Unconstrained(_) => evaluators.0.as_ref(),
+        Values::Constrained(_) => evaluators.1.as_ref(),
+    };
+    let mut checked = Vec::with_capacity(points.len());
     for (i, point) in points.iter().enumerate() {
-        let line = evaluator
-            .at(point, args, &session)
+        let evaluator = evaluator(point).expect("made for the points there are");
+        let at = evaluator
+            .coordinates(point)
             .map_err(|message| Failure::model(format!("point {}: {message}", i + 1)))?;
-        console.result(&format!("{line}\n"));
+        checked.push((evaluator, point, at));
+    }
+    for (evaluator, point, at) in checked {
+        console.result(&format!("{}\n", evaluator.at(point, &at, args, &session)));
     }
     Ok(Exit::Done)
 }
 
+/// Evaluators for unconstrained and for constrained points, as far as there are such points.
+fn evaluators(
+    session: &mut Session,
+    model: &Model,
+    data: &DataSet,
+    points: &[Point],
+    args: &LogDensityArgs,
+) -> Option<(Option<Evaluator>, Option<Evaluator>)> {
+    let constrained = points.iter().any(|p| matches!(p.values, Values::Constrained(_)));
+    let unconstrained = !constrained || points.iter().any(|p| p.values.is_unconstrained());
+    let mut made = (None, None);
+    if unconstrained {
+        made.0 = Some(Evaluator::unconstrained(session, model, data)?);
+    }
+    if constrained {
+        let derivatives = args.gradient || args.hvp;
+        made.1 = Some(Evaluator::constrained(session, model, data, derivatives)?);
+    }
+    Some(made)
+}
+
 /// Where to evaluate.
-enum Point {
-    Unconstrained { theta: Vec<f64>, vector: Option<Vec<f64>> },
+struct Point {
+    values: Values,
+    vector: Option<Vec<f64>>,
+}
+
+/// The numbers of a point.
+enum Values {
+    Unconstrained(Vec<f64>),
     Constrained(DataSet),
+}
+
+impl Values {
+    fn is_unconstrained(&self) -> bool {
+        matches!(self, Values::Unconstrained(_))
+    }
 }
 
 fn read_points(text: &str) -> Result<Vec<Point>, Failure> {
@@ -64,16 +107,17 @@ fn read_points(text: &str) -> Result<Vec<Point>, Failure> {
 }
 
 fn read_point(point: &Value) -> Result<Point, String> {
-    match (point.get("unconstrained"), point.get("constrained")) {
-        (Some(theta), None) => {
-            let vector = point.get("vector").map(reals).transpose()?;
-            Ok(Point::Unconstrained { theta: reals(theta)?, vector })
-        }
+    let vector = point.get("vector").map(reals).transpose()?;
+    let values = match (point.get("unconstrained"), point.get("constrained")) {
+        (Some(theta), None) => Values::Unconstrained(reals(theta)?),
         (None, Some(values @ Value::Object(_))) => {
-            read_set("constrained", &values.to_string()).map(Point::Constrained)
+            Values::Constrained(read_set("constrained", &values.to_string())?)
         }
-        _ => Err("expected either \"unconstrained\": [...] or \"constrained\": {...}".into()),
-    }
+        _ => {
+            return Err("expected either \"unconstrained\": [...] or \"constrained\": {...}".into());
+        }
+    };
+    Ok(Point { values, vector })
 }
 
 fn read_set(name: &str, text: &str) -> Result<DataSet, String> {
@@ -90,93 +134,117 @@ fn reals(list: &Value) -> Result<Vec<f64>, String> {
     }
 }
 
-/// A model with its data, in the spaces that the points need.
+/// A model with its data, in one space of its parameters.
 struct Evaluator {
-    posterior: Posterior,
+    params: Vec<Param>,
     parts: Parts,
-    constrained: Option<Parts>,
+    /// Its derivatives, if they are asked for.
+    density: Option<Arc<dyn LogDensity<f64>>>,
+}
+
+/// A point's numbers as the evaluator takes them, and the vector for the Hessian's product.
+struct Coordinates {
+    theta: Vec<f64>,
+    vector: Vec<f64>,
 }
 
 impl Evaluator {
-    fn new(
-        session: &mut Session,
-        model: &Model,
-        data: &DataSet,
-        constrained: bool,
-    ) -> Option<Self> {
+    fn unconstrained(session: &mut Session, model: &Model, data: &DataSet) -> Option<Self> {
         let posterior = session.compile(model, data)?;
-        let parts = Parts::new(posterior.lowered());
-        let constrained = if constrained {
-            Some(Parts::new(&session.lower(model, data, Space::Constrained)?))
-        } else {
-            None
-        };
-        Some(Evaluator { posterior, parts, constrained })
-    }
-
-    fn at(&self, point: &Point, args: &LogDensityArgs, s: &Session) -> Result<Value, String> {
-        match point {
-            Point::Unconstrained { theta, vector } => {
-                self.unconstrained(theta, vector.as_deref(), args, s)
-            }
-            Point::Constrained(values) => self.constrained(values, args, s),
-        }
-    }
-
-    fn unconstrained(
-        &self,
-        theta: &[f64],
-        vector: Option<&[f64]>,
-        args: &LogDensityArgs,
-        session: &Session,
-    ) -> Result<Value, String> {
-        let dim = self.posterior.dim();
-        let fits = |name: &str, found: usize| {
-            let message = format!("{name} has {found} numbers, but the model has {dim} dimensions");
-            if found == dim { Ok(()) } else { Err(message) }
-        };
-        fits("\"unconstrained\"", theta.len())?;
-        let mut object = head(&self.parts.at(&[theta]), true, args, session);
-        let density = self.posterior.target().f64;
-        let (mut log_p, mut score) = ([0.0], vec![0.0; dim]);
-        let mut keep = Residuals::default();
-        if args.gradient || args.hvp {
-            density.score_keep(theta, &mut log_p, &mut score, &mut keep);
-        }
-        if args.hvp {
-            let ones = vec![1.0; dim];
-            let v = vector.unwrap_or(&ones);
-            fits("\"vector\"", v.len())?;
-            let mut hvp = vec![0.0; dim];
-            density.hvp(&keep, v, &mut hvp);
-            object.insert("hvp".into(), list(hvp));
-        }
-        if args.gradient {
-            object.insert("gradient".into(), list(score));
-        }
-        Ok(object.into())
+        let lowered = posterior.lowered();
+        let density = Some(Arc::clone(posterior.target().f64));
+        Some(Evaluator { params: lowered.params.clone(), parts: Parts::new(lowered), density })
     }
 
     fn constrained(
+        session: &mut Session,
+        model: &Model,
+        data: &DataSet,
+        derivatives: bool,
+    ) -> Option<Self> {
+        let lowered = session.lower(model, data, Space::Constrained)?;
+        let density: Option<Arc<dyn LogDensity<f64>>> = if derivatives {
+            match constrained_density(&lowered) {
+                Ok(density) => Some(Arc::new(density)),
+                Err(error) => {
+                    session.diagnostics.push(*error);
+                    return None;
+                }
+            }
+        } else {
+            None
+        };
+        Some(Evaluator { params: lowered.params.clone(), parts: Parts::new(&lowered), density })
+    }
+
+    /// Checks a point; every one is checked before the first is evaluated.
+    fn coordinates(&self, point: &Point) -> Result<Coordinates, String> {
+        let (name, theta, dim) = match &point.values {
+            Values::Unconstrained(theta) => {
+                ("\"unconstrained\"", theta.clone(), self.params.iter().map(|p| p.len).sum())
+            }
+            Values::Constrained(values) => {
+                let known = |name: &str| self.params.iter().any(|p| p.name == name);
+                if let Some((name, _)) = values.iter().find(|(name, _)| !known(name)) {
+                    return Err(format!("the model has no parameter `{name}`"));
+                }
+                let parts = self.params.iter().map(|p| parameter(p, values));
+                let theta = parts.collect::<Result<Vec<_>, _>>()?.concat();
+                ("\"constrained\"", theta.clone(), theta.len())
+            }
+        };
+        let vector = point.vector.clone().unwrap_or_else(|| vec![1.0; dim]);
+        for (name, found) in [(name, theta.len()), ("\"vector\"", vector.len())] {
+            if found != dim {
+                return Err(format!(
+                    "{name} has {found} numbers, but the point has {dim} coordinates"
+                ));
+            }
+        }
+        Ok(Coordinates { theta, vector })
+    }
+
+    fn at(
         &self,
-        values: &DataSet,
+        point: &Point,
+        at: &Coordinates,
         args: &LogDensityArgs,
         session: &Session,
-    ) -> Result<Value, String> {
-        if args.gradient || args.hvp {
-            return Err("--gradient and --hvp need an \"unconstrained\" point".into());
-        }
-        let Some(parts) = &self.constrained else {
-            return Err("bug in ppl: not prepared for constrained points".into());
+    ) -> Value {
+        let Coordinates { theta, vector } = at;
+        let joint = match point.values {
+            Values::Unconstrained(_) => self.parts.at(&[theta]),
+            Values::Constrained(_) => {
+                let mut rest = theta.as_slice();
+                let mut slices = Vec::with_capacity(self.params.len());
+                for param in &self.params {
+                    let (own, after) = rest.split_at(param.shape.iter().product());
+                    slices.push(own);
+                    rest = after;
+                }
+                self.parts.at(&slices)
+            }
         };
-        let params = &self.posterior.lowered().params;
-        if let Some((name, _)) = values.iter().find(|(n, _)| params.iter().all(|p| p.name != *n)) {
-            return Err(format!("the model has no parameter `{name}`"));
+        let with_jacobian = matches!(point.values, Values::Unconstrained(_));
+        let mut object = head(&joint, with_jacobian, args, session);
+        let Some(density) = self.density.as_ref().filter(|_| args.gradient || args.hvp) else {
+            return object.into();
+        };
+        let (mut log_p, mut score) = ([0.0], vec![0.0; theta.len()]);
+        let mut keep = Residuals::default();
+        density.score_keep(theta, &mut log_p, &mut score, &mut keep);
+        // Where the density is zero its logarithm has no derivative.
+        let known = joint.log_density != f64::NEG_INFINITY;
+        let derivative = |xs| if known { list(xs) } else { Value::Null };
+        if args.hvp {
+            let mut hvp = vec![0.0; theta.len()];
+            density.hvp(&keep, vector, &mut hvp);
+            object.insert("hvp".into(), derivative(hvp));
         }
-        let inputs: Vec<Vec<f64>> =
-            params.iter().map(|p| parameter(p, values)).collect::<Result<_, _>>()?;
-        let slices: Vec<&[f64]> = inputs.iter().map(Vec::as_slice).collect();
-        Ok(head(&parts.at(&slices), false, args, session).into())
+        if args.gradient {
+            object.insert("gradient".into(), derivative(score));
+        }
+        object.into()
     }
 }
 

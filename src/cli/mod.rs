@@ -16,6 +16,8 @@ mod log_density;
 mod methods;
 mod new;
 mod progress;
+mod replace;
+mod resume;
 mod run;
 mod settings;
 mod summary;

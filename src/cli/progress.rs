@@ -1,10 +1,15 @@
 //! The progress bar and Ctrl-C.
 //!
+//! States of the run that methods offer are written to its checkpoint every so often, and at once when
+//! the user stops it. A checkpoint that cannot be written is said once and does not end the run.
+//!
 //! The bar shows on a terminal only. The first Ctrl-C asks the method to stop and keep what it has;
 //! the second ends the program at once.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,6 +17,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::inference::{Monitor, Progress};
+use crate::results::Checkpoint;
 
 use super::console::Console;
 use super::failure::{Exit, Failure};
@@ -26,11 +32,29 @@ pub(super) struct Watcher {
     bar: Option<ProgressBar>,
     phase: String,
     drawn: Instant,
+    console: Console,
+    checkpoint: Checkpoint,
+    /// The run directory.
+    directory: PathBuf,
+    /// Between two checkpoints.
+    interval: Duration,
+    saved: Instant,
+    /// States of an earlier run that no stage has asked for yet.
+    resumable: BTreeSet<String>,
+    has_complained: bool,
 }
 
 impl Watcher {
     /// Installs the handler for Ctrl-C (and SIGTERM) and makes the bar.
-    pub(super) fn new(console: Console) -> Result<Self, Failure> {
+    ///
+    /// Checkpoints go to the run directory `directory`, `interval` apart; the states that `checkpoint`
+    /// has already are those to go on from.
+    pub(super) fn new(
+        console: Console,
+        checkpoint: Checkpoint,
+        directory: &Path,
+        interval: Duration,
+    ) -> Result<Self, Failure> {
         let interrupted = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&interrupted);
         ctrlc::set_handler(move || {
@@ -45,12 +69,39 @@ impl Watcher {
             bar.set_style(style(console.color_messages));
             bar
         });
-        Ok(Watcher { interrupted, bar, phase: String::new(), drawn: Instant::now() })
+        Ok(Watcher {
+            interrupted,
+            bar,
+            phase: String::new(),
+            drawn: Instant::now(),
+            console,
+            resumable: checkpoint.stages().map(str::to_owned).collect(),
+            checkpoint,
+            directory: directory.to_owned(),
+            interval,
+            saved: Instant::now(),
+            has_complained: false,
+        })
     }
 
     /// Whether the user asked the run to stop.
     pub(super) fn is_interrupted(&self) -> bool {
         self.interrupted.load(Ordering::Relaxed)
+    }
+
+    /// The states of the stages.
+    pub(super) fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    fn save(&mut self) {
+        if let Err(error) = self.checkpoint.save(&self.directory)
+            && !self.has_complained
+        {
+            self.has_complained = true;
+            self.console.message(&format!("no checkpoint: {error}; the run goes on"));
+        }
+        self.saved = Instant::now();
     }
 
     /// Removes the bar.
@@ -98,6 +149,26 @@ impl Monitor for Watcher {
             }
         }
         if self.is_interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn resume(&mut self, stage: &str) -> Option<String> {
+        self.resumable.remove(stage);
+        self.checkpoint.state(stage).map(str::to_owned)
+    }
+
+    fn keep(&mut self, stage: &'static str, last: bool, state: &mut dyn FnMut() -> String) {
+        let due = self.saved.elapsed() >= self.interval || self.is_interrupted();
+        if !due && !last {
+            return;
+        }
+        self.checkpoint.set(stage, state());
+        // A stage that goes on makes what came after it stale.
+        for stale in std::mem::take(&mut self.resumable) {
+            self.checkpoint.remove(&stale);
+        }
+        if due {
+            self.save();
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use crate::driver::Session;
 use crate::inference::{Fit, InferenceError, Method, Precision, Settings, VerdictLevel};
 use crate::posterior::Posterior;
 use crate::results::{
-    Config, Run, RunDirectory, RunDirectoryError, RunInfo, Source, Style, Summary, default_out,
-    model_name, table,
+    Checkpoint, Config, Run, RunDirectory, RunDirectoryError, RunInfo, Source, Style, Summary,
+    default_out, model_name, table,
 };
 
 use super::args::{RunArgs, RunFlags};
@@ -17,6 +17,7 @@ use super::console::Console;
 use super::failure::{Exit, Failure, Outcome};
 use super::input::{Input, print_diagnostics};
 use super::progress::Watcher;
+use super::resume::{check_sources, resume};
 use super::settings::{self, read_config};
 
 pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
@@ -24,18 +25,34 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
     if let Some(path) = &args.config {
         flags = flags.over(read_config(path)?);
     }
+    let console = console.or(flags.color, flags.quiet);
+    let mut resumed = None;
+    if let Some(from) = flags.resume.clone() {
+        let (checkpoint, all) = resume(&from, flags)?;
+        flags = RunFlags { out: all.out.clone().or(Some(from)), ..all };
+        resumed = Some(checkpoint);
+    }
     let method = settings::method(&flags)?;
+    let minibatch = settings::minibatch(&flags, method)?;
     let settings = settings::settings(&flags, method)?;
+    let interval = settings::checkpoint_interval(&flags)?;
+    settings::check_device(&flags)?;
     let name = model_name(&args.model.model);
-    let out = args.out.unwrap_or_else(|| default_out(&name, method.name, settings.seed));
+    let out = flags.out.clone().unwrap_or_else(|| default_out(&name, method.name, settings.seed));
     let directory = RunDirectory::claim(&out).map_err(|e| directory_failure(&e))?;
 
     let started = Instant::now();
     let input = Input::read(&args.model, console)?;
     let mut session = Session::new();
-    let posterior = session
-        .check(&input.name, &input.text)
-        .and_then(|model| session.compile(&model, &input.data));
+    let posterior = match session.check(&input.name, &input.text) {
+        None => None,
+        Some(model) => match &minibatch {
+            None => session.compile(&model, &input.data),
+            Some((name, size)) => session
+                .compile_subsampled(&model, &input.data, (name, *size), settings.seed)
+                .map_err(|e| Failure::usage(format!("--minibatch {name}={size}: {e}")))?,
+        },
+    };
     print_diagnostics(&session, console);
     let Some(posterior) = posterior else {
         input.note_absent_data(&args.model, console);
@@ -50,7 +67,16 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
     let compile_s = started.elapsed().as_secs_f64();
 
     let started = Instant::now();
-    let mut watcher = Watcher::new(console)?;
+    let config = config(&input, &flags, method, &settings)?;
+    let checkpoint = match resumed {
+        None => Checkpoint::new(config.clone()),
+        Some(mut before) => {
+            check_sources(&before.config, &config)?;
+            before.config = config.clone();
+            before
+        }
+    };
+    let mut watcher = Watcher::new(console, checkpoint, &out, interval)?;
     let fit = (method.run)(posterior.target(), &settings, &mut watcher);
     watcher.finish();
     let fit = fit.map_err(|e| inference_failure(&e))?;
@@ -60,11 +86,10 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
         compile_s,
         train_s: started.elapsed().as_secs_f64(),
     };
-    let config = config(&input, &flags, method, &settings)?;
-    let summary = write(&directory, &input, &posterior, &fit, &info, &config)
+    let summary = write(&directory, &input, &posterior, &fit, &info, watcher.checkpoint())
         .map_err(|e| directory_failure(&e))?;
 
-    if args.json {
+    if flags.json {
         console.result(&format!("{:#}\n", summary.to_json()));
     } else {
         let style = Style { color: console.color_results };
@@ -81,10 +106,12 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
     })
 }
 
-fn directory_failure(error: &RunDirectoryError) -> Failure {
+pub(super) fn directory_failure(error: &RunDirectoryError) -> Failure {
     match error {
         RunDirectoryError::Occupied(_) => Failure::usage(error.to_string()),
-        RunDirectoryError::NotARun { .. }
+        RunDirectoryError::NoCheckpoint(_)
+        | RunDirectoryError::Format { .. }
+        | RunDirectoryError::NotARun { .. }
         | RunDirectoryError::Damaged { .. }
         | RunDirectoryError::Io { .. }
         | RunDirectoryError::Zarr { .. } => Failure::model(error.to_string()),
@@ -109,7 +136,7 @@ fn config(
     let flags = serde_json::to_value(flags)
         .and_then(serde_json::from_value::<BTreeMap<String, serde_json::Value>>)
         .map_err(|e| Failure::usage(e.to_string()))?;
-    let told_elsewhere = ["infer", "seed", "precision"];
+    let told_elsewhere = ["infer", "seed", "precision", "device"];
     Ok(Config {
         version: env!("CARGO_PKG_VERSION").into(),
         model: Source::of(&input.name, &input.text),
@@ -137,8 +164,9 @@ fn write(
     posterior: &Posterior,
     fit: &Fit,
     info: &RunInfo,
-    config: &Config,
+    checkpoint: &Checkpoint,
 ) -> Result<Summary, RunDirectoryError> {
+    let config = &checkpoint.config;
     let draws = posterior.values().at(&fit.draws, fit.log_p.len(), fit.chains, config.seed);
     let summary = Summary::new(info, fit, &draws);
     let lowered = posterior.lowered();
@@ -164,6 +192,7 @@ fn write(
         observed: &observed,
         constant: &constant,
         predictions: &predictions,
+        checkpoint: Some(checkpoint),
     })?;
     Ok(summary)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::inference::{self, METHODS, Method, Precision, Settings};
 
-use super::args::{PrecisionFlag, RunFlags};
+use super::args::{DeviceFlag, PrecisionFlag, RunFlags};
 use super::failure::Failure;
 
 /// Reads the flags in a `--config` file.
@@ -40,9 +40,10 @@ pub(super) fn settings(flags: &RunFlags, method: &'static Method) -> Result<Sett
         learning_rate: flags.learning_rate,
         grad_samples: flags.grad_samples,
         bridges: flags.bridges,
-        max_time: flags.max_seconds.map(seconds).transpose()?,
+        max_time: flags.max_seconds.map(|s| seconds("max-seconds", s)).transpose()?,
         tolerance: flags.tolerance,
         init: flags.init.clone(),
+        start: None,
         precision: match flags.precision {
             None => defaults.precision,
             Some(PrecisionFlag::F32) => Precision::F32,
@@ -58,9 +59,52 @@ pub(super) fn settings(flags: &RunFlags, method: &'static Method) -> Result<Sett
     Ok(settings)
 }
 
-fn seconds(value: f64) -> Result<Duration, Failure> {
+/// The dimension to subsample and how many of its elements to take, if the flags say so.
+pub(super) fn minibatch(
+    flags: &RunFlags,
+    method: &Method,
+) -> Result<Option<(String, usize)>, Failure> {
+    let Some(given) = &flags.minibatch else { return Ok(None) };
+    let parts = given.split_once('=').and_then(|(name, size)| {
+        let size = size.trim().parse().ok().filter(|&size: &usize| size > 0)?;
+        Some((name.trim().to_owned(), size))
+    });
+    let Some(minibatch) = parts else {
+        let message = format!("--minibatch {given}: write NAME=SIZE, such as N=400");
+        return Err(Failure::usage(message));
+    };
+    // Only optimisation by stochastic gradients can do with a noisy density.
+    if !has(method, "learning-rate") {
+        return Err(Failure::usage(format!(
+            "--minibatch: `{}` takes the log density as exact, and part of the data only estimates it; \
+             use a method that trains by stochastic gradients, such as mean-field",
+            method.name
+        )));
+    }
+    Ok(Some(minibatch))
+}
+
+/// How often to write a checkpoint.
+pub(super) fn checkpoint_interval(flags: &RunFlags) -> Result<Duration, Failure> {
+    seconds("checkpoint-seconds", flags.checkpoint_seconds.unwrap_or(30.0))
+}
+
+fn seconds(flag: &str, value: f64) -> Result<Duration, Failure> {
     Duration::try_from_secs_f64(value)
-        .map_err(|_| Failure::usage(format!("--max-seconds {value} is not a time")))
+        .map_err(|_| Failure::usage(format!("--{flag} {value} is not a time")))
+}
+
+/// Whether the device is there.
+pub(super) fn check_device(flags: &RunFlags) -> Result<(), Failure> {
+    match flags.device {
+        None | Some(DeviceFlag::Cpu) => Ok(()),
+        Some(DeviceFlag::Cuda) if cfg!(feature = "cuda") => {
+            Err(Failure::inference("--device cuda: this release evaluates models on the CPU only"))
+        }
+        Some(DeviceFlag::Cuda) => Err(Failure::inference(
+            "--device cuda: this build of ppl has no CUDA support; use --device cpu",
+        )),
+    }
 }
 
 /// Applies one `METHOD.OPTION=VALUE`; options of other methods are checked and left alone.
@@ -120,8 +164,8 @@ fn check_flags(settings: &Settings, method: &Method) -> Result<(), Failure> {
         let message = format!("--tolerance: `{}` has no objective to watch", method.name);
         return Err(Failure::usage(message));
     }
-    if settings.init.is_some() && !matches!(method.group, "Langevin" | "semi-implicit") {
-        let message = format!("--init: `{}` does not start from another method", method.name);
+    if settings.init.is_some() && matches!(method.name, "laplace" | "pathfinder") {
+        let message = format!("--init: `{}` looks for its own starts", method.name);
         return Err(Failure::usage(message));
     }
     for (name, is_given) in given {
@@ -135,6 +179,8 @@ fn check_flags(settings: &Settings, method: &Method) -> Result<(), Failure> {
         Some("--draws must be at least 1")
     } else if settings.threads == 0 {
         Some("--threads must be at least 1")
+    } else if zero(settings.iterations) {
+        Some("--iterations must be at least 1")
     } else if zero(settings.grad_samples) {
         Some("--grad-samples must be at least 1")
     } else if settings.learning_rate.is_some_and(|x| !positive(x)) {

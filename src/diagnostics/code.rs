@@ -66,6 +66,7 @@ codes! {
     E0014 "an expression that does nothing",
     E0015 "a statement that is not allowed here",
     E0016 "only a name can be called or assigned",
+    E0017 "a file that is not UTF-8 text",
     // -- Names
     E0101 "defined twice",
     E0102 "unknown name",
@@ -112,6 +113,7 @@ codes! {
     E0414 "data outside of its declared bounds",
     E0415 "a null where no value may be missing",
     E0416 "data outside of the support of its distribution",
+    E0417 "a log joint that is infinite or NaN with this data",
     // -- Numbers and limits
     E0501 "shapes that do not fit with this data",
     E0502 "an index outside of its axis",
@@ -125,6 +127,7 @@ codes! {
     E0511 "a sum over too many discrete values",
     E0512 "a discrete latent without a distribution",
     E0513 "a generated quantity of a discrete latent",
+    E0520 "a statement that cannot be subsampled",
     // -- Lints
     W0601 "an improper prior",
     W0602 "a parameter that no likelihood reaches",
@@ -137,6 +140,11 @@ codes! {
     W0609 "a prior that is not normalised",
     W0610 "a distribution of a transformed parameter",
     W0611 "two priors",
+    W0612 "a comment that silences nothing",
+    W0613 "a loop that repeats itself",
+    W0614 "data that two statements describe",
+    W0615 "a name of the standard library defined anew",
+    W0616 "a definition that nothing uses",
 }
 
 impl Code {

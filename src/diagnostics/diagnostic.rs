@@ -13,7 +13,7 @@ pub enum Severity {
 }
 
 /// A place in the text with what to say about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Label {
     /// The place.
     pub span: Span,
@@ -22,7 +22,7 @@ pub struct Label {
 }
 
 /// A change of the text that repairs the problem.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fix {
     /// What the change does, as an instruction: "remove the semicolon".
     pub title: String,
@@ -30,10 +30,12 @@ pub struct Fix {
     pub span: Span,
     /// The new text; empty for a deletion.
     pub replacement: String,
+    /// Whether `ppl check --fix` may apply it unasked; the others need a decision.
+    pub certain: bool,
 }
 
 /// One message: what is wrong, where, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Diagnostic {
     /// Stable code; `ppl explain CODE` prints its page.
     pub code: Code,
@@ -114,8 +116,24 @@ impl Diagnostic {
         span: Span,
         replacement: impl Into<String>,
     ) -> Self {
-        self.fix = Some(Fix { title: title.into(), span, replacement: replacement.into() });
+        let (title, replacement) = (title.into(), replacement.into());
+        self.fix = Some(Fix { title, span, replacement, certain: true });
         self
+    }
+
+    /// Adds a change that may be the repair, or show its form: it is not applied unasked.
+    #[must_use]
+    pub fn with_suggestion(
+        self,
+        title: impl Into<String>,
+        span: Span,
+        replacement: impl Into<String>,
+    ) -> Self {
+        let mut diagnostic = self.with_fix(title, span, replacement);
+        if let Some(fix) = &mut diagnostic.fix {
+            fix.certain = false;
+        }
+        diagnostic
     }
 
     /// Returns the place the message is about.

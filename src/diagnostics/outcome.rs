@@ -1,5 +1,7 @@
 //! What a stage returns: a value if there is one, and everything it has to say.
 
+use std::collections::HashSet;
+
 use super::Diagnostic;
 
 /// The result of a stage that goes on after an error.
@@ -60,6 +62,9 @@ impl<T> Outcome<T> {
     }
 
     fn sorted(mut self) -> Self {
+        // What is checked twice (a function for each function passed to it) is said once.
+        let mut said = HashSet::new();
+        self.diagnostics.retain(|diagnostic| said.insert(diagnostic.clone()));
         self.diagnostics.sort_by_key(Diagnostic::span);
         self
     }

@@ -2,18 +2,22 @@
 //!
 //! A [`Session`] holds the files of one compilation and everything the stages had to say about them.
 
+mod fix;
 mod stage;
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use crate::check::typed::Model;
 use crate::data::DataSet;
 use crate::diagnostics::{Color, Diagnostic, Outcome, render_all};
 use crate::lower::{self, Lowered, Space};
-use crate::posterior::Posterior;
+use crate::posterior::{Minibatch, Posterior};
 use crate::source::SourceMap;
+use crate::syntax::Allowances;
 use crate::{check, syntax};
 
+pub use fix::{Applied, Fixed, fix};
 pub use stage::Stage;
 
 /// One compilation: files, and diagnostics in source order.
@@ -23,6 +27,8 @@ pub struct Session {
     pub sources: SourceMap,
     /// What the stages said, warnings included.
     pub diagnostics: Vec<Diagnostic>,
+    /// What comments in the model allow.
+    allowances: Allowances,
 }
 
 impl Session {
@@ -38,25 +44,61 @@ impl Session {
         let parsed = syntax::parse(file, text);
         let tree = self.take(parsed)?;
         let checked = check::check_with(&tree, &mut self.sources, &mut read_import);
-        self.take(checked).filter(|_| !self.has_errors())
+        let model = self.take(checked);
+        if self.has_errors() {
+            // A lint says little about a file of which a part could not be read.
+            self.diagnostics.retain(Diagnostic::is_error);
+            return None;
+        }
+        self.allowances = Allowances::read(file, text);
+        self.diagnostics.extend(self.allowances.diagnostics.iter().cloned());
+        self.silence();
+        model
     }
 
     /// Lowers a checked model with its data.
     pub fn lower(&mut self, model: &Model, data: &DataSet, space: Space) -> Option<Lowered> {
         let lowered = self.take(lower::lower(model, data, space))?;
         let size = |var| lowered.sizes.get(&var).copied();
-        for warning in check::lint_with_sizes(model, &size) {
-            if !self.diagnostics.contains(&warning) {
-                self.diagnostics.push(warning);
-            }
-        }
+        let known: HashSet<Diagnostic> = self.diagnostics.iter().cloned().collect();
+        let new = check::lint_with_sizes(model, &size).into_iter().filter(|w| !known.contains(w));
+        self.diagnostics.extend(new);
+        self.silence();
         Some(lowered)
     }
 
     /// Compiles a checked model with its data to a density and its draws.
     pub fn compile(&mut self, model: &Model, data: &DataSet) -> Option<Posterior> {
         let lowered = self.lower(model, data, Space::Unconstrained)?;
-        match Posterior::compile(lowered, &self.sources) {
+        let compiled = Posterior::compile(lowered, &self.sources);
+        self.compiled(compiled)
+    }
+
+    /// Compiles a checked model for training on `size` random elements at a time of the dimension of
+    /// that name (see [`lower::dimension`]).
+    ///
+    /// # Errors
+    /// That the data has no such dimension, or has fewer elements.
+    pub fn compile_subsampled(
+        &mut self,
+        model: &Model,
+        data: &DataSet,
+        (name, size): (&str, usize),
+        seed: u64,
+    ) -> Result<Option<Posterior>, String> {
+        let Some(lowered) = self.lower(model, data, Space::Unconstrained) else { return Ok(None) };
+        let dimension = lower::dimension(model, &lowered, name)?;
+        if !(1..=dimension.length).contains(&size) {
+            let (name, length) = (&dimension.name, dimension.length);
+            return Err(format!("`{name}` has {length} elements with this data, not {size}"));
+        }
+        let minibatch = Minibatch { dimension, size, seed };
+        let compiled = Posterior::compile_subsampled(lowered, minibatch, &self.sources);
+        Ok(self.compiled(compiled))
+    }
+
+    fn compiled(&mut self, compiled: Result<Posterior, Box<Diagnostic>>) -> Option<Posterior> {
+        match compiled {
             Ok(posterior) => Some(posterior),
             Err(error) => {
                 self.diagnostics.push(*error);
@@ -88,6 +130,11 @@ impl Session {
     pub fn place(&self, span: crate::source::Span) -> String {
         let at = self.sources.location(span);
         format!("{}:{}", at.line, at.column)
+    }
+
+    /// Drops the lints that comments in the model allow.
+    fn silence(&mut self) {
+        self.diagnostics.retain(|diagnostic| !self.allowances.allow(diagnostic));
     }
 
     fn take<T>(&mut self, outcome: Outcome<T>) -> Option<T> {

@@ -1,8 +1,9 @@
 //! The log density of a model as compiled programs.
 //!
 //! In:  one function of `theta: real[D]` and `v: real[D]` with outputs `log_joint: real`,
-//!      `score: real[D]` and `hvp: real[D]`.
-//! Out: a [`LogDensity`].
+//!      `score: real[D]` and `hvp: real[D]`. Further inputs are *held*: the same for all points of an
+//!      evaluation, such as the rows of a minibatch.
+//! Out: a [`LogDensity`]; with held inputs, one for given numbers ([`CompiledDensity::holding`]).
 //!
 //! What does not depend on `v` is computed once, by `score_keep`; the values of it that the
 //! Hessian-vector product reads (*residuals*) are kept in lane layout, block after block, and the product
@@ -18,7 +19,8 @@ use super::element::Element;
 use super::plan::Plan;
 use super::pool::Pool;
 use super::program::{Blocks, concatenated, most_lanes, partition, stage};
-use super::schedule;
+use super::schedule::{self, Binding};
+use super::view::Class;
 
 /// A log density with its score and Hessian-vector products, compiled.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub struct CompiledDensity<E> {
     lanes: usize,
     /// Residual numbers of a point.
     saved: usize,
+    /// The held inputs, by their number in the function and in that of the Hessian-vector product.
+    held: Vec<(usize, usize)>,
     log_density: Blocks<E>,
     score: Blocks<E>,
     score_keep: Blocks<E>,
@@ -60,10 +64,14 @@ impl<E: Element> CompiledDensity<E> {
         let split = split_at_v(f, hvp.value, theta, v);
 
         let mut pool = Pool::new();
+        let held: Vec<usize> = (0..f.inputs.len()).filter(|i| ![theta, v].contains(i)).collect();
         let mut of_theta = |outputs: Vec<Output>| -> Plan<E> {
-            // Only theta is read; v keeps its place in the list.
-            let lengths = f.inputs.iter().map(|_| 0).collect::<Vec<_>>();
-            schedule::plan(&f.extract(outputs), &concatenated(&lengths, 0), &mut pool)
+            // v is not read but keeps its place in the list.
+            let mut bindings = vec![Binding::Slot(Class::Uniform); f.inputs.len()];
+            for i in [theta, v] {
+                bindings[i] = Binding::External { buffer: 0, offset: 0 };
+            }
+            schedule::plan(&f.extract(outputs), &bindings, &mut pool)
         };
         let value_plan = of_theta(vec![log_joint.clone()]);
         let score_plan = of_theta(vec![log_joint.clone(), score.clone()]);
@@ -74,11 +82,14 @@ impl<E: Element> CompiledDensity<E> {
         let lengths: Vec<usize> = split.residuals.iter().map(|&r| f.ty(r).len()).collect();
         let mut bindings = concatenated(&lengths, 1);
         bindings.extend(concatenated(&[dim], 0));
+        let first_held = bindings.len();
+        bindings.extend(held.iter().map(|_| Binding::Slot(Class::Uniform)));
         let hvp_plan = schedule::plan(&split.function, &bindings, &mut pool);
         CompiledDensity {
             dim,
             lanes: most_lanes(&[&keep_plan, &hvp_plan]),
             saved: lengths.iter().sum(),
+            held: held.into_iter().zip(first_held..).collect(),
             log_density: Blocks::new(value_plan),
             score: Blocks::new(score_plan),
             score_keep: Blocks::new(keep_plan),
@@ -92,6 +103,25 @@ impl<E: Element> CompiledDensity<E> {
         self.saved
     }
 
+    /// The density with these numbers for its held inputs, in order of declaration.
+    ///
+    /// # Panics
+    /// When there are more or fewer than held inputs.
+    #[must_use]
+    pub fn holding<'a>(&'a self, numbers: &'a [Vec<E>]) -> Holding<'a, E> {
+        assert_eq!(numbers.len(), self.held.len(), "held inputs");
+        Holding { density: self, numbers }
+    }
+}
+
+/// A compiled density with numbers for its held inputs.
+#[derive(Debug, Clone, Copy)]
+pub struct Holding<'a, E> {
+    density: &'a CompiledDensity<E>,
+    numbers: &'a [Vec<E>],
+}
+
+impl<E: Element> Holding<'_, E> {
     fn evaluate(
         &self,
         blocks: &Blocks<E>,
@@ -100,11 +130,15 @@ impl<E: Element> CompiledDensity<E> {
         mut score: Option<&mut [E]>,
         saved: &mut [E],
     ) {
-        let (dim, plan) = (self.dim, &blocks.plan);
+        let own = self.density;
+        let (dim, plan) = (own.dim, &blocks.plan);
         assert_eq!(z.len(), log_p.len() * dim, "points");
-        for (start, lanes) in partition(log_p.len(), self.lanes) {
+        for (start, lanes) in partition(log_p.len(), own.lanes) {
             let points = start * dim..(start + lanes) * dim;
             blocks.with(lanes, |block| {
+                for (&(input, _), numbers) in own.held.iter().zip(self.numbers) {
+                    block.hold(plan, input, numbers);
+                }
                 stage(&z[points.clone()], dim, 0, lanes, &mut block.staged);
                 block.run(plan, &[], lanes);
                 block.read(plan, &[], lanes, 0, &mut log_p[start..start + lanes]);
@@ -112,7 +146,7 @@ impl<E: Element> CompiledDensity<E> {
                     block.read(plan, &[], lanes, 1, &mut score[points]);
                 }
                 if !saved.is_empty() {
-                    let mut at = start * self.saved;
+                    let mut at = start * own.saved;
                     for (i, view) in plan.outputs.iter().enumerate().skip(2) {
                         let n = view.len * lanes;
                         block.read_lanes(plan, &[], lanes, i, &mut saved[at..at + n]);
@@ -124,34 +158,38 @@ impl<E: Element> CompiledDensity<E> {
     }
 }
 
-impl<E: Element> LogDensity<E> for CompiledDensity<E> {
+impl<E: Element> LogDensity<E> for Holding<'_, E> {
     fn dim(&self) -> usize {
-        self.dim
+        self.density.dim
     }
 
     fn log_density(&self, z: &[E], log_p: &mut [E]) {
-        self.evaluate(&self.log_density, z, log_p, None, &mut []);
+        self.evaluate(&self.density.log_density, z, log_p, None, &mut []);
     }
 
     fn score(&self, z: &[E], log_p: &mut [E], score: &mut [E]) {
-        self.evaluate(&self.score, z, log_p, Some(score), &mut []);
+        self.evaluate(&self.density.score, z, log_p, Some(score), &mut []);
     }
 
     fn score_keep(&self, z: &[E], log_p: &mut [E], score: &mut [E], keep: &mut Residuals<E>) {
         keep.points.clear();
         keep.points.extend_from_slice(z);
-        keep.saved.resize(log_p.len() * self.saved, E::zero());
-        self.evaluate(&self.score_keep, z, log_p, Some(score), &mut keep.saved);
+        keep.saved.resize(log_p.len() * self.density.saved, E::zero());
+        self.evaluate(&self.density.score_keep, z, log_p, Some(score), &mut keep.saved);
     }
 
     fn hvp(&self, residuals: &Residuals<E>, v: &[E], out: &mut [E]) {
         assert_eq!(v.len(), residuals.points.len(), "one direction for each point kept");
-        let (dim, plan) = (self.dim, &self.hvp.plan);
+        let own = self.density;
+        let (dim, plan) = (own.dim, &own.hvp.plan);
         let batch = v.len() / dim.max(1);
-        for (start, lanes) in partition(batch, self.lanes) {
+        for (start, lanes) in partition(batch, own.lanes) {
             let points = start * dim..(start + lanes) * dim;
-            let saved = &residuals.saved[start * self.saved..(start + lanes) * self.saved];
-            self.hvp.with(lanes, |block| {
+            let saved = &residuals.saved[start * own.saved..(start + lanes) * own.saved];
+            own.hvp.with(lanes, |block| {
+                for (&(_, input), numbers) in own.held.iter().zip(self.numbers) {
+                    block.hold(plan, input, numbers);
+                }
                 stage(&v[points.clone()], dim, 0, lanes, &mut block.staged);
                 block.run(plan, saved, lanes);
                 block.read(plan, saved, lanes, 0, &mut out[points]);
@@ -160,9 +198,32 @@ impl<E: Element> LogDensity<E> for CompiledDensity<E> {
     }
 }
 
+/// A density without held inputs.
+impl<E: Element> LogDensity<E> for CompiledDensity<E> {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn log_density(&self, z: &[E], log_p: &mut [E]) {
+        self.holding(&[]).log_density(z, log_p);
+    }
+
+    fn score(&self, z: &[E], log_p: &mut [E], score: &mut [E]) {
+        self.holding(&[]).score(z, log_p, score);
+    }
+
+    fn score_keep(&self, z: &[E], log_p: &mut [E], score: &mut [E], keep: &mut Residuals<E>) {
+        self.holding(&[]).score_keep(z, log_p, score, keep);
+    }
+
+    fn hvp(&self, residuals: &Residuals<E>, v: &[E], out: &mut [E]) {
+        self.holding(&[]).hvp(residuals, v, out);
+    }
+}
+
 /// The part of a function that depends on `v`.
 struct Split {
-    /// Its inputs are the residuals, then `v`; its output is the product.
+    /// Its inputs are the residuals, then `v`, then the held ones; its output is the product.
     function: Function,
     /// Values of the original function.
     residuals: Vec<ValueId>,
@@ -201,12 +262,22 @@ fn split_at_v(f: &Function, hvp: ValueId, theta: usize, v: usize) -> Split {
         map.insert(residual, builder.input(format!("residual{i}"), f.ty(residual).clone()));
     }
     let direction = builder.input("v", f.inputs[v].ty.clone());
+    let inputs: Vec<ValueId> = f
+        .inputs
+        .iter()
+        .enumerate()
+        .map(|(i, input)| match i {
+            // Never read: what depends on theta alone is a residual.
+            _ if i == theta || i == v => direction,
+            _ => builder.input(input.name.clone(), input.ty.clone()),
+        })
+        .collect();
     for (id, inst) in f.values().filter(|(id, _)| wanted(id)) {
         if map.contains_key(&id) {
             continue;
         }
         let new = match inst.op {
-            Op::Input(_) => direction,
+            Op::Input(i) => inputs[i as usize],
             _ => {
                 builder.set_span(inst.span);
                 let args: Args = inst.args.iter().map(|a| map[a]).collect();

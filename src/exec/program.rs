@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::ir::Function;
 
 use super::element::Element;
-use super::plan::Plan;
+use super::plan::{Home, Plan};
 use super::pool::Pool;
 use super::run::{self, MAX_LANES};
 use super::schedule::{self, Binding};
@@ -182,6 +182,15 @@ impl<E: Element> Blocks<E> {
 }
 
 impl<E: Element> Block<E> {
+    /// Gives the numbers of an input that is the same in all lanes.
+    pub(super) fn hold(&mut self, plan: &Plan<E>, input: usize, numbers: &[E]) {
+        if let Some(value) = plan.inputs[input]
+            && let Home::Slot(slot) = plan.values[value].home
+        {
+            self.work.slots[slot][..plan.values[value].len].copy_from_slice(numbers);
+        }
+    }
+
     /// Runs the plan on what is staged and what was saved.
     pub(super) fn run(&mut self, plan: &Plan<E>, saved: &[E], lanes: usize) {
         run::run(plan, &mut self.work, [&self.staged, saved], lanes);

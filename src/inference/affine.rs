@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::density::{LogDensity, Residuals};
+use crate::density::{LogDensity, Part, Residuals};
 use crate::real::Real;
 
 /// Where and how wide a Gaussian is: `z = shift + scale ∘ (x W)` for standard normal `x`.
@@ -135,6 +135,14 @@ impl<E: Real> LogDensity<E> for Affine<E> {
     fn hvp(&self, residuals: &Residuals<E>, v: &[E], out: &mut [E]) {
         self.inner.hvp(residuals, &self.direction(v), out);
         self.pull_back(out);
+    }
+
+    fn see(&self, part: Part<'_>) {
+        self.inner.see(part);
+    }
+
+    fn estimate(&self) -> Option<String> {
+        self.inner.estimate()
     }
 
     fn explain_non_finite(&self, x: &[E]) -> Option<String> {

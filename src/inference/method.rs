@@ -16,8 +16,11 @@ pub struct Method {
     /// Options for `--set NAME.OPTION=VALUE`.
     pub options: &'static [MethodOption],
     /// Runs it.
-    pub run: fn(Target<'_>, &Settings, &mut dyn Monitor) -> Result<Fit, InferenceError>,
+    pub run: Run,
 }
+
+/// How a method is run.
+pub(super) type Run = fn(Target<'_>, &Settings, &mut dyn Monitor) -> Result<Fit, InferenceError>;
 
 /// One option of a method.
 #[derive(Debug, Clone, Copy)]
@@ -32,14 +35,40 @@ pub struct MethodOption {
     pub symbol: &'static str,
 }
 
+/// An option's row.
+pub(in crate::inference) const fn option(
+    name: &'static str,
+    default: &'static str,
+    meaning: &'static str,
+    symbol: &'static str,
+) -> MethodOption {
+    MethodOption { name, default, meaning, symbol }
+}
+
+/// Resampling, off unless asked for: for methods whose draws are a distribution in its own right.
+pub(in crate::inference) const RESAMPLE: MethodOption = option(
+    "resample",
+    "false",
+    "resample the draws by their smoothed importance weights: auto (where k-hat allows), true or false",
+    "",
+);
+/// The same, on where the weights can be trusted.
+pub(in crate::inference) const RESAMPLE_AUTO: MethodOption =
+    MethodOption { default: "auto", ..RESAMPLE };
+
 /// Every method, in the order in which `ppl methods` lists them.
 pub const METHODS: &[Method] = &[
     super::langevin::ULA,
     super::langevin::MCD,
     super::langevin::UHA,
     super::langevin::LDVI,
+    super::langevin::CMCD,
+    super::langevin::CMCD_UD,
     super::semi_implicit::SIVI_SM,
     super::gaussian::MEAN_FIELD,
+    super::gaussian::FULL_RANK,
+    super::gaussian::LAPLACE,
+    super::gaussian::PATHFINDER,
     super::nuts::NUTS,
 ];
 

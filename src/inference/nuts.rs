@@ -5,11 +5,15 @@
 //! not depend on how many. A worker advances its chains in turn, one draw each, so that an
 //! interrupted run leaves chains of nearly one length.
 //!
+//! nuts-rs cannot save a chain, but a chain is a function of its seed and of what the density answers.
+//! So a checkpoint has the answers of the density, up to a limit: a resumed run repeats the steps with
+//! them, without evaluating anything, and goes on from there.
+//!
 //! Reference: [hoffman2014]; diagonal mass matrix from draws and gradients as in nuts-rs.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Instant;
 
 use nuts_rs::rand::SeedableRng;
@@ -19,14 +23,18 @@ use nuts_rs::{
     Settings as _, Storable, Value,
 };
 use rand::{Rng, RngCore};
+use serde::{Deserialize, Serialize};
 
 use super::assess::{self, ChainHealth, Checks};
+use super::checkpoint;
+use super::method::option;
+use super::modes;
+use super::start::{self, Gaussian};
 use super::{
-    Fit, InferenceError, Method, MethodOption, Monitor, Progress, Settings, Target, Trace,
-    VerdictLevel,
+    Fit, InferenceError, Method, Monitor, Progress, Settings, Target, Trace, VerdictLevel,
 };
 use crate::density::LogDensity;
-use crate::random::{Stream, stream};
+use crate::random::{Stream, fill_std_normal, stream};
 
 /// The row of the method table.
 pub(super) const NUTS: Method = Method {
@@ -35,33 +43,28 @@ pub(super) const NUTS: Method = Method {
     summary: "No-U-Turn Hamiltonian Monte Carlo: slow and right, for checking the others.",
     paper: "Hoffman & Gelman, JMLR 2014; nuts-rs",
     options: &[
-        MethodOption {
-            name: "iterations",
-            default: "1000",
-            meaning: "warm-up transitions of each chain",
-            symbol: "",
-        },
-        MethodOption {
-            name: "chains",
-            default: "4",
-            meaning: "independent chains; the draws are divided among them, rounded up",
-            symbol: "M",
-        },
-        MethodOption {
-            name: "target-accept",
-            default: "0.95",
-            meaning: "mean acceptance probability that the step size is tuned for",
-            symbol: "δ",
-        },
-        MethodOption {
-            name: "max-depth",
-            default: "10",
-            meaning: "largest depth of the trajectory tree",
-            symbol: "j",
-        },
+        option("iterations", "1000", "warm-up transitions of each chain", ""),
+        option(
+            "chains",
+            "4",
+            "independent chains; the draws are divided among them, rounded up",
+            "M",
+        ),
+        option(
+            "target-accept",
+            "0.95",
+            "mean acceptance probability that the step size is tuned for",
+            "δ",
+        ),
+        option("max-depth", "10", "largest depth of the trajectory tree", "j"),
     ],
     run,
 };
+
+/// Name of the stage in checkpoints.
+const STAGE: &str = "nuts";
+/// Most numbers of answers in a checkpoint, over all chains (about 40 MB of text).
+const MOST_ANSWERS: usize = 2_000_000;
 
 /// Starting points tried per chain before giving up, as in Stan.
 const STARTS: usize = 100;
@@ -116,8 +119,12 @@ fn run(
 ) -> Result<Fit, InferenceError> {
     let plan = Plan::new(settings)?;
     let density: &dyn LogDensity<f64> = &**target.f64;
+    let given = start::of_settings(NUTS.name, target, settings, monitor)?;
     let starts: Vec<Vec<f64>> = (0..plan.chains)
-        .map(|c| start(density, &mut stream(settings.seed, &format!("nuts start {c}"))))
+        .map(|c| {
+            let mut rng = stream(settings.seed, &format!("nuts start {c}"));
+            start(density, given.as_ref(), &mut rng)
+        })
         .collect::<Result<_, _>>()?;
     let seeds: Vec<[u8; 32]> = (0..plan.chains)
         .map(|c| {
@@ -128,6 +135,12 @@ fn run(
         .collect();
 
     let stop = AtomicBool::new(false);
+    let answers = answers(density, &plan, monitor)?;
+    let save = |monitor: &mut dyn Monitor, last| {
+        checkpoint::offer(monitor, STAGE, last, || -> Vec<Answers> {
+            answers.iter().map(|a| locked(a).clone()).collect()
+        });
+    };
     let began = Instant::now();
     let workers = settings.threads.clamp(1, plan.chains);
     let mut record = Record::new(plan.chains);
@@ -136,10 +149,12 @@ fn run(
     std::thread::scope(|scope| {
         for worker in 0..workers {
             let sender = sender.clone();
-            let (plan, starts, seeds, stop) = (&plan, &starts, &seeds, &stop);
+            let (plan, starts, seeds, stop, answers) = (&plan, &starts, &seeds, &stop, &answers);
             scope.spawn(move || {
                 let mine = (worker..plan.chains).step_by(workers);
-                if let Err(error) = advance(density, plan, mine, starts, seeds, stop, &sender) {
+                if let Err(error) =
+                    advance(density, answers, plan, mine, starts, seeds, stop, &sender)
+                {
                     stop.store(true, Ordering::Relaxed);
                     // The receiver outlives the workers unless it gave up already.
                     let _ = sender.send(Err(error));
@@ -161,18 +176,57 @@ fn run(
                 interrupted = true;
                 stop.store(true, Ordering::Relaxed);
             }
+            save(monitor, false);
         }
         Ok::<(), InferenceError>(())
     })?;
-    record.fit(density, &plan, interrupted)
+    save(monitor, true);
+    record.fit(density, &plan, settings.seed, interrupted)
 }
 
-/// A point drawn from Uniform(−2, 2) in each coordinate where density and score are finite.
-fn start(density: &dyn LogDensity<f64>, rng: &mut Stream) -> Result<Vec<f64>, InferenceError> {
+/// What the density has answered to a chain: for each evaluation the log density, then the score.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Answers {
+    #[serde(with = "checkpoint::numbers")]
+    numbers: Vec<f64>,
+}
+
+/// The answers of an earlier run, one set for each chain.
+fn answers(
+    density: &dyn LogDensity<f64>,
+    plan: &Plan,
+    monitor: &mut dyn Monitor,
+) -> Result<Vec<Mutex<Answers>>, InferenceError> {
+    let saved: Option<Vec<Answers>> = checkpoint::load(monitor, STAGE)?;
+    let saved = saved.unwrap_or_else(|| vec![Answers::default(); plan.chains]);
+    let whole = |a: &Answers| a.numbers.len().is_multiple_of(density.dim() + 1);
+    if saved.len() != plan.chains || !saved.iter().all(whole) {
+        return Err(checkpoint::damaged(STAGE, "it is of other chains"));
+    }
+    Ok(saved.into_iter().map(Mutex::new).collect())
+}
+
+fn locked(answers: &Mutex<Answers>) -> MutexGuard<'_, Answers> {
+    // Answers are added whole, so a thread that panicked left none half-written.
+    answers.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A point, drawn from the given Gaussian or else from Uniform(−2, 2) in each coordinate, where density
+/// and score are finite.
+fn start(
+    density: &dyn LogDensity<f64>,
+    given: Option<&Gaussian>,
+    rng: &mut Stream,
+) -> Result<Vec<f64>, InferenceError> {
     let d = density.dim();
     let (mut z, mut log_p, mut score) = (vec![0.0; d], [0.0], vec![0.0; d]);
     for _ in 0..STARTS {
-        z.fill_with(|| rng.gen_range(-2.0..2.0));
+        if let Some(given) = given {
+            fill_std_normal(rng, &mut z);
+            z = given.point(&z);
+        } else {
+            z.fill_with(|| rng.gen_range(-2.0..2.0));
+        }
         density.score(&z, &mut log_p, &mut score);
         if log_p[0].is_finite() && score.iter().all(|g| g.is_finite()) {
             return Ok(z);
@@ -182,8 +236,10 @@ fn start(density: &dyn LogDensity<f64>, rng: &mut Stream) -> Result<Vec<f64>, In
 }
 
 /// Runs the chains `mine` in turn until they are done or `stop` is set.
+#[allow(clippy::too_many_arguments, reason = "what the workers share")]
 fn advance(
     density: &dyn LogDensity<f64>,
+    answers: &[Mutex<Answers>],
     plan: &Plan,
     mine: impl Iterator<Item = usize>,
     starts: &[Vec<f64>],
@@ -201,7 +257,8 @@ fn advance(
     options.adapt_options.step_size_settings.target_accept = plan.target_accept;
     let mut chains = Vec::new();
     for c in mine {
-        let math = CpuMath::new(Density(density));
+        let most = MOST_ANSWERS / plan.chains;
+        let math = CpuMath::new(Density { density, answers: &answers[c], asked: 0, most });
         let mut rng = ChaCha8Rng::from_seed(seeds[c]);
         let mut chain = options.new_chain(c as u64, math, &mut rng).map_err(|e| breakdown(&e))?;
         chain.set_position(&starts[c]).map_err(|e| breakdown(&e))?;
@@ -290,6 +347,7 @@ impl Record {
         mut self,
         density: &dyn LogDensity<f64>,
         plan: &Plan,
+        seed: u64,
         interrupted: bool,
     ) -> Result<Fit, InferenceError> {
         let chains = plan.chains;
@@ -342,6 +400,7 @@ impl Record {
                 "The run was interrupted during warm-up: these are not draws from the posterior.",
             );
         } else {
+            checks.warmed_up(plan.warmup);
             checks.chains(&ChainHealth {
                 chains,
                 draws: chains * length,
@@ -353,9 +412,13 @@ impl Record {
             });
             if interrupted {
                 checks.interrupted();
+            } else {
+                modes::search(&mut checks, density, &draws, seed);
             }
         }
-        let next = if divergences > 0 {
+        let next = if plan.warmup < 1000 {
+            "--infer nuts --iterations 1000"
+        } else if divergences > 0 {
             "--infer nuts --set nuts.target-accept=0.99"
         } else {
             "--infer nuts --iterations 4000 --draws 20000"
@@ -403,7 +466,36 @@ impl Record {
 }
 
 /// The density as nuts-rs wants to see it.
-struct Density<'a>(&'a dyn LogDensity<f64>);
+struct Density<'a> {
+    density: &'a dyn LogDensity<f64>,
+    /// What it has answered, to be repeated first.
+    answers: &'a Mutex<Answers>,
+    /// Evaluations so far.
+    asked: usize,
+    /// Numbers of answers that are kept at most.
+    most: usize,
+}
+
+impl Density<'_> {
+    /// The log density; the score goes to `gradient`.
+    fn answer(&mut self, position: &[f64], gradient: &mut [f64]) -> f64 {
+        let n = gradient.len() + 1;
+        let at = self.asked * n;
+        self.asked += 1;
+        if let Some(known) = locked(self.answers).numbers.get(at..at + n) {
+            gradient.copy_from_slice(&known[1..]);
+            return known[0];
+        }
+        let mut log_p = [0.0];
+        self.density.score(position, &mut log_p, gradient);
+        if at + n <= self.most {
+            let mut answers = locked(self.answers);
+            answers.numbers.push(log_p[0]);
+            answers.numbers.extend_from_slice(gradient);
+        }
+        log_p[0]
+    }
+}
 
 /// The density is not finite here; the trajectory ends as a divergence.
 #[derive(Debug, thiserror::Error)]
@@ -418,7 +510,7 @@ impl LogpError for NonFinite {
 
 impl HasDims for Density<'_> {
     fn dim_sizes(&self) -> HashMap<String, u64> {
-        HashMap::from([("dim".to_owned(), self.0.dim() as u64)])
+        HashMap::from([("dim".to_owned(), self.density.dim() as u64)])
     }
 }
 
@@ -428,14 +520,13 @@ impl CpuLogpFunc for Density<'_> {
     type ExpandedVector = Vec<f64>;
 
     fn dim(&self) -> usize {
-        self.0.dim()
+        self.density.dim()
     }
 
     fn logp(&mut self, position: &[f64], gradient: &mut [f64]) -> Result<f64, NonFinite> {
-        let mut log_p = [0.0];
-        self.0.score(position, &mut log_p, gradient);
-        if log_p[0].is_finite() && gradient.iter().all(|g| g.is_finite()) {
-            Ok(log_p[0])
+        let log_p = self.answer(position, gradient);
+        if log_p.is_finite() && gradient.iter().all(|g| g.is_finite()) {
+            Ok(log_p)
         } else {
             Err(NonFinite)
         }

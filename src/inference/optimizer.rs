@@ -7,10 +7,12 @@
 
 use dfdx::prelude::{AdamConfig, PutTape, ReshapeTo, Storage, Tensor, TensorFromVec};
 
+use serde::{Deserialize, Serialize};
+
 use super::tape::{Buffer, Element, Grads, Matrix, SharedTape, Vector, device};
 
 /// Names one tensor of a [`Parameters`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handle(usize);
 
 /// Parameters that are updated together, with their own Adam.
@@ -44,6 +46,14 @@ pub enum Update {
     },
     /// The gradient was not finite; nothing was changed.
     NonFinite,
+}
+
+/// One tensor and its optimiser, as a checkpoint has them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TensorState {
+    value: Vec<f64>,
+    moments: [Vec<f64>; 2],
+    steps: i32,
 }
 
 #[derive(Clone)]
@@ -163,6 +173,38 @@ impl<E: Element> Parameters<E> {
         self.len() == 0
     }
 
+    /// Everything that training changes, exactly.
+    #[must_use]
+    pub fn state(&self) -> Vec<TensorState> {
+        let wide = |x: &[E]| x.iter().map(|x| x.f64()).collect();
+        let state = |e: &Entry<E>| TensorState {
+            value: wide(&e.value.as_vec()),
+            moments: [wide(&e.first_moment), wide(&e.second_moment)],
+            steps: e.steps,
+        };
+        self.entries.iter().map(state).collect()
+    }
+
+    /// Goes back to such a state; `false`, and nothing changed, if it is one of other tensors.
+    #[must_use]
+    pub fn restore(&mut self, state: &[TensorState]) -> bool {
+        let fits = |(e, s): (&Entry<E>, &TensorState)| {
+            let n = e.first_moment.len();
+            s.value.len() == n && s.moments.iter().all(|m| m.len() == n)
+        };
+        if state.len() != self.entries.len() || !self.entries.iter().zip(state).all(fits) {
+            return false;
+        }
+        let of = |x: &[f64]| x.iter().map(|x| E::of(*x)).collect::<Vec<E>>();
+        for (e, s) in self.entries.iter_mut().zip(state) {
+            e.value.copy_from(&of(&s.value));
+            e.first_moment.copy_from_slice(&of(&s.moments[0]));
+            e.second_moment.copy_from_slice(&of(&s.moments[1]));
+            e.steps = s.steps;
+        }
+        true
+    }
+
     /// The same values at another precision, under the same handles; Adam's moments start anew.
     #[must_use]
     pub fn cast<F: Element>(&self) -> Parameters<F> {
@@ -243,7 +285,7 @@ impl<E: Element> Entry<E> {
 }
 
 /// Running average of all parameters over iterations, in `f64`.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Average {
     sum: Vec<Vec<f64>>,
     weight: f64,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::InferenceError;
+use super::start::Gaussian;
 use crate::density::LogDensity;
 
 /// Floating-point type of training. Final assessments are always in `f64`.
@@ -55,6 +56,8 @@ pub struct Settings {
     pub tolerance: Option<f64>,
     /// Another method whose result is the starting point.
     pub init: Option<String>,
+    /// The Gaussian to start from, if it is not another method's.
+    pub start: Option<Gaussian>,
     /// Precision of training.
     pub precision: Precision,
     /// Worker threads; results do not depend on it.
@@ -75,6 +78,7 @@ impl Default for Settings {
             max_time: None,
             tolerance: None,
             init: None,
+            start: None,
             precision: Precision::F64,
             threads: 1,
             options: BTreeMap::new(),
@@ -119,6 +123,15 @@ pub struct Progress<'a> {
 pub trait Monitor {
     /// Called once an iteration (cheap when nothing is to be shown).
     fn progress(&mut self, progress: Progress<'_>) -> ControlFlow<()>;
+
+    /// The state of a stage that an earlier run left behind, as JSON; see [`super::checkpoint`].
+    fn resume(&mut self, _stage: &str) -> Option<String> {
+        None
+    }
+
+    /// Offers the state of a stage, as JSON, made only if it is wanted now. `last`: the stage is over, or
+    /// the run is about to be.
+    fn keep(&mut self, _stage: &'static str, _last: bool, _state: &mut dyn FnMut() -> String) {}
 }
 
 /// A monitor that shows nothing and never stops a run.

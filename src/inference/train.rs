@@ -10,7 +10,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::optimizer::{Parameters, Schedule};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::checkpoint;
+use super::optimizer::{Parameters, Schedule, TensorState};
 use super::tape::Element;
 use super::{InferenceError, Monitor, Progress, Trace};
 
@@ -28,6 +32,8 @@ const TRACE_LENGTH: usize = 1000;
 /// What to do.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
+    /// Name of the stage for checkpoints, different from those of all other stages.
+    pub stage: &'static str,
     /// Name of the phase for progress, such as `training`.
     pub phase: &'static str,
     /// Standard name of the objective, such as `elbo`.
@@ -72,7 +78,7 @@ pub enum Step {
 }
 
 /// Why training ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stop {
     /// All iterations were run.
     Iterations,
@@ -104,6 +110,20 @@ pub struct Training {
 }
 
 impl Training {
+    /// The record of a method that has no training loop.
+    #[must_use]
+    pub fn none(stop: Stop) -> Self {
+        Training {
+            stop,
+            iterations: 0,
+            skipped: 0,
+            restored: 0,
+            median_iteration_ms: 0.0,
+            objective: Vec::new(),
+            traces: Vec::new(),
+        }
+    }
+
     /// Whether it ended before it was done, by a user's or a clock's wish.
     #[must_use]
     pub fn interrupted(&self) -> bool {
@@ -143,23 +163,51 @@ fn block_mean(values: &[f64]) -> (f64, f64) {
 
 /// Calls `step` until the plan is fulfilled, a criterion is met, or someone says stop.
 ///
+/// `state` is all that `step` changes besides the parameters: its random stream, averages. With it a
+/// checkpoint of this stage goes on to the same bits.
+///
 /// # Errors
 /// When steps stay non-finite in spite of smaller learning rates and restored states, and whatever
 /// `step` fails with.
-pub fn train<E: Element>(
+pub fn train<E: Element, S: Serialize + DeserializeOwned>(
     plan: &Plan,
     parameters: &mut Parameters<E>,
+    state: &mut S,
     monitor: &mut dyn Monitor,
-    mut step: impl FnMut(&mut Parameters<E>, Context) -> Result<Step, InferenceError>,
+    mut step: impl FnMut(&mut Parameters<E>, &mut S, Context) -> Result<Step, InferenceError>,
 ) -> Result<Training, InferenceError> {
     let start = Instant::now();
-    let mut objective = Vec::with_capacity(plan.iterations);
-    let mut rates = Vec::with_capacity(plan.iterations);
-    let mut times = Vec::with_capacity(plan.iterations);
+    let mut log = Log::default();
     let mut recovery = Recovery::new(parameters);
-    let mut smoothed = Smoothed::default();
+    if plan.iterations > 0
+        && let Some(saved) = checkpoint::load::<Saved<S>>(monitor, plan.stage)?
+    {
+        let fits =
+            recovery.snapshot.restore(&saved.snapshot) && parameters.restore(&saved.parameters);
+        if !fits {
+            return Err(checkpoint::damaged(plan.stage, "it is of other parameters"));
+        }
+        recovery.counts = saved.counts;
+        *state = saved.state;
+        log = saved.log;
+    }
+    let save = |monitor: &mut dyn Monitor,
+                last: bool,
+                parameters: &Parameters<E>,
+                recovery: &Recovery<E>,
+                log: &Log,
+                state: &S| {
+        checkpoint::offer(monitor, plan.stage, last, || SavedRef {
+            parameters: parameters.state(),
+            snapshot: recovery.snapshot.state(),
+            counts: &recovery.counts,
+            log,
+            state,
+        });
+    };
     let mut stop = Stop::Iterations;
-    for iteration in 0..plan.iterations {
+    let first = log.rates.len();
+    for iteration in first..if log.converged { first } else { plan.iterations } {
         let began = Instant::now();
         let time_used = plan.max_time.map_or(0.0, |limit| {
             began.duration_since(start).as_secs_f64() / limit.as_secs_f64().max(1e-9)
@@ -171,51 +219,91 @@ pub fn train<E: Element>(
         // Under a time limit the schedule follows the clock where that is ahead, so that a run that is
         // cut short has annealed its learning rate all the same.
         let done = (iteration as f64 / plan.iterations as f64).max(time_used);
-        let factor = plan.schedule.factor(iteration, done) * recovery.shrink;
+        let factor = plan.schedule.factor(iteration, done) * recovery.counts.shrink;
         let context = Context { iteration, rate: plan.learning_rate * factor, done };
-        let outcome = step(parameters, context)?;
-        times.push(began.elapsed());
-        rates.push(context.rate);
-        let mut converged = false;
+        let outcome = step(parameters, state, context)?;
+        log.times_ms.push(began.elapsed().as_secs_f64() * 1e3);
+        log.rates.push(context.rate);
         match outcome {
             Step::Done(value) | Step::Converged(value) if value.is_finite() => {
-                converged = matches!(outcome, Step::Converged(_));
-                objective.push(value);
-                smoothed.add(value);
+                log.converged = matches!(outcome, Step::Converged(_));
+                log.objective.push(value);
+                log.smoothed.add(value);
                 recovery.good(parameters);
             }
             Step::Done(_) | Step::Converged(_) => recovery.bad(parameters, None)?,
             Step::NonFinite(place) => recovery.bad(parameters, place)?,
         }
+        log.converged |= plan.stalled(&log.objective);
         let progress = Progress {
             phase: plan.phase,
             done: iteration + 1,
             total: plan.iterations,
-            objective: smoothed.value().map(|v| (plan.objective, v)),
-            trend: smoothed.trend(),
+            objective: log.smoothed.value().map(|v| (plan.objective, v)),
+            trend: log.smoothed.trend(),
         };
         if monitor.progress(progress).is_break() {
             stop = Stop::Interrupted;
             break;
         }
-        if converged || plan.stalled(&objective) {
-            stop = Stop::Converged;
+        if log.converged {
             break;
         }
+        save(monitor, false, parameters, &recovery, &log, state);
     }
-    if objective.is_empty() && plan.iterations > 0 && stop == Stop::Iterations {
+    // A stage that was over already has nothing new.
+    if log.rates.len() > first {
+        save(monitor, true, parameters, &recovery, &log, state);
+    }
+    if log.objective.is_empty() && plan.iterations > 0 && stop == Stop::Iterations {
         return Err(recovery.error());
     }
-    let traces = vec![thin(plan.objective, &objective), thin("learning_rate", &rates)];
+    if log.converged && stop == Stop::Iterations {
+        stop = Stop::Converged;
+    }
+    let traces = vec![thin(plan.objective, &log.objective), thin("learning_rate", &log.rates)];
     Ok(Training {
         stop,
-        iterations: times.len(),
-        skipped: recovery.skipped,
-        restored: recovery.restored,
-        median_iteration_ms: median_ms(&mut times),
-        objective,
+        iterations: log.rates.len(),
+        skipped: recovery.counts.skipped,
+        restored: recovery.counts.restored,
+        median_iteration_ms: median(&mut log.times_ms),
+        objective: log.objective,
         traces,
     })
+}
+
+/// What is recorded of each step.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Log {
+    /// The objective at every good step.
+    objective: Vec<f64>,
+    /// The learning rate of every step.
+    rates: Vec<f64>,
+    /// How long every step took.
+    times_ms: Vec<f64>,
+    smoothed: Smoothed,
+    converged: bool,
+}
+
+/// A checkpoint of training, as it is read.
+#[derive(Deserialize)]
+struct Saved<S> {
+    parameters: Vec<TensorState>,
+    snapshot: Vec<TensorState>,
+    counts: Counts,
+    log: Log,
+    state: S,
+}
+
+/// The same, as it is written.
+#[derive(Serialize)]
+struct SavedRef<'a, S> {
+    parameters: Vec<TensorState>,
+    snapshot: Vec<TensorState>,
+    counts: &'a Counts,
+    log: &'a Log,
+    state: &'a S,
 }
 
 impl Plan {
@@ -238,6 +326,11 @@ impl Plan {
 /// What to do about non-finite steps: see the module header.
 struct Recovery<E: Element> {
     snapshot: Parameters<E>,
+    counts: Counts,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Counts {
     good_since_snapshot: usize,
     in_a_row: usize,
     restored_in_a_row: usize,
@@ -249,8 +342,7 @@ struct Recovery<E: Element> {
 
 impl<E: Element> Recovery<E> {
     fn new(parameters: &Parameters<E>) -> Self {
-        Recovery {
-            snapshot: parameters.clone(),
+        let counts = Counts {
             good_since_snapshot: 0,
             in_a_row: 0,
             restored_in_a_row: 0,
@@ -258,16 +350,18 @@ impl<E: Element> Recovery<E> {
             restored: 0,
             shrink: 1.0,
             place: None,
-        }
+        };
+        Recovery { snapshot: parameters.clone(), counts }
     }
 
     fn good(&mut self, parameters: &Parameters<E>) {
-        self.in_a_row = 0;
-        self.good_since_snapshot += 1;
-        if self.good_since_snapshot >= SNAPSHOT_EVERY {
+        let counts = &mut self.counts;
+        counts.in_a_row = 0;
+        counts.good_since_snapshot += 1;
+        if counts.good_since_snapshot >= SNAPSHOT_EVERY {
             self.snapshot = parameters.clone();
-            self.good_since_snapshot = 0;
-            self.restored_in_a_row = 0;
+            counts.good_since_snapshot = 0;
+            counts.restored_in_a_row = 0;
         }
     }
 
@@ -276,31 +370,32 @@ impl<E: Element> Recovery<E> {
         parameters: &mut Parameters<E>,
         place: Option<String>,
     ) -> Result<(), InferenceError> {
-        self.skipped += 1;
-        self.in_a_row += 1;
-        self.place = place.or(self.place.take());
-        if self.in_a_row.is_multiple_of(PATIENCE) {
-            self.shrink *= 0.5;
+        let counts = &mut self.counts;
+        counts.skipped += 1;
+        counts.in_a_row += 1;
+        counts.place = place.or(counts.place.take());
+        if counts.in_a_row.is_multiple_of(PATIENCE) {
+            counts.shrink *= 0.5;
         }
-        if self.in_a_row >= RESTORE_AFTER {
-            if self.restored_in_a_row >= MAX_RESTORATIONS {
+        if counts.in_a_row >= RESTORE_AFTER {
+            if counts.restored_in_a_row >= MAX_RESTORATIONS {
                 return Err(self.error());
             }
             *parameters = self.snapshot.clone();
-            self.in_a_row = 0;
-            self.restored += 1;
-            self.restored_in_a_row += 1;
+            counts.in_a_row = 0;
+            counts.restored += 1;
+            counts.restored_in_a_row += 1;
         }
         Ok(())
     }
 
     fn error(&self) -> InferenceError {
-        InferenceError::NonFinite { tried: self.skipped, place: self.place.clone() }
+        InferenceError::NonFinite { tried: self.counts.skipped, place: self.counts.place.clone() }
     }
 }
 
 /// Exponential moving average of the objective, for progress.
-#[derive(Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Smoothed {
     sum: f64,
     weight: f64,
@@ -342,12 +437,12 @@ pub fn thin(name: &'static str, values: &[f64]) -> Trace {
     Trace { name, iteration, value }
 }
 
-fn median_ms(times: &mut [Duration]) -> f64 {
+fn median(times: &mut [f64]) -> f64 {
     if times.is_empty() {
         return 0.0;
     }
     let middle = times.len() / 2;
-    times.select_nth_unstable(middle).1.as_secs_f64() * 1e3
+    *times.select_nth_unstable_by(middle, f64::total_cmp).1
 }
 
 #[cfg(test)]
@@ -356,6 +451,7 @@ mod tests {
     use crate::inference::Silent;
 
     const PLAN: Plan = Plan {
+        stage: "test",
         phase: "training",
         objective: "loss",
         maximise: false,
@@ -370,7 +466,7 @@ mod tests {
     #[test]
     fn non_finite_steps_are_skipped_and_shrink_the_rate() {
         let mut p = Parameters::<f64>::default();
-        let t = train(&PLAN, &mut p, &mut Silent, |_, c| {
+        let t = train(&PLAN, &mut p, &mut (), &mut Silent, |_, (), c| {
             Ok(if (100..105).contains(&c.iteration) {
                 Step::NonFinite(None)
             } else {
@@ -385,8 +481,9 @@ mod tests {
     #[test]
     fn hopeless_runs_end_with_the_place() {
         let mut p = Parameters::<f64>::default();
-        let e =
-            train(&PLAN, &mut p, &mut Silent, |_, _| Ok(Step::NonFinite(Some("line 3".into()))));
+        let e = train(&PLAN, &mut p, &mut (), &mut Silent, |_, (), _| {
+            Ok(Step::NonFinite(Some("line 3".into())))
+        });
         assert!(e.unwrap_err().to_string().contains("line 3"));
     }
 
@@ -395,7 +492,7 @@ mod tests {
         let mut p = Parameters::<f64>::default();
         let h = p.add("x", 0, vec![0.0]);
         let mut broken = true;
-        train(&PLAN, &mut p, &mut Silent, |p, c| {
+        train(&PLAN, &mut p, &mut (), &mut Silent, |p, (), c| {
             if c.iteration == 450 && broken {
                 p.set(h, &[f64::NAN]);
                 broken = false;
@@ -417,7 +514,7 @@ mod tests {
     fn tolerance_stops_and_trend_sees() {
         let mut p = Parameters::<f64>::default();
         let plan = Plan { tolerance: Some(1e-3), ..PLAN };
-        let t = train(&plan, &mut p, &mut Silent, |_, c| {
+        let t = train(&plan, &mut p, &mut (), &mut Silent, |_, (), c| {
             Ok(Step::Done(1.0 + (-0.02 * c.iteration as f64).exp()))
         })
         .unwrap();

@@ -1,6 +1,9 @@
-//! What log importance weights say about a fit: evidence bounds, k-hat, shifted moments.
+//! What log importance weights say about a fit: evidence bounds, k-hat, shifted moments; and draws
+//! resampled by them.
 
-use super::assess::{Checks, psis};
+use rand::{Rng, RngCore};
+
+use super::assess::{Checks, khat_threshold, psis};
 use super::{Khat, KhatKind, VerdictLevel};
 use crate::density::LogDensity;
 
@@ -22,75 +25,206 @@ pub fn log_mean_weight(log_weights: &[f64]) -> f64 {
     max + (sum / log_weights.len() as f64).ln()
 }
 
-/// Adds to `checks` what the weights of the draws `[S, D]` say, and returns their k-hat.
+/// Whether the final draws are resampled by their smoothed importance weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resample {
+    /// Never: the draws are the fit's own.
+    Never,
+    /// Where the weights can be trusted: k-hat within its limit and enough of them that count.
+    Auto,
+    /// Always.
+    Always,
+}
+
+impl std::str::FromStr for Resample {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "auto" => Ok(Resample::Auto),
+            "true" => Ok(Resample::Always),
+            "false" => Ok(Resample::Never),
+            _ => Err(()),
+        }
+    }
+}
+
+impl Resample {
+    /// How many draws to weigh so that `draws` remain: weights waste some. Bounded in memory.
+    #[must_use]
+    pub fn pool(self, draws: usize, dim: usize) -> usize {
+        let affordable = POOLED_NUMBERS / dim.max(1);
+        if self == Resample::Never { draws } else { draws.max((2 * draws).min(affordable)) }
+    }
+}
+
+/// Numbers (draws times dimension) that a pool may take up.
+const POOLED_NUMBERS: usize = 20_000_000;
+/// Effective number of weighted draws below which they are not trusted to replace plain ones.
+const FEWEST_EFFECTIVE: f64 = 400.0;
+
+/// What the weights of a fit's draws say.
+#[derive(Debug, Clone)]
+pub struct Judgement {
+    /// Pareto shape of the weights.
+    pub khat: Khat,
+    /// Which of the weighed draws are to be handed out, in order; repeated where resampled.
+    pub chosen: Vec<usize>,
+}
+
+impl Judgement {
+    /// The chosen rows of `draws: [S, D]` and entries of `log_p: [S]`.
+    #[must_use]
+    pub fn select(&self, draws: &[f64], log_p: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        let d = draws.len() / log_p.len().max(1);
+        let rows = self.chosen.iter().flat_map(|i| &draws[i * d..(i + 1) * d]);
+        (rows.copied().collect(), self.chosen.iter().map(|i| log_p[*i]).collect())
+    }
+}
+
+/// Adds to `checks` what the weights of the draws `[S, D]` say, and chooses `wanted` of the draws.
 ///
 /// Beyond k-hat itself: while the smoothed weights can be trusted, weighted means and standard
-/// deviations are better than plain ones, so a difference between them is an error of the fit.
-pub fn check(
+/// deviations are better than plain ones, so a difference between them is an error of the fit. It is
+/// one that resampling mends, unless it is so large that the fit is no guide to the posterior.
+#[allow(clippy::too_many_arguments, reason = "each is one independent fact about the weights")]
+pub fn judge(
     checks: &mut Checks,
     log_weights: &[f64],
     draws: &[f64],
     kind: KhatKind,
     density: &dyn LogDensity<f64>,
-) -> Khat {
+    resample: Resample,
+    wanted: usize,
+    rng: &mut impl RngCore,
+) -> Judgement {
     let smoothed = psis(log_weights);
     let khat = Khat { value: smoothed.khat, kind };
     checks.khat(khat, log_weights.len());
-    if khat.value > 0.7 || log_weights.is_empty() {
-        return khat;
+    let plain = || (0..wanted.min(log_weights.len())).collect();
+    if log_weights.is_empty() || khat.value.is_nan() || khat.value == f64::INFINITY {
+        return Judgement { khat, chosen: plain() };
     }
     let weights: Vec<f64> = smoothed.log_weights.iter().map(|w| w.exp()).collect();
-    let noise = weights.iter().map(|w| w * w).sum::<f64>().sqrt();
-    let d = draws.len() / log_weights.len();
-    let flat = vec![1.0 / weights.len() as f64; weights.len()];
-    let (mut shift, mut ratio) = ((0.0, 0), (1.0_f64, 0));
-    for j in 0..d {
-        let column = || draws.iter().skip(j).step_by(d);
-        let ((mean, sd), (plain, plain_sd)) =
-            (moments(column(), &weights), moments(column(), &flat));
-        let moved = (plain - mean).abs() / sd;
-        if moved > shift.0 {
-            shift = (moved, j);
-        }
-        let r: f64 = plain_sd / sd;
-        if r.ln().abs() > ratio.0.ln().abs() {
-            ratio = (r, j);
-        }
-    }
-    let (moved, where_mean) = shift;
-    let (factor, where_sd) = ratio;
-    let tolerance = noise;
-    if moved <= 0.1 + tolerance && factor.ln().abs() <= 0.15 + tolerance {
-        checks.add(
-            VerdictLevel::Ok,
-            format!(
-                "Importance weights confirm means (within {moved:.2} sd) and standard deviations \
-                 (within {:.0} %).",
-                100.0 * (factor.ln().abs().exp() - 1.0)
-            ),
-        );
-    }
-    if moved > 0.1 + tolerance {
+    let effective = weights.iter().map(|w| w * w).sum::<f64>().recip();
+    let trusted = khat.value <= khat_threshold(log_weights.len());
+    let resampled = match resample {
+        Resample::Never => false,
+        Resample::Auto => trusted && effective >= FEWEST_EFFECTIVE,
+        Resample::Always => true,
+    };
+    if trusted {
+        let shifts = Shifts::of(draws, &weights);
+        shifts.judge(checks, resampled, effective, density);
+    } else if resampled {
         checks.add(
             VerdictLevel::Doubtful,
-            format!(
-                "Importance weights put the mean of {} {moved:.2} sd elsewhere.",
-                density.coordinate_name(where_mean)
-            ),
+            "The draws are resampled by importance weights that cannot be trusted.",
         );
     }
-    if factor.ln().abs() > 0.15 + tolerance {
-        checks.add(
-            VerdictLevel::Doubtful,
-            format!(
-                "Importance weights put the standard deviation of {} at {:.2} times that of the \
-                 draws.",
-                density.coordinate_name(where_sd),
-                1.0 / factor
-            ),
-        );
+    let chosen = if resampled { systematic(&weights, wanted, rng) } else { plain() };
+    Judgement { khat, chosen }
+}
+
+/// Systematic resampling: one uniform offset, evenly spaced positions on the cumulative weights.
+///
+/// Equal draws stand together, so that an effective sample size counts them for what they are.
+fn systematic(weights: &[f64], wanted: usize, rng: &mut impl RngCore) -> Vec<usize> {
+    let offset: f64 = rng.r#gen();
+    let (mut i, mut cumulative) = (0, weights[0]);
+    let positions = (0..wanted).map(|s| (s as f64 + offset) / wanted as f64);
+    positions
+        .map(|position| {
+            while cumulative < position && i + 1 < weights.len() {
+                i += 1;
+                cumulative += weights[i];
+            }
+            i
+        })
+        .collect()
+}
+
+/// The largest differences between weighted and plain moments, and the coordinates that have them.
+struct Shifts {
+    /// Of means, in weighted standard deviations.
+    mean: (f64, usize),
+    /// Plain standard deviation over weighted one.
+    sd: (f64, usize),
+}
+
+impl Shifts {
+    fn of(draws: &[f64], weights: &[f64]) -> Shifts {
+        let d = draws.len() / weights.len();
+        let flat = vec![1.0 / weights.len() as f64; weights.len()];
+        let mut shifts = Shifts { mean: (0.0, 0), sd: (1.0, 0) };
+        for j in 0..d {
+            let column = || draws.iter().skip(j).step_by(d);
+            let ((mean, sd), (plain, plain_sd)) =
+                (moments(column(), weights), moments(column(), &flat));
+            let moved = (plain - mean).abs() / sd;
+            if moved > shifts.mean.0 {
+                shifts.mean = (moved, j);
+            }
+            let ratio: f64 = plain_sd / sd;
+            if ratio.ln().abs() > shifts.sd.0.ln().abs() {
+                shifts.sd = (ratio, j);
+            }
+        }
+        shifts
     }
-    khat
+
+    fn judge(
+        &self,
+        checks: &mut Checks,
+        resampled: bool,
+        effective: f64,
+        density: &dyn LogDensity<f64>,
+    ) {
+        let ((moved, where_mean), (factor, where_sd)) = (self.mean, self.sd);
+        let log_factor = factor.ln().abs();
+        let percent = 100.0 * (log_factor.exp() - 1.0);
+        let noise = effective.sqrt().recip();
+        let (most_mean, most_sd) = if resampled { (0.3, 0.25) } else { (0.1, 0.15) };
+        let (mean_good, sd_good) = (moved <= most_mean + noise, log_factor <= most_sd + noise);
+        if mean_good && sd_good {
+            checks.add(
+                VerdictLevel::Ok,
+                if resampled {
+                    format!(
+                        "The draws are resampled by their importance weights ({effective:.0} count \
+                         in full), which moves means by up to {moved:.2} sd and standard deviations \
+                         by up to {percent:.0} %."
+                    )
+                } else {
+                    format!(
+                        "Importance weights confirm means (within {moved:.2} sd) and standard \
+                         deviations (within {percent:.0} %)."
+                    )
+                },
+            );
+        }
+        let so_far = if resampled { ", too far for resampling to be relied on" } else { "" };
+        if !mean_good {
+            checks.add(
+                VerdictLevel::Doubtful,
+                format!(
+                    "Importance weights put the mean of {} {moved:.2} sd elsewhere{so_far}.",
+                    density.coordinate_name(where_mean)
+                ),
+            );
+        }
+        if !sd_good {
+            checks.add(
+                VerdictLevel::Doubtful,
+                format!(
+                    "Importance weights put the standard deviation of {} at {:.2} times that of the \
+                     draws{so_far}.",
+                    density.coordinate_name(where_sd),
+                    1.0 / factor
+                ),
+            );
+        }
+    }
 }
 
 /// Mean and standard deviation under normalised weights.
@@ -110,5 +244,64 @@ mod tests {
         assert!((log_mean_weight(&[-3.0; 10]) + 3.0).abs() < 1e-15);
         let w = [-1000.0, -1001.0, -1002.0];
         assert!(log_mean_weight(&w) > lower_bound(&w).0);
+    }
+
+    #[test]
+    fn systematic_resampling_repeats_draws_by_their_weight() {
+        let mut rng = crate::random::stream(1, "resampling test");
+        let chosen = systematic(&[0.5, 0.0, 0.25, 0.25], 400, &mut rng);
+        let count = |i| chosen.iter().filter(|c| **c == i).count();
+        assert_eq!((count(0), count(1), count(2), count(3)), (200, 0, 100, 100));
+        assert!(chosen.is_sorted());
+    }
+
+    /// The standard normal, with nothing but a dimension and names.
+    struct Normal;
+
+    impl LogDensity<f64> for Normal {
+        fn dim(&self) -> usize {
+            1
+        }
+        fn log_density(&self, z: &[f64], log_p: &mut [f64]) {
+            log_p.iter_mut().zip(z).for_each(|(l, z)| *l = -0.5 * z * z);
+        }
+        fn score(&self, z: &[f64], log_p: &mut [f64], score: &mut [f64]) {
+            self.log_density(z, log_p);
+            score.iter_mut().zip(z).for_each(|(s, z)| *s = -z);
+        }
+        fn hvp(&self, _: &crate::density::Residuals<f64>, v: &[f64], out: &mut [f64]) {
+            out.iter_mut().zip(v).for_each(|(o, v)| *o = -v);
+        }
+    }
+
+    /// Draws of N(0, sd²), their weights towards N(0, 1), and what comes of them.
+    fn judged(sd: f64, resample: Resample) -> (VerdictLevel, Khat, f64) {
+        let mut rng = crate::random::stream(2, "resampling test");
+        let mut draws = vec![0.0; 8000];
+        crate::random::fill_std_normal(&mut rng, &mut draws);
+        draws.iter_mut().for_each(|x| *x *= sd);
+        let weights: Vec<f64> =
+            draws.iter().map(|x| -0.5 * x * x * (1.0 - sd.powi(-2)) + sd.ln()).collect();
+        let mut checks = Checks::new();
+        let exact = KhatKind::Exact;
+        let said = judge(&mut checks, &weights, &draws, exact, &Normal, resample, 4000, &mut rng);
+        let chosen: Vec<f64> = said.chosen.iter().map(|i| draws[*i]).collect();
+        assert_eq!(chosen.len(), 4000);
+        let (_, sd) = moments(chosen.iter(), &[1.0 / 4000.0; 4000]);
+        (checks.level(), said.khat, sd)
+    }
+
+    #[test]
+    fn resampling_mends_what_the_weights_can_and_says_what_they_cannot() {
+        use VerdictLevel::{Doubtful, Ok};
+        // 20 % too wide: the weights are bounded and mend it.
+        let (level, _, sd) = judged(1.2, Resample::Auto);
+        assert!(level == Ok && (sd - 1.0).abs() < 0.04, "{level:?} {sd}");
+        let (level, _, sd) = judged(1.2, Resample::Never);
+        assert!(level == Doubtful && (sd - 1.2).abs() < 0.05, "{level:?} {sd}");
+        // Half as wide: k-hat is 0.75, so the draws stay as they are.
+        let (level, khat, sd) = judged(0.5, Resample::Auto);
+        assert!(level >= Doubtful && khat.value > 0.7 && (sd - 0.5).abs() < 0.03, "{khat:?} {sd}");
+        assert!(judged(0.5, Resample::Always).0 >= Doubtful);
     }
 }

@@ -38,7 +38,7 @@ impl Lowerer<'_> {
                             && let Some(truth) = self.numbers(outside.id)
                             && let Some(at) = truth.data.iter().position(|&t| t != 0.0)
                         {
-                            self.report_outside(at, x, "the truncated distribution")?;
+                            self.report_outside(&outside, at, x, "the truncated distribution")?;
                         }
                         density = self.choose(&outside, &never, &density)?;
                     }

@@ -365,7 +365,7 @@ fn matrix_fault(structure: &Structure, x: &[f64], k: usize) -> Option<(usize, St
 }
 
 /// `y[3] in data.json:1:20`.
-fn place(name: &str, array: &DataArray, at: usize, file: &DataSet) -> String {
+pub(super) fn place(name: &str, array: &DataArray, at: usize, file: &DataSet) -> String {
     let index = unravel(&array.shape, at);
     let index: Vec<String> = index.iter().map(usize::to_string).collect();
     let index = if index.is_empty() { String::new() } else { format!("[{}]", index.join(", ")) };

@@ -58,6 +58,9 @@ impl Lowerer<'_> {
             let axes: Vec<Axis> = shape.iter().map(|&n| l.axes.add(n)).collect();
             let x = AxisTable::own_to_axes(x, &axes);
             let batch = Batch { shape, axes, component: None, strict: true };
+            if let Some(subject) = &mut l.subject {
+                subject.axes.clone_from(&batch.axes);
+            }
             let density = l.within(&batch.axes, |l| l.density(dist, &x, &batch))?;
             Ok(l.axes.axes_to_own(&mut l.b, &density, &batch.axes))
         })
@@ -81,12 +84,13 @@ impl Lowerer<'_> {
     pub(super) fn density(&mut self, dist: &Dist, x: &Val, batch: &Batch) -> Lower<Val> {
         self.at(dist.span, |l| match &dist.kind {
             DistKind::Named { dist, args, guard } => {
-                let mut args = l.arguments(*dist, args, batch)?;
-                args.push(x.clone());
+                let mut vals = l.arguments(*dist, args, batch)?;
+                l.check_domains(l.model.dist(*dist), args, &vals)?;
+                vals.push(x.clone());
                 if *guard {
-                    return l.guarded_density(*dist, &args, batch.strict);
+                    return l.guarded_density(*dist, &vals, batch.strict);
                 }
-                l.member(*dist, MemberId::LogDensity, &args)
+                l.member(*dist, MemberId::LogDensity, &vals)
             }
             _ => l.combined_density(dist, x, batch),
         })
@@ -137,11 +141,13 @@ impl Lowerer<'_> {
             l.bind_dist(def, args);
             let mut args = args.to_vec();
             let x = args.last_mut().expect("the value is last");
-            let inside = l.in_support(def, x)?;
+            let inside = l.in_support(&def.support.structure, x)?;
             if let Some(truth) = l.numbers(inside.id) {
                 match truth.data.iter().position(|&t| t == 0.0) {
                     None => return l.member(dist, MemberId::LogDensity, &args),
-                    Some(at) if strict => l.report_outside(at, x, &format!("`{}`", def.name))?,
+                    Some(at) if strict => {
+                        l.report_outside(&inside, at, x, &format!("`{}`", def.name))?
+                    }
                     Some(_) => {}
                 }
             }
@@ -153,24 +159,6 @@ impl Lowerer<'_> {
             let never = l.real(f64::NEG_INFINITY);
             l.choose(&inside, &density, &never)
         })
-    }
-
-    /// An error that a value known now, element `at`, is outside of a support. For some of the values of a
-    /// discrete latent that is no error: they have no probability.
-    pub(super) fn report_outside(&mut self, at: usize, x: &Val, dist: &str) -> Lower<()> {
-        if !self.enumerated.is_empty() {
-            return Ok(());
-        }
-        let Some(values) = self.numbers(x.id) else { return Ok(()) };
-        let value = values.data[at.min(values.data.len() - 1)];
-        Err(self.error(
-            Code::E0416,
-            format!(
-                "element {} of the data, {value}, lies outside of the support of {dist}",
-                at + 1
-            ),
-            "its density is zero there, whatever the parameters are",
-        ))
     }
 
     /// A value moved into scalar bounds; the parameters are bound.
@@ -198,60 +186,6 @@ impl Lowerer<'_> {
         self.elementwise(Op::Ternary(TernaryOp::Select), &[condition, a, b])
     }
 
-    /// Whether a value lies in the support of a distribution whose parameters are bound.
-    fn in_support(&mut self, def: &DistDef, x: &Val) -> Lower<Val> {
-        let one = self.int(1);
-        let mut inside = self.convert(crate::ir::DType::Bool, &one);
-        match &def.support.structure {
-            Structure::Scalar { scalar, lower, upper, .. } => {
-                if let Some(lower) = lower {
-                    let lower = self.expr(lower)?;
-                    inside = self.binary(BinaryOp::Le, &lower, x)?;
-                }
-                if let Some(upper) = upper {
-                    let upper = self.expr(upper)?;
-                    let below = self.binary(BinaryOp::Le, x, &upper)?;
-                    inside = self.binary(BinaryOp::And, &inside, &below)?;
-                }
-                if *scalar == Scalar::Int {
-                    let whole = self.unary(UnaryOp::Floor, x);
-                    let is_whole = self.binary(BinaryOp::Eq, &whole, x)?;
-                    inside = self.binary(BinaryOp::And, &inside, &is_whole)?;
-                }
-                if x.rank(&self.b) > 0 {
-                    // A vector is inside when all of its elements are.
-                    let outside = self.unary(UnaryOp::Not, &inside);
-                    let outside = self.convert(crate::ir::DType::Real, &outside);
-                    let any = self.reduce(Op::ReduceMax, &outside);
-                    inside = self.unary(UnaryOp::Not, &any);
-                }
-            }
-            Structure::Simplex(_) => {
-                let zero = self.real(0.0);
-                let least = self
-                    .apply(crate::check::builtins::Builtin::ReduceMin, std::slice::from_ref(x))?;
-                let positive = self.binary(BinaryOp::Le, &zero, &least)?;
-                let total = self.reduce(Op::Sum, x);
-                let one = self.real(1.0);
-                let gap = self.binary(BinaryOp::Sub, &total, &one)?;
-                let gap = self.unary(UnaryOp::Abs, &gap);
-                let tolerance = self.real(1e-8);
-                let sums = self.binary(BinaryOp::Le, &gap, &tolerance)?;
-                inside = self.binary(BinaryOp::And, &positive, &sums)?;
-            }
-            // These constrain matrices and orders that only parameters take; their transforms hold them.
-            Structure::Ordered(_)
-            | Structure::PositiveOrdered(_)
-            | Structure::UnitVector(_)
-            | Structure::SumToZero(_)
-            | Structure::CholeskyCorr(_)
-            | Structure::CorrMatrix(_)
-            | Structure::CholeskyCov(_)
-            | Structure::CovMatrix(_) => {}
-        }
-        Ok(inside)
-    }
-
     /// Ranks of a distribution's parameters, then of its value.
     fn ranks(&self, def: &DistDef) -> Vec<usize> {
         let mut ranks: Vec<usize> =
@@ -261,7 +195,7 @@ impl Lowerer<'_> {
     }
 
     /// Binds a distribution's parameters and sizes; `args` may end with the value.
-    fn bind_dist(&mut self, def: &DistDef, args: &[Val]) {
+    pub(super) fn bind_dist(&mut self, def: &DistDef, args: &[Val]) {
         for (&param, arg) in def.params.iter().zip(args) {
             self.define(param, arg.clone());
         }

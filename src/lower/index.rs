@@ -50,7 +50,7 @@ impl Lowerer<'_> {
                 }
                 Some(Index::At(e)) => {
                     let position = self.expr(e)?;
-                    let position = self.at(e.span, |l| l.check_positions(&position, n))?;
+                    let position = self.at(e.span, |l| l.check_positions(e, &position, n))?;
                     let own = position.shape(&self.b);
                     let new: Vec<Axis> = own.iter().map(|&len| self.axes.add(len)).collect();
                     result.extend(new.iter().map(|&a| ResultAxis::New(a)));
@@ -101,7 +101,7 @@ impl Lowerer<'_> {
 
     /// Refuses positions that data shows to lie outside the axis where the conditions around hold.
     /// Elsewhere what they read does not count, and they are moved to the nearest end.
-    fn check_positions(&mut self, position: &Val, n: usize) -> Lower<Val> {
+    fn check_positions(&mut self, e: &Expr, position: &Val, n: usize) -> Lower<Val> {
         #[allow(clippy::cast_precision_loss, reason = "sizes are far below 2^53")]
         let limit = n as f64;
         let outside = |i: f64| i < 1.0 || i > limit;
@@ -122,18 +122,22 @@ impl Lowerer<'_> {
                 reached.iter_mut().zip(&*holds.data).for_each(|(r, x)| *r &= *x != 0.0);
             }
         }
-        match numbers.data.iter().zip(reached).find(|&(&i, reached)| reached && outside(i)) {
-            Some((i, _)) => Err(self.error(
-                Code::E0502,
-                format!("index {i} is outside of an axis with {n} elements"),
-                format!("takes the value {i} here"),
-            )),
-            None => {
-                let (first, last) = (self.int(1), self.int(n));
-                let position = self.binary(BinaryOp::Min, position, &last)?;
-                self.binary(BinaryOp::Max, &position, &first)
-            }
-        }
+        let wrong = numbers.data.iter().zip(reached).position(|(&i, r)| r && outside(i));
+        let Some(at) = wrong else {
+            let (first, last) = (self.int(1), self.int(n));
+            let position = self.binary(BinaryOp::Min, position, &last)?;
+            return self.binary(BinaryOp::Max, &position, &first);
+        };
+        let i = numbers.data[at];
+        let found = match self.place_in_data(e, &[], &Val { id: spread, axes }, at) {
+            Some(place) => format!("{place} is {i}, which is"),
+            None => format!("index {i} is"),
+        };
+        Err(self.error(
+            Code::E0502,
+            format!("{found} outside of an axis with {n} elements"),
+            format!("takes the value {i} here"),
+        ))
     }
 
     fn slice_ranges(&mut self, base: &Val, selectors: &[Selector]) -> Val {

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::check::typed::{Model, VarId};
+use crate::check::typed::{Expr, Model, VarId};
+use crate::data::DataSet;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::exec::reference;
 use crate::ir::{Builder, DType, Op, Shape, Tensor, Type, ValueId};
@@ -14,11 +15,13 @@ use super::elements::Frame;
 use super::latents::Latents;
 use super::missing::MissingData;
 use super::recursion::Sequence;
-use super::value::{Axes, AxisTable, Val};
+use super::value::{Axes, Axis, AxisTable, Val};
 
 /// Lowers one model.
 pub(super) struct Lowerer<'m> {
     pub(super) model: &'m Model,
+    /// The data file, for messages about it.
+    pub(super) file: &'m DataSet,
     /// The function being built; inside a recursion, its step.
     pub(super) b: Builder,
     /// Loop axes so far.
@@ -53,6 +56,16 @@ pub(super) struct Lowerer<'m> {
     pub(super) enumerated: Axes,
     /// Conditions that hold wherever the current expression counts.
     pub(super) guards: Vec<Val>,
+    /// What the statement being lowered is about, for messages.
+    pub(super) subject: Option<Subject>,
+}
+
+/// The left side of a statement.
+#[derive(Debug, Clone)]
+pub(super) struct Subject {
+    pub(super) lhs: Expr,
+    /// The loop axes that its batch has become.
+    pub(super) axes: Vec<Axis>,
 }
 
 /// One summand of the log joint, before it is summed over its elements.
@@ -67,9 +80,10 @@ pub(super) struct Term {
 }
 
 impl<'m> Lowerer<'m> {
-    pub(super) fn new(model: &'m Model) -> Self {
+    pub(super) fn new(model: &'m Model, file: &'m DataSet) -> Self {
         Lowerer {
             model,
+            file,
             b: Builder::new("log_joint"),
             axes: AxisTable::default(),
             env: HashMap::new(),
@@ -87,6 +101,7 @@ impl<'m> Lowerer<'m> {
             missing: MissingData::new(),
             enumerated: Axes::new(),
             guards: Vec::new(),
+            subject: None,
         }
     }
 

@@ -13,7 +13,9 @@ mod builtin;
 mod combined;
 mod data;
 mod dependence;
+mod dimension;
 mod dist;
+mod domain;
 mod elements;
 mod eliminate;
 mod expr;
@@ -37,6 +39,7 @@ use crate::diagnostics::{Code, Diagnostic, Outcome};
 use crate::ir::{Function, Shape, Tensor, Type};
 use crate::source::Span;
 
+pub use dimension::{Dimension, dimension};
 use lowerer::Lowerer;
 pub(crate) use random::KEY;
 use transform::Shapes;
@@ -72,6 +75,9 @@ pub struct Lowered {
     pub latents: Vec<Latent>,
     /// Integers that the data fixes: sizes, `data n: int`.
     pub sizes: HashMap<VarId, i64>,
+    /// In constrained space, the output that counts the elements of parameters outside of their
+    /// declared support, where the log joint is −∞ whatever its formula gives.
+    pub outside: Option<usize>,
 }
 
 /// Where a parameter lives in the unconstrained vector.
@@ -155,7 +161,7 @@ pub struct Variable {
 /// Lowers a checked model with its data.
 #[must_use]
 pub fn lower(model: &Model, data: &DataSet, space: Space) -> Outcome<Lowered> {
-    let mut l = Lowerer::new(model);
+    let mut l = Lowerer::new(model, data);
     let mut errors = Vec::new();
     let shapes = known_stage(&mut l, model, data, &mut errors);
     if let Some(error) = too_many(model, &shapes) {
@@ -262,7 +268,12 @@ fn parameter_stage(
                             parts.jacobian.extend(log_j);
                             Ok(x)
                         }
-                        None => Ok(Val::plain(l.b.input(name.clone(), Type::real(shapes.shape())))),
+                        None => {
+                            let input = l.b.input(name.clone(), Type::real(shapes.shape()));
+                            let x = Val::plain(input);
+                            parts.outside.push(l.count_outside(support, &x)?);
+                            Ok(x)
+                        }
                     }
                 })?;
                 l.define(*var, value.clone());
@@ -359,6 +370,8 @@ fn layout(model: &Model, shapes: &[(VarId, Shapes)]) -> (Vec<usize>, usize) {
 struct Parts {
     params: Vec<Param>,
     jacobian: Vec<Val>,
+    /// For each parameter in constrained space, its elements outside of the support.
+    outside: Vec<Val>,
     /// Where each is declared, its name, what it is, its value.
     variables: Vec<(Span, String, Role, Val)>,
 }
@@ -417,6 +430,11 @@ fn finish(mut l: Lowerer<'_>, parts: Parts, sizes: HashMap<VarId, i64>) -> Lower
             Variable { name, shape, role, output }
         })
         .collect();
+    let outside = parts.outside.into_iter().reduce(|a, b| {
+        let sum = l.b.plus(a.id, b.id);
+        Val::plain(sum)
+    });
+    let outside = outside.map(|count| place(&mut l, "outside".into(), count.id));
     let latents = l.latents.all.iter().map(|latent| Latent {
         name: l.model.var(latent.var).name.clone(),
         shape: latent.shape.clone(),
@@ -437,5 +455,5 @@ fn finish(mut l: Lowerer<'_>, parts: Parts, sizes: HashMap<VarId, i64>) -> Lower
             l.data.remove(&index).map(|t| (input.name.clone(), t))
         })
         .collect();
-    Lowered { function, data, params: parts.params, terms, variables, latents, sizes }
+    Lowered { function, data, params: parts.params, terms, variables, latents, sizes, outside }
 }

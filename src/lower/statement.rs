@@ -6,7 +6,7 @@ use crate::source::Span;
 
 use super::Lower;
 use super::elements::bounds_depend_on;
-use super::lowerer::{Lowerer, Term};
+use super::lowerer::{Lowerer, Subject, Term};
 use super::value::{AxisTable, Val};
 
 impl Lowerer<'_> {
@@ -15,15 +15,16 @@ impl Lowerer<'_> {
         self.at(s.span, |l| match &s.kind {
             StmtKind::Tilde { lhs, dist } => {
                 let x = l.expr(lhs)?;
-                match l.variable_kind(lhs) {
+                l.subject = Some(Subject { lhs: lhs.clone(), axes: Vec::new() });
+                let stated = match l.variable_kind(lhs) {
                     Some((VarKind::Marginal, _)) => l.latent_prior(&x, dist, s.span),
-                    Some((VarKind::Data, field)) => {
-                        let name = l.model.var(field).name.clone();
-                        l.tilde(&x, dist, s.span, Some(name))?;
-                        l.split_missing(lhs, field)
-                    }
+                    Some((VarKind::Data, field)) => l
+                        .tilde(&x, dist, s.span, l.observed(lhs))
+                        .and_then(|()| l.split_missing(lhs, field)),
                     _ => l.tilde(&x, dist, s.span, None),
-                }
+                };
+                l.subject = None;
+                stated
             }
             StmtKind::Factor(e) => {
                 let v = l.expr(e)?;
@@ -99,6 +100,7 @@ impl Lowerer<'_> {
             let zero = self.real(0.0);
             term = self.elementwise(Op::Ternary(TernaryOp::Select), &[&mask, &term, &zero])?;
         }
+        self.check_term(&term)?;
         self.terms.push(Term { value: term.id, span, observed, of_latent: false });
         Ok(())
     }

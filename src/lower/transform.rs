@@ -230,7 +230,7 @@ impl Lowerer<'_> {
             }
             (Some(a), Some(c)) => {
                 let width = self.binary(BinaryOp::Sub, c, a)?;
-                self.check_positive(&width, "the upper bound minus the lower bound")?;
+                self.check_room(&width, a, c)?;
                 let s = self.unary(UnaryOp::InvLogit, u);
                 let part = self.binary(BinaryOp::Mul, &width, &s)?;
                 let x = self.binary(BinaryOp::Add, a, &part)?;
@@ -239,6 +239,23 @@ impl Lowerer<'_> {
                 Ok((x, Some(self.binary(BinaryOp::Add, &log_width, &slope)?)))
             }
         }
+    }
+
+    /// Bounds that the data gives must leave the parameter room.
+    fn check_room(&mut self, width: &Val, lower: &Val, upper: &Val) -> Lower<()> {
+        let Some(numbers) = self.numbers(width.id) else { return Ok(()) };
+        let bad = numbers.data.iter().position(|x| x.is_nan() || *x <= 0.0);
+        let Some(at) = bad else { return Ok(()) };
+        let mut end = |v: &Val| match self.element(v, width, at) {
+            Some(x) => x.to_string(),
+            None => "?".into(),
+        };
+        let (lower, upper) = (end(lower), end(upper));
+        Err(self.error(
+            Code::E0208,
+            format!("no value is possible: the lower bound is {lower}, the upper bound is {upper}"),
+            "with these bounds",
+        ))
     }
 
     /// What the data gives must leave the parameter room.

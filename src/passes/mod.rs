@@ -9,6 +9,7 @@
 //! | `dce` | drops what no output needs |
 //! | `gate` | runs one pass and verifies after it |
 //! | `emit` | rebuilds functions; common subexpressions vanish here |
+//! | `subsample` | not in the pipeline: the log joint over some rows of the data |
 
 mod bind_data;
 mod dce;
@@ -18,6 +19,7 @@ pub mod gate;
 mod loops;
 mod rules;
 mod simplify;
+pub mod subsample;
 
 use crate::ir::{Function, Tensor};
 

@@ -15,6 +15,7 @@ use crate::source::SourceMap;
 use super::constrain::Values;
 use super::density::{ModelDensity, Origin};
 use super::probabilities::with_probabilities;
+use super::subsample::{Minibatch, Subsampled, SubsampledDensity};
 
 /// A posterior that can be evaluated, differentiated and reported on.
 #[derive(Debug)]
@@ -47,12 +48,28 @@ impl Posterior {
     pub fn compile(lowered: Lowered, sources: &SourceMap) -> Result<Self, Box<Diagnostic>> {
         let lowered = with_probabilities(lowered).map_err(|e| not_differentiable(&e))?;
         let log_joint = passes::optimize(&with_outputs(&lowered, &[0]));
-        let hvp = autodiff::hvp(&log_joint, 0).map_err(|e| not_differentiable(&e))?;
-        let hvp = passes::optimize(&hvp);
+        let hvp = differentiated(&log_joint)?;
         let origin = Arc::new(Origin::new(&log_joint, &lowered.params, sources));
         let f64: Arc<dyn LogDensity<f64>> = Arc::new(ModelDensity::<f64>::new(&hvp, &origin));
         let f32: Arc<dyn LogDensity<f32>> = Arc::new(ModelDensity::<f32>::new(&hvp, &origin));
         let values = Values::reported(&lowered);
+        Ok(Posterior { lowered, log_joint, hvp, f64, f32, values })
+    }
+
+    /// Compiles a model for training on random parts of its data; see [`Minibatch`].
+    ///
+    /// # Errors
+    /// As [`compile`](Self::compile), and E0520 where a statement is no sum over the dimension.
+    pub fn compile_subsampled(
+        lowered: Lowered,
+        minibatch: Minibatch,
+        sources: &SourceMap,
+    ) -> Result<Self, Box<Diagnostic>> {
+        let shared = Arc::new(Subsampled::new(&lowered, minibatch, sources)?);
+        let f64: Arc<dyn LogDensity<f64>> = Arc::new(SubsampledDensity::<f64>::new(&shared));
+        let f32: Arc<dyn LogDensity<f32>> = Arc::new(SubsampledDensity::<f32>::new(&shared));
+        let values = Values::reported(&lowered);
+        let (log_joint, hvp) = (shared.small.log_joint.clone(), shared.small.hvp.clone());
         Ok(Posterior { lowered, log_joint, hvp, f64, f32, values })
     }
 
@@ -133,6 +150,15 @@ pub(super) fn with_random_outputs(lowered: &Lowered, outputs: &[usize]) -> Funct
 /// Whether a function takes the key of random numbers.
 pub(super) fn is_random(f: &Function) -> bool {
     f.inputs.iter().any(|input| input.name == lower::KEY)
+}
+
+/// A log joint of `theta`, its first input, with score and Hessian-vector product.
+///
+/// # Errors
+/// E0509 when it has no derivative.
+pub(super) fn differentiated(log_joint: &Function) -> Result<Function, Box<Diagnostic>> {
+    let hvp = autodiff::hvp(log_joint, 0).map_err(|e| not_differentiable(&e))?;
+    Ok(passes::optimize(&hvp))
 }
 
 fn not_differentiable(e: &NotDifferentiable) -> Box<Diagnostic> {

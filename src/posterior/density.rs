@@ -35,10 +35,19 @@ impl Origin {
         Origin { log_joint: log_joint.clone(), coordinates, places }
     }
 
-    /// The place where the first number that is not finite arises at `z`.
-    fn first_non_finite(&self, z: &[f64]) -> Option<String> {
-        let theta = Tensor::new(Type::real([z.len()].as_slice()), z.to_vec());
-        let value = reference::first_non_finite(&self.log_joint, &[theta])?;
+    /// The dimension of the unconstrained space.
+    pub(super) fn dim(&self) -> usize {
+        self.coordinates.len()
+    }
+
+    /// What people call a coordinate.
+    pub(super) fn coordinate_name(&self, index: usize) -> String {
+        self.coordinates[index].clone()
+    }
+
+    /// The place where the first number that is not finite arises at these inputs.
+    pub(super) fn first_non_finite(&self, inputs: &[Tensor]) -> Option<String> {
+        let value = reference::first_non_finite(&self.log_joint, inputs)?;
         let span = self.log_joint.inst(value).span?;
         self.places.get(&span).cloned()
     }
@@ -80,12 +89,13 @@ impl<E: Element> LogDensity<E> for ModelDensity<E> {
     }
 
     fn coordinate_name(&self, index: usize) -> String {
-        self.origin.coordinates[index].clone()
+        self.origin.coordinate_name(index)
     }
 
     fn explain_non_finite(&self, z: &[E]) -> Option<String> {
         let z: Vec<f64> = z.iter().map(|x| x.f64()).collect();
-        self.origin.first_non_finite(&z)
+        let theta = Tensor::new(Type::real([z.len()].as_slice()), z);
+        self.origin.first_non_finite(&[theta])
     }
 }
 

@@ -5,7 +5,9 @@ mod constrain;
 mod density;
 mod points;
 mod probabilities;
+mod subsample;
 
 pub use compile::Posterior;
 pub use constrain::Values;
-pub use points::{LogJoint, Parts};
+pub use points::{LogJoint, Parts, constrained_density};
+pub use subsample::Minibatch;

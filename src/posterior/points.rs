@@ -1,12 +1,17 @@
 //! The log joint taken apart at given points: its terms, its Jacobian part, and its value at
 //! constrained points. What `ppl log-density` prints.
 
+use std::collections::HashMap;
+
+use crate::diagnostics::Diagnostic;
+use crate::exec::density::CompiledDensity;
 use crate::exec::program::Program;
-use crate::lower::Lowered;
+use crate::ir::{Builder, Function, Type, ValueId};
+use crate::lower::{Lowered, Param};
 use crate::passes;
 use crate::source::Span;
 
-use super::compile::with_outputs;
+use super::compile::{differentiated, with_outputs};
 
 /// Evaluates the log joint's parts.
 ///
@@ -18,12 +23,45 @@ pub struct Parts {
     inputs: Vec<usize>,
     /// Length of each term's array of elements, with its place.
     terms: Vec<(Span, usize)>,
+    /// Whether the last output counts what lies outside of the declared supports.
+    counts_outside: bool,
+}
+
+/// The log joint of a model lowered in constrained space as a density of its constrained numbers:
+/// the parameters in order of declaration, arrays row-major.
+///
+/// # Errors
+/// E0509 when the log joint has no derivative in a parameter.
+pub fn constrained_density(lowered: &Lowered) -> Result<CompiledDensity<f64>, Box<Diagnostic>> {
+    let log_joint = joined(&with_outputs(lowered, &[0]), &lowered.params);
+    Ok(CompiledDensity::new(&differentiated(&passes::optimize(&log_joint))?))
+}
+
+/// `f` with the one input `theta` in place of one for each parameter.
+fn joined(f: &Function, params: &[Param]) -> Function {
+    let length = |p: &Param| p.shape.iter().product::<usize>();
+    let mut b = Builder::new(f.name.clone());
+    let theta = b.input("theta", Type::real([params.iter().map(length).sum()].as_slice()));
+    let mut start = 0;
+    let mut parts: HashMap<&str, ValueId> = HashMap::new();
+    for param in params {
+        let part = b.slice(theta, &[start], &[start + length(param)]);
+        start += length(param);
+        parts.insert(&param.name, b.reshape(part, &param.shape));
+    }
+    let args: Vec<ValueId> = f.inputs.iter().map(|input| parts[input.name.as_str()]).collect();
+    let map = b.inline(f, &args);
+    for output in &f.outputs {
+        b.output(output.name.clone(), map[output.value.index()]);
+    }
+    b.finish()
 }
 
 /// The parts at one point.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogJoint {
-    /// The log joint, nats; with the Jacobian part if the point was unconstrained.
+    /// The log joint, nats; with the Jacobian part if the point was unconstrained. −∞ at a constrained
+    /// point outside of the declared supports.
     pub log_density: f64,
     /// `log |det J|` of the transforms; 0 for a constrained point.
     pub log_jacobian: f64,
@@ -35,14 +73,15 @@ impl Parts {
     /// Prepares a lowered model.
     #[must_use]
     pub fn new(lowered: &Lowered) -> Self {
-        let outputs: Vec<usize> =
-            [0, 1].into_iter().chain(lowered.terms.iter().map(|t| t.output)).collect();
+        let terms = lowered.terms.iter().map(|t| t.output);
+        let outputs: Vec<usize> = [0, 1].into_iter().chain(terms).chain(lowered.outside).collect();
         let f = passes::optimize(&with_outputs(lowered, &outputs));
         let len = |i: usize| lowered.function.ty(lowered.function.outputs[i].value).len();
         Parts {
             inputs: f.inputs.iter().map(|i| i.ty.len()).collect(),
             program: Program::compile(&f),
             terms: lowered.terms.iter().map(|t| (t.span, len(t.output))).collect(),
+            counts_outside: lowered.outside.is_some(),
         }
     }
 
@@ -57,11 +96,13 @@ impl Parts {
         assert_eq!(lengths, self.inputs, "lengths of the inputs");
         let mut out = vec![vec![0.0], vec![0.0]];
         out.extend(self.terms.iter().map(|&(_, n)| vec![0.0; n]));
+        out.extend(self.counts_outside.then(|| vec![0.0]));
         let mut slices: Vec<&mut [f64]> = out.iter_mut().map(Vec::as_mut_slice).collect();
         self.program.run(1, inputs, &mut slices);
+        let outside = self.counts_outside && out[out.len() - 1][0] > 0.0;
         let terms = self.terms.iter().zip(&out[2..]);
         LogJoint {
-            log_density: out[0][0],
+            log_density: if outside { f64::NEG_INFINITY } else { out[0][0] },
             log_jacobian: out[1][0],
             terms: terms.map(|(&(span, _), x)| (span, x.iter().sum())).collect(),
         }

@@ -3,6 +3,7 @@
 //! In:  a [`Fit`](crate::inference::Fit) and the named constrained [`Draws`] made from it.
 //! Out: a [`Summary`], the terminal table, and the run directory ([`RunDirectory`]).
 
+mod checkpoint;
 mod config;
 mod draws;
 mod model_name;
@@ -11,6 +12,7 @@ mod run_dir;
 mod summary;
 mod write;
 
+pub use checkpoint::Checkpoint;
 pub use config::{Config, Source};
 pub use draws::{Draws, Role, Variable};
 pub use model_name::{default_out, model_name};

@@ -8,6 +8,7 @@ use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::checkpoint::{self, Checkpoint};
 use super::write::{csv, json, zarr};
 use super::{Config, Draws, Summary};
 use crate::data::DataArray;
@@ -34,6 +35,8 @@ pub struct Run<'a> {
     pub constant: &'a [(&'a str, &'a DataArray)],
     /// Further groups of draws by their ArviZ name, such as `log_likelihood`.
     pub predictions: &'a [(&'a str, &'a Draws)],
+    /// What the run could be gone on with, if that was kept.
+    pub checkpoint: Option<&'a Checkpoint>,
 }
 
 /// Why a run directory cannot be written or read.
@@ -49,6 +52,19 @@ pub enum RunDirectoryError {
         path: PathBuf,
         /// The file that every run has.
         missing: &'static str,
+    },
+    /// There is nothing to resume.
+    #[error("{} has no checkpoint to resume from", .0.display())]
+    NoCheckpoint(PathBuf),
+    /// The checkpoint was written by another version.
+    #[error("{} is a checkpoint of format {found}; this version reads {known}", .path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: String,
+        /// The one that can be read.
+        known: u32,
     },
     /// A file in it is damaged.
     #[error("{}: {source}", .path.display())]
@@ -118,7 +134,14 @@ impl RunDirectory {
         let is_run = ["summary.json", "config.json", "model.ppl"]
             .iter()
             .all(|f| self.path.join(f).is_file());
-        is_run || fs::read_dir(&self.path).is_ok_and(|mut entries| entries.next().is_none())
+        // An empty directory, or what an interrupted run left.
+        let unfinished = |entry: io::Result<fs::DirEntry>| {
+            entry.is_ok_and(|e| {
+                let name = e.file_name().to_string_lossy().into_owned();
+                name.trim_start_matches('.').starts_with(checkpoint::FOLDER)
+            })
+        };
+        is_run || fs::read_dir(&self.path).is_ok_and(|mut entries| entries.all(unfinished))
     }
 
     /// Writes a run, replacing the one that is there.
@@ -214,6 +237,9 @@ fn write_files(at: &Path, run: &Run<'_>) -> Result<(), RunDirectoryError> {
     text("summary.json", format!("{:#}\n", run.summary.to_json()))?;
     text("config.json", format!("{:#}\n", serde_json::json!(run.config)))?;
     text("model.ppl", run.model_text.to_owned())?;
+    if let Some(checkpoint) = run.checkpoint {
+        checkpoint.write_into(at)?;
+    }
     let draws = at.join("draws.csv");
     write_draws(&draws, run).map_err(|e| failed("write", &draws, e))?;
     let store = at.join("fit.zarr");

@@ -22,13 +22,18 @@ pub struct SourceFile {
     text: String,
     /// Byte offset of the first byte of every line; never empty, ascending.
     line_starts: Vec<usize>,
+    /// Byte offset of every byte that does not begin a character, ascending; columns are counted
+    /// with it, so that a very long line costs no more than a short one.
+    continuations: Vec<usize>,
 }
 
 impl SourceFile {
     fn new(name: String, text: String) -> Self {
         let after_breaks = text.match_indices('\n').map(|(offset, _)| offset + 1);
         let line_starts = std::iter::once(0).chain(after_breaks).collect();
-        Self { name, text, line_starts }
+        let inner = text.bytes().enumerate().filter(|(_, byte)| byte & 0b1100_0000 == 0b1000_0000);
+        let continuations = inner.map(|(offset, _)| offset).collect();
+        Self { name, text, line_starts, continuations }
     }
 
     /// Returns the name as it was given.
@@ -49,7 +54,8 @@ impl SourceFile {
         let offset = self.text.floor_char_boundary(offset);
         let line = self.line_starts.partition_point(|&start| start <= offset);
         let start = self.line_starts[line - 1];
-        Location { line, column: self.text[start..offset].chars().count() + 1 }
+        let before = |end: usize| self.continuations.partition_point(|&inner| inner < end);
+        Location { line, column: offset - start - (before(offset) - before(start)) + 1 }
     }
 }
 

@@ -84,6 +84,16 @@ impl<'a> Stop<'a> {
         super::foreign::is_type(self.shown(-2)) || self.kind(-2) == Some(TokenKind::Greater)
     }
 
+    /// Returns the last `:` up to the stop that ends its line.
+    pub(super) fn line_ending_colon(&self) -> Option<Span> {
+        let ends_line = |pair: &&[Token]| {
+            let between = pair[0].span.range().end..pair[1].span.range().start;
+            pair[0].kind == TokenKind::Colon && self.text[between].contains('\n')
+        };
+        let read = &self.tokens[..(self.at + 2).min(self.tokens.len())];
+        read.windows(2).rev().find(ends_line).map(|pair| pair[0].span)
+    }
+
     /// Returns the token `offset` places from the stop in quotes.
     pub(super) fn quoted(&self, offset: isize) -> String {
         format!("`{}`", self.shown(offset))

@@ -255,7 +255,9 @@ pub(super) fn truncation(stop: &Stop<'_>) -> Option<Diagnostic> {
 
 /// Recognises words that begin a statement in other languages: `return x`, `def f(x):`.
 pub(super) fn word(stop: &Stop<'_>) -> Option<Diagnostic> {
-    let word = stop.token(-1)?;
+    let first = stop.tokens[0];
+    // A `while` may look like a call up to its brace.
+    let word = if &stop.text[first.span.range()] == "while" { first } else { stop.token(-1)? };
     if word.kind != TokenKind::Ident {
         return None;
     }

@@ -4,8 +4,10 @@
 //! Each recogniser answers with a diagnostic or leaves the matter to the next; the order is from
 //! particular to general.
 
+use super::build::is_distribution;
 use super::error::Stop;
 use super::foreign;
+use super::nearest::nearest;
 use super::parser::Rule;
 use super::token::TokenKind;
 use crate::diagnostics::{Code, Diagnostic};
@@ -17,6 +19,9 @@ pub(super) fn recognise(stop: &Stop<'_>) -> Option<Diagnostic> {
         foreign::compound_assignment,
         foreign::truncation,
         foreign::word,
+        misspelt_keyword,
+        missing_tilde,
+        comprehension,
         wrong_sign,
         foreign_operator,
         let_in_dist,
@@ -32,6 +37,61 @@ pub(super) fn recognise(stop: &Stop<'_>) -> Option<Diagnostic> {
         missing_separator,
     ];
     RECOGNISERS.iter().find_map(|recognise| recognise(stop))
+}
+
+/// `params mu ~ …`, `lett x = …`: a name near a keyword, then the name that is declared.
+fn misspelt_keyword(stop: &Stop<'_>) -> Option<Diagnostic> {
+    const KEYWORDS: [&str; 6] = ["data", "param", "let", "marginal", "gen", "factor"];
+    let first = stop.tokens[0];
+    if stop.at != 1 || first.kind != TokenKind::Ident || stop.kind(0)? != TokenKind::Ident {
+        return None;
+    }
+    let word = &stop.text[first.span.range()];
+    let near = nearest(word, KEYWORDS.into_iter())?;
+    let message = format!("`{word}` is no keyword");
+    Some(
+        Diagnostic::error(Code::E0001, first.span, message, format!("did you mean `{near}`?"))
+            .with_fix(format!("write `{near}`"), first.span, near),
+    )
+}
+
+/// `param mu normal(0, 1)`, `y normal(mu, 1)`.
+fn missing_tilde(stop: &Stop<'_>) -> Option<Diagnostic> {
+    let stated = stop.kind(0)? == TokenKind::Ident && stop.kind(1)? == TokenKind::LParen;
+    let random = matches!(stop.tokens[0].kind, TokenKind::KwParam | TokenKind::KwMarginal)
+        && stop.expects(Rule::tilde);
+    let statement = stop.tokens[0].kind == TokenKind::Ident
+        && is_distribution(stop.shown(0))
+        && !stop.tokens[..stop.at].iter().any(|t| t.kind == TokenKind::Tilde);
+    (stated && (random || statement) && stop.kind(-1)?.ends_operand()).then(|| {
+        let gap = Span { end: stop.span().start, ..stop.behind_previous() };
+        let message = format!("expected `~` before the distribution {}", stop.quoted(0));
+        Diagnostic::error(Code::E0012, stop.span(), message, "a distribution").with_fix(
+            "put a `~` before it",
+            gap,
+            " ~ ",
+        )
+    })
+}
+
+/// `[x for i in 1:N]`, `lambda x: …`.
+fn comprehension(stop: &Stop<'_>) -> Option<Diagnostic> {
+    let error =
+        |message: &str| Diagnostic::error(Code::E0007, stop.span(), message, "of another language");
+    if stop.kind(0)? == TokenKind::KwFor && stop.expects(Rule::comma) {
+        return Some(error("an array is not made by a `for` in brackets").with_help(
+            "what is elementwise needs no loop; else define it element by element: \
+             `let m: real[N] { for i in 1:N { m[i] = … } }`",
+        ));
+    }
+    if stop.kind(-1)? == TokenKind::Ident && stop.shown(-1) == "lambda" {
+        return Some(
+            error("functions have names").with_help(
+                "declare it at the top level: `fn f(x: real) -> real = …`, and pass `f`",
+            ),
+        );
+    }
+    None
 }
 
 /// `param x = …`, `let x ~ …`, `let x <- …`, `let x := …`.
@@ -159,11 +219,10 @@ fn keyword_as_name(stop: &Stop<'_>) -> Option<Diagnostic> {
         return None;
     }
     let message = format!("`{word}` is a keyword, not a name");
-    Some(Diagnostic::error(Code::E0011, stop.span(), message, "belongs to the language").with_fix(
-        "choose another name",
-        stop.span(),
-        format!("{word}_"),
-    ))
+    Some(
+        Diagnostic::error(Code::E0011, stop.span(), message, "belongs to the language")
+            .with_suggestion("choose another name", stop.span(), format!("{word}_")),
+    )
 }
 
 /// `let` between the members of a `dist`.
@@ -275,6 +334,12 @@ fn missing_braces(stop: &Stop<'_>) -> Option<Diagnostic> {
     let wants = wants && !stop.expects(Rule::equals);
     wants.then(|| {
         let keyword = &stop.text[opener.span.range()];
+        if let Some(colon) = stop.line_ending_colon() {
+            let message = format!("the body of a `{keyword}` stands in braces");
+            return Diagnostic::error(Code::E0007, colon, message, "a `:` begins no block")
+                .with_label(opener.span, format!("this `{keyword}`"))
+                .with_help(format!("write `{keyword} … {{ … }}`, even for one statement"));
+        }
         let message = format!("expected `{{`, found {}", stop.found());
         Diagnostic::error(Code::E0001, stop.span(), message, "braces begin here")
             .with_label(opener.span, format!("the body of this `{keyword}` needs braces"))
@@ -290,14 +355,14 @@ fn missing_type(stop: &Stop<'_>) -> Option<Diagnostic> {
         let message = format!("expected `->` and the type of the value, found {found}");
         return Some(
             Diagnostic::error(Code::E0001, stop.span(), message, "the type goes before this")
-                .with_fix("say what type the function has: `-> real`", before, " -> real"),
+                .with_suggestion("say what type the function has: `-> real`", before, " -> real"),
         );
     }
     if stop.expects(Rule::kw_on) {
         let message = format!("expected `on` and the support, found {found}");
         return Some(
             Diagnostic::error(Code::E0001, stop.span(), message, "the support goes before this")
-                .with_fix("say what a draw is: `on real`", before, " on real"),
+                .with_suggestion("say what a draw is: `on real`", before, " on real"),
         );
     }
     if !stop.expects(Rule::colon) || stop.kind(-1) != Some(TokenKind::Ident) {
@@ -361,7 +426,7 @@ fn missing_separator(stop: &Stop<'_>) -> Option<Diagnostic> {
         let message = format!("expected `,` or an operator {between}");
         return Some(
             Diagnostic::error(Code::E0001, stop.span(), message, "a new operand begins here")
-                .with_fix("separate them by a `,`", gap, ", "),
+                .with_suggestion("separate them by a `,`", gap, ", "),
         );
     }
     let rest = stop.tokens.get(stop.at..).unwrap_or_default();

@@ -7,10 +7,12 @@
 //! | check tokens | `precheck` | what is wrong before any grammar |
 //! | parse | `parser` | one item → grammar nodes; the only file that imports pest |
 //! | build | `build` | grammar nodes → [`ast`] |
+//! | silence | `allow` | comments that allow lints |
 //! | explain | `error`, `mistakes` | a parse that stopped → a message |
 //!
 //! Names are not resolved and types are not known here; see [`crate::check`].
 
+mod allow;
 pub mod ast;
 mod build;
 mod emit;
@@ -20,15 +22,18 @@ mod format;
 mod highlight;
 mod lexer;
 mod mistakes;
+mod nearest;
 mod parser;
 mod precheck;
 mod split;
 pub mod token;
 
+pub use allow::Allowances;
 pub use emit::{emit_ast, expr_text, type_text};
 pub use format::format;
 pub use highlight::{Class, highlight};
 pub use lexer::{emit_tokens, lex};
+pub use nearest::nearest;
 
 use crate::diagnostics::{Code, Diagnostic, Outcome};
 use crate::source::{FileId, Span};
@@ -45,19 +50,27 @@ pub fn parse(file: FileId, text: &str) -> Outcome<ast::File> {
         return Outcome::failed(vec![Diagnostic::error(Code::E0006, start, message, "")]);
     }
     let tokens = lex(file, text);
-    let mut diagnostics = precheck::check_tokens(text, &tokens);
+    let mut bad_tokens = precheck::check_tokens(text, &tokens).into_iter().peekable();
+    let mut diagnostics = Vec::new();
     let split = split::split(text, &tokens);
     let mut items = Vec::with_capacity(split.items.len());
     for raw in split.items {
         let span = span_of(raw.tokens);
-        let broken = diagnostics.iter().any(|known| span.contains(known.span()));
+        while let Some(between) = bad_tokens.next_if(|bad| bad.span().start < span.start) {
+            diagnostics.push(between);
+        }
+        let mut inside = Vec::new();
+        while let Some(bad) = bad_tokens.next_if(|bad| bad.span().start < span.end) {
+            inside.push(bad);
+        }
+        let broken = !inside.is_empty();
         if let Some(foreign) = foreign::item(text, raw.tokens) {
             // Nothing inside will be right; one message says it all.
-            diagnostics.retain(|known| !span.contains(known.span()));
             diagnostics.push(foreign);
             items.push(ast::Item::Error(span));
             continue;
         }
+        diagnostics.extend(inside);
         diagnostics.extend(error::layout_errors(&raw));
         if let Some(bracket) = precheck::check_brackets(text, raw.tokens) {
             diagnostics.push(bracket);
@@ -78,6 +91,7 @@ pub fn parse(file: FileId, text: &str) -> Outcome<ast::File> {
             }
         }
     }
+    diagnostics.extend(bad_tokens);
     let span = Span::new(file, 0, text.len());
     Outcome::new(ast::File { doc: split.doc, items, span }, diagnostics)
 }

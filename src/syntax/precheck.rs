@@ -23,6 +23,15 @@ pub(super) fn check_tokens(text: &str, tokens: &[Token]) -> Vec<Diagnostic> {
                     diagnostics.push(unknown_character(*token, shown, text));
                 }
             }
+            TokenKind::HashComment => {
+                let hashes = shown.len() - shown.trim_start_matches('#').len();
+                let start = token.span.range().start;
+                let sign = Span::new(token.span.file, start, start + hashes);
+                let message = "a comment begins with `//`";
+                let label = "of another language";
+                let error = Diagnostic::error(Code::E0002, sign, message, label);
+                diagnostics.push(error.with_fix("write `//`", sign, "//"));
+            }
             TokenKind::BadNumber => diagnostics.push(bad_number(*token, shown)),
             TokenKind::BlockComment if shown.len() < 4 || !shown.ends_with("*/") => {
                 let opener = Span { end: token.span.start + 2, ..token.span };
@@ -89,20 +98,58 @@ fn unknown_character(token: Token, shown: &str, text: &str) -> Diagnostic {
         "∼" | "˜" => plain(error, "~"),
         "“" | "”" => plain(error, "\""),
         "’" => plain(error, "'"),
-        "|" => error.with_help(
-            "`||` is the logical or; a density is stated with `~`, and arguments are separated \
-             by `,`",
-        ),
+        "|" if of_density(&text[..token.span.range().start]) => {
+            let blanks = text[..token.span.range().start].trim_end().len();
+            let bar = Span::new(token.span.file, blanks, token.span.range().end);
+            error.with_help("a density is stated with `~`: `y ~ normal(mu, sigma)`").with_fix(
+                "separate the arguments by `,`",
+                bar,
+                ",",
+            )
+        }
+        "|" => error.with_help("`||` is the logical or; arguments are separated by `,`"),
         "&" => error.with_help("`&&` is the logical and"),
-        "#" => error.with_help("a comment begins with `//`"),
         "$" => error.with_help("there are no fields; each name stands alone"),
         "\\" => error.with_help("division is `/`; a long line needs no `\\` to go on"),
         "." if text[token.span.range().end..].starts_with(['*', '/', '^']) => error
             .with_help("`*`, `/` and `^` are elementwise already; the matrix product is `@`")
             .with_fix("remove the dot", token.span, ""),
-        "." => error.with_help("there are no fields; use `_` within names"),
+        "." => match qualifier(text, token) {
+            Some(module) => {
+                let title = format!("remove `{}`", &text[module.range()]);
+                error
+                    .with_help("there are no modules; every name stands alone")
+                    .with_fix(title, module, "")
+            }
+            None => error.with_help("there are no fields").with_fix(
+                "use `_` within names",
+                token.span,
+                "_",
+            ),
+        },
         _ => error,
     }
+}
+
+/// Tells whether the text ends within the parentheses of a call such as `normal_lpdf(y`.
+fn of_density(before: &str) -> bool {
+    let call = before.rfind('(').map_or("", |paren| &before[..paren]);
+    ["_lpdf", "_lpmf", "_lcdf", "_lccdf", "_cdf", "_lupdf", "_lupmf"]
+        .iter()
+        .any(|suffix| call.trim_end().ends_with(suffix))
+}
+
+/// The name of a module before a `.`, with it: `np.`.
+fn qualifier(text: &str, dot: Token) -> Option<Span> {
+    const MODULES: &[&str] = &[
+        "np", "jnp", "numpy", "math", "torch", "tf", "tfd", "dist", "pm", "pymc", "pyro",
+        "numpyro", "stats", "scipy", "special", "jax", "F",
+    ];
+    let before = &text[..dot.span.range().start];
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    let name = before.trim_end_matches(word).len();
+    let span = Span::new(dot.span.file, name, dot.span.range().end);
+    MODULES.contains(&&before[name..]).then_some(span)
 }
 
 /// Reports brackets that do not match and nesting that is too deep; at most one of each kind of
@@ -139,7 +186,7 @@ fn too_deep(token: Token) -> Diagnostic {
 fn unopened(token: Token, text: &str) -> Diagnostic {
     let shown = &text[token.span.range()];
     let message = format!("`{shown}` closes nothing");
-    Diagnostic::error(Code::E0003, token.span, message, "no bracket is open here").with_fix(
+    Diagnostic::error(Code::E0003, token.span, message, "no bracket is open here").with_suggestion(
         format!("remove the `{shown}`"),
         token.span,
         "",

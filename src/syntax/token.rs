@@ -29,6 +29,9 @@ pub enum TokenKind {
     /// `/// …` without the line break; four slashes make a line comment.
     #[regex(r"///([^/\n][^\n]*)?", priority = 6)]
     DocComment,
+    /// `# …`, a comment of other languages; `precheck` reports it.
+    #[regex(r"#[^\n]*")]
+    HashComment,
     /// `/* … */`; may lack its end, see [`Token`] users in `precheck`.
     #[token("/*", to_comment_end)]
     BlockComment,
@@ -212,7 +215,10 @@ impl TokenKind {
     /// Tells whether the token is a comment of any form.
     #[must_use]
     pub fn is_comment(self) -> bool {
-        matches!(self, Self::LineComment | Self::DocComment | Self::BlockComment)
+        matches!(
+            self,
+            Self::LineComment | Self::DocComment | Self::BlockComment | Self::HashComment
+        )
     }
 
     /// Tells whether the token is a reserved word.

@@ -169,8 +169,13 @@ fn model_and_points_come_from_standard_input() {
     assert!(close(at(&first["log_jacobian"]), 0.5, 1e-12, 0.0), "{text}");
     assert!(close(at(&first["gradient"][0]), 1.0 - 3.0 * s, 1e-12, 0.0), "{text}");
     assert!(close(at(&first["terms"]["1:1"]), 3_f64.ln() - 3.0 * s, 1e-12, 0.0), "{text}");
-    assert_eq!(code(&output), 1, "a constrained point has no gradient");
-    assert!(stderr(&output).contains("point 2: --gradient"), "{}", stderr(&output));
+    // At a constrained point: log p = log 3 − 3 s, gradient −3 in s itself.
+    let second: Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
+    assert!(close(at(&second["log_density"]), 3_f64.ln() - 6.0, 1e-12, 0.0), "{text}");
+    assert!(close(at(&second["gradient"][0]), -3.0, 1e-12, 0.0), "{text}");
+    let third: Value = serde_json::from_str(text.lines().nth(2).unwrap()).unwrap();
+    assert_eq!(third["log_jacobian"], "Infinity", "{text}");
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
 }
 
 #[test]
@@ -190,7 +195,7 @@ fn log_density_at_constrained_points_leaves_the_jacobian_out() {
         (r#"{"constrained": {}}"#, "the parameter `s` is absent"),
         (r#"{"constrained": {"s": [1, 2]}}"#, "`s` has shape [2], but the model declares []"),
         (r#"{"constrained": {"s": 1, "t": 1}}"#, "the model has no parameter `t`"),
-        (r#"{"unconstrained": [1, 2]}"#, "has 2 numbers, but the model has 1 dimensions"),
+        (r#"{"unconstrained": [1, 2]}"#, "has 2 numbers, but the point has 1 coordinates"),
         (r#"{"unconstrained": "x"}"#, "\"x\" is not a number"),
         ("[1]", "expected either"),
         ("{", "not valid JSON"),
@@ -199,6 +204,64 @@ fn log_density_at_constrained_points_leaves_the_jacobian_out() {
         assert_eq!(code(&output), 1, "{points}");
         assert!(stderr(&output).contains(expected), "{points}: {}", stderr(&output));
     }
+}
+
+#[test]
+fn check_fix_repairs_what_it_can_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("m.ppl");
+    let link = dir.path().join("link.ppl");
+    let text = "# eight schools\ndata y: vector[N];\nparam mu ~ Normal(0, 1);\n\
+                let t <- mu ** 2\ny ~ nomral(t, 1)\nz ~ nosuch(1)\n";
+    std::fs::write(&model, text).unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(&model, &link).unwrap();
+    let output = ppl(&["check", "--fix"]).arg(&link).output().unwrap();
+    let fixed = "// eight schools\ndata y: real[N]\nparam mu ~ normal(0, 1)\n\
+                 let t = mu ^ 2\ny ~ normal(t, 1)\nz ~ nosuch(1)\n";
+    assert_eq!(std::fs::read_to_string(&model).unwrap(), fixed, "{}", stdout(&output));
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink(), "a link stays one");
+    assert_eq!(code(&output), 1, "two unknown names are left");
+    assert!(stdout(&output).contains(":2:18: fixed: remove the semicolon"), "{}", stdout(&output));
+    assert!(stderr(&output).contains("nosuch"), "{}", stderr(&output));
+
+    // A second time there is nothing to do, and the file is not touched.
+    let before = std::fs::metadata(&model).unwrap().modified().unwrap();
+    let again = ppl(&["check", "--fix", "--json"]).arg(&model).output().unwrap();
+    let report: Value = serde_json::from_str(&stdout(&again)).unwrap();
+    assert_eq!(report["fixed"], Value::Array(Vec::new()), "{report}");
+    assert_eq!(std::fs::read_to_string(&model).unwrap(), fixed);
+    assert_eq!(std::fs::metadata(&model).unwrap().modified().unwrap(), before);
+    assert_eq!(code(&ppl(&["check", "--fix", "-"]).output().unwrap()), 2);
+}
+
+#[test]
+fn check_json_has_ranges_and_edits() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("m.ppl");
+    std::fs::write(&model, "data μ: real\nμ ~ nomral(0,\n  1)\n").unwrap();
+    let output = ppl(&["check", "--json"]).arg(&model).output().unwrap();
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let found = &report["diagnostics"][0];
+    assert_eq!((&found["code"], &found["severity"]), (&"E0103".into(), &"error".into()));
+    let place = &found["place"];
+    let range =
+        ["line", "column", "end_line", "end_column"].map(|key| place[key].as_u64().unwrap());
+    assert_eq!(range, [2, 5, 2, 11]);
+    let fix = &found["fix"];
+    assert_eq!(fix["applicable"], true);
+    assert_eq!(fix["edits"][0]["replacement"], "normal");
+}
+
+#[test]
+fn a_model_that_is_not_utf_8_has_a_code_and_a_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("m.ppl");
+    std::fs::write(&model, b"data y: real\n// caf\xe9\n").unwrap();
+    let output = ppl(&["check"]).arg(&model).output().unwrap();
+    assert_eq!(code(&output), 1);
+    let shown = stderr(&output);
+    assert!(shown.contains("E0017") && shown.contains(":2:7: the byte 0xe9"), "{shown}");
 }
 
 #[test]

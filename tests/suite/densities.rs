@@ -172,6 +172,12 @@ pub(crate) fn multimodal() -> Points<Mixture> {
     Points(Mixture::planar(&[(0.5, [2.0, 0.0], eye), (0.5, [-2.0, 0.0], eye)]))
 }
 
+/// Two modes far apart, each with half of the mass: `½ N((−10, 0), I) + ½ N((8, 0), I)`.
+pub(crate) fn two_modes() -> Points<Mixture> {
+    let eye = [[1.0, 0.0], [0.0, 1.0]];
+    Points(Mixture::planar(&[(0.5, [-10.0, 0.0], eye), (0.5, [8.0, 0.0], eye)]))
+}
+
 /// SIVI-SM's "x-shaped": `½ N(0, [[2, ±1.8], [±1.8, 2]])`.
 pub(crate) fn x_shaped() -> Points<Mixture> {
     let arm = |c: f64| (0.5, [0.0, 0.0], [[2.0, c], [c, 2.0]]);

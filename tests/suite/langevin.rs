@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use dfdx::prelude::MeanTo;
 use ppl::inference::bridge::Bridge;
-use ppl::inference::langevin::{Chain, Dynamics, Initial, Momentum};
+use ppl::inference::langevin::{Chain, Correction, Dynamics, Initial, Momentum};
 use ppl::inference::optimizer::{Handle, Parameters};
 use ppl::inference::tape::{SharedTape, backward};
 use ppl::inference::{
@@ -17,11 +17,18 @@ use crate::eight_schools::EightSchools;
 use crate::gaussian::{conjugate, moments};
 use crate::tolerance::close;
 
-const METHODS: [(&str, Dynamics); 4] = [
-    ("ula", Dynamics { momentum: Momentum::Overdamped, network: false }),
-    ("mcd", Dynamics { momentum: Momentum::Overdamped, network: true }),
-    ("uha", Dynamics { momentum: Momentum::Retained, network: false }),
-    ("ldvi", Dynamics { momentum: Momentum::Damped, network: true }),
+const fn dynamics(momentum: Momentum, correction: Correction) -> Dynamics {
+    Dynamics { momentum, correction }
+}
+
+/// The authors' fixtures are of the first four.
+const METHODS: [(&str, Dynamics); 6] = [
+    ("ula", dynamics(Momentum::Overdamped, Correction::None)),
+    ("mcd", dynamics(Momentum::Overdamped, Correction::Backward)),
+    ("uha", dynamics(Momentum::Retained, Correction::None)),
+    ("ldvi", dynamics(Momentum::Damped, Correction::Backward)),
+    ("cmcd", dynamics(Momentum::Overdamped, Correction::Both)),
+    ("cmcd-ud", dynamics(Momentum::Damped, Correction::Both)),
 ];
 
 type FromFixture = (Chain<f64>, Parameters<f64>, Vec<(Handle, Vec<f64>)>);
@@ -80,7 +87,7 @@ fn from_fixture(dynamics: Dynamics, fixture: &Value) -> FromFixture {
 #[test]
 fn authors_numbers_for_fixed_noise() {
     let Some(folder) = reference() else { return };
-    for (name, dynamics) in METHODS {
+    for (name, dynamics) in METHODS.into_iter().take(4) {
         let path = folder.join(format!("langevin/elbo_fixture_{name}.json"));
         let fixture: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let (chain, parameters, pairs) = from_fixture(dynamics, &fixture);
@@ -139,6 +146,9 @@ fn gradients_agree_with_differences() {
             let h = chain.handles;
             let mut handles = vec![h.mu, h.log_sd, h.step_size, h.increments];
             handles.extend(h.friction);
+            handles.extend(h.network.map(|(network, _)| network.scale));
+            // All of the table only where that is short.
+            handles.extend(h.network.filter(|_| bridges == 3).map(|(_, table)| table));
             for handle in handles {
                 let gradient = parameters.gradient(handle, &mut grads);
                 let values = parameters.values(handle);
@@ -159,6 +169,24 @@ fn gradients_agree_with_differences() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn a_control_of_zero_changes_nothing() {
+    for momentum in [Momentum::Overdamped, Momentum::Damped] {
+        let weights = |correction| {
+            let (chain, mut parameters) = small_chain(dynamics(momentum, correction), 3);
+            if let Some((network, _)) = chain.handles.network {
+                parameters.set(network.scale, &[0.0]);
+            }
+            let mut noise = vec![0.0; 5 * chain.noise_per_chain()];
+            ppl::random::fill_std_normal(&mut ppl::random::stream(8, "control"), &mut noise);
+            chain.simulate(&parameters, &noise, 5, &SharedTape::off()).log_weights.as_vec()
+        };
+        let plain = weights(Correction::None);
+        assert_eq!(plain, weights(Correction::Both));
+        assert_eq!(plain, weights(Correction::Backward));
     }
 }
 
@@ -210,9 +238,9 @@ fn eight_schools_means_and_sds() {
         let fit = run(name, &Both::new(EightSchools), &settings);
         for (j, mean, sd) in WANT {
             let (m, s) = moments(&fit, j);
-            assert!((m - mean).abs() < 0.2 * sd, "{name}, {j}: mean {m}");
-            // log τ has a long lower tail, which every method here cuts a little.
-            let allowed = if j == 9 { 0.45 } else { 0.12 };
+            assert!((m - mean).abs() < 0.15 * sd, "{name}, {j}: mean {m}");
+            // log τ has a long lower tail, which every chain cuts a little and resampling mends.
+            let allowed = if j == 9 { 0.2 } else { 0.1 };
             assert!((s / sd - 1.0).abs() < allowed, "{name}, {j}: sd {s}");
         }
         // log Z by bridge sampling is about -31.31.

@@ -69,17 +69,10 @@ fn every_method_recovers_a_conjugate_posterior_with_unit_noise() {
 
 #[test]
 fn twenty_iterations_are_never_ok() {
-    let (posterior, sd) = conjugate(2.0);
+    let (posterior, _) = conjugate(2.0);
     let short = Settings { iterations: Some(20), ..Settings::default() };
     for method in METHODS {
         let fit = fit(method, &posterior, &short);
-        if method.name == "nuts" {
-            // Its iterations are of the warm-up only, after which 4000 draws may well be good.
-            let (mean, _) = moments(&fit, &posterior);
-            let is_ok = fit.verdict.level == VerdictLevel::Ok;
-            assert!(!is_ok || (mean - 8.0).abs() < 0.2 * sd, "{mean}: {:?}", fit.verdict);
-            continue;
-        }
         assert_ne!(fit.verdict.level, VerdictLevel::Ok, "{}: {:?}", method.name, fit.verdict);
         assert!(!fit.verdict.reasons.is_empty(), "{}", method.name);
     }

@@ -111,6 +111,7 @@ impl Example {
             observed: &[("y", &self.observed)],
             constant: &[("X", &self.constant)],
             predictions: &[("posterior_predictive", &self.draws)],
+            checkpoint: None,
         };
         RunDirectory::claim(path)?.write(&run)
     }

@@ -174,6 +174,85 @@ fn formatting_keeps_the_tree_and_every_comment_and_is_idempotent() {
     }
 }
 
+/// Every model there is: fixtures, examples, the standard library.
+fn all_models() -> Vec<(PathBuf, String)> {
+    fn walk(folder: &Path, out: &mut Vec<(PathBuf, String)>) {
+        let mut entries: Vec<PathBuf> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        entries.sort();
+        for path in entries {
+            if path.is_dir() {
+                walk(&path, out);
+            } else if path.extension().is_some_and(|e| e == "ppl") {
+                let text = fs::read_to_string(&path).unwrap();
+                out.push((path, text));
+            }
+        }
+    }
+    let mut models = Vec::new();
+    for folder in ["examples", "stdlib", "tests"] {
+        walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut models);
+    }
+    models.retain(|(_, text)| !syntax::parse(FILE, text).has_errors());
+    models
+}
+
+/// Formats a text and checks what a formatter promises.
+fn check_format(name: &str, text: &str) {
+    let once = syntax::format(FILE, text).unwrap();
+    assert_eq!(once, syntax::format(FILE, &once).unwrap(), "{name}: not idempotent\n{text}");
+    assert_eq!(tree(text), tree(&once), "{name}: another tree\n{text}");
+    assert_eq!(comments(text), comments(&once), "{name}: other comments\n{text}");
+    for line in once.lines() {
+        let code = line.split("//").next().unwrap().split("/*").next().unwrap();
+        assert!(code.chars().count() <= 100, "{name}: {line}");
+        assert_eq!(line, line.trim_end(), "{name}: blanks at the end of a line");
+    }
+}
+
+#[test]
+fn every_model_there_is_can_be_formatted() {
+    let models = all_models();
+    assert!(models.len() > 150, "{} models", models.len());
+    for (path, text) in &models {
+        check_format(short(path), text);
+    }
+    // What users are shown is as `ppl fmt` leaves it.
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    for (path, text) in models.iter().filter(|(path, _)| path.starts_with(&examples)) {
+        assert_eq!(syntax::format(FILE, text).unwrap(), *text, "{}", path.display());
+    }
+}
+
+/// A comment may stand between any two tokens, on the line or on a line of its own.
+#[test]
+fn comments_in_every_gap_survive_formatting() {
+    let mut gaps = 0;
+    for (path, text) in fixtures("ok") {
+        if text.len() > 2_000 {
+            continue;
+        }
+        let ends: Vec<usize> = syntax::lex(FILE, &text)
+            .iter()
+            .filter(|token| !token.kind.is_trivia())
+            .map(|token| token.span.range().end)
+            .collect();
+        for (at, end) in ends.into_iter().enumerate() {
+            for comment in [" /* c */ ", " // c\n"] {
+                let mut commented = text.clone();
+                commented.insert_str(end, comment);
+                // A line break may end an item early; then there is nothing to format.
+                let whole = !syntax::parse(FILE, &commented).has_errors();
+                if whole && (at % 3 == 0 || comment.contains('*')) {
+                    check_format(short(&path), &commented);
+                    gaps += 1;
+                }
+            }
+        }
+    }
+    assert!(gaps > 1_000, "{gaps} gaps");
+}
+
 /// An unformatted text must come out different: the check that a changed tree leaves the text
 /// alone must not be what made the test above pass.
 #[test]

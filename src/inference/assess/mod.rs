@@ -11,4 +11,4 @@ pub use ess::{
     ScalarSummary, e_bfmi, ess_bulk, ess_mean, ess_tail, mcse_mean, mcse_sd, rhat, summarize,
 };
 pub use psis::{Psis, khat, khat_threshold, psis};
-pub use verdict::{ChainHealth, Checks, Trend};
+pub use verdict::{ChainHealth, Checks, FEWEST_ITERATIONS, Trend};

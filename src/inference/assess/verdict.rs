@@ -6,6 +6,12 @@
 use super::psis::khat_threshold;
 use crate::inference::{Khat, KhatKind, Verdict, VerdictLevel};
 
+/// Iterations below which no stochastic optimisation is called trained.
+pub const FEWEST_ITERATIONS: usize = 500;
+/// Transitions below which no warm-up is called adapted: the phases of Stan's default schedule need
+/// as many.
+const FEWEST_WARMUP: usize = 150;
+
 /// Collects checks; [`verdict`](Self::verdict) ends it.
 #[derive(Debug, Clone, Default)]
 pub struct Checks {
@@ -22,6 +28,13 @@ impl Checks {
     /// Adds a check's outcome; `reason` is a full sentence.
     pub fn add(&mut self, level: VerdictLevel, reason: impl Into<String>) {
         self.reasons.push((level, reason.into()));
+    }
+
+    /// Says how the log densities behind the checks were estimated, if they were.
+    pub fn estimated(&mut self, how: Option<String>) {
+        if let Some(how) = how {
+            self.add(VerdictLevel::Ok, how);
+        }
     }
 
     /// The worst level so far; `Doubtful` when nothing was checked.
@@ -104,6 +117,33 @@ impl Checks {
                     "The {name} was still changing, by {:.2} {unit} over the last quarter of \
                      training.",
                     trend.change
+                ),
+            );
+        }
+    }
+
+    /// Says so where fewer iterations were run than any training takes: a stochastic objective that has
+    /// hardly moved yet looks as settled as one that has arrived.
+    pub fn trained(&mut self, iterations: usize) {
+        if iterations < FEWEST_ITERATIONS {
+            self.add(
+                VerdictLevel::Doubtful,
+                format!(
+                    "Only {iterations} iterations were run; fewer than {FEWEST_ITERATIONS} are not \
+                     training."
+                ),
+            );
+        }
+    }
+
+    /// Says so where chains had less warm-up than step size and mass matrix take to adapt.
+    pub fn warmed_up(&mut self, transitions: usize) {
+        if transitions < FEWEST_WARMUP {
+            self.add(
+                VerdictLevel::Doubtful,
+                format!(
+                    "The warm-up of {transitions} transitions is too short to adapt step size and \
+                     mass matrix, which takes at least {FEWEST_WARMUP}."
                 ),
             );
         }

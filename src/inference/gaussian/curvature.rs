@@ -5,7 +5,6 @@
 
 use faer::{Mat, Side};
 
-use super::MeanField;
 use crate::density::{LogDensity, Residuals};
 use crate::inference::affine::Coordinates;
 use crate::random::{fill_std_normal, stream};
@@ -21,23 +20,28 @@ const FLOOR: f64 = 0.02;
 ///
 /// Costs `16 D` Hessian-vector products and an eigendecomposition, so it is for moderate `D`.
 #[must_use]
-pub fn correlated(density: &dyn LogDensity<f64>, q: &MeanField, seed: u64) -> Option<Coordinates> {
-    let d = q.mean.len();
+pub fn correlated(
+    density: &dyn LogDensity<f64>,
+    mean: &[f64],
+    sd: &[f64],
+    seed: u64,
+) -> Option<Coordinates> {
+    let d = mean.len();
     let mut rng = stream(seed, "curvature");
     let mut xi = vec![0.0; DRAWS / 2 * d];
     fill_std_normal(&mut rng, &mut xi);
     // In units of σ; row i of the products is the Hessian times the i-th scaled unit vector.
     let mut directions = vec![0.0; d * d];
-    (0..d).for_each(|i| directions[i * d + i] = q.sd[i]);
+    (0..d).for_each(|i| directions[i * d + i] = sd[i]);
     let mut curvature = vec![0.0; d * d];
     let (mut log_p, mut score) = (vec![0.0; d], vec![0.0; d * d]);
     let (mut residuals, mut products) = (Residuals::default(), vec![0.0; d * d]);
     for (i, sign) in (0..DRAWS).map(|m| (m / 2, if m % 2 == 0 { 1.0 } else { -1.0 })) {
-        let z: Vec<f64> = (0..d).map(|j| q.mean[j] + sign * q.sd[j] * xi[i * d + j]).collect();
+        let z: Vec<f64> = (0..d).map(|j| mean[j] + sign * sd[j] * xi[i * d + j]).collect();
         density.score_keep(&z.repeat(d), &mut log_p, &mut score, &mut residuals);
         density.hvp(&residuals, &directions, &mut products);
         for (k, (c, h)) in curvature.iter_mut().zip(&products).enumerate() {
-            *c -= h * q.sd[k % d] / DRAWS as f64;
+            *c -= h * sd[k % d] / DRAWS as f64;
         }
     }
     if curvature.iter().any(|c| !c.is_finite()) {
@@ -54,5 +58,5 @@ pub fn correlated(density: &dyn LogDensity<f64>, q: &MeanField, seed: u64) -> Op
         }
     }
     let log_det = widths.iter().map(|w| w.ln()).sum();
-    Some(Coordinates { shift: q.mean.clone(), scale: q.sd.clone(), mix: Some((mix, log_det)) })
+    Some(Coordinates { shift: mean.to_vec(), scale: sd.to_vec(), mix: Some((mix, log_det)) })
 }

@@ -1,32 +1,29 @@
 //! The mean-field Gaussian `q = N(μ, diag σ²)` that maximises the evidence lower bound.
 //!
-//! Nothing needs tuning: a deterministic warm start (see [`super::warm_start`]) finds place and
-//! scale; Adam then works in the coordinates in which that start is standard normal, so one learning
-//! rate fits all posteriors. Training goes in rounds. A round's result is the average of the
-//! iterates of its second half; when two rounds agree roughly, the learning rate is halved and rounds
-//! grow; when they agree closely, in symmetrised Kullback–Leibler divergence, training has converged
-//! [welandawe2024]. Gradients are path derivatives [roeder2017] on antithetic draws: their noise
-//! vanishes where the family contains the posterior.
+//! Nothing needs tuning: a deterministic warm start (see [`super::warm_start`]) finds place and scale,
+//! and a stochastic ascent from there (see [`super::ascent`]) ends by itself.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dfdx::prelude::{Axis, BroadcastTo, PutTape, SumTo};
-use rand::RngCore;
+use serde::{Deserialize, Serialize};
 
-use super::warm_start::warm_start;
-use crate::density::LogDensity;
+use super::ascent::{Rank, ascend, judge_ascent};
+use super::conclude::Fitted;
+use super::warm_start::{WarmStart, warm_start};
+use crate::density::{LogDensity, Part};
 use crate::inference::affine::{Affine, Coordinates};
 use crate::inference::assess::Checks;
-use crate::inference::bridge::Bridge;
-use crate::inference::optimizer::{Average, Group, Handle, Parameters, Schedule, Update};
-use crate::inference::tape::{Element, SharedTape, backward, tensor};
-use crate::inference::train::{Context, Plan, Step, Stop, Training, train};
+use crate::inference::checkpoint;
+use crate::inference::method::{RESAMPLE, option};
+use crate::inference::start::{self, Gaussian};
+use crate::inference::tape::Element;
+use crate::inference::train::{Stop, Training};
+use crate::inference::weights::Resample;
 use crate::inference::{
-    Fit, InferenceError, KhatKind, Method, MethodOption, Monitor, Precision, Progress, Settings,
-    Target, VerdictLevel, weights,
+    Fit, InferenceError, Method, MethodOption, Monitor, Precision, Progress, Settings, Target,
 };
-use crate::random::{fill_std_normal, stream};
+use crate::random::stream;
 
 /// The row of the method table.
 pub const MEAN_FIELD: Method = Method {
@@ -34,39 +31,30 @@ pub const MEAN_FIELD: Method = Method {
     group: "Gaussian",
     summary: "Independent Gaussians on the unconstrained space: the fastest first look.",
     paper: "Kucukelbir et al., JMLR 2017; stopping: Welandawe et al., JMLR 2024",
-    options: &[
-        MethodOption {
-            name: "iterations",
-            default: "10000",
-            meaning: "steps at most, the warm start's evaluations included; usually far fewer",
-            symbol: "",
-        },
-        MethodOption {
-            name: "learning-rate",
-            default: "0.1",
-            meaning: "Adam's rate in the first round, in standard deviations; halved by rounds",
-            symbol: "γ₀",
-        },
-        MethodOption {
-            name: "grad-samples",
-            default: "10",
-            meaning: "draws per gradient, in antithetic pairs",
-            symbol: "M",
-        },
-        MethodOption {
-            name: "agreement",
-            default: "0.0025",
-            meaning: "two rounds agree when no coordinate's symmetrised KL divergence exceeds this",
-            symbol: "ξ",
-        },
-    ],
+    options: &[ITERATIONS, RATE, GRAD_SAMPLES, AGREEMENT, RESAMPLE],
     run,
 };
 
-/// Iterations of the first round.
-const FIRST_ROUND: usize = 100;
-/// Divergence between rounds beyond which the iterates are still travelling.
-const TRAVELLING: f64 = 0.5;
+pub(super) const ITERATIONS: MethodOption = option(
+    "iterations",
+    "10000",
+    "steps at most, the warm start's evaluations included; usually far fewer",
+    "",
+);
+pub(super) const RATE: MethodOption = option(
+    "learning-rate",
+    "0.1",
+    "Adam's rate in the first round, in standard deviations; halved by rounds",
+    "γ₀",
+);
+pub(super) const GRAD_SAMPLES: MethodOption =
+    option("grad-samples", "10", "draws per gradient, in antithetic pairs", "M");
+pub(super) const AGREEMENT: MethodOption = option(
+    "agreement",
+    "0.0025",
+    "two rounds agree when no coordinate's symmetrised KL divergence exceeds this",
+    "ξ",
+);
 
 /// How to fit; the options of the method.
 #[derive(Debug, Clone, Copy)]
@@ -155,6 +143,7 @@ pub struct MeanField {
 pub fn fit_mean_field<E: Element>(
     density: &Arc<dyn LogDensity<E>>,
     config: &Config,
+    start: Option<&Gaussian>,
     monitor: &mut dyn Monitor,
 ) -> Result<MeanField, InferenceError> {
     let d = density.dim();
@@ -163,175 +152,88 @@ pub fn fit_mean_field<E: Element>(
     let mut rng = stream(config.seed, "mean-field warm start");
     let budget = (config.iterations / 2).min(1000);
     let mut stopped = false;
-    let warm = warm_start(&**density, budget, &mut rng, |done, value| {
-        let progress = Progress {
-            phase: "warm start",
-            done,
-            total: budget,
-            objective: Some(("elbo", value)),
-            trend: None,
-        };
-        stopped = monitor.progress(progress).is_break();
-        !stopped && !late()
-    })?;
+    density.see(Part::Large);
+    let warm = match (checkpoint::load(monitor, "mean-field-start")?, start) {
+        (Some(warm), _) => warm,
+        (None, Some(start)) => WarmStart {
+            mean: start.mean.clone(),
+            log_sd: start.sd.iter().map(|s| s.ln()).collect(),
+            evaluations: 0,
+        },
+        (None, None) => {
+            let warm = warm_start(&**density, budget, &mut rng, |done, value| {
+                let progress = Progress {
+                    phase: "warm start",
+                    done,
+                    total: budget,
+                    objective: Some(("elbo", value)),
+                    trend: None,
+                };
+                stopped = monitor.progress(progress).is_break();
+                !stopped && !late()
+            })?;
+            if !stopped {
+                checkpoint::offer(monitor, "mean-field-start", true, || &warm);
+            }
+            warm
+        }
+    };
     let scale: Vec<f64> = warm.log_sd.iter().map(|l| l.exp()).collect();
     let coordinates = Coordinates { shift: warm.mean.clone(), scale: scale.clone(), mix: None };
     let affine: Arc<dyn LogDensity<E>> = Arc::new(Affine::new(density, &coordinates));
-    let bridge = Bridge::new(&affine);
-    let mut parameters = Parameters::default();
-    let location = parameters.add("location", 0, vec![E::zero(); d]);
-    let log_sd = parameters.add("log_sd", 0, vec![E::zero(); d]);
-    let mut rounds = Rounds::new(location, log_sd, config.agreement);
-    let mut rng = stream(config.seed, "mean-field noise");
-    let plan = Plan {
-        phase: "training",
-        objective: "elbo",
-        maximise: true,
-        // An interruption during the warm start leaves nothing to train.
-        iterations: if stopped { 0 } else { config.iterations.saturating_sub(warm.evaluations) },
-        learning_rate: config.learning_rate,
-        schedule: Schedule::Constant,
-        tolerance: config.tolerance,
-        window: FIRST_ROUND,
-        max_time: config.max_time.map(|limit| limit.saturating_sub(began.elapsed()).mul_f64(0.9)),
-    };
-    let group = Group::adam(0);
-    let mut training = train(&plan, &mut parameters, monitor, |parameters, context: Context| {
-        let rate = context.rate * rounds.rate;
-        let (value, mut grads, z) =
-            step(&bridge, parameters, (location, log_sd), config.grad_samples, &mut rng)?;
-        if !value.is_finite() || parameters.update(&group, rate, &mut grads) == Update::NonFinite {
-            return Ok(Step::NonFinite(affine.explain_non_finite(&z)));
-        }
-        Ok(if rounds.add(parameters) { Step::Converged(value) } else { Step::Done(value) })
-    })?;
+    // An interruption during the warm start leaves nothing to train.
+    let left = if stopped { 0 } else { config.iterations.saturating_sub(warm.evaluations) };
+    let max_time = config.max_time.map(|limit| limit.saturating_sub(began.elapsed()).mul_f64(0.9));
+    let config = Config { iterations: left, max_time, ..*config };
+    let mut fit = ascend(&affine, Rank::Diagonal, &config, "mean-field", monitor)?;
     if stopped {
-        training.stop = Stop::Interrupted;
+        fit.training.stop = Stop::Interrupted;
     }
-    rounds.finish(&mut parameters);
-    let (m, r) = (parameters.values(location), parameters.values(log_sd));
     Ok(MeanField {
-        mean: (0..d).map(|j| warm.mean[j] + scale[j] * m[j].f64()).collect(),
-        sd: (0..d).map(|j| scale[j] * r[j].f64().exp()).collect(),
-        converged: rounds.agreed,
-        divergence: rounds.divergence,
-        iterations: warm.evaluations + training.iterations,
-        training,
+        mean: (0..d).map(|j| warm.mean[j] + scale[j] * fit.mean[j]).collect(),
+        sd: (0..d).map(|j| scale[j] * fit.log_sd[j].exp()).collect(),
+        converged: fit.converged,
+        divergence: fit.divergence,
+        iterations: warm.evaluations + fit.training.iterations,
+        training: fit.training,
     })
 }
 
-/// One estimate of the bound, the gradient of its negative, and the first draw.
-fn step<E: Element>(
-    bridge: &Bridge<E>,
-    parameters: &Parameters<E>,
-    (location, log_sd): (Handle, Handle),
-    n: usize,
-    rng: &mut impl RngCore,
-) -> Result<(f64, crate::inference::tape::Grads<E>, Vec<E>), InferenceError> {
-    let d = bridge.dim();
-    let shape = (n, d);
-    let xi = antithetic::<E>(n, d, rng);
-    let log_sd_now = parameters.values(log_sd);
-    // ∇_z log q = -ξ/σ at the present σ, held constant: only the path through z is differentiated.
-    let pull: Vec<E> =
-        xi.iter().enumerate().map(|(i, x)| *x * (-log_sd_now[i % d]).exp()).collect();
-    let squares: f64 = xi.iter().map(|x| x.f64() * x.f64()).sum::<f64>() / n as f64;
-    let constant = |v: Vec<E>| tensor(&v, shape).put_tape(SharedTape::off());
-    let tape = SharedTape::recording();
-    let mean = parameters.vector(location, &tape).broadcast_like::<_, Axis<0>>(&shape);
-    let sd = parameters.vector(log_sd, &tape).exp().broadcast_like::<_, Axis<0>>(&shape);
-    let z = mean + sd * constant(xi);
-    let first = z.as_vec()[..d].to_vec();
-    let log_p = bridge.log_density(z.clone()).sum::<(), _>();
-    let value = log_p.as_vec()[0].f64() / n as f64
-        + log_sd_now.iter().map(|r| r.f64()).sum::<f64>()
-        + 0.5 * (squares + d as f64 * (2.0 * std::f64::consts::PI).ln());
-    let path = (z * constant(pull)).sum::<(), _>();
-    let loss = (log_p + path) * E::of(-1.0 / n as f64);
-    Ok((value, backward(loss)?, first))
+/// The fit as the start of another method: kept as a whole in the checkpoint's stage `stage`, so that what
+/// is built on it stays the same however the fit came to its end.
+///
+/// # Errors
+/// As [`fit_mean_field`].
+pub fn start_mean_field<E: Element>(
+    density: &Arc<dyn LogDensity<E>>,
+    config: &Config,
+    given: Option<&Gaussian>,
+    stage: &'static str,
+    monitor: &mut dyn Monitor,
+) -> Result<MeanField, InferenceError> {
+    if let Some(Start { mean, sd, converged, iterations }) = checkpoint::load(monitor, stage)? {
+        let training = Training::none(Stop::Iterations);
+        return Ok(MeanField { mean, sd, converged, divergence: None, iterations, training });
+    }
+    let q = fit_mean_field(density, config, given, monitor)?;
+    if q.training.stop != Stop::Interrupted {
+        checkpoint::offer(monitor, stage, true, || Start {
+            mean: q.mean.clone(),
+            sd: q.sd.clone(),
+            converged: q.converged,
+            iterations: q.iterations,
+        });
+    }
+    Ok(q)
 }
 
-/// Standard normals `[n, d]`, the second half the negative of the first.
-fn antithetic<E: Element>(n: usize, d: usize, rng: &mut impl RngCore) -> Vec<E> {
-    let mut xi = vec![E::zero(); n * d];
-    let half = n.div_ceil(2) * d;
-    fill_std_normal(rng, &mut xi[..half]);
-    let (first, second) = xi.split_at_mut(half);
-    second.iter_mut().zip(first.iter()).for_each(|(b, a)| *b = -*a);
-    xi
-}
-
-/// Rounds of training, their averages and whether they agree.
-struct Rounds {
-    handles: (Handle, Handle),
-    agreement: f64,
-    average: Average,
-    length: usize,
-    done: usize,
-    rate: f64,
-    previous: Option<(Vec<f64>, Vec<f64>)>,
-    divergence: Option<f64>,
-    agreed: bool,
-}
-
-impl Rounds {
-    fn new(location: Handle, log_sd: Handle, agreement: f64) -> Self {
-        Rounds {
-            handles: (location, log_sd),
-            agreement,
-            average: Average::polyak(),
-            length: FIRST_ROUND,
-            done: 0,
-            rate: 1.0,
-            previous: None,
-            divergence: None,
-            agreed: false,
-        }
-    }
-
-    /// Takes note of an iterate; at the end of a round the parameters become its average. Whether
-    /// this round agrees with the one before.
-    fn add<E: Element>(&mut self, parameters: &mut Parameters<E>) -> bool {
-        self.done += 1;
-        if 2 * self.done > self.length {
-            self.average.add(parameters);
-        }
-        if self.done < self.length {
-            return false;
-        }
-        self.average.store(parameters);
-        self.average.clear();
-        self.done = 0;
-        let wide = |h| parameters.values(h).iter().map(|x: &E| x.f64()).collect::<Vec<f64>>();
-        let now = (wide(self.handles.0), wide(self.handles.1));
-        if let Some(before) = &self.previous {
-            let divergence = largest_divergence(before, &now);
-            self.divergence = Some(divergence);
-            self.agreed = divergence <= self.agreement;
-            if divergence < TRAVELLING {
-                self.rate *= 0.5;
-                self.length += self.length / 2;
-            }
-        }
-        self.previous = Some(now);
-        self.agreed
-    }
-
-    /// At the end of training: an unfinished round counts if it has begun to average.
-    fn finish<E: Element>(&self, parameters: &mut Parameters<E>) {
-        self.average.store(parameters);
-    }
-}
-
-/// Largest symmetrised KL divergence of a coordinate, between Gaussians given as (mean, log sd).
-fn largest_divergence(a: &(Vec<f64>, Vec<f64>), b: &(Vec<f64>, Vec<f64>)) -> f64 {
-    let mut largest = 0.0_f64;
-    for j in 0..a.0.len() {
-        let (va, vb) = ((2.0 * a.1[j]).exp(), (2.0 * b.1[j]).exp());
-        let shift = (a.0[j] - b.0[j]).powi(2) * (1.0 / va + 1.0 / vb);
-        largest = largest.max(0.5 * (va / vb + vb / va - 2.0 + shift));
-    }
-    largest
+/// What another method needs of the fit.
+#[derive(Serialize, Deserialize)]
+struct Start {
+    mean: Vec<f64>,
+    sd: Vec<f64>,
+    converged: bool,
+    iterations: usize,
 }
 
 fn run(
@@ -340,77 +242,39 @@ fn run(
     monitor: &mut dyn Monitor,
 ) -> Result<Fit, InferenceError> {
     let config = Config::new(settings)?;
+    let resample = settings.option("resample", Resample::Never)?;
+    let start = start::of_settings(MEAN_FIELD.name, target, settings, monitor)?;
     let q = match settings.precision {
-        Precision::F32 => fit_mean_field(target.f32, &config, monitor)?,
-        Precision::F64 => fit_mean_field(target.f64, &config, monitor)?,
+        Precision::F32 => fit_mean_field(target.f32, &config, start.as_ref(), monitor)?,
+        Precision::F64 => fit_mean_field(target.f64, &config, start.as_ref(), monitor)?,
     };
-    Ok(assess(&q, target, settings))
+    Ok(assess(&q, resample, target, settings))
 }
 
-/// Draws from `q`, their weights and the verdict.
-fn assess(q: &MeanField, target: Target<'_>, settings: &Settings) -> Fit {
+/// The verdict on the fit, and draws from it.
+fn assess(q: &MeanField, resample: Resample, target: Target<'_>, settings: &Settings) -> Fit {
     let d = q.mean.len();
-    let mut draws = vec![0.0; settings.draws * d];
-    fill_std_normal(&mut stream(settings.seed, "mean-field draws"), &mut draws);
     let constant: f64 = q.sd.iter().map(|s| s.ln()).sum::<f64>()
         + 0.5 * d as f64 * (2.0 * std::f64::consts::PI).ln();
-    let mut log_q = Vec::with_capacity(settings.draws);
-    for row in draws.chunks_exact_mut(d) {
-        log_q.push(-0.5 * row.iter().map(|x| x * x).sum::<f64>() - constant);
-        for (j, x) in row.iter_mut().enumerate() {
-            *x = q.mean[j] + q.sd[j] * *x;
-        }
-    }
-    let mut log_p = vec![0.0; settings.draws];
-    target.f64.log_density(&draws, &mut log_p);
-    let log_weights: Vec<f64> = log_p.iter().zip(&log_q).map(|(p, q)| p - q).collect();
-    let mut checks = Checks::new();
-    let agreed = q.divergence.map_or_else(String::new, |d| {
-        format!(" (the last two rounds differ by {d:.1e} in symmetrised KL divergence)")
-    });
-    if q.converged {
-        checks.add(VerdictLevel::Ok, format!("Training has converged{agreed}."));
-    } else {
-        checks.add(
-            VerdictLevel::Doubtful,
-            format!("Training had not converged after {} iterations{agreed}.", q.iterations),
-        );
-    }
-    if q.training.skipped * 100 > q.training.iterations {
-        checks.add(
-            VerdictLevel::Doubtful,
-            format!(
-                "{} steps were skipped because the log density was not finite.",
-                q.training.skipped
-            ),
-        );
-    }
-    if q.training.interrupted() {
-        checks.interrupted();
-    }
-    let khat =
-        weights::check(&mut checks, &log_weights, &draws, KhatKind::Exact, target.f64.as_ref());
-    let next = if q.converged {
-        "--infer ldvi".to_owned()
-    } else {
-        format!("--infer mean-field --iterations {}", (10 * q.iterations).max(10_000))
+    let draw = |xi: &[f64]| {
+        let z = xi.iter().enumerate().map(|(j, x)| q.mean[j] + q.sd[j] * x).collect();
+        (z, -0.5 * xi.iter().map(|x| x * x).sum::<f64>() - constant)
     };
-    let elbo = Some(weights::lower_bound(&log_weights)).filter(|(e, _)| e.is_finite());
-    Fit {
+    target.f64.see(Part::Whole(&q.mean));
+    let mut checks = Checks::new();
+    judge_ascent(&mut checks, q.converged, q.divergence, q.iterations, &q.training);
+    Fitted {
         method: MEAN_FIELD.name,
-        dim: d,
-        chains: 1,
-        draws,
-        log_p,
-        log_q: Some(log_q),
-        elbo,
-        log_z: Some(weights::log_mean_weight(&log_weights)).filter(|z| z.is_finite()),
-        khat: Some(khat),
-        fisher_divergence: None,
-        traces: q.training.traces.clone(),
+        draw: &draw,
+        checks,
+        resample,
+        training: q.training.clone(),
         iterations: q.iterations,
-        median_iteration_ms: q.training.median_iteration_ms,
-        interrupted: q.training.interrupted(),
-        verdict: checks.verdict(Some(&next)),
+        next: if q.converged {
+            "--infer ldvi".to_owned()
+        } else {
+            format!("--infer mean-field --iterations {}", (10 * q.iterations).max(10_000))
+        },
     }
+    .conclude(target, settings)
 }

@@ -5,36 +5,28 @@
 //! learning rate, wherever and however narrow the posterior is. Its first metric is the natural one of
 //! the Gaussian family, `diag(σ², ½)`. Stochastic optimisation refines the result.
 
-use std::collections::VecDeque;
-
 use rand::{Rng, RngCore};
+use serde::{Deserialize, Serialize};
 
 use crate::density::LogDensity;
 use crate::inference::InferenceError;
+use crate::inference::lbfgs::{Objective, Point, maximise};
 use crate::real::Real;
 
 /// Pairs `±ξ` of the fixed draws.
 const PAIRS: usize = 16;
-/// Pairs of differences that L-BFGS remembers.
-const MEMORY: usize = 8;
+/// Gain that a full step must promise, nats: below it there is nothing left to win on these draws.
+const LEAST_GAIN: f64 = 1e-6;
 /// Random starting points tried when the density is not finite at the origin.
 const TRIES: usize = 100;
 
 /// `μ` and `log σ`, each `[D]`, and how they were reached.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct WarmStart {
     pub(super) mean: Vec<f64>,
     pub(super) log_sd: Vec<f64>,
     /// Evaluations of the objective that were spent.
     pub(super) evaluations: usize,
-}
-
-/// The objective on fixed draws, its gradient, and the parameters they belong to.
-struct Point {
-    /// `[μ, log σ]`, `[2 D]`.
-    at: Vec<f64>,
-    value: f64,
-    gradient: Vec<f64>,
 }
 
 /// Maximises the objective for at most `budget` evaluations; `go_on` is asked after each.
@@ -48,49 +40,58 @@ pub(super) fn warm_start<E: Real>(
     mut go_on: impl FnMut(usize, f64) -> bool,
 ) -> Result<WarmStart, InferenceError> {
     let d = density.dim();
-    let xi = fixed_draws(d, rng);
-    let mut now = first_point(density, &xi, rng)?;
-    let mut evaluations = 1;
-    let mut memory: VecDeque<(Vec<f64>, Vec<f64>, f64)> = VecDeque::new();
-    while evaluations < budget && go_on(evaluations, now.value) {
-        let mut direction = ascent_direction(&now, d, &memory);
-        let mut slope = dot(&direction, &now.gradient);
-        if slope.is_nan() || slope <= 0.0 {
-            memory.clear();
-            direction = ascent_direction(&now, d, &memory);
-            slope = dot(&direction, &now.gradient);
+    let fixed = Fixed { density, xi: fixed_draws(d, rng) };
+    let start = first_point(&fixed, rng)?;
+    let ascent = maximise(&fixed, start, budget.saturating_sub(1), LEAST_GAIN, |done, point| {
+        go_on(done + 1, point.value)
+    });
+    let mut mean = ascent.point.at;
+    let log_sd = mean.split_off(d);
+    Ok(WarmStart { mean, log_sd, evaluations: ascent.evaluations + 1 })
+}
+
+/// The objective on fixed draws `ξ: [2·PAIRS, D]`, of `[μ, log σ]: [2 D]`.
+struct Fixed<'a, E: Real> {
+    density: &'a dyn LogDensity<E>,
+    xi: Vec<f64>,
+}
+
+impl<E: Real> Objective for Fixed<'_, E> {
+    fn evaluate(&self, at: &[f64]) -> (f64, Vec<f64>) {
+        let d = self.density.dim();
+        let n = self.xi.len() / d;
+        let sd: Vec<f64> = at[d..].iter().map(|l| l.exp()).collect();
+        let points = self.xi.iter().enumerate().map(|(i, x)| E::of(at[i % d] + sd[i % d] * x));
+        let z: Vec<E> = points.collect();
+        let (mut log_p, mut score) = (vec![E::zero(); n], vec![E::zero(); n * d]);
+        self.density.score(&z, &mut log_p, &mut score);
+        let value =
+            log_p.iter().map(|l| l.f64()).sum::<f64>() / n as f64 + at[d..].iter().sum::<f64>();
+        let mut gradient = vec![0.0; 2 * d];
+        gradient[d..].fill(1.0);
+        for (i, (g, x)) in score.iter().zip(&self.xi).enumerate() {
+            let g = g.f64() / n as f64;
+            gradient[i % d] += g;
+            gradient[d + i % d] += g * x * sd[i % d];
         }
-        // The gain that a full step promises, in nats: nothing left to win on these draws.
-        if slope.is_nan() || slope < 1e-6 {
-            break;
-        }
-        // No standard deviation changes by more than a factor e² at once.
-        let widest = direction[d..].iter().fold(0.0_f64, |m, x| m.max(x.abs()));
-        let mut step = (2.0 / widest).min(1.0);
-        let next = loop {
-            let at = now.at.iter().zip(&direction).map(|(x, p)| x + step * p).collect();
-            let trial = evaluate(density, &xi, at);
-            evaluations += 1;
-            if trial.value.is_finite() && trial.value >= now.value + 1e-4 * step * slope {
-                break Some(trial);
-            }
-            step *= if trial.value.is_finite() { 0.4 } else { 0.1 };
-            if evaluations >= budget || step < 1e-12 {
-                break None;
-            }
-        };
-        let Some(next) = next else {
-            if memory.is_empty() {
-                break;
-            }
-            memory.clear();
-            continue;
-        };
-        remember(&mut memory, &now, &next);
-        now = next;
+        let value = if gradient.iter().all(|g| g.is_finite()) { value } else { f64::NAN };
+        (value, gradient)
     }
-    let log_sd = now.at.split_off(d);
-    Ok(WarmStart { mean: now.at, log_sd, evaluations })
+
+    /// The inverse Fisher metric `diag(σ², ½)`.
+    fn precondition(&self, at: &[f64], gradient: &mut [f64]) {
+        let d = self.density.dim();
+        for j in 0..d {
+            gradient[j] *= (2.0 * at[d + j]).exp();
+            gradient[d + j] *= 0.5;
+        }
+    }
+
+    /// No standard deviation changes by more than a factor e² at once.
+    fn first_step(&self, direction: &[f64]) -> f64 {
+        let log_sd = &direction[self.density.dim()..];
+        2.0 / log_sd.iter().fold(0.0_f64, |m, x| m.max(x.abs()))
+    }
 }
 
 /// `[2·PAIRS, D]`: antithetic and of unit second moment in each coordinate, so that for a Gaussian
@@ -109,10 +110,10 @@ fn fixed_draws(d: usize, rng: &mut impl RngCore) -> Vec<f64> {
 
 /// `μ = 0, σ = 1` or else random centres and smaller `σ`, whichever first has a finite objective.
 fn first_point<E: Real>(
-    density: &dyn LogDensity<E>,
-    xi: &[f64],
+    fixed: &Fixed<'_, E>,
     rng: &mut impl RngCore,
 ) -> Result<Point, InferenceError> {
+    let density = fixed.density;
     let d = density.dim();
     let mut place = None;
     for attempt in 0..TRIES {
@@ -122,8 +123,8 @@ fn first_point<E: Real>(
         let log_sd = [0.0, -2.0, -4.0, -8.0][attempt % 4];
         place = place.or_else(|| density.explain_non_finite(&narrowed::<E>(&mean)));
         let at = mean.into_iter().chain(std::iter::repeat_n(log_sd, d)).collect();
-        let point = evaluate(density, xi, at);
-        if point.value.is_finite() && point.gradient.iter().all(|g| g.is_finite()) {
+        let point = Point::new(fixed, at);
+        if point.value.is_finite() {
             return Ok(point);
         }
     }
@@ -132,64 +133,4 @@ fn first_point<E: Real>(
 
 fn narrowed<E: Real>(x: &[f64]) -> Vec<E> {
     x.iter().map(|x| E::of(*x)).collect()
-}
-
-fn evaluate<E: Real>(density: &dyn LogDensity<E>, xi: &[f64], at: Vec<f64>) -> Point {
-    let d = density.dim();
-    let n = xi.len() / d;
-    let sd: Vec<f64> = at[d..].iter().map(|l| l.exp()).collect();
-    let z: Vec<E> = xi.iter().enumerate().map(|(i, x)| E::of(at[i % d] + sd[i % d] * x)).collect();
-    let (mut log_p, mut score) = (vec![E::zero(); n], vec![E::zero(); n * d]);
-    density.score(&z, &mut log_p, &mut score);
-    let value = log_p.iter().map(|l| l.f64()).sum::<f64>() / n as f64 + at[d..].iter().sum::<f64>();
-    let mut gradient = vec![0.0; 2 * d];
-    gradient[d..].fill(1.0);
-    for (i, (g, x)) in score.iter().zip(xi).enumerate() {
-        let g = g.f64() / n as f64;
-        gradient[i % d] += g;
-        gradient[d + i % d] += g * x * sd[i % d];
-    }
-    let value = if gradient.iter().all(|g| g.is_finite()) { value } else { f64::NAN };
-    Point { at, value, gradient }
-}
-
-/// The two-loop recursion of L-BFGS on the inverse Fisher metric `diag(σ², ½)`.
-fn ascent_direction(
-    now: &Point,
-    d: usize,
-    memory: &VecDeque<(Vec<f64>, Vec<f64>, f64)>,
-) -> Vec<f64> {
-    let mut q = now.gradient.clone();
-    let mut alphas = Vec::with_capacity(memory.len());
-    for (s, y, rho) in memory.iter().rev() {
-        let alpha = rho * dot(s, &q);
-        q.iter_mut().zip(y).for_each(|(q, y)| *q -= alpha * y);
-        alphas.push(alpha);
-    }
-    for j in 0..d {
-        q[j] *= (2.0 * now.at[d + j]).exp();
-        q[d + j] *= 0.5;
-    }
-    for ((s, y, rho), alpha) in memory.iter().zip(alphas.into_iter().rev()) {
-        let beta = rho * dot(y, &q);
-        q.iter_mut().zip(s).for_each(|(q, s)| *q += (alpha - beta) * s);
-    }
-    q
-}
-
-/// Keeps step and change of gradient (of `−F`), if they show the curvature of a maximum.
-fn remember(memory: &mut VecDeque<(Vec<f64>, Vec<f64>, f64)>, now: &Point, next: &Point) {
-    let s: Vec<f64> = next.at.iter().zip(&now.at).map(|(a, b)| a - b).collect();
-    let y: Vec<f64> = now.gradient.iter().zip(&next.gradient).map(|(a, b)| a - b).collect();
-    let sy = dot(&s, &y);
-    if sy > 1e-10 * (dot(&s, &s) * dot(&y, &y)).sqrt() {
-        if memory.len() == MEMORY {
-            memory.pop_front();
-        }
-        memory.push_back((s, y, 1.0 / sy));
-    }
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }

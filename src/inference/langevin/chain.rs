@@ -1,12 +1,12 @@
 //! One augmented Langevin chain on dfdx's tape: parameters and noise → log weights and end points.
 //!
-//! `ula`, `mcd`, `uha` and `ldvi` are the same chain with different [`Dynamics`]: how momentum is
-//! refreshed, and whether a network corrects the backward kernel. The forward kernels move points
+//! `ula`, `mcd`, `uha`, `ldvi`, `cmcd` and `cmcd-ud` are the same chain with different [`Dynamics`]:
+//! how momentum is refreshed, and which kernels a network corrects. The forward kernels move points
 //! from the start `q = N(μ, diag σ²)` along densities `L_b = b log p + (1 − b) log q` with learned
 //! levels `0 < b_1 < … < b_K < 1`; the backward kernels define the augmented target.
 //!
-//! Structure that pays: the network enters backward densities only, never the dynamics, so the chain
-//! is run first and the network once on all `K·N` rows; and the score at a point serves both steps
+//! Structure that pays: a network that enters backward densities only, never the dynamics, is run
+//! once on all `K·N` rows, after the chain; and the score at a point serves both steps
 //! that meet there, so a chain costs `K + 1` evaluations (and as many Hessian-vector products).
 //!
 //! Reference: [geffner2023, alg. 1–2]; letters: `e` step size, `g` friction `γ`, `η` retention,
@@ -39,13 +39,37 @@ pub enum Momentum {
     Damped,
 }
 
+/// What the network is for: the second column of the table of methods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Correction {
+    /// No network: the backward kernel is the forward one.
+    None,
+    /// A learned score in the mean of the backward kernel.
+    Backward,
+    /// A learned control that steers the forward kernel and, with the opposite sign, is undone by the
+    /// backward kernel [vargas2024].
+    Both,
+}
+
 /// A row of the table of methods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dynamics {
     /// The momentum.
     pub momentum: Momentum,
-    /// Whether a score network corrects the backward kernel.
-    pub network: bool,
+    /// The network.
+    pub correction: Correction,
+}
+
+impl Dynamics {
+    /// Steps that the network tells apart. An overdamped control is needed at both ends of each.
+    fn embeddings(self, bridges: usize) -> usize {
+        bridges + usize::from(self.steered() && self.momentum == Momentum::Overdamped)
+    }
+
+    /// Whether the network enters the forward kernel.
+    fn steered(self) -> bool {
+        self.correction == Correction::Both
+    }
 }
 
 /// Initial values of the scalars.
@@ -72,7 +96,7 @@ pub struct Handles {
     pub friction: Option<Handle>,
     /// Unnormalised increments of the levels, `[min(K, 32) + 1]`.
     pub increments: Handle,
-    /// The score network and the table of step embeddings `[K, 20]`.
+    /// The network and the table of step embeddings, `[K, 20]` (with an overdamped control, `K + 1`).
     pub network: Option<(ResidualSoftplus, Handle)>,
 }
 
@@ -124,10 +148,10 @@ impl<E: Element> Chain<E> {
         let increments =
             parameters.add("increments", 0, vec![E::one(); bridges.min(MAX_KNOTS) + 1]);
         parameters.bound(increments, 1e-3, f64::INFINITY);
-        let network = dynamics.network.then(|| {
+        let network = (dynamics.correction != Correction::None).then(|| {
             let seen = if dynamics.momentum == Momentum::Overdamped { d } else { 2 * d };
             let network = ResidualSoftplus::new(parameters, 0, seen + EMBEDDING, d, rng);
-            let table = normals(bridges * EMBEDDING, 0.05, rng);
+            let table = normals(dynamics.embeddings(bridges) * EMBEDDING, 0.05, rng);
             (network, parameters.add("embedding", 0, table))
         });
         let handles = Handles {
@@ -200,6 +224,8 @@ impl<E: Element> Chain<E> {
     }
 
     /// Unadjusted Langevin: `z' = z + e ∇L_b(z) + √(2e) ξ`, backward mean `z' + e ∇L_b(z') + e s(z')`.
+    /// A control is in both: `z' = z + e (∇L_b(z) − s_k(z)) + √(2e) ξ`, with `+ s_{k+1}(z')` on the way
+    /// back, so that the network at a point serves both steps that meet there.
     fn overdamped(
         &self,
         parameters: &Parameters<E>,
@@ -215,13 +241,22 @@ impl<E: Element> Chain<E> {
         let _ = xi();
         let mut node = Node::at(&self.bridge, &start, z);
         let (mut points, mut residuals) = (Vec::new(), Vec::new());
+        let mut control = self.control(parameters, || node.z.clone(), 0, tape);
         for k in 0..self.bridges {
             let (b, xi) = (level(&levels, k, shape), xi());
             log_w = log_w + half_squares(xi.clone());
-            let drift = step.clone() * node.drift(b.clone());
-            let next = node.z.clone() + drift + spread.clone() * xi;
+            let mut drift = node.drift(b.clone());
+            if let Some(control) = control {
+                drift = drift - control;
+            }
+            let next = node.z.clone() + step.clone() * drift + spread.clone() * xi;
             let next = Node::at(&self.bridge, &start, next);
-            let back = next.z.clone() + step.clone() * next.drift(b);
+            let mut drift = next.drift(b);
+            control = self.control(parameters, || next.z.clone(), k + 1, tape);
+            if let Some(control) = &control {
+                drift = drift + control.clone();
+            }
+            let back = next.z.clone() + step.clone() * drift;
             residuals.push(node.z - back);
             points.push(next.z.clone());
             node = next;
@@ -229,7 +264,8 @@ impl<E: Element> Chain<E> {
         log_w = log_w + node.log_p.clone();
         let rows = self.bridges * shape.0;
         let mut residual = stacked(residuals);
-        if let Some(score) = self.correction(parameters, stacked(points), tape) {
+        if self.dynamics.correction == Correction::Backward {
+            let score = self.correction(parameters, stacked(points), tape);
             let step = parameters.vector(self.handles.step_size, tape);
             residual = residual - broadcast_scalar(step, (rows, shape.1)) * score;
         }
@@ -264,6 +300,7 @@ impl<E: Element> Chain<E> {
         };
         let keep_all = broadcast_scalar(keep.clone(), shape);
         let spread = broadcast_scalar(variance.clone().sqrt(), shape);
+        let damping = broadcast_scalar(variance.clone(), shape);
         let (z, mut log_w) = start.draw(xi());
         let mut rho = xi();
         log_w = log_w + half_squares(rho.clone());
@@ -272,7 +309,11 @@ impl<E: Element> Chain<E> {
         for k in 0..self.bridges {
             let (b, xi) = (level(&levels, k, shape), xi());
             log_w = log_w + half_squares(xi.clone());
-            let fresh = keep_all.clone() * rho.clone() + spread.clone() * xi;
+            let mut fresh = keep_all.clone() * rho.clone() + spread.clone() * xi;
+            let seen = || (node.z.clone(), rho.clone()).concat_along(Axis::<1>);
+            if let Some(control) = self.control(parameters, seen, k, tape) {
+                fresh = fresh - damping.clone() * control;
+            }
             let middle = fresh.clone() + half_step.clone() * node.drift(b.clone());
             let next = node.z.clone() + step.clone() * middle.clone();
             let next = Node::at(&self.bridge, &start, next);
@@ -288,15 +329,9 @@ impl<E: Element> Chain<E> {
         let rows = (k * n, d);
         let (momenta, refreshed) = (stacked(momenta), stacked(refreshed));
         let mut residual = momenta - broadcast_scalar(keep, rows) * refreshed.clone();
-        if let Some(score) = self
-            .dynamics
-            .network
-            .then(|| {
-                let seen = (stacked(points), refreshed).concat_along(Axis::<1>);
-                self.correction(parameters, seen, tape)
-            })
-            .flatten()
-        {
+        if self.dynamics.correction != Correction::None {
+            let seen = (stacked(points), refreshed).concat_along(Axis::<1>);
+            let score = self.correction(parameters, seen, tape);
             residual = residual - broadcast_scalar(variance.clone(), rows) * score;
         }
         let per_row =
@@ -305,21 +340,46 @@ impl<E: Element> Chain<E> {
         Paths { log_weights, ends: node.z, log_p: node.log_p }
     }
 
+    /// The control at the rows `[N, ·]` of one step; `None` where nothing is steered.
+    fn control(
+        &self,
+        parameters: &Parameters<E>,
+        seen: impl FnOnce() -> Matrix<E>,
+        step: usize,
+        tape: &SharedTape<E>,
+    ) -> Option<Matrix<E>> {
+        self.dynamics.steered().then(|| self.network(parameters, seen(), step..step + 1, tape))
+    }
+
     /// The network at all rows `[K·N, ·]`, each with the embedding of its step.
     fn correction(
         &self,
         parameters: &Parameters<E>,
         seen: Matrix<E>,
         tape: &SharedTape<E>,
-    ) -> Option<Matrix<E>> {
-        let (network, table) = self.handles.network?;
-        let (rows, k) = (seen.shape().0, self.bridges);
-        let embedding = parameters
-            .matrix(table, (k, EMBEDDING), tape)
+    ) -> Matrix<E> {
+        self.network(parameters, seen, 0..self.bridges, tape)
+    }
+
+    /// The network at rows `[steps·N, ·]`, each with the embedding of its step.
+    fn network(
+        &self,
+        parameters: &Parameters<E>,
+        seen: Matrix<E>,
+        steps: std::ops::Range<usize>,
+        tape: &SharedTape<E>,
+    ) -> Matrix<E> {
+        let (network, table) = self.handles.network.expect("this correction has a network");
+        let (rows, k) = (seen.shape().0, steps.len());
+        let all = (self.dynamics.embeddings(self.bridges), EMBEDDING);
+        let mut embedding = parameters.matrix(table, all, tape);
+        if k < all.0 {
+            embedding = embedding.slice((steps, 0..EMBEDDING)).reshape_like(&(k, EMBEDDING));
+        }
+        let embedding = embedding
             .broadcast_like::<_, Axis<1>>(&(k, rows / k, EMBEDDING))
             .reshape_like(&(rows, EMBEDDING));
-        let input = (seen, embedding).concat_along(Axis::<1>);
-        Some(network.forward(parameters, input, tape))
+        network.forward(parameters, (seen, embedding).concat_along(Axis::<1>), tape)
     }
 }
 

@@ -14,19 +14,21 @@ use std::time::Instant;
 use dfdx::prelude::MeanTo;
 
 use super::chain::{Chain, Dynamics, Initial, Momentum};
-use crate::density::LogDensity;
+use crate::density::{LogDensity, Part};
 use crate::inference::affine::{Affine, Coordinates};
-use crate::inference::assess::{Checks, psis};
+use crate::inference::assess::Checks;
 use crate::inference::bridge::Bridge;
-use crate::inference::gaussian::{self, MeanField, fit_mean_field};
+use crate::inference::gaussian::{self, MeanField, start_mean_field};
+use crate::inference::modes;
 use crate::inference::optimizer::{Group, Parameters, Schedule, Update};
+use crate::inference::start::{self, Gaussian};
 use crate::inference::tape::{Element, SharedTape, backward};
 use crate::inference::train::{Context, Plan, Step, Stop, Training, train};
+use crate::inference::weights::{self, Resample};
 use crate::inference::{
     Fit, InferenceError, KhatKind, Monitor, Precision, Progress, Settings, Target, VerdictLevel,
-    weights,
 };
-use crate::random::{fill_std_normal, stream};
+use crate::random::{Stream, fill_std_normal, stream};
 
 /// Chains simulated at once for the final assessment.
 const BATCH: usize = 100;
@@ -76,13 +78,17 @@ struct Config {
     grad_samples: usize,
     initial: Initial,
     precondition: Precondition,
-    resample: bool,
+    resample: Resample,
 }
 
 impl Config {
-    fn new(settings: &Settings, d: usize, step_size: f64) -> Result<Self, InferenceError> {
+    fn new(settings: &Settings, d: usize, momentum: Momentum) -> Result<Self, InferenceError> {
+        // An overdamped step of size e moves as far as a leapfrog step of size √(2e), and nowhere near
+        // as far as several of them with their momentum.
+        let (bridges, step_size) =
+            if momentum == Momentum::Overdamped { (16, 0.05) } else { (8, 0.3) };
         let config = Config {
-            bridges: settings.option("bridges", settings.bridges.unwrap_or(8))?,
+            bridges: settings.option("bridges", settings.bridges.unwrap_or(bridges))?,
             iterations: settings.option("iterations", settings.iterations.unwrap_or(4000))?,
             learning_rate: settings
                 .option("learning-rate", settings.learning_rate.unwrap_or(5e-3))?,
@@ -93,7 +99,7 @@ impl Config {
                 retention: settings.option("retention", 0.5)?,
             },
             precondition: settings.option("precondition", Precondition::of_dim(d))?,
-            resample: settings.option("resample", false)?,
+            resample: settings.option("resample", Resample::Auto)?,
         };
         if config.bridges == 0 || config.iterations == 0 || config.grad_samples == 0 {
             return Err(InferenceError::Setting(
@@ -102,11 +108,6 @@ impl Config {
         }
         if config.learning_rate.is_nan() || config.learning_rate <= 0.0 {
             return Err(InferenceError::Setting("`learning-rate` must be positive".into()));
-        }
-        if let Some(init) = settings.init.as_deref().filter(|i| *i != "mean-field") {
-            return Err(InferenceError::Setting(format!(
-                "Langevin methods start from `mean-field`; `--init {init}` is not available"
-            )));
         }
         Ok(config)
     }
@@ -123,14 +124,22 @@ pub(super) fn fit(
     settings: &Settings,
     monitor: &mut dyn Monitor,
 ) -> Result<Fit, InferenceError> {
-    // An overdamped step of size e moves as far as a leapfrog step of size √(2e).
-    let step_size = if dynamics.momentum == Momentum::Overdamped { 0.05 } else { 0.3 };
-    let config = Config::new(settings, target.f64.dim(), step_size)?;
+    let config = Config::new(settings, target.f64.dim(), dynamics.momentum)?;
     let exact = &**target.f64;
+    // Without a wish the start is the mean-field fit.
+    let given = match settings.init.as_deref() {
+        Some("mean-field") => None,
+        _ => start::of_settings(name, target, settings, monitor)?,
+    };
+    let given = given.as_ref();
     let trained = match settings.precision {
-        Precision::F32 => train_chain(dynamics, target.f32, exact, &config, settings, monitor)?
-            .towards(target.f64),
-        Precision::F64 => train_chain(dynamics, target.f64, exact, &config, settings, monitor)?,
+        Precision::F32 => {
+            train_chain(dynamics, target.f32, exact, &config, settings, given, monitor)?
+                .towards(target.f64)
+        }
+        Precision::F64 => {
+            train_chain(dynamics, target.f64, exact, &config, settings, given, monitor)?
+        }
     };
     assess(name, &config, &trained, target, settings, monitor)
 }
@@ -165,6 +174,7 @@ fn train_chain<E: Element>(
     exact: &dyn LogDensity<f64>,
     config: &Config,
     settings: &Settings,
+    given: Option<&Gaussian>,
     monitor: &mut dyn Monitor,
 ) -> Result<Trained<E>, InferenceError> {
     let began = Instant::now();
@@ -173,13 +183,28 @@ fn train_chain<E: Element>(
     let mut start_config = gaussian::Config::start_of(settings);
     // The chain is what the time is for.
     start_config.max_time = settings.max_time.map(|limit| limit.mul_f64(0.2));
-    let start = fit_mean_field(density, &start_config, monitor)?;
+    let start = match given {
+        Some(given) => MeanField {
+            mean: given.mean.clone(),
+            sd: given.sd.clone(),
+            converged: true,
+            divergence: None,
+            iterations: 0,
+            training: Training::none(Stop::Iterations),
+        },
+        None => start_mean_field(density, &start_config, None, "langevin-start", monitor)?,
+    };
+    exact.see(Part::Large);
     let diagonal = || Coordinates { shift: start.mean.clone(), scale: start.sd.clone(), mix: None };
     let coordinates = match config.precondition {
         Precondition::None => Coordinates::identity(d),
         Precondition::Diagonal => diagonal(),
+        Precondition::Dense if given.is_some() => {
+            given.map_or_else(diagonal, Gaussian::coordinates)
+        }
         Precondition::Dense if d > 1 => {
-            gaussian::correlated(exact, &start, settings.seed).unwrap_or_else(diagonal)
+            gaussian::correlated(exact, &start.mean, &start.sd, settings.seed)
+                .unwrap_or_else(diagonal)
         }
         Precondition::Dense => diagonal(),
     };
@@ -204,9 +229,9 @@ fn train_chain<E: Element>(
     parameters.scale_rate(chain.handles.step_size, STEP_SIZE_PACE);
     let n = config.grad_samples;
     let mut noise = vec![E::zero(); n * chain.noise_per_chain()];
-    let mut rng = stream(settings.seed, "langevin noise");
     let group = Group::adam(0);
     let plan = Plan {
+        stage: "langevin",
         phase: "training",
         objective: "elbo",
         maximise: true,
@@ -219,23 +244,28 @@ fn train_chain<E: Element>(
             .max_time
             .map(|limit| limit.saturating_sub(began.elapsed()).mul_f64(0.85)),
     };
-    let mut step_sizes = Vec::with_capacity(config.iterations);
-    let mut training = train(&plan, &mut parameters, monitor, |parameters, context: Context| {
-        fill_std_normal(&mut rng, &mut noise);
-        let paths = chain.simulate(parameters, &noise, n, &SharedTape::recording());
-        let loss = paths.log_weights.mean::<(), _>().negate();
-        let value = -loss.as_vec()[0].f64();
-        step_sizes.push(parameters.value(chain.handles.step_size));
-        if !value.is_finite() {
-            let bad = |z: &[E]| affine.explain_non_finite(z);
-            return Ok(Step::NonFinite(paths.ends.as_vec().chunks_exact(d).find_map(bad)));
-        }
-        Ok(match parameters.update(&group, context.rate, &mut backward(loss)?) {
-            Update::Stepped { .. } => Step::Done(value),
-            Update::NonFinite => Step::NonFinite(None),
-        })
-    })?;
-    training.traces.push(crate::inference::train::thin("step_size", &step_sizes));
+    // The random stream, and the step size at each step.
+    let mut state: (Stream, Vec<f64>) = (stream(settings.seed, "langevin noise"), Vec::new());
+    let step =
+        |parameters: &mut Parameters<E>, state: &mut (Stream, Vec<f64>), context: Context| {
+            let (rng, step_sizes) = state;
+            density.see(Part::Fresh(context.iteration as u64));
+            fill_std_normal(rng, &mut noise);
+            let paths = chain.simulate(parameters, &noise, n, &SharedTape::recording());
+            let loss = paths.log_weights.mean::<(), _>().negate();
+            let value = -loss.as_vec()[0].f64();
+            step_sizes.push(parameters.value(chain.handles.step_size));
+            if !value.is_finite() {
+                let bad = |z: &[E]| affine.explain_non_finite(z);
+                return Ok(Step::NonFinite(paths.ends.as_vec().chunks_exact(d).find_map(bad)));
+            }
+            Ok(match parameters.update(&group, context.rate, &mut backward(loss)?) {
+                Update::Stepped { .. } => Step::Done(value),
+                Update::NonFinite => Step::NonFinite(None),
+            })
+        };
+    let mut training = train(&plan, &mut parameters, &mut state, monitor, step)?;
+    training.traces.push(crate::inference::train::thin("step_size", &state.1));
     if plan.iterations == 0 {
         training.stop = start.training.stop;
     }
@@ -252,9 +282,10 @@ fn assess(
     monitor: &mut dyn Monitor,
 ) -> Result<Fit, InferenceError> {
     let Trained { chain, parameters, coordinates, .. } = trained;
+    target.f64.see(Part::Whole(&trained.start.mean));
     let affine = Affine::new(target.f64, coordinates);
     let d = chain.dim();
-    let paths = settings.draws.max(MIN_PATHS);
+    let paths = config.resample.pool(settings.draws, d).max(MIN_PATHS);
     let mut rng = stream(settings.seed, "langevin draws");
     let (mut log_weights, mut draws, mut log_p) = (Vec::new(), Vec::new(), Vec::new());
     let log_det = coordinates.log_det();
@@ -287,20 +318,26 @@ fn assess(
     if interrupted {
         checks.interrupted();
     }
-    let khat =
-        weights::check(&mut checks, &log_weights, &draws, KhatKind::Augmented, target.f64.as_ref());
+    let judged = weights::judge(
+        &mut checks,
+        &log_weights,
+        &draws,
+        KhatKind::Augmented,
+        target.f64.as_ref(),
+        config.resample,
+        settings.draws,
+        &mut stream(settings.seed, "langevin resampling"),
+    );
+    checks.estimated(target.f64.estimate());
     let elbo = Some(weights::lower_bound(&log_weights)).filter(|(e, _)| e.is_finite());
     let log_z = Some(weights::log_mean_weight(&log_weights)).filter(|z| z.is_finite());
     if elbo.is_none() {
         checks.add(VerdictLevel::Failed, "Some paths ended where the log density is not finite.");
     }
-    let (draws, log_p) = if config.resample {
-        resampled(&log_weights, &draws, &log_p, settings)
-    } else {
-        draws.truncate(settings.draws * d);
-        log_p.truncate(settings.draws);
-        (draws, log_p)
-    };
+    let (draws, log_p) = judged.select(&draws, &log_p);
+    if !interrupted {
+        modes::search(&mut checks, target.f64.as_ref(), &draws, settings.seed);
+    }
     let next = if interrupted {
         format!("--infer {name} --bridges {}", config.bridges)
     } else {
@@ -315,7 +352,7 @@ fn assess(
         log_q: None,
         elbo,
         log_z,
-        khat: Some(khat),
+        khat: Some(judged.khat),
         fisher_divergence: None,
         traces: trained.training.traces.clone(),
         iterations: trained.start.iterations + trained.training.iterations,
@@ -327,6 +364,7 @@ fn assess(
 
 fn judge_training(checks: &mut Checks, trained: &Trained<f64>) {
     let training = &trained.training;
+    checks.trained(training.iterations);
     checks.settled("evidence lower bound", &training.objective, 0.1, "nats");
     if training.skipped * 100 > training.iterations {
         checks.add(
@@ -345,31 +383,4 @@ fn judge_training(checks: &mut Checks, trained: &Trained<f64>) {
             format!("The mean-field start had not converged after {} steps.", start.iterations),
         );
     }
-}
-
-/// As many draws as asked for, drawn with replacement by smoothed importance weights.
-fn resampled(
-    log_weights: &[f64],
-    draws: &[f64],
-    log_p: &[f64],
-    settings: &Settings,
-) -> (Vec<f64>, Vec<f64>) {
-    use rand::Rng;
-    let d = draws.len() / log_weights.len();
-    let smoothed = psis(log_weights).log_weights;
-    let mut rng = stream(settings.seed, "langevin resampling");
-    // Systematic resampling: one uniform offset, evenly spaced positions on the cumulative weights.
-    let offset: f64 = rng.r#gen();
-    let (mut out, mut out_log_p) = (Vec::new(), Vec::new());
-    let (mut i, mut cumulative) = (0, smoothed[0].exp());
-    for s in 0..settings.draws {
-        let position = (s as f64 + offset) / settings.draws as f64;
-        while cumulative < position && i + 1 < smoothed.len() {
-            i += 1;
-            cumulative += smoothed[i].exp();
-        }
-        out.extend_from_slice(&draws[i * d..(i + 1) * d]);
-        out_log_p.push(log_p[i]);
-    }
-    (out, out_log_p)
 }

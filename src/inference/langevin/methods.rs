@@ -1,20 +1,14 @@
 //! The table of Langevin methods.
 
-use super::chain::{Dynamics, Momentum};
+use super::chain::{Correction, Dynamics, Momentum};
 use super::fit::fit;
+use crate::inference::method::{RESAMPLE_AUTO, Run, option};
 use crate::inference::{Method, MethodOption};
-
-const fn option(
-    name: &'static str,
-    default: &'static str,
-    meaning: &'static str,
-    symbol: &'static str,
-) -> MethodOption {
-    MethodOption { name, default, meaning, symbol }
-}
 
 const BRIDGES: MethodOption =
     option("bridges", "8", "Langevin steps; more are better and slower", "K");
+// Without momentum a step gets less far.
+const OVERDAMPED_BRIDGES: MethodOption = MethodOption { default: "16", ..BRIDGES };
 const ITERATIONS: MethodOption = option("iterations", "4000", "training steps", "");
 const RATE: MethodOption =
     option("learning-rate", "0.005", "Adam's largest rate; decays by a cosine", "");
@@ -32,57 +26,93 @@ const PRECONDITION: MethodOption = option(
     "coordinates from the start's covariance: none, diagonal or dense (diagonal beyond D = 200)",
     "M",
 );
-const RESAMPLE: MethodOption =
-    option("resample", "false", "resample the draws by their smoothed importance weights", "");
+
+/// What the overdamped methods can be set to.
+const OVERDAMPED: &[MethodOption] =
+    &[OVERDAMPED_BRIDGES, ITERATIONS, RATE, CHAINS, OVERDAMPED_STEP, PRECONDITION, RESAMPLE_AUTO];
+/// What `uha` can be set to.
+const RETAINED: &[MethodOption] =
+    &[BRIDGES, ITERATIONS, RATE, CHAINS, STEP, RETENTION, PRECONDITION, RESAMPLE_AUTO];
+/// What `ldvi` can be set to.
+const DAMPED: &[MethodOption] =
+    &[BRIDGES, ITERATIONS, RATE, CHAINS, STEP, FRICTION, PRECONDITION, RESAMPLE_AUTO];
 
 /// Unadjusted Langevin annealing.
-pub const ULA: Method = Method {
-    name: "ula",
-    group: "Langevin",
-    summary: "Annealed unadjusted Langevin steps; the backward kernel is the forward kernel.",
-    paper: "Thin et al., ICML 2021; Wu et al., NeurIPS 2020",
-    options: &[BRIDGES, ITERATIONS, RATE, CHAINS, OVERDAMPED_STEP, PRECONDITION, RESAMPLE],
-    run: |target, settings, monitor| {
-        let dynamics = Dynamics { momentum: Momentum::Overdamped, network: false };
-        fit("ula", dynamics, target, settings, monitor)
+pub const ULA: Method = row(
+    "ula",
+    "Annealed unadjusted Langevin steps; the backward kernel is the forward kernel.",
+    "Thin et al., ICML 2021; Wu et al., NeurIPS 2020",
+    OVERDAMPED,
+    |target, settings, monitor| {
+        fit("ula", dynamics(Momentum::Overdamped, Correction::None), target, settings, monitor)
     },
-};
+);
 
 /// Monte Carlo diffusion.
-pub const MCD: Method = Method {
-    name: "mcd",
-    group: "Langevin",
-    summary: "Overdamped Langevin steps with a learned score in the backward kernel.",
-    paper: "Doucet et al., NeurIPS 2022 (arXiv 2208.07698)",
-    options: &[BRIDGES, ITERATIONS, RATE, CHAINS, OVERDAMPED_STEP, PRECONDITION, RESAMPLE],
-    run: |target, settings, monitor| {
-        let dynamics = Dynamics { momentum: Momentum::Overdamped, network: true };
-        fit("mcd", dynamics, target, settings, monitor)
+pub const MCD: Method = row(
+    "mcd",
+    "Overdamped Langevin steps with a learned score in the backward kernel.",
+    "Doucet et al., NeurIPS 2022 (arXiv 2208.07698)",
+    OVERDAMPED,
+    |target, settings, monitor| {
+        fit("mcd", dynamics(Momentum::Overdamped, Correction::Backward), target, settings, monitor)
     },
-};
+);
 
 /// Uncorrected Hamiltonian annealing.
-pub const UHA: Method = Method {
-    name: "uha",
-    group: "Langevin",
-    summary: "Annealed Hamiltonian steps with partial momentum refreshes, uncorrected.",
-    paper: "Geffner & Domke, NeurIPS 2021; Zhang et al., NeurIPS 2021",
-    options: &[BRIDGES, ITERATIONS, RATE, CHAINS, STEP, RETENTION, PRECONDITION, RESAMPLE],
-    run: |target, settings, monitor| {
-        let dynamics = Dynamics { momentum: Momentum::Retained, network: false };
-        fit("uha", dynamics, target, settings, monitor)
+pub const UHA: Method = row(
+    "uha",
+    "Annealed Hamiltonian steps with partial momentum refreshes, uncorrected.",
+    "Geffner & Domke, NeurIPS 2021; Zhang et al., NeurIPS 2021",
+    RETAINED,
+    |target, settings, monitor| {
+        fit("uha", dynamics(Momentum::Retained, Correction::None), target, settings, monitor)
     },
-};
+);
 
 /// Langevin diffusion variational inference.
-pub const LDVI: Method = Method {
-    name: "ldvi",
-    group: "Langevin",
-    summary: "Underdamped Langevin steps with a learned score in the backward kernel.",
-    paper: "Geffner & Domke, AISTATS 2023 (arXiv 2208.07743)",
-    options: &[BRIDGES, ITERATIONS, RATE, CHAINS, STEP, FRICTION, PRECONDITION, RESAMPLE],
-    run: |target, settings, monitor| {
-        let dynamics = Dynamics { momentum: Momentum::Damped, network: true };
-        fit("ldvi", dynamics, target, settings, monitor)
+pub const LDVI: Method = row(
+    "ldvi",
+    "Underdamped Langevin steps with a learned score in the backward kernel.",
+    "Geffner & Domke, AISTATS 2023 (arXiv 2208.07743)",
+    DAMPED,
+    |target, settings, monitor| {
+        fit("ldvi", dynamics(Momentum::Damped, Correction::Backward), target, settings, monitor)
     },
-};
+);
+
+/// Controlled Monte Carlo diffusion.
+pub const CMCD: Method = row(
+    "cmcd",
+    "Overdamped Langevin steps steered by a learned control, which the way back undoes.",
+    "Vargas et al., ICLR 2024 (arXiv 2307.01050)",
+    OVERDAMPED,
+    |target, settings, monitor| {
+        fit("cmcd", dynamics(Momentum::Overdamped, Correction::Both), target, settings, monitor)
+    },
+);
+
+/// Controlled Monte Carlo diffusion, underdamped.
+pub const CMCD_UD: Method = row(
+    "cmcd-ud",
+    "Underdamped Langevin steps steered by a learned control, which the way back undoes.",
+    "Vargas et al., ICLR 2024 (arXiv 2307.01050)",
+    DAMPED,
+    |target, settings, monitor| {
+        fit("cmcd-ud", dynamics(Momentum::Damped, Correction::Both), target, settings, monitor)
+    },
+);
+
+const fn row(
+    name: &'static str,
+    summary: &'static str,
+    paper: &'static str,
+    options: &'static [MethodOption],
+    run: Run,
+) -> Method {
+    Method { name, group: "Langevin", summary, paper, options, run }
+}
+
+const fn dynamics(momentum: Momentum, correction: Correction) -> Dynamics {
+    Dynamics { momentum, correction }
+}

@@ -1,11 +1,11 @@
-//! Langevin diffusion variational inference: `ula`, `mcd`, `uha`, `ldvi`.
+//! Langevin diffusion variational inference: `ula`, `mcd`, `uha`, `ldvi`, `cmcd`, `cmcd-ud`.
 //!
 //! One augmented chain ([`chain`](Chain)), of which each method is a row in a table: how momentum
-//! behaves, and whether a network corrects the backward kernel [geffner2023, table 1].
+//! behaves, and which kernels a network corrects [geffner2023, table 1; vargas2024].
 
 mod chain;
 mod fit;
 mod methods;
 
-pub use chain::{Chain, Dynamics, Handles, Initial, Momentum, Paths};
-pub use methods::{LDVI, MCD, UHA, ULA};
+pub use chain::{Chain, Correction, Dynamics, Handles, Initial, Momentum, Paths};
+pub use methods::{CMCD, CMCD_UD, LDVI, MCD, UHA, ULA};

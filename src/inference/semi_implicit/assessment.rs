@@ -8,12 +8,11 @@
 use super::marginal::DensityEstimate;
 use super::standardize::{Affine, Standardized};
 use crate::density::LogDensity;
-use crate::inference::assess::{self, Checks};
+use crate::inference::assess::{self, Checks, FEWEST_ITERATIONS};
+use crate::inference::modes;
 use crate::inference::train::{Stop, Training};
 use crate::inference::{Fit, Khat, KhatKind, VerdictLevel};
 
-/// Iterations below which no run is called trained.
-const FEWEST_ITERATIONS: usize = 500;
 /// Share of a point's own component above which the estimated density says nothing.
 const OWN_SHARE_LIMIT: f64 = 0.5;
 
@@ -41,6 +40,7 @@ pub(super) fn conclude(
     evidence: &Evidence,
     training: Training,
     examined: bool,
+    seed: u64,
 ) -> Fit {
     let d = evidence.density.dim();
     let s = evidence.u.len() / d;
@@ -61,6 +61,11 @@ pub(super) fn conclude(
     judge_stein(&mut checks, &stein);
     let (khat, confirmed) = judge_weights(&mut checks, evidence, &log_weights);
     judge_fisher(&mut checks, &fisher, confirmed);
+    checks.estimated(evidence.density.estimate());
+    // In standardised coordinates, which is all the same to a mode.
+    if !interrupted {
+        modes::search(&mut checks, &evidence.density, &evidence.u, seed);
+    }
     let bound = mean_and_se(&log_weights);
 
     let iterations = training.iterations;
@@ -145,15 +150,8 @@ fn mean_and_se(x: &[f64]) -> (f64, f64) {
 }
 
 fn judge_training(checks: &mut Checks, training: &Training) {
-    if training.iterations < FEWEST_ITERATIONS {
-        checks.add(
-            VerdictLevel::Doubtful,
-            format!(
-                "Only {} iterations were run; fewer than {FEWEST_ITERATIONS} are not training.",
-                training.iterations
-            ),
-        );
-    } else if training.stop != Stop::Converged {
+    checks.trained(training.iterations);
+    if training.iterations >= FEWEST_ITERATIONS && training.stop != Stop::Converged {
         checks.settled(
             "Fisher divergence per dimension",
             &training.objective,

@@ -2,6 +2,7 @@
 
 use super::family::FamilySettings;
 use super::standardize::Standardize;
+use crate::inference::method::option;
 use crate::inference::optimizer::Schedule;
 use crate::inference::{InferenceError, MethodOption, Settings};
 
@@ -20,30 +21,37 @@ pub(super) const OPTIONS: &[MethodOption] = &[
         "f_ψ",
     ),
     option("objective", "kl", "what the family descends: kl, or the paper's fisher", ""),
-    option("critic-steps", "2", "critic updates per iteration", ""),
+    option(
+        "critic-steps",
+        "auto",
+        "critic updates per iteration; auto is 2 for kl, 5 for fisher",
+        "",
+    ),
     option("critic-warmup", "200", "critic updates before the first iteration", ""),
-    option("residual", "1", "weight c of the target's score in the critic at the start", "c"),
+    option(
+        "residual",
+        "auto",
+        "weight c of the target's score in the critic at the start; auto is 1 for kl, 0 for fisher",
+        "c",
+    ),
     option("residual-decay", "1", "c is divided by this every 100 iterations", "ψ_t"),
     option("log-variance", "-1", "log σ² at the start, in standardised coordinates", "log σ²"),
     option("log-variance-floor", "-6", "smooth lower bound of log σ²", ""),
     option("linear", "true", "give the family a linear part A z, and the critic a part u", ""),
     option("antithetic", "true", "pair each draw with one of the same z and opposite ξ", ""),
     option("standardize", "auto", "first Gaussian fit: auto, full, diagonal or none", ""),
+    option(
+        "clip",
+        "auto",
+        "longest gradient of the family; auto is 10 for kl, 0.1 for fisher, inf is no limit",
+        "",
+    ),
     option("annealing", "0", "fraction of training in which s_p is weighted from 0.1 up to 1", ""),
     option("schedule", "cosine", "learning rates: cosine, or step (x0.9 every `decay-every`)", ""),
     option("decay-every", "1000", "iterations between reductions of the step schedule", ""),
     option("average", "0.1", "fraction of training that the final average looks back on", ""),
     option("mixing-draws", "10000", "components that estimate the density of the fit", "K"),
 ];
-
-const fn option(
-    name: &'static str,
-    default: &'static str,
-    meaning: &'static str,
-    symbol: &'static str,
-) -> MethodOption {
-    MethodOption { name, default, meaning, symbol }
-}
 
 /// What the family descends; the critic is the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,11 +89,27 @@ pub(super) struct Options {
     pub(super) antithetic: bool,
     pub(super) standardize: Standardize,
     pub(super) objective: Objective,
+    /// Longest gradient of the family, so that one far draw does not undo what was learned.
+    pub(super) clip: f64,
     pub(super) annealing: f64,
     /// Of the family's and the critic's learning rate.
     pub(super) schedule: [Schedule; 2],
     pub(super) average: f64,
     pub(super) mixing_draws: usize,
+}
+
+impl Objective {
+    /// Critic steps, residual and clip that suit it.
+    ///
+    /// The descent of the Fisher divergence is a game that the family can win by moving draws to where
+    /// the critic is wrong. There a residual, with its linear part, is wrong without bound; a critic
+    /// that is kept close to its optimum, and gradients of nearly one length, leave little to win.
+    fn suited(self) -> (usize, f64, f64) {
+        match self {
+            Objective::Kl => (2, 1.0, 10.0),
+            Objective::Fisher => (5, 0.0, 0.1),
+        }
+    }
 }
 
 /// The default of an option, as the table states it.
@@ -95,6 +119,18 @@ fn default<T: std::str::FromStr>(name: &str) -> Result<T, InferenceError> {
         .find(|o| o.name == name)
         .and_then(|o| o.default.parse().ok())
         .ok_or_else(|| InferenceError::Breakdown(format!("bug in ppl: no default for `{name}`")))
+}
+
+/// An option whose default is `auto`.
+fn or_auto<T: std::str::FromStr>(
+    settings: &Settings,
+    name: &str,
+    auto: T,
+) -> Result<T, InferenceError> {
+    match settings.options.get(name).map(String::as_str) {
+        None | Some("auto") => Ok(auto),
+        _ => settings.option(name, auto),
+    }
 }
 
 impl Options {
@@ -137,6 +173,8 @@ impl Options {
             "step" => [Schedule::Step { every: get(settings, "decay-every")?, factor: 0.9 }; 2],
             text => return bad(format!("`schedule` must be cosine or step, not `{text}`")),
         };
+        let objective: Objective = get(settings, "objective")?;
+        let (critic_steps, residual, clip) = objective.suited();
         let learning_rate = get(settings, "learning-rate")?;
         let options = Options {
             iterations: settings
@@ -156,13 +194,14 @@ impl Options {
                 log_variance_floor: get(settings, "log-variance-floor")?,
             },
             critic_hidden: widths("critic-hidden")?,
-            critic_steps: get(settings, "critic-steps")?,
+            critic_steps: or_auto(settings, "critic-steps", critic_steps)?,
             critic_warmup: get(settings, "critic-warmup")?,
-            residual: get(settings, "residual")?,
+            residual: or_auto(settings, "residual", residual)?,
             residual_decay: get(settings, "residual-decay")?,
             antithetic: get(settings, "antithetic")?,
             standardize: get(settings, "standardize")?,
-            objective: get(settings, "objective")?,
+            objective,
+            clip: or_auto(settings, "clip", clip)?,
             annealing: get(settings, "annealing")?,
             schedule,
             average: get(settings, "average")?,
@@ -180,6 +219,9 @@ impl Options {
         let positive = |x: f64| x.is_finite() && x > 0.0;
         if !positive(options.learning_rate) || !positive(options.critic_learning_rate) {
             return bad("learning rates must be positive".into());
+        }
+        if options.clip.is_nan() || options.clip <= 0.0 {
+            return bad("`clip` must be positive".into());
         }
         if !(0.0..=1.0).contains(&options.annealing) || !(0.0..=1.0).contains(&options.average) {
             return bad("`annealing` and `average` are fractions between 0 and 1".into());

@@ -31,10 +31,12 @@ use super::family::{Family, Noise};
 use super::marginal::Marginal;
 use super::options::{OPTIONS, Objective, Options};
 use super::standardize::{Affine, Standardized, fit_gaussian};
-use crate::density::LogDensity;
+use crate::density::{LogDensity, Part};
 use crate::inference::bridge::Bridge;
+use crate::inference::checkpoint;
 use crate::inference::network::ReluMlp;
 use crate::inference::optimizer::{Average, Group, Parameters, Schedule, Update};
+use crate::inference::start;
 use crate::inference::tape::{Element, Matrix, Scalar, SharedTape, backward, tensor};
 use crate::inference::train::{Context, Plan, Step, Stop, Training, train};
 use crate::inference::{Fit, InferenceError, Method, Monitor, Precision, Settings, Target};
@@ -56,12 +58,12 @@ const FAMILY: usize = 0;
 const CRITIC: usize = 1;
 /// Decay rates of Adam's moments [yu2023].
 const BETAS: [f64; 2] = [0.9, 0.99];
-/// Longest gradient of the family, so that one far draw does not undo what was learned.
-const CLIP: f64 = 10.0;
 /// Draws, at most, at which the density of the fit is estimated.
 const WEIGHED: usize = 2000;
 /// Critic updates on the finished family, before it is judged.
 const EXAMINATION: usize = 1000;
+/// Draws that go through the networks at once when there is nothing to train.
+const CHUNK: usize = 4096;
 
 fn run(
     target: Target<'_>,
@@ -71,13 +73,13 @@ fn run(
     let dim = target.f64.dim();
     let options = Options::new(settings, dim)?;
     let began = Instant::now();
-    let affine = match &settings.init {
-        Some(name) => start_from(name, target, settings, monitor)?,
-        None => fit_gaussian(
-            &**target.f64,
-            options.standardize,
-            &mut stream(settings.seed, "sivi-sm standardize"),
-        )?,
+    target.f64.see(Part::Large);
+    let affine = match start::of_settings(SIVI_SM.name, target, settings, monitor)? {
+        Some(start) => Affine::of(&start, options.standardize),
+        None => checkpoint::once(monitor, "sivi-sm-standardize", |_| {
+            let mut rng = stream(settings.seed, "sivi-sm standardize");
+            fit_gaussian(&**target.f64, options.standardize, &mut rng)
+        })?,
     };
     let mut settings = settings.clone();
     settings.max_time = settings.max_time.map(|limit| limit.saturating_sub(began.elapsed()));
@@ -85,25 +87,6 @@ fn run(
         Precision::F64 => fit(target.f64, target, affine, &options, &settings, monitor),
         Precision::F32 => fit(target.f32, target, affine, &options, &settings, monitor),
     }
-}
-
-/// Mean and covariance of another method's draws.
-fn start_from(
-    name: &str,
-    target: Target<'_>,
-    settings: &Settings,
-    monitor: &mut dyn Monitor,
-) -> Result<Affine, InferenceError> {
-    let method = crate::inference::find(name)
-        .filter(|m| m.name != SIVI_SM.name)
-        .ok_or_else(|| InferenceError::Setting(format!("sivi-sm cannot start from `{name}`")))?;
-    let mut inner =
-        Settings { seed: settings.seed, threads: settings.threads, ..Settings::default() };
-    inner.max_time = settings.max_time.map(|t| t / 4);
-    let first = (method.run)(target, &inner, monitor)?;
-    Affine::of_draws(&first.draws, first.dim).ok_or_else(|| {
-        InferenceError::Breakdown(format!("the draws of `{name}` do not span the space"))
-    })
 }
 
 /// The critic `f(u) = c (s_p(u) + u) + network(u)`; without the part `u` where there is no linear part.
@@ -132,7 +115,6 @@ struct Trainer<'a, E: Element> {
     family: Family,
     critic: Critic,
     options: &'a Options,
-    rng: Stream,
 }
 
 impl<E: Element> Trainer<'_, E> {
@@ -142,8 +124,8 @@ impl<E: Element> Trainer<'_, E> {
         tensor(values, (rows, d)).put_tape(SharedTape::off())
     }
 
-    fn noise(&mut self) -> Noise<E> {
-        Noise::draw(&self.family, self.options.batch, self.options.antithetic, &mut self.rng)
+    fn noise(&self, rng: &mut Stream) -> Noise<E> {
+        Noise::draw(&self.family, self.options.batch, self.options.antithetic, rng)
     }
 
     /// Weight `c` of the target's score in the critic.
@@ -162,11 +144,12 @@ impl<E: Element> Trainer<'_, E> {
 
     /// One descent step of the family; the objective, per dimension.
     fn family_step(
-        &mut self,
+        &self,
         parameters: &mut Parameters<E>,
         context: Context,
+        rng: &mut Stream,
     ) -> Result<Step, InferenceError> {
-        let noise = self.noise();
+        let noise = self.noise(rng);
         let (c, heat) = (self.residual(context.iteration), self.temperature(context.done));
         let tape = SharedTape::recording();
         let (u, n) = self.family.sample(parameters, &noise, &tape);
@@ -181,7 +164,8 @@ impl<E: Element> Trainer<'_, E> {
         };
         let Some((objective, divergence)) = outcome else { return Ok(Step::NonFinite(place())) };
         let mut gradients = backward(objective)?;
-        let group = Group { betas: BETAS, clip_norm: Some(CLIP), ..Group::adam(FAMILY) };
+        let group =
+            Group { betas: BETAS, clip_norm: Some(self.options.clip), ..Group::adam(FAMILY) };
         Ok(match parameters.update(&group, context.rate, &mut gradients) {
             Update::Stepped { .. } => Step::Done(divergence / self.target.dim() as f64),
             Update::NonFinite => Step::NonFinite(place()),
@@ -252,13 +236,13 @@ impl<E: Element> Trainer<'_, E> {
     /// One ascent step of the critic on fresh draws, which are constants here; the gap, per dimension,
     /// up to the part that does not depend on the critic.
     fn critic_step(
-        &mut self,
+        &self,
         parameters: &mut Parameters<E>,
         rate: f64,
-        c: f64,
-        heat: f64,
+        (c, heat): (f64, f64),
+        rng: &mut Stream,
     ) -> Result<Step, InferenceError> {
-        let noise = self.noise();
+        let noise = self.noise(rng);
         let (u, mut n) = self.family.values(parameters, &noise);
         // f (2s + 2n − f) with f = cs + r is r (2(1−c)s + 2n − r) and a part without r: at c = 1 the
         // critic learns −s_q alone and needs nothing of the target.
@@ -310,15 +294,10 @@ fn fit<E: Element>(
         identity: options.family.linear,
     };
     let seen: Arc<dyn LogDensity<E>> = Arc::new(Standardized::new(density, &affine));
-    let mut trainer = Trainer {
-        target: Bridge::new(&seen),
-        family,
-        critic,
-        options,
-        rng: stream(settings.seed, "sivi-sm training"),
-    };
+    let trainer = Trainer { target: Bridge::new(&seen), family, critic, options };
 
     let plan = Plan {
+        stage: "sivi-sm",
         phase: "training",
         objective: "fisher_divergence",
         maximise: false,
@@ -330,39 +309,47 @@ fn fit<E: Element>(
         // The rest is for the examination.
         max_time: settings.max_time.map(|t| t.mul_f64(0.85)),
     };
-    for _ in 0..options.critic_warmup {
-        let (c, heat) = (trainer.residual(0), trainer.temperature(0.0));
-        trainer.critic_step(&mut parameters, options.critic_learning_rate, c, heat)?;
-    }
     let horizon = (options.average * options.iterations as f64).max(1.0);
-    let mut average = Average::exponential(1.0 - 1.0 / horizon);
-    let training = train(&plan, &mut parameters, monitor, |parameters, context| {
-        let outcome = trainer.family_step(parameters, context)?;
+    let mut state =
+        (stream(settings.seed, "sivi-sm training"), Average::exponential(1.0 - 1.0 / horizon));
+    let step = |parameters: &mut Parameters<E>, state: &mut (Stream, Average), context: Context| {
+        let (rng, average) = state;
+        if context.iteration == 0 {
+            let at = (trainer.residual(0), trainer.temperature(0.0));
+            for _ in 0..options.critic_warmup {
+                trainer.critic_step(parameters, options.critic_learning_rate, at, rng)?;
+            }
+        }
+        density.see(Part::Fresh(context.iteration as u64));
+        let outcome = trainer.family_step(parameters, context, rng)?;
         let factor = options.schedule[1].factor(context.iteration, context.done);
         let rate = options.critic_learning_rate * factor;
-        let (c, heat) = (trainer.residual(context.iteration), trainer.temperature(context.done));
+        let at = (trainer.residual(context.iteration), trainer.temperature(context.done));
         for _ in 0..options.critic_steps {
-            trainer.critic_step(parameters, rate, c, heat)?;
+            trainer.critic_step(parameters, rate, at, rng)?;
         }
         if matches!(outcome, Step::Done(_)) && options.average > 0.0 {
             average.add(parameters);
         }
         Ok(outcome)
-    })?;
+    };
+    let training = train(&plan, &mut parameters, &mut state, monitor, step)?;
+    let (mut rng, average) = state;
     if options.average > 0.0 {
         average.store(&mut parameters);
     }
     let c = trainer.residual(training.iterations);
-    let examined = examine(&mut trainer, &mut parameters, c, &training, settings, monitor)?;
-    let evidence = evidence(&mut trainer, &parameters, target, affine, c, settings);
-    Ok(assessment::conclude(SIVI_SM.name, &evidence, training, examined))
+    let examined = examine(&trainer, &mut parameters, &mut rng, c, &training, settings, monitor)?;
+    let evidence = evidence(&trainer, &parameters, target, affine, c, settings);
+    Ok(assessment::conclude(SIVI_SM.name, &evidence, training, examined, settings.seed))
 }
 
 /// Trains the critic further on the finished family, so that it finds what differences there are.
 /// Whether it got to its end.
 fn examine<E: Element>(
-    trainer: &mut Trainer<'_, E>,
+    trainer: &Trainer<'_, E>,
     parameters: &mut Parameters<E>,
+    rng: &mut Stream,
     c: f64,
     training: &Training,
     settings: &Settings,
@@ -372,6 +359,7 @@ fn examine<E: Element>(
         return Ok(false);
     }
     let plan = Plan {
+        stage: "sivi-sm-examination",
         phase: "examination",
         objective: "critic_gap",
         maximise: true,
@@ -382,28 +370,36 @@ fn examine<E: Element>(
         window: EXAMINATION,
         max_time: settings.max_time.map(|t| t.mul_f64(0.15)),
     };
-    let run = train(&plan, parameters, monitor, |parameters, context| {
-        trainer.critic_step(parameters, context.rate, c, 1.0)
+    let run = train(&plan, parameters, rng, monitor, |parameters, rng, context| {
+        trainer.critic_step(parameters, context.rate, (c, 1.0), rng)
     })?;
     Ok(run.stop == Stop::Iterations)
 }
 
 /// Fresh draws, their densities, and the critic's opinion of them.
 fn evidence<E: Element>(
-    trainer: &mut Trainer<'_, E>,
+    trainer: &Trainer<'_, E>,
     parameters: &Parameters<E>,
     target: Target<'_>,
     affine: Affine,
     c: f64,
     settings: &Settings,
 ) -> Evidence {
+    target.f64.see(Part::Whole(&affine.mean));
     let family = &trainer.family;
     let mut rng = stream(settings.seed, "sivi-sm draws");
-    let noise: Noise<E> = Noise::draw(family, settings.draws, false, &mut rng);
-    let (u, n) = family.values(parameters, &noise);
-    let rest = trainer.critic.rest(parameters, trainer.constant(&u), c, &SharedTape::off());
-    let wide = |x: &[E]| -> Vec<f64> { x.iter().map(|x| x.f64()).collect() };
-    let (u, z) = (wide(&u), wide(&noise.z));
+    let (mut u, mut n, mut rest, mut z) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let wide = |x: &[E]| x.iter().map(|x| x.f64()).collect::<Vec<f64>>();
+    while u.len() < settings.draws * affine.dim() {
+        let rows = CHUNK.min(settings.draws - u.len() / affine.dim());
+        let noise: Noise<E> = Noise::draw(family, rows, false, &mut rng);
+        let (points, scores) = family.values(parameters, &noise);
+        let seen = trainer.constant(&points);
+        rest.extend(wide(&trainer.critic.rest(parameters, seen, c, &SharedTape::off()).as_vec()));
+        u.extend(wide(&points));
+        n.extend(wide(&scores));
+        z.extend(wide(&noise.z));
+    }
     let mixing_draws = trainer.options.mixing_draws;
     let weighed = settings.draws.min(WEIGHED);
     let (some_u, some_z) = (&u[..weighed * affine.dim()], &z[..weighed * family.latent()]);
@@ -415,8 +411,8 @@ fn evidence<E: Element>(
             &mut rng,
         ),
         u,
-        negative_conditional_score: wide(&n),
-        critic_rest: wide(&rest.as_vec()),
+        negative_conditional_score: n,
+        critic_rest: rest,
         critic_residual: c,
         density: Standardized::new(target.f64, &affine),
         affine,
@@ -465,14 +461,14 @@ mod tests {
         }
     }
 
-    fn trainer(options: &Options) -> (Trainer<'_, f64>, Parameters<f64>) {
+    fn trainer(options: &Options) -> (Trainer<'_, f64>, Parameters<f64>, Stream) {
         let density: Arc<dyn LogDensity<f64>> = Arc::new(Quartic);
         let mut parameters = Parameters::default();
         let mut rng = stream(5, "sivi-sm test");
         let family = Family::new(3, &options.family, &mut parameters, FAMILY, &mut rng);
         let network = ReluMlp::new(&mut parameters, CRITIC, &[3, 6, 3], &mut rng);
         let critic = Critic { network, identity: true };
-        (Trainer { target: Bridge::new(&density), family, critic, options, rng }, parameters)
+        (Trainer { target: Bridge::new(&density), family, critic, options }, parameters, rng)
     }
 
     fn options() -> Options {
@@ -486,8 +482,8 @@ mod tests {
     #[test]
     fn the_paper_s_gradient_agrees_with_differences() {
         let options = options();
-        let (mut trainer, mut parameters) = trainer(&options);
-        let noise = trainer.noise();
+        let (trainer, mut parameters, mut rng) = trainer(&options);
+        let noise = trainer.noise(&mut rng);
         let value = |parameters: &Parameters<f64>, tape: &SharedTape<f64>| {
             let sample = trainer.family.sample(parameters, &noise, tape);
             trainer.fisher_objective(parameters, sample, 0.7, 0.9).unwrap()
@@ -518,8 +514,8 @@ mod tests {
     #[test]
     fn both_objectives_report_the_same_divergence() {
         let options = options();
-        let (mut trainer, parameters) = trainer(&options);
-        let noise = trainer.noise();
+        let (trainer, parameters, mut rng) = trainer(&options);
+        let noise = trainer.noise(&mut rng);
         let sample = || trainer.family.sample(&parameters, &noise, &SharedTape::recording());
         let (_, fisher) = trainer.fisher_objective(&parameters, sample(), 0.7, 0.9).unwrap();
         let (_, kl) = trainer.kl_objective(&parameters, sample(), 0.7, 0.9).unwrap();
@@ -529,12 +525,12 @@ mod tests {
     #[test]
     fn antithetic_noise_comes_in_pairs() {
         let options = options();
-        let (mut trainer, _) = trainer(&options);
-        let noise = trainer.noise();
+        let (trainer, _, mut rng) = trainer(&options);
+        let noise = trainer.noise(&mut rng);
         assert_eq!(noise.z[..6], noise.z[6..]);
         assert!(noise.xi[..9].iter().zip(&noise.xi[9..]).all(|(a, b)| *a == -*b));
         // An odd batch loses one of the second halves.
-        let odd: Noise<f64> = Noise::draw(&trainer.family, 5, true, &mut trainer.rng);
+        let odd: Noise<f64> = Noise::draw(&trainer.family, 5, true, &mut rng);
         assert_eq!((odd.z.len(), odd.xi.len()), (10, 15));
     }
 }

@@ -7,21 +7,23 @@
 use std::sync::Arc;
 
 use faer::{Mat, Side};
+use serde::{Deserialize, Serialize};
 
-use crate::density::{LogDensity, Residuals};
+use crate::density::{LogDensity, Part, Residuals};
 use crate::inference::InferenceError;
+use crate::inference::start::Gaussian;
 use crate::random::{Stream, fill_std_normal};
 use crate::real::Real;
 
 /// `x = mean + L u`, `L` lower triangular or diagonal.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Affine {
     pub(super) mean: Vec<f64>,
     pub(super) scale: Scale,
 }
 
 /// The matrix `L`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) enum Scale {
     /// Its diagonal.
     Diagonal(Vec<f64>),
@@ -70,17 +72,20 @@ impl Affine {
         Affine { mean: vec![0.0; dim], scale: Scale::Diagonal(vec![1.0; dim]) }
     }
 
-    /// Mean and Cholesky factor (or standard deviations) of draws `[S, D]`; `None` where the draws
-    /// do not span the space.
-    pub(super) fn of_draws(draws: &[f64], dim: usize) -> Option<Affine> {
-        let moments = Moments::of(draws, dim);
-        if dim <= FULL_DIM {
-            let scale = cholesky(&moments.covariance)?;
-            return Some(Affine { mean: moments.mean, scale: Scale::Lower(scale) });
-        }
-        let sd: Vec<f64> = (0..dim).map(|i| moments.covariance[(i, i)].sqrt()).collect();
-        let usable = sd.iter().all(|s| s.is_finite() && *s > 0.0);
-        usable.then_some(Affine { mean: moments.mean, scale: Scale::Diagonal(sd) })
+    /// The coordinates of a Gaussian, with its correlations where they are wanted and known.
+    pub(super) fn of(start: &Gaussian, kind: Standardize) -> Affine {
+        let dim = start.mean.len();
+        let full = match kind {
+            Standardize::None => return Affine::identity(dim),
+            Standardize::Auto => dim <= FULL_DIM,
+            Standardize::Full => true,
+            Standardize::Diagonal => false,
+        };
+        let scale = match &start.factor {
+            Some(factor) if full => Scale::Lower(factor.clone()),
+            _ => Scale::Diagonal(start.sd.clone()),
+        };
+        Affine { mean: start.mean.clone(), scale }
     }
 
     pub(super) fn dim(&self) -> usize {
@@ -201,6 +206,14 @@ impl<E: Real> LogDensity<E> for Standardized<E> {
         self.affine.multiply(v, &mut moved);
         self.inner.hvp(residuals, &moved, out);
         self.affine.multiply_transposed(out);
+    }
+
+    fn see(&self, part: Part<'_>) {
+        self.inner.see(part);
+    }
+
+    fn estimate(&self) -> Option<String> {
+        self.inner.estimate()
     }
 
     fn explain_non_finite(&self, u: &[E]) -> Option<String> {

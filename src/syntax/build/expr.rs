@@ -290,7 +290,7 @@ impl Builder<'_> {
                         "an `if` without `else` has no value when the condition fails",
                         "used as a value",
                     )
-                    .with_fix(
+                    .with_suggestion(
                         "add a branch",
                         Span { start: span.end, ..span },
                         " else { 0 }",

@@ -10,6 +10,8 @@ mod expr;
 mod item;
 mod stmt;
 
+pub(super) use stmt::is_distribution;
+
 use super::ast::{Expr, ExprKind, Ident, Item, MAX_DEPTH};
 use super::parser::{Node, Rule};
 use crate::diagnostics::{Code, Diagnostic};

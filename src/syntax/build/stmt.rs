@@ -364,8 +364,15 @@ impl Builder<'_> {
             let arrow = op_span.to(*minus);
             let name = self.slice(lhs.span);
             let whole = Span { end: arrow.end, ..lhs.span };
-            Diagnostic::error(Code::E0012, arrow, "`<-` defines nothing", "not an operator")
-                .with_fix(format!("write `let {name} =`"), whole, format!("let {name} ="))
+            let error =
+                Diagnostic::error(Code::E0012, arrow, "`<-` defines nothing", "not an operator");
+            if let ExprKind::Call { callee, .. } = &lhs.kind {
+                return error.with_help(format!(
+                    "a link function stands on the other side, as its inverse: `let p = inv_{}(…)`",
+                    callee.text
+                ));
+            }
+            error.with_fix(format!("write `let {name} =`"), whole, format!("let {name} ="))
         })
     }
 
@@ -393,7 +400,7 @@ impl Builder<'_> {
             "neither a `let` nor a `~`",
         );
         let looks_random = matches!(&value.kind, ExprKind::Call { callee, .. }
-            if KNOWN_DISTRIBUTIONS.contains(&callee.text.as_str()));
+            if is_distribution(&callee.text));
         if looks_random {
             let gap = Span { start: start.end, end: end.start, ..span };
             error.with_fix("state the distribution with `~`", gap, " ~ ")
@@ -413,13 +420,18 @@ impl Builder<'_> {
                 format!("the elements of `{}` need its type", name.text),
                 "defined element by element",
             )
-            .with_fix(
+            .with_suggestion(
                 format!("write `let {}: real[N] {{`", name.text),
                 end,
                 ": real[N]",
             ),
         );
     }
+}
+
+/// Tells whether a name almost surely is a distribution.
+pub(in crate::syntax) fn is_distribution(name: &str) -> bool {
+    KNOWN_DISTRIBUTIONS.contains(&name)
 }
 
 /// Names that almost surely are distributions, to tell `y = normal(…)` from `x = sqrt(…)`; the

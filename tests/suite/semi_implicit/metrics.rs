@@ -17,28 +17,50 @@ pub(crate) fn moments(draws: &[f64], d: usize) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// `KL(q‖p)` in nats from draws `[S, 2]` of `q` by binning into squares of width `cell`, where `p` is
-/// normalised; the entropy estimate's first-order bias (occupied cells over `2S`) is taken off.
-pub(crate) fn grid_kl(p: &dyn LogDensity<f64>, draws: &[f64], cell: f64) -> f64 {
-    const SUB: i32 = 4;
-    let mut counts = std::collections::BTreeMap::<(i64, i64), f64>::new();
+/// Width of the squares into which draws are counted.
+const CELL: f64 = 0.2;
+/// Squares (first to last, in both directions) outside which none of the toys has any mass.
+const BOX: [std::ops::Range<i32>; 2] = [-50..50, -160..50];
+
+/// `KL(q‖p)` in nats from draws `[S, 2]` of `q` by counting them in squares, where `p` is normalised.
+///
+/// Counts are noisy, which alone makes the estimate positive: 0.0027 for 400,000 exact draws of the
+/// x-shaped toy, ten times the divergences to be measured. What as many exact draws give on average
+/// is known (Poisson counts in every square) and taken off, so that exact draws come out at zero.
+pub(crate) fn grid_kl(p: &dyn LogDensity<f64>, draws: &[f64]) -> f64 {
+    let mut counts = std::collections::BTreeMap::<(i32, i32), f64>::new();
     for x in draws.chunks_exact(2) {
-        let key = ((x[0] / cell).floor() as i64, (x[1] / cell).floor() as i64);
+        let key = ((x[0] / CELL).floor() as i32, (x[1] / CELL).floor() as i32);
         *counts.entry(key).or_default() += 1.0;
     }
     let n = (draws.len() / 2) as f64;
-    let (mut kl, mut log_p) = (0.0, vec![0.0; (SUB * SUB) as usize]);
-    for ((i, j), count) in &counts {
-        let at = |k: i64, sub: i32| (k as f64 + (f64::from(sub) + 0.5) / f64::from(SUB)) * cell;
-        let points: Vec<f64> = (0..SUB)
-            .flat_map(|a| (0..SUB).flat_map(move |b| [(a, b)]))
-            .flat_map(|(a, b)| [at(*i, a), at(*j, b)])
-            .collect();
-        p.log_density(&points, &mut log_p);
-        let mass = log_p.iter().map(|l| l.exp()).sum::<f64>() * (cell / f64::from(SUB)).powi(2);
-        kl += count / n * (count / n / mass).ln();
+    let terms = counts.iter().map(|((i, j), c)| c / n * (c / n / mass(p, *i, *j)).ln());
+    let exact = BOX[0].clone().flat_map(|i| BOX[1].clone().map(move |j| (i, j)));
+    let bias: f64 = exact.map(|(i, j)| expected_excess(n * mass(p, i, j)) / n).sum();
+    terms.sum::<f64>() - bias
+}
+
+/// The mass of `p` in a square, by the midpoints of its sixteen parts.
+fn mass(p: &dyn LogDensity<f64>, i: i32, j: i32) -> f64 {
+    const SUB: i32 = 4;
+    let at = |k: i32, sub: i32| (f64::from(k) + (f64::from(sub) + 0.5) / f64::from(SUB)) * CELL;
+    let points: Vec<f64> = (0..SUB * SUB).flat_map(|k| [at(i, k / SUB), at(j, k % SUB)]).collect();
+    let mut log_p = vec![0.0; (SUB * SUB) as usize];
+    p.log_density(&points, &mut log_p);
+    log_p.iter().map(|l| l.exp()).sum::<f64>() * (CELL / f64::from(SUB)).powi(2)
+}
+
+/// `E[c log(c/λ)]` for Poisson counts `c` of mean `λ`; about ½ where `λ` is large.
+fn expected_excess(lambda: f64) -> f64 {
+    if lambda > 60.0 {
+        return 0.5 + (1.0 + lambda.recip()) / (12.0 * lambda);
     }
-    kl - (counts.len() as f64 - 1.0) / (2.0 * n)
+    let (mut probability, mut sum) = ((-lambda).exp(), 0.0);
+    for c in (1..200).map(f64::from) {
+        probability *= lambda / c;
+        sum += probability * c * (c / lambda).ln();
+    }
+    sum
 }
 
 /// The waveform logistic regression; `None` where the shared data is absent.

@@ -1,0 +1,81 @@
+//! Compile time over size: lines per second of a model, rows per second of a data file. Constant rates
+//! are linear time. `alloc` columns count allocated bytes. Run: `cargo bench --bench compile`.
+
+use std::fmt::Write as _;
+
+use divan::counter::ItemsCount;
+use divan::{AllocProfiler, Bencher, black_box};
+use ppl::data::{DataSet, Format};
+use ppl::driver::Session;
+use ppl::lower::Space;
+
+#[global_allocator]
+static ALLOC: AllocProfiler = AllocProfiler::system();
+
+fn main() {
+    divan::main();
+}
+
+/// A model of `lines` lines: parameters, functions, values that refer to each other, likelihoods.
+fn model(lines: usize) -> String {
+    let mut text = String::from("data y: real[N]\ndata x: real[N]\n");
+    for i in 0..lines.saturating_sub(2) / 5 {
+        let before = if i % 10 == 0 { "1.0".into() } else { format!("m{}", i - 1) };
+        let lines = writeln!(text, "param a{i} ~ normal(0, 1)")
+            .and_then(|()| writeln!(text, "param s{i}: real<lower=0> ~ exponential(1)"))
+            .and_then(|()| writeln!(text, "let m{i} = a{i} + s{i} * {before}"))
+            .and_then(|()| writeln!(text, "fn f{i}(u: real) -> real = u * {i}.5 + 1"))
+            .and_then(|()| writeln!(text, "y[1] ~ normal(m{i} + f{i}(a{i}) * x[1], s{i})"));
+        lines.expect("a string takes any text");
+    }
+    text
+}
+
+fn small_data() -> DataSet {
+    DataSet::from_bytes("d", Some(Format::Json), b"{\"y\": [1, 2], \"x\": [0.5, 1]}")
+        .expect("is JSON")
+}
+
+#[divan::bench(args = [100, 300, 1_000, 3_000, 10_000])]
+fn check(bencher: Bencher<'_, '_>, lines: usize) {
+    let text = model(lines);
+    bencher
+        .counter(ItemsCount::new(lines))
+        .bench(|| Session::new().check("m.ppl", black_box(&text)).expect("checks"));
+}
+
+#[divan::bench(args = [100, 300, 1_000, 3_000, 10_000])]
+fn check_and_lower(bencher: Bencher<'_, '_>, lines: usize) {
+    let (text, data) = (model(lines), small_data());
+    bencher.counter(ItemsCount::new(lines)).bench(|| {
+        let mut session = Session::new();
+        let model = session.check("m.ppl", black_box(&text)).expect("checks");
+        session.lower(&model, &data, Space::Unconstrained).expect("lowers")
+    });
+}
+
+/// All statements on one line, which is a mistake in each; the same number of lines.
+#[divan::bench(args = [100, 1_000, 10_000, 100_000])]
+fn one_line(bencher: Bencher<'_, '_>, statements: usize) {
+    let text = "let a = 1; ".repeat(statements);
+    bencher
+        .counter(ItemsCount::new(statements))
+        .bench(|| Session::new().check("m.ppl", black_box(&text)).is_none());
+}
+
+#[divan::bench(args = [1_000, 10_000, 100_000, 1_000_000])]
+fn json(bencher: Bencher<'_, '_>, rows: usize) {
+    let column = vec!["-0.123456"; rows].join(", ");
+    let text = format!("{{\"y\": [{column}], \"x\": [{column}]}}");
+    bencher
+        .counter(ItemsCount::new(rows))
+        .bench(|| DataSet::from_bytes("d", Some(Format::Json), black_box(text.as_bytes())));
+}
+
+#[divan::bench(args = [1_000, 10_000, 100_000, 1_000_000])]
+fn csv(bencher: Bencher<'_, '_>, rows: usize) {
+    let text = format!("y,x\n{}", "-0.123456,0.654321\n".repeat(rows));
+    bencher
+        .counter(ItemsCount::new(rows))
+        .bench(|| DataSet::from_bytes("d", Some(Format::Csv), black_box(text.as_bytes())));
+}

@@ -1,0 +1,391 @@
+//! Stochastic ascent of a Gaussian's evidence lower bound, in rounds.
+//!
+//! It happens in coordinates in which the start is standard normal, so one learning rate fits all
+//! posteriors. A round's result is the average of the iterates of its second half; when two rounds
+//! agree roughly, the learning rate is halved and rounds grow; when they agree closely, in symmetrised
+//! Kullback–Leibler divergence, training has converged [welandawe2024]. Gradients are path derivatives
+//! [roeder2017] on antithetic draws: their noise vanishes where the family contains the posterior.
+
+use std::sync::Arc;
+
+use dfdx::prelude::{Axis, BroadcastTo, PutTape, SumTo, TryMatMul};
+use rand::RngCore;
+use serde::{Deserialize, Serialize};
+
+use super::mean_field::Config;
+use crate::density::{LogDensity, Part};
+use crate::inference::assess::Checks;
+use crate::inference::bridge::Bridge;
+use crate::inference::optimizer::{Average, Group, Handle, Parameters, Schedule, Update};
+use crate::inference::tape::{Element, Grads, SharedTape, backward, tensor};
+use crate::inference::train::{Context, Plan, Step, Training, train};
+use crate::inference::{InferenceError, Monitor, VerdictLevel};
+use crate::random::{Stream, fill_std_normal, stream};
+
+/// Iterations of the first round.
+const FIRST_ROUND: usize = 100;
+/// Divergence between rounds beyond which the iterates are still travelling.
+const TRAVELLING: f64 = 0.5;
+
+/// Which Gaussians there are to choose from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rank {
+    /// Independent coordinates.
+    Diagonal,
+    /// Any covariance.
+    Full,
+}
+
+/// The Gaussian `z = mean + L ξ`, where `L` has the diagonal `exp(log_sd)`.
+#[derive(Debug, Clone)]
+pub(super) struct Ascended {
+    /// `[D]`.
+    pub(super) mean: Vec<f64>,
+    /// Log diagonal of `L`, `[D]`.
+    pub(super) log_sd: Vec<f64>,
+    /// `L` below its diagonal, `[D, D]`, zero elsewhere; empty where coordinates are independent.
+    pub(super) below: Vec<f64>,
+    /// Whether two rounds agreed.
+    pub(super) converged: bool,
+    /// Largest divergence of a coordinate between the last two rounds, if there were two.
+    pub(super) divergence: Option<f64>,
+    pub(super) training: Training,
+}
+
+/// Climbs from the standard normal; `config` gives iterations, time, learning rate and draws a step,
+/// `stage` names the stage and, with ` noise`, its random stream.
+pub(super) fn ascend<E: Element>(
+    density: &Arc<dyn LogDensity<E>>,
+    rank: Rank,
+    config: &Config,
+    stage: &'static str,
+    monitor: &mut dyn Monitor,
+) -> Result<Ascended, InferenceError> {
+    let d = density.dim();
+    let bridge = Bridge::new(density);
+    let mut parameters = Parameters::default();
+    let mut zeros = |name, n| parameters.add(name, 0, vec![E::zero(); n]);
+    let family = Family {
+        location: zeros("location", d),
+        log_sd: zeros("log_sd", d),
+        below: (rank == Rank::Full).then(|| zeros("below", d * d)),
+    };
+    let rng = stream(config.seed, &format!("{stage} noise"));
+    let mut state = State { rounds: Rounds::new(family, config.agreement), rng };
+    let plan = Plan {
+        stage,
+        phase: "training",
+        objective: "elbo",
+        maximise: true,
+        iterations: config.iterations,
+        learning_rate: config.learning_rate,
+        schedule: Schedule::Constant,
+        tolerance: config.tolerance,
+        window: FIRST_ROUND,
+        max_time: config.max_time,
+    };
+    let group = Group::adam(0);
+    let step = |parameters: &mut Parameters<E>, state: &mut State, context: Context| {
+        let State { rounds, rng } = state;
+        let rate = context.rate * rounds.rate;
+        density.see(Part::Fresh(context.iteration as u64));
+        let (value, mut grads, z) = family.step(&bridge, parameters, config.grad_samples, rng)?;
+        if !value.is_finite() || parameters.update(&group, rate, &mut grads) == Update::NonFinite {
+            return Ok(Step::NonFinite(density.explain_non_finite(&z)));
+        }
+        Ok(if rounds.add(parameters) { Step::Converged(value) } else { Step::Done(value) })
+    };
+    let training = train(&plan, &mut parameters, &mut state, monitor, step)?;
+    let rounds = state.rounds;
+    rounds.finish(&mut parameters);
+    Ok(Ascended {
+        mean: wide(&parameters.values(family.location)),
+        log_sd: wide(&parameters.values(family.log_sd)),
+        below: family.lower(&parameters),
+        converged: rounds.agreed,
+        divergence: rounds.divergence,
+        training,
+    })
+}
+
+/// Says how an ascent ended.
+pub(super) fn judge_ascent(
+    checks: &mut Checks,
+    converged: bool,
+    divergence: Option<f64>,
+    iterations: usize,
+    training: &Training,
+) {
+    let agreed = divergence.map_or_else(String::new, |d| {
+        format!(" (the last two rounds differ by {d:.1e} in symmetrised KL divergence)")
+    });
+    if converged {
+        checks.add(VerdictLevel::Ok, format!("Training has converged{agreed}."));
+    } else {
+        checks.add(
+            VerdictLevel::Doubtful,
+            format!("Training had not converged after {iterations} iterations{agreed}."),
+        );
+    }
+    if training.skipped * 100 > training.iterations {
+        checks.add(
+            VerdictLevel::Doubtful,
+            format!(
+                "{} steps were skipped because the log density was not finite.",
+                training.skipped
+            ),
+        );
+    }
+    if training.interrupted() {
+        checks.interrupted();
+    }
+}
+
+fn wide<E: Element>(x: &[E]) -> Vec<f64> {
+    x.iter().map(|x| x.f64()).collect()
+}
+
+/// The parameters of the Gaussian.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Family {
+    location: Handle,
+    log_sd: Handle,
+    /// `Lᵀ: [D, D]`, of which only what is above the diagonal is used.
+    below: Option<Handle>,
+}
+
+impl Family {
+    /// `L` below its diagonal, zero elsewhere; empty where there is none.
+    fn lower<E: Element>(&self, parameters: &Parameters<E>) -> Vec<f64> {
+        let d = parameters.values(self.location).len();
+        let Some(below) = self.below else { return Vec::new() };
+        let transposed = parameters.values(below);
+        let at = |k: usize| if k % d < k / d { transposed[k % d * d + k / d].f64() } else { 0.0 };
+        (0..d * d).map(at).collect()
+    }
+
+    /// Means and log standard deviations of the coordinates.
+    fn marginals<E: Element>(&self, parameters: &Parameters<E>) -> (Vec<f64>, Vec<f64>) {
+        let mut log_sd = wide(&parameters.values(self.log_sd));
+        let d = log_sd.len();
+        for (sd, row) in log_sd.iter_mut().zip(self.lower(parameters).chunks_exact(d)) {
+            let rest: f64 = row.iter().map(|l| l * l).sum();
+            *sd = 0.5 * ((2.0 * *sd).exp() + rest).ln();
+        }
+        (wide(&parameters.values(self.location)), log_sd)
+    }
+
+    /// One estimate of the bound, the gradient of its negative, and the first draw.
+    fn step<E: Element>(
+        &self,
+        bridge: &Bridge<E>,
+        parameters: &Parameters<E>,
+        n: usize,
+        rng: &mut impl RngCore,
+    ) -> Result<(f64, Grads<E>, Vec<E>), InferenceError> {
+        let d = bridge.dim();
+        let shape = (n, d);
+        let xi = antithetic::<E>(n, d, rng);
+        let log_sd = parameters.values(self.log_sd);
+        // -∇_z log q = L⁻ᵀ ξ at the present L, held constant: only the path through z is differentiated.
+        let mut pull = xi.clone();
+        solve_transposed(&mut pull, &log_sd, &self.lower(parameters));
+        let squares: f64 = xi.iter().map(|x| x.f64() * x.f64()).sum::<f64>() / n as f64;
+        let constant = |v: &[E]| tensor(v, shape).put_tape(SharedTape::off());
+        let tape = SharedTape::recording();
+        let mean = parameters.vector(self.location, &tape).broadcast_like::<_, Axis<0>>(&shape);
+        let sd = parameters.vector(self.log_sd, &tape).exp().broadcast_like::<_, Axis<0>>(&shape);
+        let mut z = mean + sd * constant(&xi);
+        if let Some(below) = self.below {
+            let mask: Vec<E> =
+                (0..d * d).map(|k| if k % d > k / d { E::one() } else { E::zero() }).collect();
+            let mask = tensor(&mask, (d, d)).put_tape(SharedTape::off());
+            z = z + constant(&xi).matmul(parameters.matrix(below, (d, d), &tape) * mask);
+        }
+        let first = z.as_vec()[..d].to_vec();
+        let log_p = bridge.log_density(z.clone()).sum::<(), _>();
+        let value = log_p.as_vec()[0].f64() / n as f64
+            + log_sd.iter().map(|r| r.f64()).sum::<f64>()
+            + 0.5 * (squares + d as f64 * (2.0 * std::f64::consts::PI).ln());
+        let path = (z * constant(&pull)).sum::<(), _>();
+        let loss = (log_p + path) * E::of(-1.0 / n as f64);
+        Ok((value, backward(loss)?, first))
+    }
+}
+
+/// `L⁻ᵀ x` for each row `x`, in place.
+fn solve_transposed<E: Element>(rows: &mut [E], log_sd: &[E], below: &[f64]) {
+    let d = log_sd.len();
+    for x in rows.chunks_exact_mut(d) {
+        for i in (0..d).rev() {
+            x[i] *= (-log_sd[i]).exp();
+            if !below.is_empty() {
+                let solved = x[i];
+                for (x, l) in x[..i].iter_mut().zip(&below[i * d..]) {
+                    *x -= E::of(*l) * solved;
+                }
+            }
+        }
+    }
+}
+
+/// Standard normals `[n, d]`, the second half the negative of the first.
+fn antithetic<E: Element>(n: usize, d: usize, rng: &mut impl RngCore) -> Vec<E> {
+    let mut xi = vec![E::zero(); n * d];
+    let half = n.div_ceil(2) * d;
+    fill_std_normal(rng, &mut xi[..half]);
+    let (first, second) = xi.split_at_mut(half);
+    second.iter_mut().zip(first.iter()).for_each(|(b, a)| *b = -*a);
+    xi
+}
+
+/// What changes from step to step besides the parameters.
+#[derive(Serialize, Deserialize)]
+struct State {
+    rounds: Rounds,
+    rng: Stream,
+}
+
+/// Rounds of training, their averages and whether they agree.
+#[derive(Serialize, Deserialize)]
+struct Rounds {
+    family: Family,
+    agreement: f64,
+    average: Average,
+    length: usize,
+    done: usize,
+    rate: f64,
+    previous: Option<(Vec<f64>, Vec<f64>)>,
+    divergence: Option<f64>,
+    agreed: bool,
+}
+
+impl Rounds {
+    fn new(family: Family, agreement: f64) -> Self {
+        Rounds {
+            family,
+            agreement,
+            average: Average::polyak(),
+            length: FIRST_ROUND,
+            done: 0,
+            rate: 1.0,
+            previous: None,
+            divergence: None,
+            agreed: false,
+        }
+    }
+
+    /// Takes note of an iterate; at the end of a round the parameters become its average. Whether
+    /// this round agrees with the one before.
+    fn add<E: Element>(&mut self, parameters: &mut Parameters<E>) -> bool {
+        self.done += 1;
+        if 2 * self.done > self.length {
+            self.average.add(parameters);
+        }
+        if self.done < self.length {
+            return false;
+        }
+        self.average.store(parameters);
+        self.average.clear();
+        self.done = 0;
+        let now = self.family.marginals(parameters);
+        if let Some(before) = &self.previous {
+            let divergence = largest_divergence(before, &now);
+            self.divergence = Some(divergence);
+            self.agreed = divergence <= self.agreement;
+            if divergence < TRAVELLING {
+                self.rate *= 0.5;
+                self.length += self.length / 2;
+            }
+        }
+        self.previous = Some(now);
+        self.agreed
+    }
+
+    /// At the end of training: an unfinished round counts if it has begun to average.
+    fn finish<E: Element>(&self, parameters: &mut Parameters<E>) {
+        self.average.store(parameters);
+    }
+}
+
+/// Largest symmetrised KL divergence of a coordinate, between Gaussians given as (mean, log sd).
+fn largest_divergence(a: &(Vec<f64>, Vec<f64>), b: &(Vec<f64>, Vec<f64>)) -> f64 {
+    let mut largest = 0.0_f64;
+    for j in 0..a.0.len() {
+        let (va, vb) = ((2.0 * a.1[j]).exp(), (2.0 * b.1[j]).exp());
+        let shift = (a.0[j] - b.0[j]).powi(2) * (1.0 / va + 1.0 / vb);
+        largest = largest.max(0.5 * (va / vb + vb / va - 2.0 + shift));
+    }
+    largest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::density::Residuals;
+    use crate::inference::{Settings, Silent};
+
+    /// N(MEAN, L Lᵀ), up to its normaliser.
+    struct Correlated;
+
+    const MEAN: [f64; 3] = [0.5, -1.0, 0.2];
+    const FACTOR: [f64; 9] = [1.2, 0.0, 0.0, -0.7, 0.6, 0.0, 0.3, 0.5, 0.8];
+
+    impl Correlated {
+        /// `−(L Lᵀ)⁻¹ x`.
+        fn pull(x: &[f64], out: &mut [f64]) {
+            let log_sd = [0, 4, 8].map(|k: usize| FACTOR[k].ln());
+            let below: Vec<f64> =
+                (0..9).map(|k| if k % 3 < k / 3 { FACTOR[k] } else { 0.0 }).collect();
+            for i in 0..3 {
+                let row: f64 = (0..i).map(|j| FACTOR[i * 3 + j] * out[j]).sum();
+                out[i] = (x[i] - row) / FACTOR[i * 3 + i];
+            }
+            solve_transposed(out, &log_sd, &below);
+            out.iter_mut().for_each(|o| *o = -*o);
+        }
+    }
+
+    impl LogDensity<f64> for Correlated {
+        fn dim(&self) -> usize {
+            3
+        }
+        fn log_density(&self, z: &[f64], log_p: &mut [f64]) {
+            let mut score = vec![0.0; z.len()];
+            self.score(z, log_p, &mut score);
+        }
+        fn score(&self, z: &[f64], log_p: &mut [f64], score: &mut [f64]) {
+            let rows = z.chunks_exact(3).zip(score.chunks_exact_mut(3));
+            for ((z, g), l) in rows.zip(log_p) {
+                let x: Vec<f64> = z.iter().zip(MEAN).map(|(z, m)| z - m).collect();
+                Self::pull(&x, g);
+                *l = 0.5 * x.iter().zip(g).map(|(x, g)| x * *g).sum::<f64>();
+            }
+        }
+        fn hvp(&self, _: &Residuals<f64>, v: &[f64], out: &mut [f64]) {
+            for (v, o) in v.chunks_exact(3).zip(out.chunks_exact_mut(3)) {
+                Self::pull(v, o);
+            }
+        }
+    }
+
+    #[test]
+    fn a_full_rank_ascent_from_the_standard_normal_finds_every_correlation() {
+        let density: Arc<dyn LogDensity<f64>> = Arc::new(Correlated);
+        let config = Config::new(&Settings::default()).unwrap();
+        let fit = ascend(&density, Rank::Full, &config, "ascent-test", &mut Silent).unwrap();
+        assert!(fit.converged);
+        for i in 0..3 {
+            assert!((fit.mean[i] - MEAN[i]).abs() < 0.02, "{fit:?}");
+            for j in 0..=i {
+                let l = if i == j { fit.log_sd[i].exp() } else { fit.below[i * 3 + j] };
+                assert!((l - FACTOR[i * 3 + j]).abs() < 0.02, "{i} {j}: {l}");
+            }
+        }
+        // log Z = ½ log |2π Σ| is the bound's value where the family has the posterior.
+        let exact = [0, 4, 8].iter().map(|k| FACTOR[*k].ln()).sum::<f64>()
+            + 1.5 * (2.0 * std::f64::consts::PI).ln();
+        let last = fit.training.objective.last().unwrap();
+        assert!((last - exact).abs() < 0.02, "{last} {exact}");
+    }
+}

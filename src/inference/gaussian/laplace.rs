@@ -1,0 +1,102 @@
+//! Laplace's approximation: the Gaussian with the mode and the curvature of the log density.
+//!
+//! The climb starts from the warm start of `mean-field`, whose standard deviations give the steps
+//! their scale. Of several climbs the mode with the most mass is taken.
+
+use super::conclude::Fitted;
+use super::warm_start::{WarmStart, warm_start};
+use crate::inference::assess::Checks;
+use crate::inference::method::{RESAMPLE, option};
+use crate::inference::modes::Mode;
+use crate::inference::train::{Stop, Training};
+use crate::inference::weights::Resample;
+use crate::inference::{
+    Fit, InferenceError, Method, Monitor, Progress, Settings, Target, VerdictLevel,
+};
+use crate::random::{fill_std_normal, stream};
+
+/// The row of the method table.
+pub const LAPLACE: Method = Method {
+    name: "laplace",
+    group: "Gaussian",
+    summary: "The Gaussian at the posterior mode with the curvature there: exact for Gaussians.",
+    paper: "Tierney & Kadane, JASA 1986",
+    options: &[
+        option("iterations", "2000", "evaluations that a climb to a mode may take", ""),
+        option(
+            "starts",
+            "4",
+            "climbs from different places; the mode with the most mass is taken",
+            "",
+        ),
+        RESAMPLE,
+    ],
+    run,
+};
+
+fn run(
+    target: Target<'_>,
+    settings: &Settings,
+    monitor: &mut dyn Monitor,
+) -> Result<Fit, InferenceError> {
+    let budget: usize = settings.option("iterations", settings.iterations.unwrap_or(2000))?;
+    let starts: usize = settings.option("starts", 4)?;
+    let resample = settings.option("resample", Resample::Never)?;
+    if budget == 0 || starts == 0 {
+        return Err(InferenceError::Setting("`iterations` and `starts` must be at least 1".into()));
+    }
+    let density = target.f64.as_ref();
+    let d = density.dim();
+    let began = std::time::Instant::now();
+    let (mut best, mut done, mut stopped): (Option<Mode>, usize, bool) = (None, 0, false);
+    while done < starts && !stopped {
+        let mut rng = stream(settings.seed, &format!("laplace start {done}"));
+        let warm = warm_start(density, budget.min(200), &mut rng, |_, _| true)?;
+        let WarmStart { mean, log_sd, .. } = warm;
+        let scale: Vec<f64> = log_sd.iter().map(|l| l.exp()).collect();
+        // Later climbs start away from the first.
+        let start = if done == 0 {
+            mean.clone()
+        } else {
+            let mut xi = vec![0.0; d];
+            fill_std_normal(&mut rng, &mut xi);
+            (0..d).map(|j| mean[j] + 3.0 * scale[j] * xi[j]).collect()
+        };
+        let mode = Mode::climb(density, start, &scale, budget);
+        let better = |m: &Mode| best.as_ref().is_none_or(|b| m.log_mass > b.log_mass);
+        if let Some(mode) = mode.filter(better) {
+            best = Some(mode);
+        }
+        done += 1;
+        let progress = Progress {
+            phase: "climbing",
+            done,
+            total: starts,
+            objective: best.as_ref().map(|m| ("log_evidence", m.log_mass)),
+            trend: None,
+        };
+        let late = settings.max_time.is_some_and(|limit| began.elapsed() >= limit);
+        stopped = monitor.progress(progress).is_break() || (late && done < starts);
+    }
+    let Some(mode) = best else {
+        return Err(InferenceError::Breakdown(format!(
+            "laplace: no maximum of the log density was reached in {done} climbs (a density that rises \
+             without bound, or is flat in some direction, has none); try --infer mean-field"
+        )));
+    };
+    let mut checks = Checks::new();
+    checks.add(VerdictLevel::Ok, format!("A mode was reached ({done} climbs)."));
+    if stopped {
+        checks.interrupted();
+    }
+    let fitted = Fitted {
+        method: LAPLACE.name,
+        draw: &|xi| mode.gaussian(xi),
+        checks,
+        resample,
+        training: Training::none(if stopped { Stop::Interrupted } else { Stop::Converged }),
+        iterations: done,
+        next: "--infer ldvi".to_owned(),
+    };
+    Ok(fitted.conclude(target, settings))
+}

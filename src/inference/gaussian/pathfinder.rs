@@ -1,0 +1,285 @@
+//! Pathfinder: Gaussians along the way of a quasi-Newton climb, the best of which is kept.
+//!
+//! On its way from the tail to the mode L-BFGS passes the region where the posterior mass is, and at
+//! every point it has an estimate of the inverse curvature. Each point is so the centre of a Gaussian;
+//! the one with the largest evidence lower bound wins. Draws of several paths are pooled and resampled
+//! by their importance weights [zhang2022].
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use faer::{Mat, Side};
+use rand::Rng;
+
+use super::conclude::Fitted;
+use crate::density::LogDensity;
+use crate::inference::assess::Checks;
+use crate::inference::lbfgs::{Point, maximise};
+use crate::inference::method::{RESAMPLE_AUTO, option};
+use crate::inference::modes::Hill;
+use crate::inference::train::{Stop, Training};
+use crate::inference::weights::Resample;
+use crate::inference::{
+    Fit, InferenceError, Method, Monitor, Progress, Settings, Target, VerdictLevel,
+};
+use crate::random::{fill_std_normal, stream};
+
+/// The row of the method table.
+pub const PATHFINDER: Method = Method {
+    name: "pathfinder",
+    group: "Gaussian",
+    summary: "The best Gaussian along each of several climbs to a mode, draws resampled: quick.",
+    paper: "Zhang et al., JMLR 2022 (arXiv 2108.03782)",
+    options: &[
+        option("iterations", "1000", "evaluations that a climb may take", "L"),
+        option("paths", "4", "climbs from different places", "I"),
+        option("elbo-draws", "25", "draws that judge a Gaussian on the way", "K"),
+        option("history", "6", "steps that the inverse curvature is estimated from", "J"),
+        RESAMPLE_AUTO,
+    ],
+    run,
+};
+
+/// Starting points tried for a path.
+const TRIES: usize = 100;
+
+fn run(
+    target: Target<'_>,
+    settings: &Settings,
+    monitor: &mut dyn Monitor,
+) -> Result<Fit, InferenceError> {
+    let began = Instant::now();
+    let budget: usize = settings.option("iterations", settings.iterations.unwrap_or(1000))?;
+    let paths: usize = settings.option("paths", 4)?;
+    let judges: usize = settings.option("elbo-draws", 25)?;
+    let history: usize = settings.option("history", 6)?;
+    let resample = settings.option("resample", Resample::Auto)?;
+    if [budget, paths, judges, history].contains(&0) {
+        return Err(InferenceError::Setting(
+            "`iterations`, `paths`, `elbo-draws` and `history` must be at least 1".into(),
+        ));
+    }
+    let density = target.f64.as_ref();
+    let (mut found, mut iterations, mut stopped) = (Vec::new(), 0, false);
+    for path in 0..paths {
+        let mut rng = stream(settings.seed, &format!("pathfinder {path}"));
+        let way = climb(density, budget, &mut rng)?;
+        iterations += way.len();
+        found.extend(best_on(&way, density, judges, history, &mut rng));
+        let best = found.iter().map(|g: &Local| g.elbo).fold(f64::NEG_INFINITY, f64::max);
+        let progress = Progress {
+            phase: "climbing",
+            done: path + 1,
+            total: paths,
+            objective: best.is_finite().then_some(("elbo", best)),
+            trend: None,
+        };
+        let late = settings.max_time.is_some_and(|limit| began.elapsed() >= limit);
+        if (monitor.progress(progress).is_break() || late) && path + 1 < paths {
+            stopped = true;
+            break;
+        }
+    }
+    if found.is_empty() {
+        return Err(InferenceError::Breakdown(
+            "pathfinder: no Gaussian on any path has a finite evidence lower bound; try --infer \
+             mean-field"
+                .into(),
+        ));
+    }
+    let mut checks = Checks::new();
+    if found.len() < paths {
+        checks.add(
+            VerdictLevel::Doubtful,
+            format!("Only {} of {paths} paths led anywhere.", found.len()),
+        );
+    }
+    if stopped {
+        checks.interrupted();
+    }
+    // Draws are taken from the paths in turn.
+    let turn = Cell::new(0);
+    let draw = |xi: &[f64]| {
+        let path = turn.replace((turn.get() + 1) % found.len());
+        found[path].draw(xi)
+    };
+    let fitted = Fitted {
+        method: PATHFINDER.name,
+        draw: &draw,
+        checks,
+        resample,
+        training: Training::none(if stopped { Stop::Interrupted } else { Stop::Converged }),
+        iterations,
+        next: "--infer ldvi".to_owned(),
+    };
+    Ok(fitted.conclude(target, settings))
+}
+
+/// The points that L-BFGS accepts, from a random start.
+fn climb(
+    density: &dyn LogDensity<f64>,
+    budget: usize,
+    rng: &mut impl Rng,
+) -> Result<Vec<Point>, InferenceError> {
+    let d = density.dim();
+    let scale = vec![1.0; d];
+    let hill = Hill { density, scale: &scale };
+    for _ in 0..TRIES {
+        let at: Vec<f64> = (0..d).map(|_| rng.gen_range(-2.0..2.0)).collect();
+        let start = Point::new(&hill, at);
+        if !start.value.is_finite() {
+            continue;
+        }
+        let mut way = Vec::new();
+        let last = maximise(&hill, start, budget, 1e-8, |_, point| {
+            way.push(point.clone());
+            true
+        });
+        way.push(last.point);
+        return Ok(way);
+    }
+    let place = density.explain_non_finite(&vec![0.0; d]);
+    Err(InferenceError::NonFinite { tried: TRIES, place })
+}
+
+/// The Gaussian on the way with the largest bound; `None` where none has a finite one.
+fn best_on(
+    way: &[Point],
+    density: &dyn LogDensity<f64>,
+    judges: usize,
+    history: usize,
+    rng: &mut impl Rng,
+) -> Option<Local> {
+    let d = density.dim();
+    let mut alpha = vec![1.0; d];
+    let mut pairs: VecDeque<(Vec<f64>, Vec<f64>)> = VecDeque::new();
+    let mut best: Option<Local> = None;
+    let mut xi = vec![0.0; judges * d];
+    let mut log_p = vec![0.0; judges];
+    for step in way.windows(2) {
+        let s: Vec<f64> = step[1].at.iter().zip(&step[0].at).map(|(a, b)| a - b).collect();
+        let y: Vec<f64> =
+            step[0].gradient.iter().zip(&step[1].gradient).map(|(a, b)| a - b).collect();
+        if dot(&s, &y) > 1e-12 * dot(&y, &y) {
+            rescale(&mut alpha, &s, &y);
+            if pairs.len() == history {
+                pairs.pop_front();
+            }
+            pairs.push_back((s, y));
+        }
+        let Some(mut local) = Local::new(&step[1], &alpha, &pairs) else { continue };
+        fill_std_normal(rng, &mut xi);
+        let (mut points, mut log_q) = (Vec::with_capacity(xi.len()), 0.0);
+        for xi in xi.chunks_exact(d) {
+            let (z, l) = local.draw(xi);
+            points.extend(z);
+            log_q += l;
+        }
+        density.log_density(&points, &mut log_p);
+        local.elbo = (log_p.iter().sum::<f64>() - log_q) / judges as f64;
+        if local.elbo.is_finite() && best.as_ref().is_none_or(|b| local.elbo > b.elbo) {
+            best = Some(local);
+        }
+    }
+    best
+}
+
+/// The diagonal of the inverse curvature after a step `s` with change of gradient `y`
+/// [zhang2022, algorithm 3].
+fn rescale(alpha: &mut [f64], s: &[f64], y: &[f64]) {
+    let a: f64 = alpha.iter().zip(y).map(|(a, y)| a * y * y).sum();
+    let b = dot(s, y);
+    let c: f64 = alpha.iter().zip(s).map(|(a, s)| s * s / a).sum();
+    for ((alpha, s), y) in alpha.iter_mut().zip(s).zip(y) {
+        let inverse = a / (b * *alpha) + y * y / b - a * s * s / (b * c * *alpha * *alpha);
+        if inverse.is_finite() && inverse > 0.0 {
+            *alpha = inverse.recip();
+        }
+    }
+}
+
+/// A Gaussian `N(mean, diag(α) + β γ βᵀ)` in factors that its draws need [zhang2022, algorithm 4].
+struct Local {
+    mean: Vec<f64>,
+    /// `√α`.
+    width: Vec<f64>,
+    /// Orthonormal columns, `[D, r]`.
+    basis: Mat<f64>,
+    /// Cholesky factor of `I + R γ Rᵀ`, `[r, r]`, where `α^{-½} β = basis · R`.
+    factor: Mat<f64>,
+    log_det: f64,
+    elbo: f64,
+}
+
+impl Local {
+    /// At `point`, one Newton step further; `None` where the estimate is not positive definite.
+    fn new(point: &Point, alpha: &[f64], pairs: &VecDeque<(Vec<f64>, Vec<f64>)>) -> Option<Local> {
+        let (d, j) = (alpha.len(), pairs.len());
+        let width: Vec<f64> = alpha.iter().map(|a| a.sqrt()).collect();
+        // E is upper triangular with s_iᵀ y_k; β = [α Y, S].
+        let upper =
+            Mat::from_fn(j, j, |i, k| if i <= k { dot(&pairs[i].0, &pairs[k].1) } else { 0.0 });
+        let inverse = invert_upper(&upper)?;
+        let mut middle = Mat::from_fn(j, j, |i, k| {
+            let curved = pairs[i].1.iter().zip(&pairs[k].1).zip(alpha);
+            curved.map(|((a, b), alpha)| a * b * alpha).sum::<f64>()
+        });
+        (0..j).for_each(|i| middle[(i, i)] += upper[(i, i)]);
+        let corner = inverse.transpose() * middle * &inverse;
+        let gamma = Mat::from_fn(2 * j, 2 * j, |i, k| match (i < j, k < j) {
+            (true, true) => 0.0,
+            (true, false) => -inverse[(i, k - j)],
+            (false, true) => -inverse[(k, i - j)],
+            (false, false) => corner[(i - j, k - j)],
+        });
+        let scaled = Mat::from_fn(d, 2 * j, |i, k| {
+            if k < j { width[i] * pairs[k].1[i] } else { pairs[k - j].0[i] / width[i] }
+        });
+        let qr = scaled.qr();
+        let (basis, r) = (qr.compute_thin_Q(), qr.thin_R().to_owned());
+        let mut inner = &r * &gamma * r.transpose();
+        let rank = inner.nrows();
+        (0..rank).for_each(|i| inner[(i, i)] += 1.0);
+        let symmetric = Mat::from_fn(rank, rank, |i, k| 0.5 * (inner[(i, k)] + inner[(k, i)]));
+        let factor = symmetric.llt(Side::Lower).ok()?.L().to_owned();
+        let log_det = 2.0 * width.iter().map(|w| w.ln()).sum::<f64>()
+            + 2.0 * (0..rank).map(|i| factor[(i, i)].ln()).sum::<f64>();
+        // mean = x + H g with H = √α (I + Q (I + R γ Rᵀ − I) Qᵀ) √α.
+        let g = Mat::from_fn(d, 1, |i, _| width[i] * point.gradient[i]);
+        let along = basis.transpose() * &g;
+        let moved = &g + &basis * (&symmetric * &along - &along);
+        let mean: Vec<f64> = (0..d).map(|i| point.at[i] + width[i] * moved[(i, 0)]).collect();
+        let usable = log_det.is_finite() && mean.iter().all(|m| m.is_finite());
+        usable.then_some(Local { mean, width, basis, factor, log_det, elbo: f64::NAN })
+    }
+
+    /// The draw that standard normals `xi` mean, and its log density.
+    fn draw(&self, xi: &[f64]) -> (Vec<f64>, f64) {
+        let d = xi.len();
+        let u = Mat::from_fn(d, 1, |i, _| xi[i]);
+        let along = self.basis.transpose() * &u;
+        let bent = &u + &self.basis * (&self.factor * &along - &along);
+        let z = (0..d).map(|i| self.mean[i] + self.width[i] * bent[(i, 0)]).collect();
+        let squares: f64 = xi.iter().map(|x| x * x).sum();
+        (z, -0.5 * (self.log_det + squares + d as f64 * (2.0 * std::f64::consts::PI).ln()))
+    }
+}
+
+/// The inverse of an upper triangular matrix; `None` where it has none.
+fn invert_upper(upper: &Mat<f64>) -> Option<Mat<f64>> {
+    let n = upper.nrows();
+    let mut inverse = Mat::zeros(n, n);
+    for k in 0..n {
+        for i in (0..=k).rev() {
+            let unit = if i == k { 1.0 } else { 0.0 };
+            let rest: f64 = (i + 1..=k).map(|l| upper[(i, l)] * inverse[(l, k)]).sum();
+            inverse[(i, k)] = (unit - rest) / upper[(i, i)];
+        }
+    }
+    (0..n).all(|k| (0..n).all(|i| inverse[(i, k)].is_finite())).then_some(inverse)
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}

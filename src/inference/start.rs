@@ -1,0 +1,147 @@
+//! `--init`: the Gaussian that a method starts from, taken from another method or an earlier run.
+
+use faer::{Mat, Side};
+
+use super::affine::Coordinates;
+use super::{InferenceError, Monitor, Settings, Target, find};
+
+/// Mean and covariance of draws on the unconstrained space.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gaussian {
+    /// The mean, `[D]`.
+    pub mean: Vec<f64>,
+    /// Standard deviations, `[D]`, positive.
+    pub sd: Vec<f64>,
+    /// Lower Cholesky factor of the covariance, `[D, D]` row-major; `None` where the draws do not
+    /// determine it.
+    pub factor: Option<Vec<f64>>,
+}
+
+impl Gaussian {
+    /// That of draws `[S, D]`; `None` where a coordinate does not vary, or is not finite.
+    #[must_use]
+    pub fn of_draws(draws: &[f64], d: usize) -> Option<Self> {
+        let n = draws.len() / d.max(1);
+        if n < 2 {
+            return None;
+        }
+        let mut mean = vec![0.0; d];
+        for row in draws.chunks_exact(d) {
+            mean.iter_mut().zip(row).for_each(|(m, x)| *m += x / n as f64);
+        }
+        let centred = Mat::from_fn(n, d, |i, j| draws[i * d + j] - mean[j]);
+        let covariance = centred.transpose() * &centred * faer::Scale(1.0 / (n - 1) as f64);
+        let sd: Vec<f64> = (0..d).map(|j| covariance[(j, j)].sqrt()).collect();
+        if !mean.iter().all(|m| m.is_finite()) || !sd.iter().all(|s| s.is_finite() && *s > 0.0) {
+            return None;
+        }
+        // With hardly more draws than dimensions the correlations are noise.
+        let factor = (n > 2 * d).then(|| covariance.llt(Side::Lower).ok()).flatten().map(|llt| {
+            let l = llt.L();
+            (0..d * d).map(|k| if k % d <= k / d { l[(k / d, k % d)] } else { 0.0 }).collect()
+        });
+        Some(Gaussian { mean, sd, factor })
+    }
+
+    /// Coordinates in which it is standard normal.
+    #[must_use]
+    pub fn coordinates(&self) -> Coordinates {
+        let d = self.mean.len();
+        let mix = self.factor.as_ref().and_then(|l| {
+            // The symmetric root of the correlation matrix.
+            let scaled = Mat::from_fn(d, d, |i, j| l[i * d + j] / self.sd[i]);
+            let eigen = (&scaled * scaled.transpose()).self_adjoint_eigen(Side::Lower).ok()?;
+            let (vectors, values) = (eigen.U(), eigen.S().column_vector());
+            let widths: Vec<f64> = (0..d).map(|k| values[k].sqrt()).collect();
+            if !widths.iter().all(|w| w.is_finite() && *w > 0.0) {
+                return None;
+            }
+            let entry = |i: usize, j: usize| {
+                (0..d).map(|k| vectors[(i, k)] * widths[k] * vectors[(j, k)]).sum()
+            };
+            let root: Vec<f64> = (0..d * d).map(|k| entry(k / d, k % d)).collect();
+            Some((root, widths.iter().map(|w| w.ln()).sum()))
+        });
+        Coordinates { shift: self.mean.clone(), scale: self.sd.clone(), mix }
+    }
+
+    /// The point of standard normals `ξ: [D]`.
+    #[must_use]
+    pub fn point(&self, xi: &[f64]) -> Vec<f64> {
+        let d = self.mean.len();
+        (0..d)
+            .map(|i| {
+                let step: f64 = match &self.factor {
+                    Some(l) => l[i * d..=i * d + i].iter().zip(xi).map(|(l, x)| l * x).sum(),
+                    None => self.sd[i] * xi[i],
+                };
+                self.mean[i] + step
+            })
+            .collect()
+    }
+}
+
+/// The Gaussian that the settings ask the method `name` to start from: one that is given, or that of
+/// another method's draws, on a quarter of the time.
+///
+/// # Errors
+/// When the method cannot start from itself, when the other one fails, or when its draws have no spread.
+pub fn of_settings(
+    name: &str,
+    target: Target<'_>,
+    settings: &Settings,
+    monitor: &mut dyn Monitor,
+) -> Result<Option<Gaussian>, InferenceError> {
+    if let Some(start) = &settings.start {
+        return Ok(Some(start.clone()));
+    }
+    let Some(init) = settings.init.as_deref() else { return Ok(None) };
+    let method = find(init)
+        .filter(|m| m.name != name)
+        .ok_or_else(|| InferenceError::Setting(format!("{name} cannot start from `{init}`")))?;
+    let inner = Settings {
+        seed: settings.seed,
+        threads: settings.threads,
+        precision: settings.precision,
+        max_time: settings.max_time.map(|t| t / 4),
+        ..Settings::default()
+    };
+    let first = (method.run)(target, &inner, monitor)?;
+    let gaussian = Gaussian::of_draws(&first.draws, first.dim);
+    gaussian.map(Some).ok_or_else(|| {
+        InferenceError::Breakdown(format!("the draws of `{init}` do not span the space"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mean_factor_and_coordinates_are_those_of_the_draws() {
+        // x = (2 + 3a, −1 + a + 2b) for a, b with an exact identity covariance.
+        let r = 1.5_f64.sqrt();
+        let base = [[r, 0.0], [-r, 0.0], [0.0, r], [0.0, -r], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]];
+        let scale = (6.0_f64 / 3.0).sqrt();
+        let draws: Vec<f64> = base
+            .iter()
+            .flat_map(|[a, b]| {
+                let (a, b) = (a * scale, b * scale);
+                [2.0 + 3.0 * a, -1.0 + a + 2.0 * b]
+            })
+            .collect();
+        let g = Gaussian::of_draws(&draws, 2).unwrap();
+        let close = |a: f64, b: f64| (a - b).abs() < 1e-12;
+        assert!(close(g.mean[0], 2.0) && close(g.mean[1], -1.0), "{g:?}");
+        let l = g.factor.clone().unwrap();
+        assert!(close(l[0], 3.0) && close(l[2], 1.0) && close(l[3], 2.0), "{g:?}");
+        let c = g.coordinates();
+        let log_det = (l[0] * l[3]).ln();
+        assert!(close(c.log_det(), log_det), "{} {log_det}", c.log_det());
+        // (scale W)(scale W)ᵀ is the covariance.
+        let (w, _) = c.mix.as_ref().unwrap();
+        let s: f64 = (0..2).map(|k| c.scale[0] * w[k] * w[2 + k] * c.scale[1]).sum();
+        assert!(close(s, 3.0), "{s}");
+        assert_eq!(Gaussian::of_draws(&[1.0, 2.0, 1.0, 3.0], 2), None, "no spread");
+    }
+}

@@ -1,0 +1,1 @@
+check impossible/index.ppl --data impossible/index.json

@@ -1,0 +1,1 @@
+check impossible/mixture.ppl --data impossible/mixture.json

@@ -1,0 +1,1 @@
+check impossible/range.ppl --data impossible/range.json

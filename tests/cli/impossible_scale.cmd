@@ -1,0 +1,1 @@
+check impossible/scale.ppl --data impossible/scale.json

@@ -1,0 +1,1 @@
+check impossible/simplex.ppl --data impossible/simplex.json

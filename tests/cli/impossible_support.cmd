@@ -1,0 +1,1 @@
+check impossible/support.ppl --data impossible/support.json

@@ -1,0 +1,1 @@
+check impossible/term.ppl --data impossible/term.json

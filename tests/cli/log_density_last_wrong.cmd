@@ -1,0 +1,1 @@
+log-density impossible/supports.ppl --at impossible/last_wrong.json

@@ -1,0 +1,1 @@
+run gauss.ppl --infer mean-field --device cuda --out $OUT

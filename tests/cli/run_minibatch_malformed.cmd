@@ -1,0 +1,1 @@
+run gauss.ppl --infer mean-field --minibatch 4 --out $OUT

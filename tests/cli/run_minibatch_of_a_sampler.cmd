@@ -1,0 +1,1 @@
+run gauss.ppl --infer nuts --minibatch N=4 --out $OUT

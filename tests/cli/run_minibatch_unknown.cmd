@@ -1,0 +1,1 @@
+run gauss.ppl --infer mean-field --minibatch M=4 --out $OUT

@@ -1,0 +1,280 @@
+//! Checkpoints: an interrupted run that is resumed ends with the bits of one that was not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use ppl::data::DataSet;
+use ppl::driver::Session;
+use ppl::inference::{Fit, Monitor, Precision, Progress, Settings, find};
+use ppl::posterior::Posterior;
+
+const MODEL: &str = "param mu ~ normal(0, 3)\nparam tau: real<lower=0> ~ exponential(1)\n\
+                     param x: real[3] ~ normal(mu, 1 + tau)\nfactor -square(x[1] - 2)\n";
+
+fn posterior() -> Posterior {
+    let mut session = Session::new();
+    let model = session.check("m.ppl", MODEL).unwrap();
+    session.compile(&model, &DataSet::from_arrays([])).unwrap()
+}
+
+/// Breaks off after so many calls, and keeps what it is offered then; like the command line's.
+#[derive(Default)]
+struct Interrupting {
+    left: usize,
+    calls: usize,
+    states: BTreeMap<String, String>,
+    resumable: BTreeSet<String>,
+}
+
+impl Interrupting {
+    /// Goes on with these states.
+    fn after(states: BTreeMap<String, String>, left: usize) -> Self {
+        let resumable = states.keys().cloned().collect();
+        Interrupting { left, calls: 0, states, resumable }
+    }
+}
+
+impl Monitor for Interrupting {
+    fn progress(&mut self, _: Progress<'_>) -> ControlFlow<()> {
+        self.calls += 1;
+        if self.calls >= self.left { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn resume(&mut self, stage: &str) -> Option<String> {
+        self.resumable.remove(stage);
+        self.states.get(stage).cloned()
+    }
+
+    fn keep(&mut self, stage: &'static str, last: bool, state: &mut dyn FnMut() -> String) {
+        if last || self.calls >= self.left {
+            self.states.insert(stage.to_owned(), state());
+            for stale in std::mem::take(&mut self.resumable) {
+                self.states.remove(&stale);
+            }
+        }
+    }
+}
+
+fn bits(x: &[f64]) -> Vec<u64> {
+    x.iter().map(|x| x.to_bits()).collect()
+}
+
+fn assert_same(a: &Fit, b: &Fit, what: &str) {
+    assert_eq!(bits(&a.draws), bits(&b.draws), "{what}: draws");
+    assert_eq!(bits(&a.log_p), bits(&b.log_p), "{what}: log densities");
+    assert_eq!((a.iterations, a.elbo), (b.iterations, b.elbo), "{what}");
+    assert_eq!((a.interrupted, &a.verdict), (b.interrupted, &b.verdict), "{what}");
+    let traces = |f: &Fit| f.traces.iter().map(|t| bits(&t.value)).collect::<Vec<_>>();
+    assert_eq!(traces(a), traces(b), "{what}: traces");
+}
+
+fn every_interruption_is_without_effect(method: &str, settings: &Settings) {
+    let posterior = posterior();
+    let run = |monitor: &mut Interrupting| {
+        (find(method).unwrap().run)(posterior.target(), settings, monitor)
+    };
+    let mut whole = Interrupting { left: usize::MAX, ..Interrupting::default() };
+    let expected = run(&mut whole).unwrap();
+    // At the very start, in each stage, close to the end; and twice in one run.
+    let n = whole.calls;
+    for (first, second) in
+        [(1, n), (3, n), (n / 7, n), (n / 3, n / 5), (n / 2, n), (4 * n / 5, n), (n - 2, n)]
+    {
+        let mut broken = Interrupting { left: first.max(1), ..Interrupting::default() };
+        // Interrupted before there is anything to write, that is an error, and no harm.
+        let _ = run(&mut broken);
+        let mut again = Interrupting::after(broken.states, second.max(1));
+        let _ = run(&mut again);
+        let mut last = Interrupting::after(again.states, usize::MAX);
+        let resumed = run(&mut last).unwrap();
+        assert_same(&expected, &resumed, &format!("{method}: after {first} and {second} of {n}"));
+        assert!(first < n / 2 || last.calls < n, "{method}: work was not repeated");
+    }
+}
+
+#[test]
+fn mean_field_goes_on_to_the_same_bits() {
+    let settings = Settings { iterations: Some(600), draws: 100, ..Settings::default() };
+    every_interruption_is_without_effect("mean-field", &settings);
+    let settings = Settings { precision: Precision::F32, ..settings };
+    every_interruption_is_without_effect("mean-field", &settings);
+}
+
+#[test]
+fn langevin_methods_go_on_to_the_same_bits() {
+    for method in ["ula", "mcd", "uha", "ldvi"] {
+        let settings = Settings {
+            iterations: Some(60),
+            bridges: Some(2),
+            grad_samples: Some(4),
+            draws: 50,
+            ..Settings::default()
+        };
+        every_interruption_is_without_effect(method, &settings);
+    }
+}
+
+#[test]
+fn sivi_sm_goes_on_to_the_same_bits() {
+    let options =
+        [("critic-warmup", "5"), ("hidden", "8"), ("critic-hidden", "8"), ("mixing-draws", "50")];
+    let settings = Settings {
+        iterations: Some(80),
+        grad_samples: Some(8),
+        draws: 50,
+        options: options.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+        ..Settings::default()
+    };
+    every_interruption_is_without_effect("sivi-sm", &settings);
+}
+
+#[test]
+fn nuts_goes_on_to_the_same_bits() {
+    for threads in [1, 3] {
+        let settings =
+            Settings { iterations: Some(60), draws: 120, threads, ..Settings::default() };
+        let posterior = posterior();
+        let run = |monitor: &mut Interrupting| {
+            (find("nuts").unwrap().run)(posterior.target(), &settings, monitor)
+        };
+        let mut whole = Interrupting { left: usize::MAX, ..Interrupting::default() };
+        let expected = run(&mut whole).unwrap();
+        for left in [1, 20, whole.calls / 3, whole.calls / 2, whole.calls - 3] {
+            let mut broken = Interrupting { left, ..Interrupting::default() };
+            let _ = run(&mut broken);
+            let mut last = Interrupting::after(broken.states, usize::MAX);
+            let resumed = run(&mut last).unwrap();
+            assert_eq!(bits(&expected.draws), bits(&resumed.draws), "after {left}");
+            assert_eq!(bits(&expected.log_p), bits(&resumed.log_p));
+            assert_eq!(expected.verdict, resumed.verdict);
+        }
+    }
+}
+
+// The binary.
+
+fn ppl(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ppl"));
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli");
+    command.args(args).current_dir(fixtures).env("NO_COLOR", "1");
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn draws(run: &Path) -> String {
+    let text = std::fs::read_to_string(run.join("draws.csv")).unwrap();
+    text.lines().filter(|l| !l.starts_with('#')).collect::<Vec<_>>().join("\n")
+}
+
+fn done(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    output
+}
+
+#[test]
+fn a_killed_run_is_resumed_from_its_last_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let cases: [(&str, &str, &[&str]); 3] = [
+        ("ldvi", "langevin", &["--iterations", "3000", "--draws", "50"]),
+        ("sivi-sm", "sivi-sm", &["--iterations", "1500", "--draws", "50"]),
+        ("nuts", "nuts", &["--draws", "16000"]),
+    ];
+    for (method, stage, flags) in cases {
+        let out = |name: &str| dir.path().join(format!("{method}-{name}"));
+        let run = |out: &PathBuf| {
+            let mut command = ppl(&["run", "gauss.ppl", "-q", "--infer", method, "--out"]);
+            command.arg(out).args(flags);
+            command
+        };
+        done(&mut run(&out("whole")));
+        let killed = out("killed");
+        let mut child = run(&killed).args(["--checkpoint-seconds", "0.02"]).spawn().unwrap();
+        let state = killed.join(format!("checkpoint/{stage}.json"));
+        let began = Instant::now();
+        while !state.exists() && began.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        std::thread::sleep(Duration::from_millis(60));
+        // SIGKILL: nothing can be cleaned up.
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(state.exists(), "{method}");
+        assert!(!killed.join("summary.json").exists(), "{method}: ended before it was killed");
+        // Flags that are not repeated are those of the run.
+        done(ppl(&["run", "gauss.ppl", "-q", "--resume"]).arg(&killed));
+        assert_eq!(draws(&out("whole")), draws(&killed), "{method}");
+    }
+}
+
+#[test]
+fn an_interrupted_run_is_resumed_and_the_flags_have_to_agree() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = |name: &str| dir.path().join(name);
+    let run = |name: &str| {
+        let mut command =
+            ppl(&["run", "gauss.ppl", "-q", "--infer", "ldvi", "--iterations", "4000", "--out"]);
+        command.arg(out(name)).args(["--draws", "40", "--seed", "5"]);
+        command
+    };
+    done(&mut run("whole"));
+    let child = run("stopped").spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(400));
+    Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert!(out("stopped/summary.json").exists() && out("stopped/checkpoint/run.json").exists());
+
+    let refused = |args: &[&str]| {
+        let output =
+            ppl(&["run", "-q", "--resume"]).arg(out("stopped")).args(args).output().unwrap();
+        (output.status.code(), stderr(&output))
+    };
+    let (code, said) = refused(&["gauss.ppl", "--seed", "6", "--iterations", "10"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("--seed is 6 now, but was 5"), "{said}");
+    assert!(said.contains("--iterations is 10 now, but was 4000"), "{said}");
+    let other = out("other.ppl");
+    let text =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/gauss.ppl"));
+    std::fs::write(&other, format!("// changed\n{}", text.unwrap())).unwrap();
+    let (code, said) = refused(&[&other.display().to_string(), "--data", "gauss.json"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("is not the one that the run began with"), "{said}");
+    let (code, said) = refused(&["gauss.ppl", "--data", "mismatch.json"]);
+    assert_eq!(code, Some(1), "{said}");
+    let nothing = ppl(&["run", "gauss.ppl", "--resume"]).arg(out("nothing")).output().unwrap();
+    assert!(stderr(&nothing).contains("no checkpoint to resume from"), "{}", stderr(&nothing));
+
+    done(ppl(&["run", "gauss.ppl", "-q", "--infer", "ldvi", "--resume"]).arg(out("stopped")));
+    assert_eq!(draws(&out("whole")), draws(&out("stopped")));
+}
+
+#[test]
+fn a_full_disk_is_an_error_that_leaves_the_last_state_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    // Files may have 16 blocks of 512 or 1024 bytes: checkpoints fit, the draws do not.
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 16; exec {} run gauss.ppl -q --infer mean-field --draws 20000 \
+         --checkpoint-seconds 0 --out {}",
+        env!("CARGO_BIN_EXE_ppl"),
+        out.display()
+    );
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli");
+    let output = Command::new("bash").args(["-c", &script]).current_dir(fixtures).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("cannot write"), "{}", stderr(&output));
+    assert!(!out.join("summary.json").exists());
+    let rest: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().path()).collect();
+    assert_eq!(rest, [out.clone()], "nothing half-written is left");
+    done(ppl(&["run", "gauss.ppl", "-q", "--resume"]).arg(&out));
+    assert!(out.join("summary.json").exists());
+}
