@@ -188,7 +188,7 @@ impl Lowerer<'_> {
         let ty = Type::new(dtype(&entry.ty), shape.clone());
         let input = self.hidden_input(&entry.name, ty);
         let table = [sites, values];
-        let probe = self.hidden_input(&format!("{}_prob", entry.name), Type::real(&table[..]));
+        let probe = self.hidden_input(&probe_name(&entry.name), Type::real(&table[..]));
         #[allow(clippy::cast_precision_loss, reason = "integers are exact below 2^53")]
         let within = |i: usize, k: usize| {
             let x = (lowest + i64::try_from(k).expect("few values")) as f64;
@@ -559,4 +559,9 @@ pub(super) fn colour(colours: &HashMap<Site, usize>, site: Site) -> usize {
 /// The product, unless it overflows.
 pub(super) fn checked_product(sizes: &[usize]) -> Option<usize> {
     sizes.iter().try_fold(1_usize, |n, &k| n.checked_mul(k))
+}
+
+/// The name of the probe of a latent; no field of a data set has it.
+pub(super) fn probe_name(latent: &str) -> String {
+    format!("{latent}.probe")
 }
