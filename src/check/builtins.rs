@@ -336,6 +336,8 @@ builtins! {
     Flatten "flatten" Flat;
     /// All elements of an array, row by row, as an array of other sizes: `reshape(x, n, m)`.
     Reshape "reshape" Reshape;
+    /// Elements of a vector in ascending order.
+    SortAsc "sort_asc" VectorToVector;
     /// Positions of the elements of a vector in ascending order.
     SortIndices "sort_indices_asc" VectorToInts;
     /// Elements of a vector, or rows of a matrix, in reverse order.

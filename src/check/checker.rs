@@ -244,7 +244,7 @@ impl<'a> Checker<'a> {
             );
         } else if kind.is_none()
             && !library
-            && super::builtins::Builtin::parse(&name.text).is_some()
+            && super::builtins::Builtin::ALL.iter().any(|b| b.name() == name.text)
         {
             self.report(
                 Diagnostic::error(

@@ -6,9 +6,11 @@ use crate::syntax::ast;
 
 use super::checker::Checker;
 use super::dist::Value;
+use super::interval::Interval;
 use super::shape::Dim;
 use super::typed::{
-    Decl, Dist, Expr, LetValue, Scalar, Stage, Structure, Support, Type, VarId, VarKind,
+    Decl, Dist, Expr, ExprKind, LetValue, Order, Scalar, Stage, Structure, Support, Type, VarId,
+    VarKind,
 };
 use super::visit;
 
@@ -329,6 +331,11 @@ impl Checker<'_> {
                 self.define(var, ty, value.stage, Some(&value));
                 Some(LetValue::Expr(value))
             }
+            ast::LetValue::Draw(dist) => {
+                let value = self.drawn(dist, declared.map(|(_, ty, _)| ty), &d.name)?;
+                self.define(var, value.ty.clone(), value.stage, Some(&value));
+                Some(LetValue::Expr(value))
+            }
             ast::LetValue::Elements(stmts) => {
                 let (support, ty, _) = declared?;
                 self.define(var, ty, Stage::Data, None);
@@ -342,9 +349,42 @@ impl Checker<'_> {
                 let sizes =
                     self.model.var(var).ty.dims().iter().map(|dim| dim.to_expr(d.name.span));
                 let dims = if support.array.is_empty() { sizes.collect() } else { support.array };
-                Some(LetValue::Elements { dims, stmts })
+                Some(LetValue::Elements { dims, stmts, rest: None })
             }
         }
+    }
+
+    /// A draw from a distribution; of the declared type, if there is one.
+    fn drawn(&mut self, dist: &ast::Expr, ty: Option<Type>, name: &ast::Ident) -> Option<Expr> {
+        let value = ty.map(|ty| Value {
+            ty,
+            support: None,
+            interval: Interval::ALL,
+            span: name.span,
+            name: name.text.clone(),
+        });
+        self.scope.generated = true;
+        let drawn = self.draw(dist, value.as_ref());
+        self.scope.generated = false;
+        let (drawn, draw) = drawn?;
+        self.require_sampler(&drawn)?;
+        let ty = value.map_or(draw.ty, |value| value.ty);
+        let kind = ExprKind::Draw { dist: Box::new(drawn), order: Order::Any };
+        Some(Expr { kind, ty, stage: Stage::Generated, span: dist.span })
+    }
+
+    /// Checks that a distribution and all that it is made of can be drawn from.
+    fn require_sampler(&mut self, dist: &Dist) -> Option<()> {
+        let Some((without, span)) = dist.without_sampler(&self.model) else { return Some(()) };
+        let def = self.model.dist(without);
+        let diagnostic = Diagnostic::error(
+            Code::E0103,
+            span,
+            format!("`{}` has no `sample`, so it cannot be drawn from", def.name),
+            "not defined for this distribution",
+        );
+        self.report(diagnostic);
+        None
     }
 
     fn refuse_constraint(&mut self, support: &Support, ty: &ast::TypeExpr) {
@@ -394,7 +434,7 @@ impl Checker<'_> {
 
     /// Checks that an expression of the log joint is known there.
     pub(super) fn require_in_joint(&mut self, e: &Expr) -> bool {
-        if e.stage != Stage::Generated || e.ty.is_error() {
+        if e.stage != Stage::Generated || e.ty.is_error() || self.scope.generated {
             return true;
         }
         let culprit = self.culprit(e, Stage::Parameter);

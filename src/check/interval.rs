@@ -116,7 +116,7 @@ impl Checker<'_> {
                 let function = self.model.function(*id);
                 self.interval(&function.body)
             }
-            ExprKind::Member(..) | ExprKind::FnRef(_) => Interval::ALL,
+            ExprKind::Member(..) | ExprKind::Draw { .. } | ExprKind::FnRef(_) => Interval::ALL,
         }
     }
 

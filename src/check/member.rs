@@ -4,6 +4,7 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::source::Span;
 use crate::syntax::ast;
 
+use super::builtins::Builtin;
 use super::checker::Checker;
 use super::infer::{error, latest};
 use super::shape::Dim;
@@ -24,7 +25,17 @@ impl Checker<'_> {
             return error(span);
         };
         let dist = self.model.dist(id).clone();
+        let has_cdf = dist.member(MemberId::Cdf).is_some();
         let Some(definition) = dist.member(member) else {
+            // What the distribution leaves to be derived from its cdf.
+            if has_cdf && matches!(member, MemberId::LogCdf | MemberId::LogSurvival) {
+                let cdf = self.call_member(entry, MemberId::Cdf, callee, args, span);
+                return if member == MemberId::LogCdf {
+                    elementwise(Builtin::Log, cdf)
+                } else {
+                    elementwise(Builtin::Log1p, elementwise(Builtin::Neg, cdf))
+                };
+            }
             let has: Vec<&str> = dist.members.iter().map(|m| m.id.name()).collect();
             self.report(
                 Diagnostic::error(
@@ -129,4 +140,10 @@ impl Checker<'_> {
         let ty = Type::array(result.scalar()?, dims);
         Some(Expr { kind: ExprKind::Member(id, member, args), ty, stage, span })
     }
+}
+
+/// A primitive of one real, applied to each element.
+fn elementwise(op: Builtin, e: Expr) -> Expr {
+    let (ty, stage, span) = (e.ty.clone(), e.stage, e.span);
+    Expr { kind: ExprKind::Builtin(op, vec![e]), ty, stage, span }
 }

@@ -8,6 +8,7 @@
 //! | expressions | `infer`, `index`, `call`, `member`, `primitive` | types, shapes and stages, bottom up |
 //! | distributions | `dist`, `combinator`, `support` | arguments, batch shapes, priors against supports |
 //! | declarations | `decl`, `define`, `stmt` | the parts of a model; functions and distributions |
+//! | draws | `generative` | a checked model's `~` statements as draws |
 //! | lints | `lints`, `idle`, `interval` | what is allowed but probably not meant |
 //!
 //! Checking on demand gives the order of dependence: a declaration is complete when everything that
@@ -23,10 +24,12 @@ mod declared;
 mod define;
 mod dist;
 mod forms;
+pub mod generative;
 mod idle;
 mod index;
 mod infer;
 mod interval;
+mod lagged;
 mod lints;
 mod member;
 mod primitive;

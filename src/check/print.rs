@@ -2,8 +2,8 @@
 
 use super::builtins::{Builtin, Signature};
 use super::typed::{
-    Decl, Dist, DistDef, DistKind, Expr, ExprKind, FnDef, Index, LetValue, MemberId, Model, Stage,
-    Stmt, StmtKind, Structure, Support, Type, VarId, VarKind,
+    Decl, Dist, DistDef, DistKind, Expr, ExprKind, FnDef, Index, LetValue, MemberId, Model, Order,
+    Stage, Stmt, StmtKind, Structure, Support, Type, VarId, VarKind,
 };
 
 type Names<'a> = &'a dyn Fn(VarId) -> String;
@@ -320,6 +320,10 @@ impl Printer<'_> {
                 };
                 format!("{name}_{}({})", member.name(), self.list(args))
             }
+            ExprKind::Draw { dist, order: Order::Any } => format!("draw {}", self.dist(dist)),
+            ExprKind::Draw { dist, order: Order::Ascending } => {
+                format!("draw ascending {}", self.dist(dist))
+            }
             ExprKind::Index(base, indices) => self.expr(base, 9) + &self.indices(indices),
             ExprKind::Array(items) => format!("[{}]", self.list(items)),
             ExprKind::Range(lo, hi) => {
@@ -421,6 +425,18 @@ impl MemberId {
             Self::Mean => "mean",
             Self::Variance => "variance",
         }
+    }
+
+    /// What may follow the name of a distribution and `_`: the member's name, or Stan's.
+    pub(super) fn suffixes() -> impl Iterator<Item = (Self, &'static str)> {
+        let stan = [
+            (Self::LogDensity, "lpdf"),
+            (Self::LogDensity, "lpmf"),
+            (Self::LogCdf, "lcdf"),
+            (Self::LogSurvival, "lccdf"),
+            (Self::Sample, "rng"),
+        ];
+        Self::ALL.into_iter().map(|member| (member, member.name())).chain(stan)
     }
 
     /// Returns the number of its arguments.

@@ -37,6 +37,8 @@ pub(super) struct Scope {
     pub(super) locals: Vec<(String, Binding)>,
     /// Name of the function or distribution whose body this is: it sees no variables of the model.
     pub(super) pure: Option<String>,
+    /// Whether this is the distribution that a `gen` is drawn from: its arguments may be generated too.
+    pub(super) generated: bool,
     /// Whether this is the standard library's text: it sees no functions of the model.
     pub(super) library: bool,
 }
@@ -165,8 +167,8 @@ impl Checker<'_> {
     /// nothing else says the first without loss in the tail.
     fn find_member(&mut self, name: &str) -> Option<Callee> {
         let mut found: Vec<(usize, MemberId)> = Vec::new();
-        for member in MemberId::ALL {
-            if let Some(dist) = name.strip_suffix(member.name()).and_then(|d| d.strip_suffix('_'))
+        for (member, suffix) in MemberId::suffixes() {
+            if let Some(dist) = name.strip_suffix(suffix).and_then(|d| d.strip_suffix('_'))
                 && let Some(Callee::Dist(entry)) = self.find_callee(dist)
             {
                 found.push((entry, member));

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use super::shape::Dim;
 use super::typed::{
-    Expr, ExprKind, Index, LetValue, Stmt, StmtKind, Structure, Support, Type, VarId,
+    Dist, DistKind, Expr, ExprKind, Index, LetValue, Stmt, StmtKind, Structure, Support, Type,
+    VarId,
 };
 
 /// What stands for which variable.
@@ -100,6 +101,9 @@ impl Subst {
             ExprKind::Builtin(op, args) => ExprKind::Builtin(*op, all(args)),
             ExprKind::Call(id, args) => ExprKind::Call(*id, all(args)),
             ExprKind::Member(id, member, args) => ExprKind::Member(*id, *member, all(args)),
+            ExprKind::Draw { dist, order } => {
+                ExprKind::Draw { dist: Box::new(self.dist(dist)), order: *order }
+            }
             ExprKind::Index(base, indices) => {
                 ExprKind::Index(boxed(base), indices.iter().map(|i| self.index(i)).collect())
             }
@@ -117,6 +121,42 @@ impl Subst {
         Expr { kind, ty, stage: expr.stage, span: expr.span }
     }
 
+    /// Replaces in a distribution.
+    #[must_use]
+    pub fn dist(&self, dist: &Dist) -> Dist {
+        let boxed = |d: &Dist| Box::new(self.dist(d));
+        let end = |e: &Option<Expr>| e.as_ref().map(|e| self.expr(e));
+        let kind = match &dist.kind {
+            DistKind::Named { dist, args, guard } => DistKind::Named {
+                dist: *dist,
+                args: args.iter().map(|a| self.expr(a)).collect(),
+                guard: *guard,
+            },
+            DistKind::Mixture { weights, components } => DistKind::Mixture {
+                weights: self.expr(weights),
+                components: components.iter().map(|c| self.dist(c)).collect(),
+            },
+            DistKind::Truncated { dist, lower, upper, guard } => DistKind::Truncated {
+                dist: boxed(dist),
+                lower: end(lower),
+                upper: end(upper),
+                guard: *guard,
+            },
+            DistKind::Censored { dist, lower, upper } => {
+                DistKind::Censored { dist: boxed(dist), lower: end(lower), upper: end(upper) }
+            }
+            DistKind::ZeroInflated { p, dist } => {
+                DistKind::ZeroInflated { p: self.expr(p), dist: boxed(dist) }
+            }
+            DistKind::Hurdle { p, dist } => DistKind::Hurdle { p: self.expr(p), dist: boxed(dist) },
+            DistKind::Sorted { dist } => DistKind::Sorted { dist: boxed(dist) },
+            DistKind::Affine { dist, loc, scale } => {
+                DistKind::Affine { dist: boxed(dist), loc: self.expr(loc), scale: self.expr(scale) }
+            }
+        };
+        Dist { kind, span: dist.span }
+    }
+
     fn index(&self, index: &Index) -> Index {
         let end = |e: &Option<Expr>| e.as_ref().map(|e| self.expr(e));
         match index {
@@ -125,19 +165,22 @@ impl Subst {
         }
     }
 
-    fn let_value(&self, value: &LetValue) -> LetValue {
+    /// Replaces in the definition of a variable.
+    #[must_use]
+    pub fn let_value(&self, value: &LetValue) -> LetValue {
         match value {
             LetValue::Expr(e) => LetValue::Expr(self.expr(e)),
-            LetValue::Elements { dims, stmts } => LetValue::Elements {
+            LetValue::Elements { dims, stmts, rest } => LetValue::Elements {
+                rest: rest.as_ref().map(|e| self.expr(e)),
                 dims: dims.iter().map(|e| self.expr(e)).collect(),
                 stmts: stmts.iter().map(|s| self.stmt(s)).collect(),
             },
         }
     }
 
-    /// Replaces in a statement of an element-by-element definition; `~` and `factor` do not occur
-    /// there and stay as they are.
-    fn stmt(&self, stmt: &Stmt) -> Stmt {
+    /// Replaces in a statement.
+    #[must_use]
+    pub fn stmt(&self, stmt: &Stmt) -> Stmt {
         let all = |list: &[Stmt]| list.iter().map(|s| self.stmt(s)).collect::<Vec<_>>();
         let kind = match &stmt.kind {
             StmtKind::Let { var, value } => {
@@ -154,7 +197,10 @@ impl Subst {
             StmtKind::If { cond, then, otherwise } => {
                 StmtKind::If { cond: self.expr(cond), then: all(then), otherwise: all(otherwise) }
             }
-            StmtKind::Tilde { .. } | StmtKind::Factor(_) => stmt.kind.clone(),
+            StmtKind::Tilde { lhs, dist } => {
+                StmtKind::Tilde { lhs: self.expr(lhs), dist: self.dist(dist) }
+            }
+            StmtKind::Factor(e) => StmtKind::Factor(self.expr(e)),
         };
         Stmt { kind, span: stmt.span }
     }

@@ -18,15 +18,7 @@ pub(super) enum Hint {
 
 /// Returns advice about a function or distribution of Stan, NumPyro, PyMC or R.
 pub(super) fn foreign(name: &str) -> Option<Hint> {
-    const SUFFIXES: [(&str, &str); 7] = [
-        ("_lpdf", "_log_density"),
-        ("_lpmf", "_log_density"),
-        ("_lupdf", "_log_density"),
-        ("_lupmf", "_log_density"),
-        ("_lcdf", "_log_cdf"),
-        ("_lccdf", "_log_survival"),
-        ("_rng", "_sample"),
-    ];
+    const SUFFIXES: [(&str, &str); 2] = [("_lupdf", "_log_density"), ("_lupmf", "_log_density")];
     for (theirs, ours) in SUFFIXES {
         if let Some(dist) = name.strip_suffix(theirs) {
             return Some(Hint::Member(format!("{dist}{ours}")));
@@ -206,7 +198,7 @@ mod tests {
         assert_eq!(foreign("dpois"), Some(Hint::Name("poisson")));
         assert_eq!(foreign("pnorm"), Some(Hint::Member("normal_cdf".into())));
         let density = Hint::Member("bernoulli_logit_log_density".into());
-        assert_eq!(foreign("bernoulli_logit_lpmf"), Some(density));
+        assert_eq!(foreign("bernoulli_logit_lupmf"), Some(density));
         assert_eq!(foreign("nosuch"), None);
     }
 

@@ -62,6 +62,8 @@ pub enum VarKind {
     Let,
     /// `gen`.
     Gen,
+    /// A drawn copy of an observed variable, in the generative reading of a model.
+    Predicted,
     /// `marginal`.
     Marginal,
     /// A size that first appears in the type of data or of a function's parameter: `N` in `real[N]`.
@@ -240,6 +242,9 @@ pub enum LetValue {
         dims: Vec<Expr>,
         /// `Let`, `Assign`, `For` and `If` only.
         stmts: Vec<Stmt>,
+        /// An array of the same shape that gives the elements which nothing assigns; without it each
+        /// element is assigned exactly once.
+        rest: Option<Expr>,
     },
 }
 
@@ -415,6 +420,13 @@ pub enum ExprKind {
     /// A member of a distribution called as a function: `normal_log_density(x, mu, sigma)`,
     /// `normal_cdf(x, mu, sigma)`; arguments of the member first, then those of the distribution.
     Member(DistId, MemberId, Vec<Expr>),
+    /// A draw from a distribution, of the shape of the expression's type.
+    Draw {
+        /// From which.
+        dist: Box<Dist>,
+        /// In which order its elements stand.
+        order: Order,
+    },
     /// `base[indices]`; as many indices as `base` has dimensions, missing ones filled with slices.
     Index(Box<Expr>, Vec<Index>),
     /// `[a, b, c]`: a further axis in front.
@@ -425,6 +437,16 @@ pub enum ExprKind {
     If(Box<Expr>, Box<Expr>, Box<Expr>),
     /// Local definitions, then a value; a recursion inside a function is a [`LetValue::Elements`].
     Block(Vec<(VarId, LetValue)>, Box<Expr>),
+}
+
+/// In which order the elements of a drawn vector stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// As they are drawn.
+    Any,
+    /// Ascending along the last axis, on the condition that they are drawn so: an ordered parameter
+    /// whose elements do not share one distribution.
+    Ascending,
 }
 
 /// One axis of an index list.
@@ -523,6 +545,28 @@ pub enum MemberId {
     Mean,
     /// `variance()`.
     Variance,
+}
+
+impl Dist {
+    /// A distribution in it that has no `sample`, with the place where it is used.
+    #[must_use]
+    pub fn without_sampler(&self, model: &Model) -> Option<(DistId, Span)> {
+        match &self.kind {
+            DistKind::Named { dist, .. } => {
+                let sampler = model.dist(*dist).member(MemberId::Sample);
+                sampler.is_none().then_some((*dist, self.span))
+            }
+            DistKind::Mixture { components, .. } => {
+                components.iter().find_map(|c| c.without_sampler(model))
+            }
+            DistKind::Truncated { dist, .. }
+            | DistKind::Censored { dist, .. }
+            | DistKind::ZeroInflated { dist, .. }
+            | DistKind::Hurdle { dist, .. }
+            | DistKind::Sorted { dist }
+            | DistKind::Affine { dist, .. } => dist.without_sampler(model),
+        }
+    }
 }
 
 impl Model {

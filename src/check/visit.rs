@@ -17,6 +17,7 @@ pub(super) fn parts(e: &Expr, f: &mut dyn FnMut(&Expr)) {
         ExprKind::Builtin(_, args) | ExprKind::Call(_, args) | ExprKind::Member(_, _, args) => {
             args.iter().for_each(f);
         }
+        ExprKind::Draw { dist, .. } => dist_exprs(dist, f),
         ExprKind::Index(base, indices) => {
             f(base);
             index_parts(indices, f);
@@ -53,8 +54,8 @@ fn index_parts(indices: &[Index], f: &mut dyn FnMut(&Expr)) {
 pub(super) fn let_exprs(value: &LetValue, f: &mut dyn FnMut(&Expr)) {
     match value {
         LetValue::Expr(e) => f(e),
-        LetValue::Elements { dims, stmts } => {
-            dims.iter().for_each(&mut *f);
+        LetValue::Elements { dims, stmts, rest } => {
+            dims.iter().chain(rest).for_each(&mut *f);
             stmts.iter().for_each(|stmt| stmt_exprs(stmt, f));
         }
     }

@@ -45,6 +45,10 @@ pub(super) enum Command {
     Emit(EmitArgs),
     /// Evaluate the log joint, its gradient and more at given points
     LogDensity(LogDensityArgs),
+    /// Draw parameters from their priors, and data from them
+    Simulate(SimulateArgs),
+    /// Draw data and generated quantities from a finished run, also for new data
+    Predict(PredictArgs),
     /// Print the summary of a finished run again
     Summary(SummaryArgs),
     /// Put model files into the canonical layout
@@ -304,6 +308,63 @@ pub(super) struct LogDensityArgs {
     /// Add each summand of the log joint, keyed by its line:column in the model
     #[arg(long)]
     pub(super) terms: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SimulateArgs {
+    /// The model, and its data: predictors and sizes; data that `~` draws may be absent
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+
+    /// Draw the parameters from their priors
+    #[arg(long)]
+    pub(super) prior: bool,
+
+    /// Number of draws
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 1000)]
+    pub(super) draws: usize,
+
+    /// Seed; the same seed gives the same bits
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+
+    /// A size that no data gives, such as `N=20`; may be repeated
+    #[arg(long, value_name = "NAME=N")]
+    pub(super) size: Vec<String>,
+
+    /// Print one JSON object a draw instead of CSV
+    #[arg(long)]
+    pub(super) json: bool,
+
+    /// Write draws.csv, fit.zarr and a data file for each draw to a directory instead
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PredictArgs {
+    /// The run directory
+    pub(super) run: PathBuf,
+
+    /// New data instead of the run's; data that `~` draws may be absent
+    #[arg(long, value_name = "FILE")]
+    pub(super) data: Option<PathBuf>,
+
+    /// A size that no data gives, such as `N=20`; may be repeated
+    #[arg(long, value_name = "NAME=N")]
+    pub(super) size: Vec<String>,
+
+    /// Seed of the draws [default: that of the run]
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<u64>,
+
+    /// Print one JSON object a draw instead of CSV
+    #[arg(long)]
+    pub(super) json: bool,
+
+    /// Write draws.csv and fit.zarr to a directory instead
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::data::DataSet;
+use crate::data::{DataArray, DataSet};
 use crate::diagnostics::Code;
 use crate::driver::Session;
 
@@ -87,7 +87,8 @@ fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
     }
 }
 
-fn read_data(path: &Path, console: Console) -> Result<DataSet, Failure> {
+/// The data in a file or on standard input.
+pub(super) fn read_data(path: &Path, console: Console) -> Result<DataSet, Failure> {
     let data = if path == Path::new("-") {
         let bytes = read_bytes(path)
             .map_err(|e| Failure::model(format!("cannot read standard input: {e}")))?;
@@ -117,4 +118,16 @@ fn beside(model: &Path) -> Option<PathBuf> {
         return None;
     }
     candidates(model).into_iter().find(|p| p.is_file())
+}
+
+/// The data with sizes given as `NAME=N`.
+pub(super) fn with_sizes(mut data: DataSet, sizes: &[String]) -> Result<DataSet, Failure> {
+    for text in sizes {
+        let parsed = text.split_once('=').and_then(|(name, n)| Some((name, n.parse().ok()?)));
+        let Some((name, n)) = parsed.filter(|(_, n): &(&str, i64)| *n >= 0) else {
+            return Err(Failure::usage(format!("--size takes NAME=N, such as N=20, not `{text}`")));
+        };
+        data.insert(name, DataArray::int(n));
+    }
+    Ok(data)
 }

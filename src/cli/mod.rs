@@ -11,15 +11,19 @@ mod emit;
 mod explain;
 mod failure;
 mod fmt;
+mod generate;
+mod init;
 mod input;
 mod log_density;
 mod methods;
 mod new;
+mod predict;
 mod progress;
 mod replace;
 mod resume;
 mod run;
 mod settings;
+mod simulate;
 mod summary;
 
 use std::panic;
@@ -70,6 +74,8 @@ fn dispatch(command: Command, console: Console) -> Outcome {
         Command::Check(args) => check::run(&args, console),
         Command::Emit(args) => emit::run(&args, console),
         Command::LogDensity(args) => log_density::run(&args, console),
+        Command::Simulate(args) => simulate::run(&args, console),
+        Command::Predict(args) => predict::run(&args, console),
         Command::Summary(args) => summary::run(&args, console),
         Command::Fmt(args) => fmt::run(&args, console),
         Command::Explain(args) => explain::run(&args, console),

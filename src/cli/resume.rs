@@ -50,8 +50,13 @@ pub(super) fn resume(
 /// Refuses another model, other data, or another version of ppl.
 pub(super) fn check_sources(before: &Config, now: &Config) -> Result<(), Failure> {
     let hash = |config: &Config| config.data.as_ref().map(|d| d.sha256.clone());
+    let imports = |config: &Config| -> Vec<String> {
+        config.imports.iter().map(|i| i.sha256.clone()).collect()
+    };
     let what = if before.model.sha256 != now.model.sha256 {
         format!("the model {} is not the one that the run began with", now.model.path)
+    } else if imports(before) != imports(now) {
+        "a file that the model imports has changed".into()
     } else if hash(before) != hash(now) {
         let path = |c: &Config| c.data.as_ref().map_or("none".into(), |d| d.path.clone());
         format!("the data ({}) is not what the run began with ({})", path(now), path(before))

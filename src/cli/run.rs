@@ -3,18 +3,24 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use crate::data::DataArray;
+use crate::check::generative::Parameters;
+use crate::check::typed::Model;
+use crate::data::Format;
+use crate::diagnostics::Diagnostic;
 use crate::driver::Session;
 use crate::inference::{Fit, InferenceError, Method, Precision, Settings, VerdictLevel};
-use crate::posterior::Posterior;
+use crate::lower::Term;
+use crate::posterior::{Posterior, Values};
 use crate::results::{
-    Checkpoint, Config, Run, RunDirectory, RunDirectoryError, RunInfo, Source, Style, Summary,
-    default_out, model_name, table,
+    Checkpoint, Config, Role, Run, RunDirectory, RunDirectoryError, RunInfo, Source, Style,
+    Summary, default_out, model_name, table,
 };
 
 use super::args::{RunArgs, RunFlags};
 use super::console::Console;
 use super::failure::{Exit, Failure, Outcome};
+use super::generate::{Groups, observed_and_constant};
+use super::init;
 use super::input::{Input, print_diagnostics};
 use super::progress::Watcher;
 use super::resume::{check_sources, resume};
@@ -34,7 +40,8 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
     }
     let method = settings::method(&flags)?;
     let minibatch = settings::minibatch(&flags, method)?;
-    let settings = settings::settings(&flags, method)?;
+    let mut settings = settings::settings(&flags, method)?;
+    let init = init::run_directory(settings.init.as_deref())?;
     let interval = settings::checkpoint_interval(&flags)?;
     settings::check_device(&flags)?;
     let name = model_name(&args.model.model);
@@ -44,17 +51,16 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
     let started = Instant::now();
     let input = Input::read(&args.model, console)?;
     let mut session = Session::new();
-    let posterior = match session.check(&input.name, &input.text) {
-        None => None,
-        Some(model) => match &minibatch {
-            None => session.compile(&model, &input.data),
-            Some((name, size)) => session
-                .compile_subsampled(&model, &input.data, (name, *size), settings.seed)
-                .map_err(|e| Failure::usage(format!("--minibatch {name}={size}: {e}")))?,
-        },
+    let model = session.check(&input.name, &input.text);
+    let posterior = match (&model, &minibatch) {
+        (None, _) => None,
+        (Some(model), None) => session.compile(model, &input.data),
+        (Some(model), Some((name, size))) => session
+            .compile_subsampled(model, &input.data, (name, *size), settings.seed)
+            .map_err(|e| Failure::usage(format!("--minibatch {name}={size}: {e}")))?,
     };
     print_diagnostics(&session, console);
-    let Some(posterior) = posterior else {
+    let (Some(model), Some(posterior)) = (model, posterior) else {
         input.note_absent_data(&args.model, console);
         return Err(Failure::reported());
     };
@@ -64,10 +70,14 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
             input.name
         )));
     }
+    if let Some(path) = &init {
+        settings.init = None;
+        settings.start = Some(init::start(path, &posterior.lowered().params)?);
+    }
     let compile_s = started.elapsed().as_secs_f64();
 
     let started = Instant::now();
-    let config = config(&input, &flags, method, &settings)?;
+    let config = config(&input, &session, &flags, method, &settings)?;
     let checkpoint = match resumed {
         None => Checkpoint::new(config.clone()),
         Some(mut before) => {
@@ -86,8 +96,11 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
         compile_s,
         train_s: started.elapsed().as_secs_f64(),
     };
-    let summary = write(&directory, &input, &posterior, &fit, &info, watcher.checkpoint())
-        .map_err(|e| directory_failure(&e))?;
+    let groups = groups(&session, &model, &input, &posterior, &fit, settings.seed);
+    let imports: Vec<String> = session.imported().map(|(_, text)| text.to_owned()).collect();
+    let checkpoint = watcher.checkpoint();
+    let written = write(&directory, &input, &imports, &posterior, &fit, &info, checkpoint, &groups);
+    let summary = written.map_err(|e| directory_failure(&e))?;
 
     if flags.json {
         console.result(&format!("{:#}\n", summary.to_json()));
@@ -114,6 +127,7 @@ pub(super) fn directory_failure(error: &RunDirectoryError) -> Failure {
         | RunDirectoryError::NotARun { .. }
         | RunDirectoryError::Damaged { .. }
         | RunDirectoryError::Io { .. }
+        | RunDirectoryError::Unreadable { .. }
         | RunDirectoryError::Zarr { .. } => Failure::model(error.to_string()),
     }
 }
@@ -129,6 +143,7 @@ fn inference_failure(error: &InferenceError) -> Failure {
 
 fn config(
     input: &Input,
+    session: &Session,
     flags: &RunFlags,
     method: &Method,
     settings: &Settings,
@@ -151,22 +166,86 @@ fn config(
             Precision::F64 => "f64".into(),
         },
         device: "cpu".into(),
+        imports: session.imported().map(|(name, text)| Source::of(name, text)).collect(),
+        not_drawn: BTreeMap::new(),
         flags: flags.into_iter().filter(|(k, _)| !told_elsewhere.contains(&k.as_str())).collect(),
     })
 }
 
-/// The pointwise log likelihood is left out of `fit.zarr` when it has more numbers than this (160 MB).
-const MAX_POINTWISE: usize = 20_000_000;
+/// A group of `fit.zarr` is left out when it has more numbers than this (160 MB).
+const MOST_NUMBERS: usize = 20_000_000;
 
+/// Draws from the prior that a run keeps.
+const PRIOR_DRAWS: usize = 1000;
+
+/// The pointwise log likelihood, draws from the prior, and predictions from both.
+fn groups(
+    session: &Session,
+    model: &Model,
+    input: &Input,
+    posterior: &Posterior,
+    fit: &Fit,
+    seed: u64,
+) -> Groups {
+    let mut groups = Groups::default();
+    let total = fit.log_p.len();
+    let at_draws = |groups: &mut Groups, name, values: &Values| {
+        if values.len() * total > MOST_NUMBERS {
+            let reason = format!("it would have {} numbers a draw", values.len());
+            return groups.refuse(name, vec![reason]);
+        }
+        groups.add(name, values.at(&fit.draws, total, fit.chains, seed));
+    };
+    // What has far too many numbers is not even compiled.
+    let lowered = posterior.lowered();
+    let size = |term: &Term| lowered.function.ty(lowered.function.outputs[term.output].value).len();
+    let observed: usize = lowered.terms.iter().filter(|t| t.observed.is_some()).map(size).sum();
+    if observed > MOST_NUMBERS / 20 {
+        let reason = format!("there are {observed} observed numbers");
+        for name in ["log_likelihood", "posterior_predictive", "prior"] {
+            groups.refuse(name, vec![reason.clone()]);
+        }
+        return groups;
+    }
+    at_draws(&mut groups, "log_likelihood", &Values::log_likelihood(lowered));
+    let given = session.generator(model, &input.data, Parameters::Given);
+    if let Ok(given) = &given {
+        at_draws(&mut groups, "posterior_predictive", &given.values(&[Role::Predicted]));
+    }
+    let drawn = session.generator(model, &input.data, Parameters::Drawn);
+    match given {
+        Ok(given) => groups.refuse("posterior_predictive", given.reasons),
+        Err(errors) => groups.refuse("posterior_predictive", messages(&errors)),
+    }
+    match drawn {
+        Ok(drawn) => {
+            let size: usize =
+                drawn.lowered.variables.iter().map(|v| v.shape.iter().product::<usize>()).sum();
+            let draws = PRIOR_DRAWS.min(MOST_NUMBERS / size.max(1)).max(1);
+            groups.add_prior(&drawn, draws, seed);
+        }
+        Err(errors) => groups.refuse("prior", messages(&errors)),
+    }
+    groups
+}
+
+fn messages(errors: &[Diagnostic]) -> Vec<String> {
+    errors.iter().map(|e| e.message.clone()).collect()
+}
+
+#[allow(clippy::too_many_arguments, reason = "one call site; the parts of one directory")]
 fn write(
     directory: &RunDirectory,
     input: &Input,
+    imports: &[String],
     posterior: &Posterior,
     fit: &Fit,
     info: &RunInfo,
     checkpoint: &Checkpoint,
+    groups: &Groups,
 ) -> Result<Summary, RunDirectoryError> {
-    let config = &checkpoint.config;
+    let not_drawn = groups.not_drawn.clone();
+    let config = &Config { not_drawn, ..checkpoint.config.clone() };
     let draws = posterior.values().at(&fit.draws, fit.log_p.len(), fit.chains, config.seed);
     let summary = Summary::new(info, fit, &draws);
     let lowered = posterior.lowered();
@@ -174,24 +253,23 @@ fn write(
         lowered.params.iter().map(|p| (p.name.clone(), p.start..p.start + p.len)).collect();
     let is_observed =
         |name: &str| lowered.terms.iter().any(|t| t.observed.as_deref() == Some(name));
-    let used = |name: &str| lowered.data.iter().any(|(n, _)| n == name);
-    let (observed, constant): (Vec<_>, Vec<(&str, &DataArray)>) =
-        input.data.iter().filter(|(name, _)| used(name)).partition(|(name, _)| is_observed(name));
-    let pointwise = posterior.log_likelihood();
-    let fits = pointwise.len() * fit.log_p.len() <= MAX_POINTWISE;
-    let pointwise = (fits && !pointwise.is_empty())
-        .then(|| pointwise.at(&fit.draws, fit.log_p.len(), fit.chains, config.seed));
-    let predictions: Vec<_> = pointwise.iter().map(|draws| ("log_likelihood", draws)).collect();
+    let (observed, constant) = observed_and_constant(lowered, is_observed, &input.data);
+    let data_file = input.data_path.as_ref().map(|_| match input.data.format() {
+        Format::Json => ("data.json", input.data.text()),
+        Format::Csv => ("data.csv", input.data.text()),
+    });
     directory.write(&Run {
         config,
         model_text: &input.text,
+        imports,
+        data_file,
         summary: &summary,
         fit,
         draws: &draws,
         layout: &layout,
         observed: &observed,
         constant: &constant,
-        predictions: &predictions,
+        predictions: &groups.by_name(),
         checkpoint: Some(checkpoint),
     })?;
     Ok(summary)

@@ -110,6 +110,22 @@ impl DataArray {
         self.missing.iter().enumerate().filter(|(_, m)| **m).map(|(i, _)| i)
     }
 
+    /// The same with the first element that is there, or 0, in place of missing ones.
+    #[must_use]
+    pub fn filled(&self) -> Self {
+        let there = (0..self.len()).find(|&i| !self.is_missing(i));
+        let at = |i: usize| if self.is_missing(i) { there } else { Some(i) };
+        let values = match &self.values {
+            Values::Int(v) => {
+                Values::Int((0..v.len()).map(|i| at(i).map_or(0, |i| v[i])).collect())
+            }
+            Values::Real(v) => {
+                Values::Real((0..v.len()).map(|i| at(i).map_or(0.0, |i| v[i])).collect())
+            }
+        };
+        DataArray::new(self.shape.clone(), values, Vec::new())
+    }
+
     /// The elements as reals; NaN where missing.
     #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "a count beyond 2^53 is no different as a real")]

@@ -99,6 +99,17 @@ impl DataSet {
         }
     }
 
+    /// Adds an array, or replaces the one of that name.
+    pub fn insert(&mut self, name: &str, array: DataArray) {
+        self.fields.insert(name.to_owned(), Field { array, span: 0..0 });
+    }
+
+    /// The format of the file.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
     /// Name of the file, as the user gave it.
     #[must_use]
     pub fn file(&self) -> &str {

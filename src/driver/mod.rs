@@ -3,9 +3,10 @@
 //! A [`Session`] holds the files of one compilation and everything the stages had to say about them.
 
 mod fix;
+mod generate;
 mod stage;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use crate::check::typed::Model;
@@ -18,6 +19,7 @@ use crate::syntax::Allowances;
 use crate::{check, syntax};
 
 pub use fix::{Applied, Fixed, fix};
+pub use generate::Generator;
 pub use stage::Stage;
 
 /// One compilation: files, and diagnostics in source order.
@@ -27,6 +29,8 @@ pub struct Session {
     pub sources: SourceMap,
     /// What the stages said, warnings included.
     pub diagnostics: Vec<Diagnostic>,
+    /// Texts that stand for files of these names when something is imported.
+    imports: HashMap<String, String>,
     /// What comments in the model allow.
     allowances: Allowances,
 }
@@ -38,12 +42,25 @@ impl Session {
         Self::default()
     }
 
+    /// A session that takes imports from these texts, by name, before it looks for files.
+    #[must_use]
+    pub fn with_imports(imports: HashMap<String, String>) -> Self {
+        Session { imports, ..Self::default() }
+    }
+
+    /// Names and texts of the files that the model imports.
+    pub fn imported(&self) -> impl Iterator<Item = (&str, &str)> {
+        let files = self.sources.iter().skip(1).map(|(_, file)| (file.name(), file.text()));
+        files.filter(|(name, _)| !name.starts_with("stdlib/"))
+    }
+
     /// Parses and checks a model. `None` when it has errors; then [`Session::diagnostics`] has them.
     pub fn check(&mut self, name: &str, text: &str) -> Option<Model> {
         let file = self.sources.add(name, text);
         let parsed = syntax::parse(file, text);
         let tree = self.take(parsed)?;
-        let checked = check::check_with(&tree, &mut self.sources, &mut read_import);
+        let mut read = |path: &str, importer: &str| read_import(path, importer, &self.imports);
+        let checked = check::check_with(&tree, &mut self.sources, &mut read);
         let model = self.take(checked);
         if self.has_errors() {
             // A lint says little about a file of which a part could not be read.
@@ -144,9 +161,12 @@ impl Session {
 }
 
 /// Reads a file that `importer` imports; its path is relative to that file.
-fn read_import(path: &str, importer: &str) -> check::Imported {
+fn read_import(path: &str, importer: &str, texts: &HashMap<String, String>) -> check::Imported {
     let path = Path::new(importer).parent().unwrap_or(Path::new("")).join(path);
     let name = path.display().to_string();
+    if let Some(text) = texts.get(&name) {
+        return Ok((name, text.clone()));
+    }
     match std::fs::read_to_string(&path) {
         Ok(text) => Ok((name, text)),
         Err(error) => Err(format!("cannot read {name}: {error}")),

@@ -95,6 +95,7 @@ impl Equations for Evaluated<'_, Root> {
 
 /// One of these operations as a step of a plan.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "plans keep it in a box")]
 pub(super) enum Solver {
     Ode {
         init: Tape,

@@ -59,8 +59,8 @@ impl Tape {
     /// Compiles `f`, whose first `varying` inputs change from run to run; `known` holds numbers of the
     /// others where they are known now.
     pub(super) fn new(f: &Function, varying: usize, known: &[Option<Tensor>]) -> Self {
-        let mut a = Assembler::default();
-        a.inputs = vec![Vec::new(); f.inputs.len()];
+        let inputs = vec![Vec::new(); f.inputs.len()];
+        let mut a = Assembler { inputs, ..Assembler::default() };
         for (i, input) in f.inputs.iter().enumerate() {
             let numbers =
                 i.checked_sub(varying).and_then(|i| known.get(i)).and_then(Option::as_ref);

@@ -1,7 +1,8 @@
 //! Elementwise operation × numbers → number, in `f64`. Constant folding and the reference executor
 //! share this one definition.
 
-use crate::{random, special};
+use crate::random;
+use crate::special;
 
 use super::op::{BinaryOp, TernaryOp, UnaryOp};
 

@@ -160,7 +160,7 @@ impl Ode {
             let inputs: Vec<&Type> =
                 [&time, &block].into_iter().chain(args.iter().copied()).collect();
             check(jacobian, &inputs, &[&[m, m]])?;
-            if m == 0 || n % m != 0 {
+            if m == 0 || !n.is_multiple_of(m) {
                 return Err(TypeError(format!("{n} states are not blocks of {m}")));
             }
         }

@@ -1,7 +1,8 @@
 //! What each primitive becomes in the IR.
 
-use crate::check::builtins::Builtin;
-use crate::check::typed::Expr;
+use crate::check::builtins::{Builtin, Signature};
+use crate::check::shape::Dim;
+use crate::check::typed::{Expr, Stage};
 use crate::ir::{BinaryOp, DType, Op, Shape, Tensor, TernaryOp, Type, UnaryOp, ValueId};
 
 use super::Lower;
@@ -11,8 +12,30 @@ use super::value::{AxisTable, Val};
 impl Lowerer<'_> {
     /// A primitive applied to arguments.
     pub(super) fn builtin(&mut self, which: Builtin, args: &[Expr]) -> Lower<Val> {
+        if matches!(which.signature(), Signature::ShapeInt | Signature::Sizes)
+            && args[0].stage != Stage::Data
+        {
+            return self.shape_in_advance(which, &args[0]);
+        }
         let vals = args.iter().map(|a| self.expr(a)).collect::<Lower<Vec<Val>>>()?;
         self.apply(which, &vals)
+    }
+
+    /// Sizes of what is known later than its shape: they come from its type.
+    fn shape_in_advance(&mut self, which: Builtin, arg: &Expr) -> Lower<Val> {
+        let dims = arg.ty.dims();
+        let one = || Dim::constant(1);
+        let dim = match which {
+            Builtin::Dims => {
+                let sizes = dims.iter().map(|d| self.expr(&d.to_expr(arg.span)));
+                let sizes = sizes.collect::<Lower<Vec<Val>>>()?;
+                return self.stack(&sizes);
+            }
+            Builtin::NumElements => dims.iter().fold(one(), |n, d| n.mul(d)),
+            Builtin::Cols => dims.last().cloned().unwrap_or_else(one),
+            _ => dims.first().cloned().unwrap_or_else(one),
+        };
+        self.expr(&dim.to_expr(arg.span))
     }
 
     /// A primitive applied to values.
@@ -155,6 +178,10 @@ impl Lowerer<'_> {
             B::LogDeterminant => self.each(v, |l, ids| l.b.add(Op::LogAbsDet, [ids[0]].as_slice())),
             B::MatrixExp => self.each(v, |l, ids| l.b.add(Op::MatrixExp, [ids[0]].as_slice())),
             B::EigenSym => self.each(v, |l, ids| l.b.add(Op::EigenSym, [ids[0]].as_slice())),
+            B::SortAsc => self.each(v, |l, ids| {
+                let order = l.b.add(Op::SortIndices, [ids[0]].as_slice());
+                l.b.gather(ids[0], 0, order)
+            }),
             B::SortIndices => {
                 let positions =
                     self.each(v, |l, ids| l.b.add(Op::SortIndices, [ids[0]].as_slice()))?;

@@ -67,7 +67,7 @@ impl Lowerer<'_> {
     }
 
     /// The rank of one draw.
-    fn event_rank(&self, dist: &Dist) -> usize {
+    pub(super) fn event_rank(&self, dist: &Dist) -> usize {
         match &dist.kind {
             DistKind::Named { dist, .. } => rank(&self.model.dist(*dist).ty),
             DistKind::Mixture { components, .. } => self.event_rank(&components[0]),
@@ -187,7 +187,7 @@ impl Lowerer<'_> {
     }
 
     /// Ranks of a distribution's parameters, then of its value.
-    fn ranks(&self, def: &DistDef) -> Vec<usize> {
+    pub(super) fn ranks(&self, def: &DistDef) -> Vec<usize> {
         let mut ranks: Vec<usize> =
             def.params.iter().map(|&p| rank(&self.model.var(p).ty)).collect();
         ranks.push(rank(&def.ty));
@@ -211,7 +211,7 @@ impl Lowerer<'_> {
     /// A member of a distribution; `args` are its arguments, then the member's own.
     ///
     /// The result has the shape of the batch, also where the body does not depend on the value.
-    fn member(&mut self, dist: DistId, id: MemberId, args: &[Val]) -> Lower<Val> {
+    pub(super) fn member(&mut self, dist: DistId, id: MemberId, args: &[Val]) -> Lower<Val> {
         let def = self.model.dist(dist);
         let member = def.member(id).expect("the checker knows the members");
         let mut ranks = self.ranks(def);
@@ -318,7 +318,7 @@ impl Lowerer<'_> {
     }
 
     /// A cdf or its like; beyond the support what it is there. `args` end with the value.
-    fn tail_member(&mut self, dist: DistId, id: MemberId, args: &[Val]) -> Lower<Val> {
+    pub(super) fn tail_member(&mut self, dist: DistId, id: MemberId, args: &[Val]) -> Lower<Val> {
         let def = self.model.dist(dist);
         let ranks = self.ranks(def);
         let [before, after] = match id {

@@ -5,7 +5,7 @@
 //! fixed distances (`s[t-1]`) becomes a scan; what in its body does not depend on those rows is
 //! computed outside, for all steps at once. Any other loop is unrolled.
 
-use crate::check::typed::{Expr, ExprKind, Index, LetValue, Stmt, StmtKind, VarId};
+use crate::check::typed::{Expr, ExprKind, Index, Stmt, StmtKind, VarId};
 use crate::diagnostics::Code;
 use crate::ir::{Shape, ValueId};
 
@@ -31,17 +31,35 @@ pub(super) struct Frame {
     pieces: Vec<Val>,
     /// For each element, the piece and the position in it.
     pub(super) defined: Vec<Option<(u32, u32)>>,
+    /// Whether the first piece holds what elements are that nothing assigns.
+    has_rest: bool,
 }
 
 impl Frame {
     pub(super) fn new(var: VarId, dims: Shape, outer: Axes) -> Self {
         let n = dims.iter().product();
-        Frame { var, row: false, dims, outer, pieces: Vec::new(), defined: vec![None; n] }
+        Frame {
+            var,
+            row: false,
+            dims,
+            outer,
+            pieces: Vec::new(),
+            defined: vec![None; n],
+            has_rest: false,
+        }
     }
 
     /// A frame of one row inside a scan, with a leading axis of one.
     pub(super) fn row(var: VarId, dims: Shape, outer: Axes) -> Self {
         Frame { row: true, ..Frame::new(var, dims, outer) }
+    }
+
+    /// The piece and the position in it of an element.
+    fn place(&self, element: usize) -> Option<(usize, usize)> {
+        match self.defined[element] {
+            Some((piece, offset)) => Some((piece as usize, offset as usize)),
+            None => self.has_rest.then_some((0, element)),
+        }
     }
 
     pub(super) fn row_len(&self) -> usize {
@@ -54,10 +72,24 @@ impl Lowerer<'_> {
     ///
     /// # Errors
     /// E0505 when an element is defined twice, or not at all.
-    pub(super) fn elements(&mut self, var: VarId, dims: Shape, stmts: &[Stmt]) -> Lower<Val> {
+    pub(super) fn elements(
+        &mut self,
+        var: VarId,
+        dims: Shape,
+        stmts: &[Stmt],
+        rest: Option<&Val>,
+    ) -> Lower<Val> {
         let outer = self.loops_here();
         let inner_loops = std::mem::take(&mut self.masks);
-        self.frames.push(Frame::new(var, dims, outer));
+        let mut frame = Frame::new(var, dims, outer);
+        if let Some(rest) = rest {
+            let own = rest.shape(&self.b);
+            let id = self.axes.spread(&mut self.b, rest, &frame.outer, &own);
+            let all = Val { id, axes: frame.outer.clone() };
+            frame.pieces.push(self.reshape_own(&all, &[frame.defined.len()]));
+            frame.has_rest = true;
+        }
+        self.frames.push(frame);
         let done = stmts.iter().try_for_each(|s| self.element_stmt(s));
         self.masks = inner_loops;
         let frame = self.frames.pop().expect("pushed above");
@@ -71,7 +103,7 @@ impl Lowerer<'_> {
 
     /// All elements in order, once every one is defined.
     pub(super) fn assemble(&mut self, frame: &Frame) -> Lower<Val> {
-        if let Some(missing) = frame.defined.iter().position(Option::is_none) {
+        if let Some(missing) = (0..frame.defined.len()).find(|&i| frame.place(i).is_none()) {
             let name = &self.model.var(frame.var).name;
             let place = position_text(&frame.dims, missing);
             return Err(self
@@ -98,8 +130,8 @@ impl Lowerer<'_> {
         }
         let mut index = Vec::with_capacity(positions.len());
         for &p in positions {
-            match frame.defined[p] {
-                Some((piece, offset)) => index.push(starts[piece as usize] + offset as usize),
+            match frame.place(p) {
+                Some((piece, offset)) => index.push(starts[piece] + offset),
                 None => {
                     let name = &self.model.var(frame.var).name;
                     let place = position_text(&frame.dims, p);
@@ -133,15 +165,8 @@ impl Lowerer<'_> {
 
     pub(super) fn element_stmt(&mut self, s: &Stmt) -> Lower<()> {
         self.at(s.span, |l| match &s.kind {
-            StmtKind::Let { var, value: LetValue::Expr(e) } => {
-                let v = l.expr(e)?;
-                l.define(*var, v);
-                Ok(())
-            }
-            StmtKind::Let { var, value: LetValue::Elements { dims, stmts } } => {
-                let dims = dims.iter().map(|d| l.expr(d)).collect::<Lower<Vec<_>>>()?;
-                let dims = l.sizes(&dims)?;
-                let v = l.elements(*var, dims, stmts)?;
+            StmtKind::Let { var, value } => {
+                let v = l.let_value(*var, value)?;
                 l.define(*var, v);
                 Ok(())
             }
@@ -184,7 +209,6 @@ impl Lowerer<'_> {
         // Inside a scan the first index is the loop's, and the frame is a row.
         let row = self.frame().row;
         let indices = if row { &indices[1..] } else { indices };
-        let value = self.expr(value)?;
         let dims = self.frame().dims.clone();
         let dims = if row { Shape::from(&dims[1..]) } else { dims };
         let outer = self.frame().outer.clone();
@@ -194,6 +218,13 @@ impl Lowerer<'_> {
         let all = self.b.reshape(all, &dims);
         let target = self.select(&Val::plain(all), indices)?;
         let own = target.shape(&self.b);
+        let value = match &value.kind {
+            // As many numbers as there are elements to assign.
+            ExprKind::Draw { dist, order } => {
+                self.at(value.span, |l| l.sample(dist, &own, *order))?
+            }
+            _ => self.expr(value)?,
+        };
         let mut axes = AxisTable::union([&target, &value]);
         for mask in &self.masks {
             axes.extend(mask.axes.iter().copied());

@@ -41,6 +41,11 @@ impl Lowerer<'_> {
                 let args = args.iter().map(|a| self.expr(a)).collect::<Lower<Vec<_>>>()?;
                 self.member_call(*dist, *member, &args)
             }
+            ExprKind::Draw { dist, order } => {
+                let sizes: Vec<Expr> = e.ty.dims().iter().map(|d| d.to_expr(e.span)).collect();
+                let shape = self.size_list(&sizes)?;
+                self.sample(dist, &shape, *order)
+            }
             ExprKind::Index(base, indices) => self.index(base, indices),
             ExprKind::Array(items) => self.array(items),
             ExprKind::Range(lo, hi) => {

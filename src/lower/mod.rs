@@ -25,6 +25,7 @@ mod lowerer;
 mod missing;
 mod random;
 mod recursion;
+mod sample;
 mod solver;
 mod statement;
 mod transform;
@@ -131,6 +132,8 @@ pub enum Role {
     Let,
     /// A `gen`, computed for each draw after inference.
     Gen,
+    /// A drawn copy of an observed variable.
+    Predicted,
 }
 
 impl Role {
@@ -141,6 +144,7 @@ impl Role {
             Role::Param => "param",
             Role::Let => "let",
             Role::Gen => "gen",
+            Role::Predicted => "predicted",
         }
     }
 }
@@ -304,7 +308,12 @@ fn parameter_stage(
                 }
                 let v = l.at(entry.span, |l| l.let_value(*var, value))?;
                 l.define(*var, v.clone());
-                let role = if entry.kind == VarKind::Gen { Role::Gen } else { Role::Let };
+                let role = match entry.kind {
+                    VarKind::Param => Role::Param,
+                    VarKind::Gen => Role::Gen,
+                    VarKind::Predicted => Role::Predicted,
+                    _ => Role::Let,
+                };
                 parts.variables.push((entry.span, entry.name.clone(), role, v));
             }
             Decl::Marginal { var, support, prior, span } => l.at(*span, |l| {

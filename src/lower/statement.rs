@@ -60,9 +60,10 @@ impl Lowerer<'_> {
     pub(super) fn let_value(&mut self, var: VarId, value: &LetValue) -> Lower<Val> {
         match value {
             LetValue::Expr(e) => self.expr(e),
-            LetValue::Elements { dims, stmts } => {
+            LetValue::Elements { dims, stmts, rest } => {
                 let dims = self.size_list(dims)?;
-                self.elements(var, dims, stmts)
+                let rest = rest.as_ref().map(|e| self.expr(e)).transpose()?;
+                self.elements(var, dims, stmts, rest.as_ref())
             }
         }
     }

@@ -66,6 +66,7 @@ pub(super) fn visit(e: &Expr, f: &mut dyn FnMut(&Expr)) {
         | ExprKind::Call(_, args)
         | ExprKind::Member(_, _, args)
         | ExprKind::Array(args) => args.iter().for_each(|a| visit(a, f)),
+        ExprKind::Draw { dist, .. } => visit_dist(dist, f),
         ExprKind::Index(base, indices) => {
             visit(base, f);
             indices.iter().for_each(|i| visit_index(i, f));
@@ -96,8 +97,8 @@ fn visit_index(i: &Index, f: &mut dyn FnMut(&Expr)) {
 fn visit_let(value: &LetValue, f: &mut dyn FnMut(&Expr)) {
     match value {
         LetValue::Expr(e) => visit(e, f),
-        LetValue::Elements { dims, stmts } => {
-            dims.iter().for_each(|d| visit(d, f));
+        LetValue::Elements { dims, stmts, rest } => {
+            dims.iter().chain(rest).for_each(|d| visit(d, f));
             stmts.iter().for_each(|s| visit_stmt(s, f));
         }
     }

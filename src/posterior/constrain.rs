@@ -16,17 +16,28 @@ pub struct Values {
     program: Program<f64>,
     variables: Vec<crate::lower::Variable>,
     random: bool,
+    /// The random stream of its keys.
+    stream: &'static str,
 }
 
 impl Values {
     /// Parameters, transformed parameters and generated quantities.
     pub(super) fn reported(lowered: &Lowered) -> Self {
-        Self::of(lowered, lowered.variables.clone())
+        Self::of(lowered, lowered.variables.clone(), "generated")
+    }
+
+    /// The variables of a generative model that have one of these roles; `stream` names its random
+    /// numbers.
+    #[must_use]
+    pub fn generated(lowered: &Lowered, roles: &[Role], stream: &'static str) -> Self {
+        let chosen = lowered.variables.iter().filter(|v| roles.contains(&v.role)).cloned();
+        Self::of(lowered, chosen.collect(), stream)
     }
 
     /// The log density of every observed element, under the name of the data; a second statement
     /// about the same data gets a number.
-    pub(super) fn log_likelihood(lowered: &Lowered) -> Self {
+    #[must_use]
+    pub fn log_likelihood(lowered: &Lowered) -> Self {
         let f = &lowered.function;
         let mut times: HashMap<&str, usize> = HashMap::new();
         let observed =
@@ -43,14 +54,14 @@ impl Values {
                 }
             })
             .collect();
-        Self::of(lowered, variables)
+        Self::of(lowered, variables, "log_likelihood")
     }
 
-    fn of(lowered: &Lowered, variables: Vec<crate::lower::Variable>) -> Self {
+    fn of(lowered: &Lowered, variables: Vec<crate::lower::Variable>, stream: &'static str) -> Self {
         let outputs: Vec<usize> = variables.iter().map(|v| v.output).collect();
         let f = passes::optimize(&with_random_outputs(lowered, &outputs));
         let random = is_random(&f);
-        Values { program: Program::compile(&f), variables, random }
+        Values { program: Program::compile(&f), variables, random, stream }
     }
 
     /// Numbers that one draw has.
@@ -75,7 +86,7 @@ impl Values {
             .map(|v| vec![0.0; draws * v.shape.iter().product::<usize>()])
             .collect();
         let mut slices: Vec<&mut [f64]> = out.iter_mut().map(Vec::as_mut_slice).collect();
-        let keys = if self.random { keys(seed, "generated", draws) } else { Vec::new() };
+        let keys = if self.random { keys(seed, self.stream, draws) } else { Vec::new() };
         let inputs: &[&[f64]] = if self.random { &[theta, &keys] } else { &[theta] };
         self.program.run(draws, inputs, &mut slices);
         let variables = self

@@ -44,6 +44,12 @@ pub struct Config {
     pub precision: String,
     /// `cpu` or `cuda`.
     pub device: String,
+    /// The files that the model imports; the first is stored as `imports/1.ppl`, and so on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub imports: Vec<Source>,
+    /// Groups of `fit.zarr` that are missing or incomplete, each with the reasons, `line:column: why`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub not_drawn: BTreeMap<String, Vec<String>>,
     /// Every other flag that was given or taken from `--config`, by name without dashes.
     pub flags: BTreeMap<String, serde_json::Value>,
 }

@@ -21,6 +21,10 @@ pub struct Run<'a> {
     pub config: &'a Config,
     /// The model as it was.
     pub model_text: &'a str,
+    /// The texts of the files that it imports, in the order of [`Config::imports`].
+    pub imports: &'a [String],
+    /// The data file: the name that it is stored under, and its text.
+    pub data_file: Option<(&'static str, &'a str)>,
     /// The summary.
     pub summary: &'a Summary,
     /// The fit on the unconstrained space.
@@ -84,6 +88,14 @@ pub enum RunDirectoryError {
         /// The answer.
         source: io::Error,
     },
+    /// The Zarr store could not be read.
+    #[error("cannot read {}: {message}", .path.display())]
+    Unreadable {
+        /// The store.
+        path: PathBuf,
+        /// What zarrs reports.
+        message: String,
+    },
     /// The Zarr store could not be written.
     #[error("cannot write {}: {message}", .path.display())]
     Zarr {
@@ -98,6 +110,27 @@ pub enum RunDirectoryError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunDirectory {
     path: PathBuf,
+    /// Files that tell a directory which may be replaced.
+    marks: &'static [&'static str],
+}
+
+/// Draws on the unconstrained space, as a run keeps them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredDraws {
+    /// Number of chains.
+    pub chains: usize,
+    /// Draws in each chain.
+    pub draws_per_chain: usize,
+    /// Each parameter's name, and its reals `[S, len]`.
+    pub parameters: Vec<(String, Vec<f64>)>,
+}
+
+impl StoredDraws {
+    /// Number of draws over all chains.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.chains * self.draws_per_chain
+    }
 }
 
 impl RunDirectory {
@@ -108,7 +141,14 @@ impl RunDirectory {
     /// # Errors
     /// [`RunDirectoryError::Occupied`], or that the parent cannot be created.
     pub fn claim(path: &Path) -> Result<Self, RunDirectoryError> {
-        let directory = RunDirectory { path: path.to_owned() };
+        Self::claim_marked(path, &["summary.json", "config.json", "model.ppl"])
+    }
+
+    pub(super) fn claim_marked(
+        path: &Path,
+        marks: &'static [&'static str],
+    ) -> Result<Self, RunDirectoryError> {
+        let directory = RunDirectory { path: path.to_owned(), marks };
         if path.exists() && !directory.may_be_replaced() {
             return Err(RunDirectoryError::Occupied(path.to_owned()));
         }
@@ -131,9 +171,7 @@ impl RunDirectory {
     }
 
     fn may_be_replaced(&self) -> bool {
-        let is_run = ["summary.json", "config.json", "model.ppl"]
-            .iter()
-            .all(|f| self.path.join(f).is_file());
+        let is_marked = self.marks.iter().all(|f| self.path.join(f).is_file());
         // An empty directory, or what an interrupted run left.
         let unfinished = |entry: io::Result<fs::DirEntry>| {
             entry.is_ok_and(|e| {
@@ -141,7 +179,7 @@ impl RunDirectory {
                 name.trim_start_matches('.').starts_with(checkpoint::FOLDER)
             })
         };
-        is_run || fs::read_dir(&self.path).is_ok_and(|mut entries| entries.all(unfinished))
+        is_marked || fs::read_dir(&self.path).is_ok_and(|mut entries| entries.all(unfinished))
     }
 
     /// Writes a run, replacing the one that is there.
@@ -149,10 +187,17 @@ impl RunDirectory {
     /// # Errors
     /// When the file system refuses; what was there before is then still there.
     pub fn write(&self, run: &Run<'_>) -> Result<(), RunDirectoryError> {
+        self.replace_with(|at| write_files(at, run))
+    }
+
+    pub(super) fn replace_with(
+        &self,
+        write: impl FnOnce(&Path) -> Result<(), RunDirectoryError>,
+    ) -> Result<(), RunDirectoryError> {
         let new = self.beside("new");
         remove(&new)?;
         fs::create_dir(&new).map_err(|e| failed("create", &new, e))?;
-        let written = write_files(&new, run);
+        let written = write(&new);
         if written.is_err() {
             let _ = fs::remove_dir_all(&new);
             return written;
@@ -200,6 +245,55 @@ impl RunDirectory {
             .map_err(|source| RunDirectoryError::Damaged { path: file, source })
     }
 
+    /// Reads a text file of the run at `path`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn read_text(path: &Path, name: &'static str) -> Result<String, RunDirectoryError> {
+        let file = path.join(name);
+        if !file.is_file() {
+            let path = path.to_owned();
+            return Err(RunDirectoryError::NotARun { path, missing: name });
+        }
+        fs::read_to_string(&file).map_err(|e| failed("read", &file, e))
+    }
+
+    /// Reads the names and texts of what the model of the run at `path` imports.
+    ///
+    /// # Errors
+    /// When a file is missing.
+    pub fn read_imports(
+        path: &Path,
+        config: &Config,
+    ) -> Result<Vec<(String, String)>, RunDirectoryError> {
+        let read = |(i, source): (usize, &super::Source)| {
+            let file = path.join(import_file(i));
+            let text = fs::read_to_string(&file).map_err(|e| failed("read", &file, e))?;
+            Ok((source.path.clone(), text))
+        };
+        config.imports.iter().enumerate().map(read).collect()
+    }
+
+    /// The data file that the run at `path` keeps, if it had data.
+    #[must_use]
+    pub fn data_file(path: &Path) -> Option<PathBuf> {
+        ["data.json", "data.csv"].iter().map(|name| path.join(name)).find(|file| file.is_file())
+    }
+
+    /// Reads the unconstrained draws of the run at `path`.
+    ///
+    /// # Errors
+    /// When there are none or they are damaged.
+    pub fn read_draws(path: &Path) -> Result<StoredDraws, RunDirectoryError> {
+        let store = path.join("fit.zarr");
+        if !store.is_dir() {
+            let path = path.to_owned();
+            return Err(RunDirectoryError::NotARun { path, missing: "fit.zarr" });
+        }
+        zarr::read_unconstrained(&store)
+            .map_err(|e| RunDirectoryError::Unreadable { path: store, message: e.to_string() })
+    }
+
     /// Reads the configuration of the run at `path`.
     ///
     /// # Errors
@@ -218,7 +312,12 @@ impl RunDirectory {
     }
 }
 
-fn failed(action: &'static str, path: &Path, source: io::Error) -> RunDirectoryError {
+/// Where the file imported as number `i` is kept.
+fn import_file(i: usize) -> String {
+    format!("imports/{}.ppl", i + 1)
+}
+
+pub(super) fn failed(action: &'static str, path: &Path, source: io::Error) -> RunDirectoryError {
     RunDirectoryError::Io { action, path: path.to_owned(), source }
 }
 
@@ -237,6 +336,16 @@ fn write_files(at: &Path, run: &Run<'_>) -> Result<(), RunDirectoryError> {
     text("summary.json", format!("{:#}\n", run.summary.to_json()))?;
     text("config.json", format!("{:#}\n", serde_json::json!(run.config)))?;
     text("model.ppl", run.model_text.to_owned())?;
+    if let Some((name, data)) = run.data_file {
+        text(name, data.to_owned())?;
+    }
+    if !run.imports.is_empty() {
+        let folder = at.join("imports");
+        fs::create_dir(&folder).map_err(|e| failed("create", &folder, e))?;
+    }
+    for (i, import) in run.imports.iter().enumerate() {
+        text(&import_file(i), import.clone())?;
+    }
     if let Some(checkpoint) = run.checkpoint {
         checkpoint.write_into(at)?;
     }

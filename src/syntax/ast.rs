@@ -159,6 +159,8 @@ pub struct Let {
 pub enum LetValue {
     /// `= expr`
     Expr(Expr),
+    /// `~ dist`: a draw; only of a `gen`.
+    Draw(Expr),
     /// `{ … }`: element by element; holds `Let`, `Assign`, `For` and `If` statements only.
     Elements(Vec<Stmt>),
 }

@@ -88,6 +88,7 @@ impl Outline {
             out.doc(binding.doc.as_ref());
             match &binding.value {
                 LetValue::Expr(value) => out.expr(value),
+                LetValue::Draw(dist) => out.node("draw", |out| out.expr(dist)),
                 LetValue::Elements(body) => out.node("elements", |out| out.stmts(body)),
             }
         });

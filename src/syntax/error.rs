@@ -177,7 +177,7 @@ fn prose(rule: Rule) -> &'static str {
         Rule::body => "`=` or `{`",
         Rule::stmt | Rule::simple => "a statement",
         Rule::let_stmt => "a `let`",
-        Rule::binding => "a name",
+        Rule::binding | Rule::drawn => "a name",
         Rule::factor_stmt => "a `factor`",
         Rule::for_stmt => "a `for`",
         Rule::if_form | Rule::if_expr => "an `if`",

@@ -1,6 +1,6 @@
 """Writes the reference files of the test suite. Run from this folder: `python3 generate.py`.
 
-Needs mpmath only (requirements.txt). The output is committed, so that tests need no Python.
+Needs what requirements.txt lists: mpmath, and SciPy for `functions`. The output is committed, so that tests need no Python.
 """
 
 import json
@@ -51,6 +51,13 @@ def combinators():
     write("combinators.jsonl", table.rows(text))
 
 
+def functions():
+    import functions as table
+
+    data = {name: value.tolist() for name, value in table.DATA.items()}
+    write("functions.jsonl", [{"header": table.HEADER, "data": data}, *table.rows()])
+
+
 if __name__ == "__main__":
-    for task in sys.argv[1:] or ["special", "distributions", "combinators"]:
+    for task in sys.argv[1:] or ["special", "distributions", "combinators", "functions"]:
         globals()[task]()

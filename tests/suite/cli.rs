@@ -88,6 +88,85 @@ fn a_run_leaves_all_files_and_the_right_posterior() {
     assert_eq!(serde_json::from_str::<Value>(&stdout(&as_json)).unwrap(), summary);
 }
 
+/// The table that `draws.csv` or standard output has: names and rows.
+fn table(text: &str) -> (Vec<String>, Vec<Vec<f64>>) {
+    let mut lines = text.lines().filter(|l| !l.starts_with('#'));
+    let names = lines.next().unwrap().split(',').map(str::to_owned).collect();
+    (names, lines.map(|l| l.split(',').map(|x| x.parse().unwrap()).collect()).collect())
+}
+
+#[test]
+#[allow(clippy::cast_precision_loss, reason = "numbers of draws are small")]
+fn a_run_predicts_its_data_and_new_data() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let args = ["run", "trend.ppl", "-q", "--infer", "nuts", "--draws", "1000", "--out"];
+    let output = ppl(&args).arg(&run).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    for group in ["posterior_predictive/y", "prior/b", "prior_predictive/y", "log_likelihood/y"] {
+        assert!(run.join("fit.zarr").join(group).join("zarr.json").is_file(), "{group}");
+    }
+    assert!(run.join("data.json").is_file());
+    assert!(json(&run.join("config.json")).get("not_drawn").is_none());
+
+    // New points, their number too; `y` is drawn, and what reads it is left out and named.
+    let predict = |data: &str, more: &[&str]| {
+        ppl(&["predict"]).arg(&run).args(["--data", data]).args(more).output().unwrap()
+    };
+    let output = predict("trend_new.json", &[]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stderr(&output).contains("`r` depends on `y`, which is not in the data"));
+    let (names, rows) = table(&stdout(&output));
+    assert_eq!(names, ["y.1", "y.2", "y.3", "at_ten"]);
+    assert_eq!(rows.len(), 1000);
+    let fitted = std::fs::read_to_string(run.join("draws.csv")).unwrap();
+    let (fitted_names, fitted) = table(&fitted);
+    let column = |name: &str| fitted_names.iter().position(|n| n == name).unwrap();
+    let (a, b) = (column("a.1"), column("b"));
+    // Each prediction lies around its own draw's line.
+    let gaps = rows.iter().zip(&fitted).map(|(row, draw)| row[1] - draw[a] - 6.0 * draw[b]);
+    let gaps: Vec<f64> = gaps.collect();
+    let mean = gaps.iter().sum::<f64>() / 1000.0;
+    let sd = (gaps.iter().map(|g| g * g).sum::<f64>() / 1000.0).sqrt();
+    assert!(mean.abs() < 0.065 && (sd - 0.5).abs() < 0.05, "mean {mean}, sd {sd}");
+    let as_json = predict("trend_new.json", &["--json"]);
+    let first: Value = serde_json::from_str(stdout(&as_json).lines().next().unwrap()).unwrap();
+    assert_eq!(first["y"][1].as_f64().unwrap(), rows[0][1]);
+
+    // A parameter cannot grow.
+    let output = predict("trend_three.json", &[]);
+    assert_eq!(code(&output), 1);
+    let message = "parameter `a: real[G]` has 2 elements along axis 1 in the run, and 3 with";
+    assert!(stderr(&output).contains(message), "{}", stderr(&output));
+
+    // With data, the log likelihood of the data too.
+    let out = dir.path().join("predicted");
+    let output = ppl(&["predict", "-q"]).arg(&run).arg("--out").arg(&out).output().unwrap();
+    assert_eq!((code(&output), stdout(&output).as_str()), (0, ""), "{}", stderr(&output));
+    for file in ["predictions.json", "draws.csv", "fit.zarr/log_likelihood/y/zarr.json"] {
+        assert!(out.join(file).is_file(), "{file}");
+    }
+}
+
+#[test]
+fn simulated_data_files_can_be_fitted() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("prior");
+    let args = ["simulate", "trend.ppl", "--data", "trend_new.json", "--prior", "-n", "3", "--out"];
+    let output = ppl(&args).arg(&out).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    for group in ["prior/a", "prior/r", "prior_predictive/y", "constant_data/x"] {
+        assert!(out.join("fit.zarr").join(group).join("zarr.json").is_file(), "{group}");
+    }
+    let file = out.join("data/3.json");
+    let simulated = json(&file);
+    let (names, rows) = table(&std::fs::read_to_string(out.join("draws.csv")).unwrap());
+    let y = names.iter().position(|n| n == "y.2").unwrap();
+    assert_eq!(simulated["y"][1].as_f64().unwrap(), rows[2][y]);
+    let output = ppl(&["check", "trend.ppl", "--data"]).arg(&file).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+}
+
 #[test]
 fn a_seed_repeats_a_run_bit_for_bit_with_any_number_of_threads() {
     let dir = tempfile::tempdir().unwrap();

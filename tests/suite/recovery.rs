@@ -69,10 +69,16 @@ fn every_method_recovers_a_conjugate_posterior_with_unit_noise() {
 
 #[test]
 fn twenty_iterations_are_never_ok() {
-    let (posterior, _) = conjugate(2.0);
+    let (posterior, sd) = conjugate(2.0);
     let short = Settings { iterations: Some(20), ..Settings::default() };
     for method in METHODS {
         let fit = fit(method, &posterior, &short);
+        if matches!(method.name, "laplace" | "pathfinder") {
+            // Newton's method needs no more for a Gaussian; then it is at the maximum and says so.
+            let (mean, _) = moments(&fit, &posterior);
+            assert!((mean - 8.0).abs() < 0.1 * sd || fit.verdict.level > VerdictLevel::Ok);
+            continue;
+        }
         assert_ne!(fit.verdict.level, VerdictLevel::Ok, "{}: {:?}", method.name, fit.verdict);
         assert!(!fit.verdict.reasons.is_empty(), "{}", method.name);
     }

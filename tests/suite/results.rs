@@ -62,6 +62,8 @@ impl Example {
                 seed: 7,
                 precision: "f64".into(),
                 device: "cpu".into(),
+                imports: Vec::new(),
+                not_drawn: BTreeMap::new(),
                 flags: BTreeMap::from([("draws".into(), S.into())]),
             },
             fit: Fit {
@@ -104,6 +106,8 @@ impl Example {
         let run = Run {
             config: &self.config,
             model_text: "param mu ~ normal(0, 1)\n",
+            imports: &[],
+            data_file: None,
             summary: &summary,
             fit: &self.fit,
             draws: &self.draws,

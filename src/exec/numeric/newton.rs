@@ -35,8 +35,8 @@ pub(in crate::exec) fn solve(system: &mut dyn Equations, x: &mut [f64], toleranc
         let small = step.iter().zip(&*x).all(|(d, x)| {
             d.abs() <= tolerance.relative * x.abs() + tolerance.absolute * tolerance.relative
         });
-        if small && largest <= tolerance.absolute {
-            // Converged: this step is below the tolerance, and makes the residuals smaller still.
+        if small && (damping == 0.0 || largest <= tolerance.absolute) {
+            // Newton's step is the distance to the root; it makes the residuals smaller still.
             for (x, d) in x.iter_mut().zip(&step) {
                 *x += d;
             }

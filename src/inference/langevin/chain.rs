@@ -1,6 +1,6 @@
 //! One augmented Langevin chain on dfdx's tape: parameters and noise → log weights and end points.
 //!
-//! `ula`, `mcd`, `uha`, `ldvi`, `cmcd` and `cmcd-ud` are the same chain with different [`Dynamics`]:
+//! `ula`, `mcd`, `uha`, `ldvi` and `cmcd` are the same chain with different [`Dynamics`]:
 //! how momentum is refreshed, and which kernels a network corrects. The forward kernels move points
 //! from the start `q = N(μ, diag σ²)` along densities `L_b = b log p + (1 − b) log q` with learned
 //! levels `0 < b_1 < … < b_K < 1`; the backward kernels define the augmented target.
@@ -61,9 +61,9 @@ pub struct Dynamics {
 }
 
 impl Dynamics {
-    /// Steps that the network tells apart. An overdamped control is needed at both ends of each.
+    /// Steps that the network tells apart. A control is needed at both ends of each.
     fn embeddings(self, bridges: usize) -> usize {
-        bridges + usize::from(self.steered() && self.momentum == Momentum::Overdamped)
+        bridges + usize::from(self.steered())
     }
 
     /// Whether the network enters the forward kernel.
@@ -96,7 +96,7 @@ pub struct Handles {
     pub friction: Option<Handle>,
     /// Unnormalised increments of the levels, `[min(K, 32) + 1]`.
     pub increments: Handle,
-    /// The network and the table of step embeddings, `[K, 20]` (with an overdamped control, `K + 1`).
+    /// The network and the table of step embeddings, `[K, 20]` (of a control, `K + 1`).
     pub network: Option<(ResidualSoftplus, Handle)>,
 }
 
@@ -124,6 +124,9 @@ pub struct Paths<E: Element> {
 impl<E: Element> Chain<E> {
     /// A chain with new parameters in group 0: start `N(μ, exp(log_sd)²)`, the network random but
     /// multiplied by zero, evenly spaced levels.
+    ///
+    /// # Panics
+    /// For a control of a chain with momentum.
     pub fn new(
         dynamics: Dynamics,
         bridges: usize,
@@ -133,6 +136,10 @@ impl<E: Element> Chain<E> {
         parameters: &mut Parameters<E>,
         rng: &mut impl RngCore,
     ) -> Self {
+        assert!(
+            !dynamics.steered() || dynamics.momentum == Momentum::Overdamped,
+            "a control steers overdamped chains only"
+        );
         let d = bridge.dim();
         let mut one = |name, value, (low, high)| {
             let handle = parameters.add(name, 0, vec![E::of(value)]);
@@ -241,7 +248,7 @@ impl<E: Element> Chain<E> {
         let _ = xi();
         let mut node = Node::at(&self.bridge, &start, z);
         let (mut points, mut residuals) = (Vec::new(), Vec::new());
-        let mut control = self.control(parameters, || node.z.clone(), 0, tape);
+        let mut control = self.control(parameters, &node.z, 0, tape);
         for k in 0..self.bridges {
             let (b, xi) = (level(&levels, k, shape), xi());
             log_w = log_w + half_squares(xi.clone());
@@ -252,7 +259,7 @@ impl<E: Element> Chain<E> {
             let next = node.z.clone() + step.clone() * drift + spread.clone() * xi;
             let next = Node::at(&self.bridge, &start, next);
             let mut drift = next.drift(b);
-            control = self.control(parameters, || next.z.clone(), k + 1, tape);
+            control = self.control(parameters, &next.z, k + 1, tape);
             if let Some(control) = &control {
                 drift = drift + control.clone();
             }
@@ -300,7 +307,6 @@ impl<E: Element> Chain<E> {
         };
         let keep_all = broadcast_scalar(keep.clone(), shape);
         let spread = broadcast_scalar(variance.clone().sqrt(), shape);
-        let damping = broadcast_scalar(variance.clone(), shape);
         let (z, mut log_w) = start.draw(xi());
         let mut rho = xi();
         log_w = log_w + half_squares(rho.clone());
@@ -309,11 +315,7 @@ impl<E: Element> Chain<E> {
         for k in 0..self.bridges {
             let (b, xi) = (level(&levels, k, shape), xi());
             log_w = log_w + half_squares(xi.clone());
-            let mut fresh = keep_all.clone() * rho.clone() + spread.clone() * xi;
-            let seen = || (node.z.clone(), rho.clone()).concat_along(Axis::<1>);
-            if let Some(control) = self.control(parameters, seen, k, tape) {
-                fresh = fresh - damping.clone() * control;
-            }
+            let fresh = keep_all.clone() * rho.clone() + spread.clone() * xi;
             let middle = fresh.clone() + half_step.clone() * node.drift(b.clone());
             let next = node.z.clone() + step.clone() * middle.clone();
             let next = Node::at(&self.bridge, &start, next);
@@ -344,11 +346,11 @@ impl<E: Element> Chain<E> {
     fn control(
         &self,
         parameters: &Parameters<E>,
-        seen: impl FnOnce() -> Matrix<E>,
+        z: &Matrix<E>,
         step: usize,
         tape: &SharedTape<E>,
     ) -> Option<Matrix<E>> {
-        self.dynamics.steered().then(|| self.network(parameters, seen(), step..step + 1, tape))
+        self.dynamics.steered().then(|| self.network(parameters, z.clone(), step..step + 1, tape))
     }
 
     /// The network at all rows `[K·N, ·]`, each with the embedding of its step.

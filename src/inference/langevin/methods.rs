@@ -92,17 +92,6 @@ pub const CMCD: Method = row(
     },
 );
 
-/// Controlled Monte Carlo diffusion, underdamped.
-pub const CMCD_UD: Method = row(
-    "cmcd-ud",
-    "Underdamped Langevin steps steered by a learned control, which the way back undoes.",
-    "Vargas et al., ICLR 2024 (arXiv 2307.01050)",
-    DAMPED,
-    |target, settings, monitor| {
-        fit("cmcd-ud", dynamics(Momentum::Damped, Correction::Both), target, settings, monitor)
-    },
-);
-
 const fn row(
     name: &'static str,
     summary: &'static str,

@@ -29,19 +29,37 @@ pub(in crate::results) fn write(
     draws: &Draws,
 ) -> io::Result<()> {
     comments(out, config, draws)?;
+    rows(out, Some(log_p), draws)
+}
+
+/// Writes draws that have no log density: the header and the rows.
+///
+/// # Errors
+/// What `out` reports.
+pub(in crate::results) fn write_draws(out: &mut dyn Write, draws: &Draws) -> io::Result<()> {
+    rows(out, None, draws)
+}
+
+fn rows(out: &mut dyn Write, log_p: Option<&[f64]>, draws: &Draws) -> io::Result<()> {
     let columns: Vec<_> = draws.variables.iter().map(columns).collect();
-    write!(out, "lp__")?;
-    for (_, name) in columns.iter().flatten() {
-        write!(out, ",{name}")?;
-    }
-    writeln!(out)?;
-    for (s, lp) in log_p.iter().enumerate() {
-        number(out, *lp)?;
+    let names = columns.iter().flatten().map(|(_, name)| name.as_str());
+    let header: Vec<&str> = log_p.map(|_| "lp__").into_iter().chain(names).collect();
+    writeln!(out, "{}", header.join(","))?;
+    for s in 0..draws.total() {
+        let mut first = true;
+        let mut cell = |out: &mut dyn Write, x: f64| {
+            if !std::mem::take(&mut first) {
+                out.write_all(b",")?;
+            }
+            number(out, x)
+        };
+        if let Some(log_p) = log_p {
+            cell(out, log_p[s])?;
+        }
         for (variable, columns) in draws.variables.iter().zip(&columns) {
             let draw = &variable.values[s * columns.len()..(s + 1) * columns.len()];
             for (i, _) in columns {
-                out.write_all(b",")?;
-                number(out, draw[*i])?;
+                cell(out, draw[*i])?;
             }
         }
         writeln!(out)?;

@@ -12,22 +12,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use zarrs::array::{ArrayBuilder, DataType, Element, FillValue};
+use zarrs::array::{Array, ArrayBuilder, DataType, Element, FillValue};
 use zarrs::filesystem::FilesystemStore;
 use zarrs::group::GroupBuilder;
 
 use crate::data::{DataArray, Values};
 use crate::inference::{self, Trace};
-use crate::results::{Run, Variable};
+use crate::results::{Draws, Predictions, Run, StoredDraws, Variable};
 
 /// Whatever zarrs reports; only shown.
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// Writes the store at `path`, which must not exist.
 pub(in crate::results) fn write(path: &Path, run: &Run<'_>) -> Result<(), Error> {
-    std::fs::create_dir_all(path)?;
-    let mut tree = Tree { store: Arc::new(FilesystemStore::new(path)?), metadata: Map::new() };
-    groups(&mut tree, run)?;
     let root = json!({
         "inference_library": "ppl",
         "inference_library_version": run.config.version,
@@ -35,6 +32,53 @@ pub(in crate::results) fn write(path: &Path, run: &Run<'_>) -> Result<(), Error>
         "model": run.summary.model,
         "seed": run.config.seed,
     });
+    write_tree(path, &root, |tree| groups(tree, run))
+}
+
+/// Writes draws that are no fit.
+pub(in crate::results) fn write_predictions(
+    path: &Path,
+    predictions: &Predictions<'_>,
+) -> Result<(), Error> {
+    write_tree(path, predictions.config, |tree| {
+        data(tree, "observed_data", predictions.observed)?;
+        data(tree, "constant_data", predictions.constant)?;
+        draw_groups(tree, predictions.groups)
+    })
+}
+
+/// Reads the group `unconstrained_posterior`, parameters in the order of their names.
+pub(in crate::results) fn read_unconstrained(path: &Path) -> Result<StoredDraws, Error> {
+    const GROUP: &str = "unconstrained_posterior";
+    let store = Arc::new(FilesystemStore::new(path)?);
+    let mut names: Vec<String> = std::fs::read_dir(path.join(GROUP))?
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            entry.path().is_dir().then(|| entry.file_name().to_string_lossy().into_owned())
+        })
+        .collect();
+    names.sort_unstable();
+    let mut draws = StoredDraws { chains: 0, draws_per_chain: 0, parameters: Vec::new() };
+    for name in names {
+        let array = Array::open(store.clone(), &format!("/{GROUP}/{name}"))?;
+        // The others are coordinates.
+        let &[chains, per_chain, _] = array.shape() else { continue };
+        draws.chains = usize::try_from(chains)?;
+        draws.draws_per_chain = usize::try_from(per_chain)?;
+        let values = array.retrieve_array_subset_elements::<f64>(&array.subset_all())?;
+        draws.parameters.push((name, values));
+    }
+    Ok(draws)
+}
+
+fn write_tree(
+    path: &Path,
+    root: &Value,
+    groups: impl FnOnce(&mut Tree) -> Result<(), Error>,
+) -> Result<(), Error> {
+    std::fs::create_dir_all(path)?;
+    let mut tree = Tree { store: Arc::new(FilesystemStore::new(path)?), metadata: Map::new() };
+    groups(&mut tree)?;
     let metadata = json!({
         "zarr_format": 3,
         "node_type": "group",
@@ -72,13 +116,18 @@ fn groups(tree: &mut Tree, run: &Run<'_>) -> Result<(), Error> {
     sample_stats(tree, run, chains)?;
     data(tree, "observed_data", run.observed)?;
     data(tree, "constant_data", run.constant)?;
-    for (name, draws) in run.predictions {
+    draw_groups(tree, run.predictions)?;
+    fit(tree, run)
+}
+
+fn draw_groups(tree: &mut Tree, groups: &[(&str, &Draws)]) -> Result<(), Error> {
+    for (name, draws) in groups {
         let mut group = Group::create(tree, name, json!({}))?;
         for variable in &draws.variables {
             group.draws([draws.chains, draws.draws_per_chain], variable)?;
         }
     }
-    fit(tree, run)
+    Ok(())
 }
 
 /// Whether the trace has one value for each draw of a sampler.

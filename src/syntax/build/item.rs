@@ -58,15 +58,16 @@ impl Builder<'_> {
         Marginal { doc, name, ty, dist, span }
     }
 
-    /// Builds a `let` or `gen` from a node whose one child is a `binding`.
+    /// Builds a `let` or `gen` from a node whose one child is a `binding` or `drawn`.
     pub(super) fn binding(&mut self, node: Node, doc: Option<Doc>) -> Let {
         let span = node.span;
-        let mut children = Children::of(Children::of(node).need(Rule::binding));
+        let mut children = Children::of(Children::of(node).any());
         let name = self.ident(&children.need(Rule::name));
         let ty = self.annotation(&mut children);
-        let value = match children.accept(Rule::equals) {
-            Some(_) => LetValue::Expr(self.value(children.need(Rule::value))),
-            None => {
+        let value = match (children.accept(Rule::tilde), children.accept(Rule::equals)) {
+            (Some(_), _) => LetValue::Draw(self.expr(children.need(Rule::expr))),
+            (None, Some(_)) => LetValue::Expr(self.value(children.need(Rule::value))),
+            (None, None) => {
                 let block = children.need(Rule::block);
                 if ty.is_none() {
                     self.report_elements_without_type(&name, block.span);

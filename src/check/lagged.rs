@@ -1,0 +1,160 @@
+//! `y[2:N] ~ normal(a + b * y[1:N-1], s)` as a loop over the elements that it draws, for those depend on
+//! each other: what is drawn first is read afterwards.
+
+use crate::source::Span;
+
+use super::builtins::{Builtin, Signature};
+use super::shape::Dim;
+use super::typed::{
+    Dist, DistKind, Expr, ExprKind, Index, Model, Order, Stage, Stmt, StmtKind, Type, Var, VarId,
+    VarKind,
+};
+use super::visit;
+
+/// The assignment of a draw to a slice as a loop over its elements, if the draw reads what it assigns;
+/// any other assignment as it is.
+pub(super) fn unrolled(model: &mut Model, assign: StmtKind, span: Span) -> StmtKind {
+    let StmtKind::Assign { var, indices, value } = &assign else { return assign };
+    let ExprKind::Draw { dist, order: Order::Any } = &value.kind else { return assign };
+    let mut reads_itself = false;
+    visit::vars(value, &mut |read, _| reads_itself |= read == *var);
+    let (Some(Index::Slice(lo, hi)), 1) = (indices.first(), value.ty.dims().len()) else {
+        return assign;
+    };
+    if !reads_itself {
+        return assign;
+    }
+    let int = |kind| Expr { kind, ty: Type::INT, stage: Stage::Data, span };
+    let lo = lo.clone().unwrap_or_else(|| int(ExprKind::Int(1)));
+    let hi = hi.clone().unwrap_or_else(|| model.var(*var).ty.dims()[0].to_expr(span));
+    let index = VarId(u32::try_from(model.vars.len()).unwrap_or(u32::MAX));
+    let at = At { index, lo: &lo, span };
+    let Some(dist) = at.dist(dist, model) else { return assign };
+    let scalar = value.ty.scalar().map_or(Type::REAL, |s| Type::array(s, Vec::new()));
+    let mut indices = indices.clone();
+    indices[0] = Index::At(int(ExprKind::Var(index)));
+    let kind = ExprKind::Draw { dist: Box::new(dist), order: Order::Any };
+    let value = Expr { kind, ty: scalar, ..value.clone() };
+    let body = vec![Stmt { kind: StmtKind::Assign { var: *var, indices, value }, span }];
+    model.vars.push(Var {
+        name: "t".into(),
+        kind: VarKind::Index,
+        ty: Type::INT,
+        stage: Stage::Data,
+        span,
+    });
+    StmtKind::For { var: index, lo, hi, body }
+}
+
+/// The element of a vector that belongs to a step of the loop from `lo` on.
+struct At<'a> {
+    index: VarId,
+    lo: &'a Expr,
+    span: Span,
+}
+
+impl At<'_> {
+    /// A distribution of numbers at this step; `None` for one of vectors, or with another shape.
+    fn dist(&self, dist: &Dist, model: &Model) -> Option<Dist> {
+        let kind = match &dist.kind {
+            DistKind::Named { dist, args, guard } => {
+                let def = model.dist(*dist);
+                let scalars = def.params.iter().all(|&p| model.var(p).ty.dims().is_empty());
+                if !scalars || !def.ty.dims().is_empty() {
+                    return None;
+                }
+                let args = args.iter().map(|a| self.expr(a)).collect();
+                DistKind::Named { dist: *dist, args, guard: *guard }
+            }
+            DistKind::Truncated { dist, lower, upper, guard } => DistKind::Truncated {
+                dist: Box::new(self.dist(dist, model)?),
+                lower: lower.as_ref().map(|e| self.expr(e)),
+                upper: upper.as_ref().map(|e| self.expr(e)),
+                guard: *guard,
+            },
+            DistKind::Censored { dist, lower, upper } => DistKind::Censored {
+                dist: Box::new(self.dist(dist, model)?),
+                lower: lower.as_ref().map(|e| self.expr(e)),
+                upper: upper.as_ref().map(|e| self.expr(e)),
+            },
+            DistKind::ZeroInflated { p, dist } => {
+                DistKind::ZeroInflated { p: self.expr(p), dist: Box::new(self.dist(dist, model)?) }
+            }
+            DistKind::Hurdle { p, dist } => {
+                DistKind::Hurdle { p: self.expr(p), dist: Box::new(self.dist(dist, model)?) }
+            }
+            DistKind::Affine { dist, loc, scale } => DistKind::Affine {
+                dist: Box::new(self.dist(dist, model)?),
+                loc: self.expr(loc),
+                scale: self.expr(scale),
+            },
+            DistKind::Mixture { .. } | DistKind::Sorted { .. } => return None,
+        };
+        Some(Dist { kind, span: dist.span })
+    }
+
+    /// The element of an expression; a scalar is its own.
+    fn expr(&self, e: &Expr) -> Expr {
+        let [_, rest @ ..] = e.ty.dims() else { return e.clone() };
+        let ty = e.ty.scalar().map_or(Type::Error, |s| Type::array(s, rest.to_vec()));
+        let kind = match &e.kind {
+            ExprKind::Builtin(op, args) if is_elementwise(*op) => {
+                ExprKind::Builtin(*op, args.iter().map(|a| self.expr(a)).collect())
+            }
+            ExprKind::Index(base, indices) => {
+                let mut indices = indices.clone();
+                match &mut indices[0] {
+                    Index::Slice(from, _) => {
+                        let from = from.clone().unwrap_or_else(|| self.int(ExprKind::Int(1)));
+                        indices[0] = Index::At(self.position(&from));
+                    }
+                    Index::At(e) if !e.ty.dims().is_empty() => *e = self.expr(e),
+                    Index::At(_) => return self.element(e),
+                }
+                ExprKind::Index(base.clone(), indices)
+            }
+            _ => return self.element(e),
+        };
+        Expr { kind, ty, ..e.clone() }
+    }
+
+    /// `e[t - lo + 1]`.
+    fn element(&self, e: &Expr) -> Expr {
+        let one = self.int(ExprKind::Int(1));
+        let mut indices = vec![Index::At(self.position(&one))];
+        indices.resize(e.ty.dims().len(), Index::Slice(None, None));
+        let dims = e.ty.dims()[1..].to_vec();
+        let ty = e.ty.scalar().map_or(Type::Error, |s| Type::array(s, dims));
+        Expr { kind: ExprKind::Index(Box::new(e.clone()), indices), ty, ..e.clone() }
+    }
+
+    /// `t + from - lo`, written `t - 1` where the difference is known.
+    fn position(&self, from: &Expr) -> Expr {
+        let t = self.int(ExprKind::Var(self.index));
+        let known = |_| None;
+        let shift = Dim::of(from, &known).sub(&Dim::of(self.lo, &known));
+        let shifted = |op, by| self.int(ExprKind::Builtin(op, vec![t.clone(), by]));
+        match shift.as_constant() {
+            Some(0) => t,
+            Some(k) if k < 0 => shifted(Builtin::Sub, self.int(ExprKind::Int(-k))),
+            Some(k) => shifted(Builtin::Add, self.int(ExprKind::Int(k))),
+            None => shifted(Builtin::Add, shift.to_expr(self.span)),
+        }
+    }
+
+    fn int(&self, kind: ExprKind) -> Expr {
+        Expr { kind, ty: Type::INT, stage: Stage::Data, span: self.span }
+    }
+}
+
+fn is_elementwise(op: Builtin) -> bool {
+    matches!(
+        op.signature(),
+        Signature::Real(_)
+            | Signature::Number(_)
+            | Signature::Int(_)
+            | Signature::Compare(_)
+            | Signature::Logic(_)
+            | Signature::Convert(_)
+    )
+}

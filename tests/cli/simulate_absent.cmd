@@ -1,0 +1,1 @@
+simulate trend.ppl --data trend_new.json --prior -n 2

@@ -1,0 +1,1 @@
+simulate flat.ppl --size N=2 --prior -n 3

@@ -1,0 +1,1 @@
+simulate gauss.ppl -n 3

@@ -1,0 +1,1 @@
+simulate gauss.ppl --prior -n 3 --json

@@ -1,0 +1,1 @@
+simulate flat.ppl --size N --prior -n 3
