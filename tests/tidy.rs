@@ -21,7 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ir", &["random", "source", "special"]),
     ("exec", &["ir", "real", "density", "special"]),
     ("passes", &["ir", "exec"]),
-    ("autodiff", &["ir", "source"]),
+    ("autodiff", &["ir", "source", "special"]),
     ("lower", &["autodiff", "check", "data", "diagnostics", "exec", "ir", "source"]),
     ("inference", &["density", "real", "random"]),
     ("results", &["data", "diagnostics", "inference", "lower"]),

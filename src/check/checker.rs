@@ -121,8 +121,12 @@ pub(super) struct Checker<'a> {
     /// Parameters that have a prior, with its place: the distribution of a declaration, the left
     /// side of a statement.
     pub(super) priors: HashMap<VarId, Span>,
+    /// How many conditions stand around the expression being checked.
+    pub(super) conditions: usize,
     /// Names in items that did not parse: what these define is not unknown.
     pub(super) broken_names: HashSet<String>,
+    /// Suggestions looked for so far.
+    pub(super) suggested: usize,
     /// Entries that something calls or passes on.
     pub(super) called: HashSet<usize>,
     imported: HashSet<String>,
@@ -144,7 +148,9 @@ impl<'a> Checker<'a> {
             statements: Vec::new(),
             literal_sizes: Vec::new(),
             priors: HashMap::new(),
+            conditions: 0,
             broken_names: HashSet::new(),
+            suggested: 0,
             called: HashSet::new(),
             imported: HashSet::new(),
             loaded: HashSet::new(),

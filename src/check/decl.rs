@@ -270,7 +270,7 @@ impl Checker<'_> {
 
     pub(super) fn top_level_let(&mut self, id: usize, d: &ast::Let) {
         let Some(var) = self.entries[id].var else { return };
-        let Some(value) = self.let_value(var, d) else { return };
+        let Some((value, support)) = self.let_value(var, d) else { return };
         if self.model.var(var).kind == VarKind::Let {
             visit::let_exprs(&value, &mut |e| {
                 if e.stage == Stage::Generated {
@@ -279,6 +279,13 @@ impl Checker<'_> {
             });
         }
         self.model.decls.push(Decl::Let { var, value });
+        if let Some(support) = support {
+            let declared = self.support_interval(&support);
+            let known = self.facts.intervals.get(&var).copied().unwrap_or(Interval::ALL);
+            self.facts.intervals.insert(var, known.meet(declared));
+            self.facts.supports.insert(var, support.clone());
+            self.model.decls.push(Decl::Constraint { var, support });
+        }
     }
 
     /// Checks a `let` inside braces and adds it to the scope.
@@ -286,16 +293,17 @@ impl Checker<'_> {
         let var = self.new_var(&d.name, VarKind::Local, Type::Error, Stage::Data);
         let value = self.let_value(var, d);
         self.scope.push(&d.name.text, var);
-        Some((var, value?))
+        Some((var, value?.0))
     }
 
-    /// Checks the right-hand side of a `let` and gives the variable its type and stage.
-    fn let_value(&mut self, var: VarId, d: &ast::Let) -> Option<LetValue> {
+    /// Checks the right-hand side of a `let` and gives the variable its type and stage. Also gives the
+    /// declared support if that is a constraint.
+    fn let_value(&mut self, var: VarId, d: &ast::Let) -> Option<(LetValue, Option<Support>)> {
         let declared = match &d.ty {
             Some(ty) => match self.declared(ty) {
                 Some((support, declared)) => {
-                    self.refuse_constraint(&support, ty);
-                    Some((support, declared, ty.span))
+                    let constraint = self.let_constraint(var, &support, ty);
+                    Some((support, declared, ty.span, constraint))
                 }
                 None => {
                     if let ast::LetValue::Expr(e) = &d.value {
@@ -310,7 +318,7 @@ impl Checker<'_> {
             ast::LetValue::Expr(e) => {
                 let value = self.expr(e);
                 if value.ty.is_error() {
-                    if let Some((_, ty, _)) = declared {
+                    if let Some((_, ty, ..)) = declared {
                         self.define(var, ty, value.stage, None);
                     }
                     return None;
@@ -321,23 +329,23 @@ impl Checker<'_> {
                     return None;
                 }
                 let what = format!("`{}`", d.name.text);
-                let ty = match declared {
-                    Some((_, ty, span)) => {
+                let (ty, constraint) = match declared {
+                    Some((_, ty, span, constraint)) => {
                         self.require_type(&value, &ty, &what, span);
-                        ty
+                        (ty, constraint)
                     }
-                    None => value.ty.clone(),
+                    None => (value.ty.clone(), None),
                 };
                 self.define(var, ty, value.stage, Some(&value));
-                Some(LetValue::Expr(value))
+                Some((LetValue::Expr(value), constraint))
             }
             ast::LetValue::Draw(dist) => {
-                let value = self.drawn(dist, declared.map(|(_, ty, _)| ty), &d.name)?;
+                let value = self.drawn(dist, declared.map(|(_, ty, ..)| ty), &d.name)?;
                 self.define(var, value.ty.clone(), value.stage, Some(&value));
-                Some(LetValue::Expr(value))
+                Some((LetValue::Expr(value), None))
             }
             ast::LetValue::Elements(stmts) => {
-                let (support, ty, _) = declared?;
+                let (support, ty, _, constraint) = declared?;
                 self.define(var, ty, Stage::Data, None);
                 let mark = self.scope.locals.len();
                 self.scope.push(&d.name.text, var);
@@ -349,7 +357,7 @@ impl Checker<'_> {
                 let sizes =
                     self.model.var(var).ty.dims().iter().map(|dim| dim.to_expr(d.name.span));
                 let dims = if support.array.is_empty() { sizes.collect() } else { support.array };
-                Some(LetValue::Elements { dims, stmts, rest: None })
+                Some((LetValue::Elements { dims, stmts, rest: None }, constraint))
             }
         }
     }
@@ -387,24 +395,38 @@ impl Checker<'_> {
         None
     }
 
-    fn refuse_constraint(&mut self, support: &Support, ty: &ast::TypeExpr) {
-        let constrained = match &support.structure {
+    /// Returns the declared support of a `let` if it says more than the plain type. Only the log joint
+    /// can enforce it, so only a `let` at the top level has one.
+    fn let_constraint(
+        &mut self,
+        var: VarId,
+        support: &Support,
+        ty: &ast::TypeExpr,
+    ) -> Option<Support> {
+        let (bounded, mapped) = match &support.structure {
             Structure::Scalar { lower, upper, offset, multiplier, .. } => {
-                [lower, upper, offset, multiplier].into_iter().any(Option::is_some)
+                (lower.is_some() || upper.is_some(), offset.is_some() || multiplier.is_some())
             }
-            _ => true,
+            _ => (true, false),
         };
-        if constrained || support.missing {
-            self.report(
-                Diagnostic::error(
-                    Code::E0208,
-                    ty.span,
-                    "the type of a `let` has no constraint",
+        let is_let = self.model.var(var).kind == VarKind::Let;
+        if support.missing || mapped || bounded && !is_let {
+            let (label, help) = if is_let {
+                ("not for a `let`", "a `let` takes `lower`, `upper` and the structured types")
+            } else {
+                (
                     "nothing would enforce it",
+                    "write the plain type; constraints belong to `data`, `param` and a `let` at the \
+                     top level",
                 )
-                .with_help("write the plain type; constraints belong to `data` and `param`"),
+            };
+            self.report(
+                Diagnostic::error(Code::E0208, ty.span, "this type has no place here", label)
+                    .with_help(help),
             );
+            return None;
         }
+        bounded.then(|| support.clone())
     }
 
     /// Gives a variable its type and stage, and remembers what is known of its value.

@@ -303,7 +303,7 @@ impl<'m> Reader<'m> {
                 let decl = Decl::Let { var: *var, value };
                 self.nodes.push(Node { decl, defines: Some(*var), original, span: entry.span });
             }
-            Decl::Stmt(_) => {}
+            Decl::Constraint { .. } | Decl::Stmt(_) => {}
         }
     }
 
@@ -495,7 +495,7 @@ impl<'m> Reader<'m> {
             | Decl::Param { var, .. }
             | Decl::Let { var, .. }
             | Decl::Marginal { var, .. } => Some(*var),
-            Decl::Stmt(_) => None,
+            Decl::Constraint { .. } | Decl::Stmt(_) => None,
         });
         let copies = (0..).map(VarId).zip(&self.model.vars);
         let copies = copies.filter(|(_, v)| v.kind == VarKind::Predicted).map(|(id, _)| id);
@@ -621,7 +621,7 @@ fn reads(decl: &Decl) -> HashSet<VarId> {
         }
         Decl::Param { support, .. } => visit::support_exprs(support, &mut note),
         Decl::Let { value, .. } => visit::let_exprs(value, &mut note),
-        Decl::Marginal { .. } | Decl::Stmt(_) => {}
+        Decl::Constraint { .. } | Decl::Marginal { .. } | Decl::Stmt(_) => {}
     }
     found
 }

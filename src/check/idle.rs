@@ -125,7 +125,10 @@ impl Checker<'_> {
                 Decl::Let { value, .. } => {
                     visit::let_exprs(value, &mut |e| collect(e, &mut locals, &mut read));
                 }
-                Decl::Data { .. } | Decl::Param { .. } | Decl::Marginal { .. } => {}
+                Decl::Data { .. }
+                | Decl::Param { .. }
+                | Decl::Marginal { .. }
+                | Decl::Constraint { .. } => {}
             }
         }
         let own = self.entries.iter().filter(|entry| !entry.library);

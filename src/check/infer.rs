@@ -65,10 +65,10 @@ impl Checker<'_> {
             ast::ExprKind::Array(items) => self.array(items, e.span),
             ast::ExprKind::If { cond, then, otherwise } => {
                 let cond = self.expr(cond);
-                let ranges = self.forget_ranges(&cond);
+                self.conditions += 1;
                 let then = self.block(then);
                 let otherwise = self.block(otherwise);
-                self.facts.ranges = ranges;
+                self.conditions -= 1;
                 self.conditional(cond, then, otherwise, e.span)
             }
         }

@@ -34,6 +34,12 @@ impl Interval {
         Self::new(self.lo.min(other.lo), self.hi.max(other.hi))
     }
 
+    /// What lies in both; all of the line where nothing does.
+    pub(super) fn meet(self, other: Self) -> Self {
+        let (lo, hi) = (self.lo.max(other.lo), self.hi.min(other.hi));
+        if lo <= hi { Self::new(lo, hi) } else { Self::ALL }
+    }
+
     fn add(self, other: Self) -> Self {
         Self::new(self.lo + other.lo, self.hi + other.hi)
     }

@@ -42,7 +42,10 @@ pub(super) fn lint(checker: &mut Checker<'_>, main: FileId) {
             Decl::Let { value, .. } => {
                 visit::let_exprs(value, &mut |e| checker.lint_branch_expr(e));
             }
-            Decl::Data { .. } | Decl::Param { .. } | Decl::Marginal { .. } => {}
+            Decl::Data { .. }
+            | Decl::Param { .. }
+            | Decl::Marginal { .. }
+            | Decl::Constraint { .. } => {}
         }
     }
     checker.model.decls = decls;
@@ -144,6 +147,10 @@ impl Reads {
                 Decl::Let { var, value } => {
                     visit::let_exprs(value, &mut add);
                     Some(*var)
+                }
+                Decl::Constraint { support, .. } => {
+                    visit::support_exprs(support, &mut add);
+                    None
                 }
                 Decl::Stmt(stmt) => {
                     visit::stmt_exprs(stmt, &mut add);
@@ -321,7 +328,7 @@ impl Checker<'_> {
                 Decl::Param { var, .. } | Decl::Marginal { var, .. } | Decl::Let { var, .. } => {
                     touches.entry(*var).or_default().push(index);
                 }
-                Decl::Data { .. } => {}
+                Decl::Data { .. } | Decl::Constraint { .. } => {}
                 Decl::Stmt(stmt) => {
                     let late = |var: &&VarId| self.model.var(**var).stage > Stage::Data;
                     for var in reads.of_decl[index].iter().filter(late) {

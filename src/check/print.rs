@@ -175,6 +175,9 @@ impl Printer<'_> {
                 };
                 self.binding(word, *var, value, 0, lines);
             }
+            Decl::Constraint { var, support } => {
+                lines.push(format!("require {}", self.head(*var, &self.support(support))));
+            }
             Decl::Stmt(stmt) => self.stmt(stmt, 0, lines),
         }
     }

@@ -22,6 +22,9 @@ pub(super) struct Names {
     pub(super) sizes: HashMap<String, VarId>,
 }
 
+/// Unknown names of one model for which a suggestion is looked for.
+const MOST_SUGGESTIONS: usize = 50;
+
 /// What a local name stands for.
 #[derive(Clone, Debug)]
 pub(super) enum Binding {
@@ -264,7 +267,16 @@ impl Checker<'_> {
         self.report(diagnostic);
     }
 
-    fn nearest_var(&self, name: &str) -> Option<String> {
+    /// Tells whether a suggestion may still be looked for: each compares with all names there are.
+    fn may_suggest(&mut self) -> bool {
+        self.suggested += 1;
+        self.suggested <= MOST_SUGGESTIONS
+    }
+
+    fn nearest_var(&mut self, name: &str) -> Option<String> {
+        if !self.may_suggest() {
+            return None;
+        }
         let locals = self.scope.locals.iter().map(|(name, _)| name.as_str());
         let in_model = self.scope.pure.is_none();
         let globals = self.user.vars.keys().chain(self.user.sizes.keys()).map(String::as_str);
@@ -312,7 +324,10 @@ impl Checker<'_> {
         self.report(diagnostic);
     }
 
-    fn nearest_callee(&self, name: &str, dist: bool) -> Option<String> {
+    fn nearest_callee(&mut self, name: &str, dist: bool) -> Option<String> {
+        if !self.may_suggest() {
+            return None;
+        }
         let user = if dist { &self.user.dists } else { &self.user.fns };
         let user = user.keys().map(String::as_str);
         let fixed = if dist {

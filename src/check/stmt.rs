@@ -1,13 +1,10 @@
 //! Statements: `~`, `factor`, `for`, `if`, and the elements of a `let`.
 
-use std::collections::HashMap;
-
 use crate::diagnostics::{Code, Diagnostic};
 use crate::syntax::ast;
 
 use super::checker::Checker;
 use super::dist::Value;
-use super::shape::Dim;
 use super::typed::{
     Decl, Expr, ExprKind, Index, Model, Scalar, Stage, Stmt, StmtKind, Structure, Support, Type,
     VarId, VarKind,
@@ -65,10 +62,10 @@ impl Checker<'_> {
                 if let Some(target) = target {
                     self.raise_stage(target, cond.stage);
                 }
-                let ranges = self.forget_ranges(&cond);
+                self.conditions += 1;
                 let then = self.body(then, target);
                 let otherwise = self.body(otherwise, target);
-                self.facts.ranges = ranges;
+                self.conditions -= 1;
                 if !good {
                     return None;
                 }
@@ -76,16 +73,6 @@ impl Checker<'_> {
             }
         };
         Some(Stmt { kind, span: stmt.span })
-    }
-
-    /// Forgets the ranges of the loop indices that a condition reads, for its branches run for part of
-    /// them only. Returns what was known before.
-    pub(super) fn forget_ranges(&mut self, cond: &Expr) -> HashMap<VarId, (Dim, Dim)> {
-        let before = self.facts.ranges.clone();
-        super::visit::vars(cond, &mut |var, _| {
-            self.facts.ranges.remove(&var);
-        });
-        before
     }
 
     fn body(&mut self, stmts: &[ast::Stmt], target: Option<VarId>) -> Vec<Stmt> {

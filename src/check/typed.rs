@@ -215,6 +215,13 @@ pub enum Decl {
         /// Its value.
         value: LetValue,
     },
+    /// The declared type of a `let`: outside of it there is no density.
+    Constraint {
+        /// The variable.
+        var: VarId,
+        /// What its value has to be.
+        support: Support,
+    },
     /// `marginal`.
     Marginal {
         /// The variable.

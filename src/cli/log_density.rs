@@ -273,6 +273,9 @@ fn head(
     if with_jacobian {
         object.insert("log_jacobian".into(), number(joint.log_jacobian));
     }
+    if let Some(theta) = &joint.unconstrained {
+        object.insert("unconstrained".into(), list(theta.clone()));
+    }
     if args.terms {
         // A statement in a loop has several terms at one place; they are one summand to a reader.
         let mut sums: indexmap::IndexMap<String, f64> = indexmap::IndexMap::new();

@@ -114,6 +114,7 @@ codes! {
     E0415 "a null where no value may be missing",
     E0416 "data outside of the support of its distribution",
     E0417 "a log joint that is infinite or NaN with this data",
+    E0418 "a value that is not of its declared type",
     // -- Numbers and limits
     E0501 "shapes that do not fit with this data",
     E0502 "an index outside of its axis",

@@ -61,7 +61,7 @@ impl Mode {
             }
             let next = top.at.iter().zip(&step).map(|(x, s)| x + s).collect();
             let next = Point::new(&hill, next);
-            if !(next.value >= top.value) {
+            if next.value.is_nan() || next.value < top.value {
                 return None;
             }
             top = next;

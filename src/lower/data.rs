@@ -11,6 +11,7 @@ use crate::source::Span;
 use super::Lower;
 use super::lowerer::Lowerer;
 use super::value::Val;
+use super::walk::any_expr;
 
 /// Where each size got its value: the declaration and the field.
 pub(super) type SizeOrigins = HashMap<VarId, (Span, String)>;
@@ -27,26 +28,57 @@ impl Lowerer<'_> {
     ) -> Lower<Vec<usize>> {
         let entry = self.model.var(var);
         self.at(entry.span, |l| {
-            let Some(array) = file.get(&entry.name) else {
+            let name = l.field(var, file);
+            let Some(array) = file.get(name) else {
                 let Some(default) = default else { return Err(l.absent(&entry.name, file)) };
                 let value = l.expr(default)?;
                 l.define(var, value);
                 return Ok(Vec::new());
             };
-            l.check_missing(&entry.name, array, support, file)?;
+            l.check_missing(name, array, support, file)?;
             let missing: Vec<usize> = array.missing_elements().collect();
-            let mut numbers = l.numbers_of(&entry.name, array, &entry.ty, file)?;
+            let mut numbers = l.numbers_of(name, array, &entry.ty, file)?;
             l.check_shape(var, array, support, file, origins)?;
             missing.iter().for_each(|&i| numbers[i] = 0.0);
             let ty = IrType::new(dtype(&entry.ty), Shape::from(&array.shape[..]));
             let tensor = Tensor::new(ty.clone(), numbers);
             let id = l.b.input(entry.name.clone(), ty);
             let index = u32::try_from(l.b.function().inputs.len() - 1).expect("few inputs");
-            l.data.insert(index, tensor.clone());
+            l.data.insert(index, tensor);
             l.define(var, Val::plain(id));
-            l.check_values(&entry.name, &tensor, support, array, file)?;
             Ok(missing)
         })
+    }
+
+    /// The field of the file that a variable reads. A name with an underscore behind it, as that of a
+    /// field called like a word of the language needs, also reads the field without.
+    fn field(&self, var: VarId, file: &DataSet) -> &str {
+        let name = &self.model.var(var).name;
+        let plain = name.strip_suffix('_').filter(|plain| file.get(plain).is_some());
+        plain.filter(|_| file.get(name).is_none()).unwrap_or(name)
+    }
+
+    /// Whether the declared bounds can be evaluated: a size in them may come from later data.
+    pub(super) fn bounds_known(&self, support: &Support) -> bool {
+        let Structure::Scalar { lower, upper, .. } = &support.structure else { return true };
+        let unknown = |e: &Expr| {
+            any_expr(e, &mut |x| matches!(&x.kind, ExprKind::Var(v) if !self.env.contains_key(v)))
+        };
+        !lower.iter().chain(upper).any(unknown)
+    }
+
+    /// Checks bound data against its declared bounds and structure.
+    pub(super) fn check_bound(
+        &mut self,
+        var: VarId,
+        support: &Support,
+        file: &DataSet,
+    ) -> Lower<()> {
+        let name = self.field(var, file).to_owned();
+        let Some(array) = file.get(&name) else { return Ok(()) };
+        let value = self.env[&var].clone();
+        let Some(tensor) = self.numbers(value.id) else { return Ok(()) };
+        self.at(self.model.var(var).span, |l| l.check_values(&name, &tensor, support, array, file))
     }
 
     fn absent(&self, name: &str, file: &DataSet) -> Box<Diagnostic> {
@@ -277,7 +309,11 @@ impl Lowerer<'_> {
             }
             Structure::Ordered(_) | Structure::PositiveOrdered(_) => {
                 let k = tensor.ty.shape.last().copied().unwrap_or(1).max(1);
+                let positive = matches!(support.structure, Structure::PositiveOrdered(_));
                 for (row, x) in tensor.data.chunks(k).enumerate() {
+                    if positive && x[0] <= 0.0 {
+                        return outside(self, row * k, "and has to be positive".into());
+                    }
                     if let Some(i) = x.windows(2).position(|w| w[0] >= w[1]) {
                         return outside(
                             self,

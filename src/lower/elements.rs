@@ -10,10 +10,11 @@ use crate::diagnostics::Code;
 use crate::ir::{Shape, ValueId};
 
 use super::Lower;
+use super::lengths::lengths_depend_on;
 use super::lowerer::Lowerer;
 use super::recursion::{lag_of, lags};
 use super::value::{Axes, Axis, AxisTable, Val};
-use super::walk::{mentions, stmt_mentions, visit_stmt};
+use super::walk::{stmt_mentions, visit_stmt};
 
 /// Loops that cannot become a scan are unrolled up to this many steps.
 pub(super) const MAX_UNROLLED: i64 = 20_000;
@@ -22,8 +23,6 @@ pub(super) const MAX_UNROLLED: i64 = 20_000;
 #[derive(Debug, Clone)]
 pub(super) struct Frame {
     pub(super) var: VarId,
-    /// Whether it is one row, inside a scan.
-    row: bool,
     /// Own shape.
     pub(super) dims: Shape,
     /// Loops around the definition, whose axes every piece has.
@@ -38,20 +37,7 @@ pub(super) struct Frame {
 impl Frame {
     pub(super) fn new(var: VarId, dims: Shape, outer: Axes) -> Self {
         let n = dims.iter().product();
-        Frame {
-            var,
-            row: false,
-            dims,
-            outer,
-            pieces: Vec::new(),
-            defined: vec![None; n],
-            has_rest: false,
-        }
-    }
-
-    /// A frame of one row inside a scan, with a leading axis of one.
-    pub(super) fn row(var: VarId, dims: Shape, outer: Axes) -> Self {
-        Frame { row: true, ..Frame::new(var, dims, outer) }
+        Frame { var, dims, outer, pieces: Vec::new(), defined: vec![None; n], has_rest: false }
     }
 
     /// The piece and the position in it of an element.
@@ -90,6 +76,7 @@ impl Lowerer<'_> {
             frame.has_rest = true;
         }
         self.frames.push(frame);
+        self.note_definition(var);
         let done = stmts.iter().try_for_each(|s| self.element_stmt(s));
         self.masks = inner_loops;
         let frame = self.frames.pop().expect("pushed above");
@@ -197,8 +184,8 @@ impl Lowerer<'_> {
         }
         let negated = self.unary(crate::ir::UnaryOp::Not, &cond);
         for (mask, taken) in [(cond, true), (negated, false)] {
-            self.masks.push(mask);
-            let result = f(self, taken);
+            self.masks.push(mask.clone());
+            let result = self.guarded(&mask, |l| f(l, taken));
             self.masks.pop();
             result?;
         }
@@ -207,10 +194,9 @@ impl Lowerer<'_> {
 
     fn assign(&mut self, indices: &[Index], value: &Expr) -> Lower<()> {
         // Inside a scan the first index is the loop's, and the frame is a row.
-        let row = self.frame().row;
-        let indices = if row { &indices[1..] } else { indices };
+        let indices = if self.in_row() { &indices[1..] } else { indices };
         let dims = self.frame().dims.clone();
-        let dims = if row { Shape::from(&dims[1..]) } else { dims };
+        let dims = if self.in_row() { Shape::from(&dims[1..]) } else { dims };
         let outer = self.frame().outer.clone();
         // Positions of the elements: those of the array of all positions that the indices select.
         let n: usize = dims.iter().product();
@@ -310,7 +296,8 @@ impl Lowerer<'_> {
     }
 
     pub(super) fn in_row(&self) -> bool {
-        self.sequence.as_ref().is_some_and(|s| s.inside)
+        let target = self.sequence.as_ref().filter(|s| s.inside).map(|s| s.target);
+        target.is_some() && self.frames.last().map(|f| f.var) == target
     }
 
     fn element_loop(&mut self, var: VarId, lo: &Expr, hi: &Expr, body: &[Stmt]) -> Lower<()> {
@@ -318,11 +305,11 @@ impl Lowerer<'_> {
         let target = self.frame().var;
         let reads = body.iter().any(|s| stmt_mentions(s, target));
         let run = |l: &mut Self| body.iter().try_for_each(|s| l.element_stmt(s));
-        if self.frame().row || !reads {
-            if bounds_depend_on(body, var) || self.reads_own_row(body) {
-                return self.unrolled(var, lo, hi, run);
-            }
-            return self.looped(var, lo, hi, run);
+        if lengths_depend_on(self.model, body, var) || self.reads_own_row(body) {
+            return self.unrolled(var, lo, hi, run);
+        }
+        if self.in_row() || !reads {
+            return self.vectorised(var, lo, hi, run);
         }
         match lags(body, var, target) {
             Some(lag) if hi >= lo && self.sequence.is_none() => {
@@ -337,7 +324,7 @@ impl Lowerer<'_> {
         let Some(s) = &self.sequence else { return false };
         let own = |e: &Expr| match &e.kind {
             ExprKind::Index(base, indices) => {
-                matches!(base.kind, ExprKind::Var(v) if self.frames.iter().any(|f| f.row && f.var == v))
+                matches!(base.kind, ExprKind::Var(v) if v == s.target)
                     && matches!(indices.first(), Some(Index::At(e)) if lag_of(e, s.index) == Some(0))
             }
             _ => false,
@@ -345,25 +332,6 @@ impl Lowerer<'_> {
         let mut found = false;
         body.iter().for_each(|s| visit_stmt(s, &mut |e| found |= own(e)));
         found
-    }
-
-    /// Runs `f` with the index as an axis, or, where sizes differ from step to step, once for every value.
-    pub(super) fn looped(
-        &mut self,
-        var: VarId,
-        lo: i64,
-        hi: i64,
-        mut f: impl FnMut(&mut Self) -> Lower<()>,
-    ) -> Lower<()> {
-        let (terms, frames) = (self.terms.len(), self.frames.clone());
-        match self.vectorised(var, lo, hi, &mut f) {
-            Err(e) if e.code == Code::E0503 && hi - lo < MAX_UNROLLED => {
-                self.terms.truncate(terms);
-                self.frames = frames;
-                self.unrolled(var, lo, hi, f)
-            }
-            done => done,
-        }
     }
 
     /// Runs `f` once for every value of the index, which has to be known.
@@ -420,11 +388,10 @@ impl Lowerer<'_> {
     /// An element of the array that is being defined, if `base` is that array.
     pub(super) fn own_element(&mut self, base: &Expr, indices: &[Index]) -> Lower<Option<Val>> {
         let ExprKind::Var(var) = base.kind else { return Ok(None) };
-        let Some(at) = self.frames.iter().rposition(|f| f.var == var) else { return Ok(None) };
-        let row = self.frames[at].row;
-        if row
-            && let Some(s) = &self.sequence
-            && s.inside
+        let Some(place) = self.frames.iter().rposition(|f| f.var == var) else { return Ok(None) };
+        let is_row = self.sequence.as_ref().is_some_and(|s| s.inside && s.target == var);
+        if let Some(s) = &self.sequence
+            && is_row
             && let Some(Index::At(first)) = indices.first()
         {
             match lag_of(first, s.index) {
@@ -440,8 +407,8 @@ impl Lowerer<'_> {
             }
         }
         // Positions known now: read from the pieces so far.
-        let frame_dims = self.frames[at].dims.clone();
-        let (dims, indices) = if row {
+        let frame_dims = self.frames[place].dims.clone();
+        let (dims, indices) = if is_row {
             (Shape::from(&frame_dims[1..]), &indices[1..])
         } else {
             (frame_dims, indices)
@@ -450,7 +417,8 @@ impl Lowerer<'_> {
         let all = self.b.ints(0..n);
         let all = self.b.reshape(all, &dims);
         let target = self.select(&Val::plain(all), indices)?;
-        let numbers = if target.axes.is_empty() { self.numbers(target.id) } else { None };
+        let fresh = !target.axes.iter().any(|a| self.frames[place].outer.contains(a));
+        let numbers = if fresh { self.numbers(target.id) } else { None };
         let Some(numbers) = numbers else {
             return Err(
                 self.not_yet("reading the array being defined at an index that varies in this way")
@@ -458,25 +426,13 @@ impl Lowerer<'_> {
         };
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positions")]
         let positions: Vec<usize> = numbers.data.iter().map(|&x| x as usize).collect();
-        let frame = self.frames.remove(at);
+        let frame = self.frames.remove(place);
         let picked = self.pick(&frame, &positions);
-        self.frames.insert(at, frame);
-        let shape = target.shape(&self.b);
-        Ok(Some(self.reshape_own(&picked?, &shape)))
+        self.frames.insert(place, frame);
+        let shape = self.b.shape(target.id);
+        let picked = self.reshape_own(&picked?, &shape);
+        Ok(Some(AxisTable::own_to_axes(&picked, &target.axes)))
     }
-}
-
-/// Whether the bounds of a loop inside depend on this loop's index.
-pub(super) fn bounds_depend_on(body: &[Stmt], index: VarId) -> bool {
-    body.iter().any(|s| match &s.kind {
-        StmtKind::For { lo, hi, body, .. } => {
-            mentions(lo, index) || mentions(hi, index) || bounds_depend_on(body, index)
-        }
-        StmtKind::If { then, otherwise, .. } => {
-            bounds_depend_on(then, index) || bounds_depend_on(otherwise, index)
-        }
-        _ => false,
-    })
 }
 
 fn position_text(dims: &[usize], mut linear: usize) -> String {

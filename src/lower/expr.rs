@@ -65,8 +65,8 @@ impl Lowerer<'_> {
                     Some(false) => self.expr(otherwise),
                     None => {
                         let negated = self.unary(UnaryOp::Not, &cond);
-                        let x = self.guarded(&cond, then)?;
-                        let y = self.guarded(&negated, otherwise)?;
+                        let x = self.guarded(&cond, |l| l.expr(then))?;
+                        let y = self.guarded(&negated, |l| l.expr(otherwise))?;
                         self.elementwise(Op::Ternary(TernaryOp::Select), &[&cond, &x, &y])
                     }
                 }
@@ -81,11 +81,17 @@ impl Lowerer<'_> {
         }
     }
 
-    /// An expression that counts only where a condition holds.
-    fn guarded(&mut self, condition: &Val, e: &Expr) -> Lower<Val> {
-        self.guards.push(condition.clone());
-        let result = self.expr(e);
-        self.guards.pop();
+    /// Runs `f` for what is used only where a condition holds.
+    pub(super) fn guarded<T>(&mut self, condition: &Val, f: impl FnOnce(&mut Self) -> T) -> T {
+        // A condition of several elements is about the elements of the result, not about this step.
+        let one = condition.rank(&self.b) == 0;
+        if one {
+            self.guards.push(condition.clone());
+        }
+        let result = f(self);
+        if one {
+            self.guards.pop();
+        }
         result
     }
 

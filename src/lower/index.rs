@@ -50,7 +50,7 @@ impl Lowerer<'_> {
                 }
                 Some(Index::At(e)) => {
                     let position = self.expr(e)?;
-                    let position = self.at(e.span, |l| l.check_positions(e, &position, n))?;
+                    let position = self.at(e.span, |l| l.check_positions(e, position, n))?;
                     let own = position.shape(&self.b);
                     let new: Vec<Axis> = own.iter().map(|&len| self.axes.add(len)).collect();
                     result.extend(new.iter().map(|&a| ResultAxis::New(a)));
@@ -99,37 +99,28 @@ impl Lowerer<'_> {
         }
     }
 
-    /// Refuses positions that data shows to lie outside the axis where the conditions around hold.
-    /// Elsewhere what they read does not count, and they are moved to the nearest end.
-    fn check_positions(&mut self, e: &Expr, position: &Val, n: usize) -> Lower<Val> {
+    /// Refuses positions that data shows to lie outside the axis. Where a condition keeps the element
+    /// from being used, the first stands in.
+    fn check_positions(&mut self, e: &Expr, position: Val, n: usize) -> Lower<Val> {
         #[allow(clippy::cast_precision_loss, reason = "sizes are far below 2^53")]
         let limit = n as f64;
-        let outside = |i: f64| i < 1.0 || i > limit;
-        let Some(numbers) = self.numbers(position.id) else { return Ok(position.clone()) };
-        if !numbers.data.iter().any(|&i| outside(i)) {
-            return Ok(position.clone());
+        let outside = |l: &mut Self, v: &Val| {
+            let numbers = l.numbers(v.id)?;
+            let at = numbers.data.iter().position(|&i| i < 1.0 || i > limit)?;
+            Some((at, numbers.data[at]))
+        };
+        if outside(self, &position).is_none() {
+            return Ok(position);
         }
-        let own = position.shape(&self.b);
-        let around = self.masks.iter().chain(&self.guards).filter(|c| c.rank(&self.b) == 0);
-        let conditions: Vec<Val> = around.cloned().collect();
-        let axes = AxisTable::union(conditions.iter().chain([position]));
-        let spread = self.axes.spread(&mut self.b, position, &axes, &own);
-        let Some(numbers) = self.numbers(spread) else { return Ok(position.clone()) };
-        let mut reached = vec![true; numbers.data.len()];
-        for condition in &conditions {
-            let spread = self.axes.spread(&mut self.b, condition, &axes, &own);
-            if let Some(holds) = self.numbers(spread) {
-                reached.iter_mut().zip(&*holds.data).for_each(|(r, x)| *r &= *x != 0.0);
+        let mut used = position;
+        for guard in self.guards.clone() {
+            if self.numbers(guard.id).is_some() {
+                let one = self.int(1);
+                used = self.choose(&guard, &used, &one)?;
             }
         }
-        let wrong = numbers.data.iter().zip(reached).position(|(&i, r)| r && outside(i));
-        let Some(at) = wrong else {
-            let (first, last) = (self.int(1), self.int(n));
-            let position = self.binary(BinaryOp::Min, position, &last)?;
-            return self.binary(BinaryOp::Max, &position, &first);
-        };
-        let i = numbers.data[at];
-        let found = match self.place_in_data(e, &[], &Val { id: spread, axes }, at) {
+        let Some((at, i)) = outside(self, &used) else { return Ok(used) };
+        let found = match self.place_in_data(e, &[], &used, at) {
             Some(place) => format!("{place} is {i}, which is"),
             None => format!("index {i} is"),
         };

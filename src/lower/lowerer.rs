@@ -45,6 +45,8 @@ pub(super) struct Lowerer<'m> {
     pub(super) counters: usize,
     /// Conditions around the current statement that data does not decide for all steps at once.
     pub(super) masks: Vec<Val>,
+    /// Conditions around the current expression: where they do not hold, its value is not used.
+    pub(super) guards: Vec<Val>,
     /// Terms of the log joint so far.
     pub(super) terms: Vec<Term>,
     /// Discrete latents and what has been said about them.
@@ -54,8 +56,6 @@ pub(super) struct Lowerer<'m> {
     pub(super) missing: MissingData,
     /// Axes of the loops over the values of latents around the current statement.
     pub(super) enumerated: Axes,
-    /// Conditions that hold wherever the current expression counts.
-    pub(super) guards: Vec<Val>,
     /// What the statement being lowered is about, for messages.
     pub(super) subject: Option<Subject>,
 }
@@ -135,6 +135,7 @@ impl<'m> Lowerer<'m> {
         let frames = std::mem::take(&mut self.frames);
         let loops = std::mem::take(&mut self.loops);
         let masks = std::mem::take(&mut self.masks);
+        let guards = std::mem::take(&mut self.guards);
         let result = f(self);
         self.data = data;
         self.known = known;
@@ -142,6 +143,7 @@ impl<'m> Lowerer<'m> {
         self.frames = frames;
         self.loops = loops;
         self.masks = masks;
+        self.guards = guards;
         (result, std::mem::replace(&mut self.b, outer))
     }
 

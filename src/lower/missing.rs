@@ -46,6 +46,12 @@ impl Lowerer<'_> {
         Some((var, Shapes { array, constrained: Shape::new(), free: 1, transform }))
     }
 
+    /// The name of a parameter, or of the latent in the place of what a data field misses.
+    pub(super) fn param_name(&self, var: VarId) -> String {
+        let name = &self.model.var(var).name;
+        if self.missing.contains_key(&var) { format!("{name}_missing") } else { name.clone() }
+    }
+
     /// The bounds of the missing elements of a field, lower and upper.
     pub(super) fn missing_bounds(
         &mut self,

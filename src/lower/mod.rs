@@ -20,7 +20,9 @@ mod elements;
 mod eliminate;
 mod expr;
 mod index;
+mod inverse;
 mod latents;
+mod lengths;
 mod lowerer;
 mod missing;
 mod random;
@@ -37,7 +39,7 @@ use std::collections::HashMap;
 use crate::check::typed::{Decl, Model, Stage, VarId, VarKind};
 use crate::data::DataSet;
 use crate::diagnostics::{Code, Diagnostic, Outcome};
-use crate::ir::{Function, Shape, Tensor, Type};
+use crate::ir::{Function, Shape, Tensor, Type, ValueId};
 use crate::source::Span;
 
 pub use dimension::{Dimension, dimension};
@@ -54,7 +56,8 @@ type Lower<T> = Result<T, Box<Diagnostic>>;
 pub enum Space {
     /// One input `theta: real[D]`; the log joint includes the log Jacobian of the transforms.
     Unconstrained,
-    /// One input for each parameter; no Jacobian.
+    /// One input for each parameter in order of declaration; no Jacobian. A further output
+    /// `unconstrained: real[D]` has the point's place in the other space.
     Constrained,
 }
 
@@ -74,6 +77,8 @@ pub struct Lowered {
     pub variables: Vec<Variable>,
     /// Discrete latents, summed out.
     pub latents: Vec<Latent>,
+    /// Index of the output with the unconstrained reals, in constrained space.
+    pub unconstrained: Option<usize>,
     /// Integers that the data fixes: sizes, `data n: int`.
     pub sizes: HashMap<VarId, i64>,
     /// In constrained space, the output that counts the elements of parameters outside of their
@@ -191,13 +196,19 @@ fn known_stage(
 ) -> Vec<(VarId, Shapes)> {
     let mut origins = data::SizeOrigins::new();
     let mut shapes = Vec::new();
+    let mut later = Vec::new();
     for decl in &model.decls {
         let result = match decl {
             Decl::Data { var, support, missing, default } => {
                 let bound = l.bind(*var, support, default.as_ref(), data, &mut origins);
-                bound.map(|positions| {
-                    let support = missing.as_ref().unwrap_or(support);
-                    shapes.extend(l.note_missing(*var, positions, support));
+                bound.and_then(|positions| {
+                    let latent = missing.as_ref().unwrap_or(support);
+                    shapes.extend(l.note_missing(*var, positions, latent));
+                    if l.bounds_known(support) {
+                        return l.check_bound(*var, support, data);
+                    }
+                    later.push((*var, support));
+                    Ok(())
                 })
             }
             Decl::Let { var, value } if model.var(*var).stage == Stage::Data => {
@@ -217,9 +228,18 @@ fn known_stage(
                 }
                 l.at(*span, |l| l.support_shapes(support)).map(|s| shapes.push((*var, s)))
             }
-            Decl::Let { .. } | Decl::Marginal { .. } | Decl::Stmt(_) => Ok(()),
+            Decl::Let { .. } | Decl::Constraint { .. } | Decl::Marginal { .. } | Decl::Stmt(_) => {
+                Ok(())
+            }
         };
         if let Err(error) = result {
+            errors.push(*error);
+        }
+    }
+    for (var, support) in later {
+        if errors.is_empty()
+            && let Err(error) = l.check_bound(var, support, data)
+        {
             errors.push(*error);
         }
     }
@@ -234,24 +254,39 @@ fn parameter_stage(
     space: Space,
 ) -> Lower<Parts> {
     let mut parts = Parts::default();
-    let (starts, total) = layout(model, shapes);
+    let order = declared_order(model, shapes);
+    let (starts, total) = layout(shapes, &order);
+    let mut inputs = Vec::new();
     let theta = match space {
         Space::Unconstrained => Some(l.b.input("theta", Type::real([total].as_slice()))),
-        Space::Constrained => None,
+        Space::Constrained => {
+            inputs.resize(shapes.len(), None);
+            for &i in &order {
+                let var = model.var(shapes[i].0);
+                let ty = Type::real(shapes[i].1.shape());
+                let name = l.param_name(shapes[i].0);
+                inputs[i] = Some(l.at(var.span, |l| l.b.input(name, ty)));
+            }
+            None
+        }
     };
-    let mut next = shapes.iter().zip(starts);
+    let mut free = vec![None; inputs.len()];
+    let mut next = shapes.iter().zip(starts).enumerate();
     for decl in &model.decls {
         match decl {
             Decl::Data { var, missing: Some(support), .. } if l.missing.contains_key(var) => {
-                let ((_, shapes), start) = next.next().expect("every parameter has its sizes");
+                let (i, ((_, shapes), start)) = next.next().expect("every parameter has its sizes");
                 let entry = model.var(*var);
-                let name = format!("{}_missing", entry.name);
+                let name = l.param_name(*var);
                 let x = l.at(entry.span, |l| -> Lower<Val> {
-                    let Some(theta) = theta else {
-                        return Ok(Val::plain(l.b.input(name.clone(), Type::real(shapes.shape()))));
-                    };
                     let [lower, upper] = l.missing_bounds(*var, support)?;
                     let ends = [lower.as_ref(), upper.as_ref(), None, None];
+                    let Some(theta) = theta else {
+                        let x = Val::plain(inputs[i].expect("one for each parameter"));
+                        let u = l.free_scalar(&x, ends)?;
+                        free[i] = Some(l.reshape_own(&u, &[shapes.size()]).id);
+                        return Ok(x);
+                    };
                     let u = Val::plain(l.b.slice(theta, &[start], &[start + shapes.size()]));
                     let (x, log_j) = l.constrain_scalars(&shapes.array, ends, &u)?;
                     parts.jacobian.extend(log_j);
@@ -262,8 +297,8 @@ fn parameter_stage(
             }
             Decl::Data { .. } => {}
             Decl::Param { var, support, prior, span } => {
-                let ((_, shapes), start) = next.next().expect("every parameter has its sizes");
-                let name = model.var(*var).name.clone();
+                let (i, ((_, shapes), start)) = next.next().expect("every parameter has its sizes");
+                let name = l.param_name(*var);
                 let value = l.at(*span, |l| -> Lower<Val> {
                     match theta {
                         Some(theta) => {
@@ -273,8 +308,8 @@ fn parameter_stage(
                             Ok(x)
                         }
                         None => {
-                            let input = l.b.input(name.clone(), Type::real(shapes.shape()));
-                            let x = Val::plain(input);
+                            let x = Val::plain(inputs[i].expect("one for each parameter"));
+                            free[i] = Some(l.unconstrain(support, shapes, &x)?.id);
                             parts.outside.push(l.count_outside(support, &x)?);
                             Ok(x)
                         }
@@ -327,10 +362,15 @@ fn parameter_stage(
             Decl::Stmt(s) if l.latents.in_stmt(s) => {
                 l.at(s.span, |l| l.latent_stmt(&mut |l| l.stmt(s)))?;
             }
+            Decl::Constraint { var, support } => {
+                let span = model.var(*var).span;
+                l.at(span, |l| l.constraint(*var, support, span))?;
+            }
             Decl::Stmt(s) => l.stmt(s)?,
         }
     }
     l.sum_out()?;
+    parts.free = order.iter().filter_map(|&i| *free.get(i)?).collect();
     // People read parameters and variables in the order in which they wrote them.
     parts.params.sort_by_key(|p| p.start);
     parts.variables.sort_by_key(|(span, ..)| *span);
@@ -360,14 +400,18 @@ fn too_many(model: &Model, shapes: &[(VarId, Shapes)]) -> Option<Diagnostic> {
     None
 }
 
-/// The first unconstrained index of each parameter, and their number in all. Parameters stand in the
-/// order of declaration, while `model.decls` has them in order of dependence.
-fn layout(model: &Model, shapes: &[(VarId, Shapes)]) -> (Vec<usize>, usize) {
+/// The parameters in order of declaration; `model.decls` has them in order of dependence.
+fn declared_order(model: &Model, shapes: &[(VarId, Shapes)]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..shapes.len()).collect();
     order.sort_by_key(|&i| model.var(shapes[i].0).span);
+    order
+}
+
+/// The first unconstrained index of each parameter, and their number in all.
+fn layout(shapes: &[(VarId, Shapes)], order: &[usize]) -> (Vec<usize>, usize) {
     let mut starts = vec![0; shapes.len()];
     let mut total = 0;
-    for i in order {
+    for &i in order {
         starts[i] = total;
         total += shapes[i].1.size();
     }
@@ -379,6 +423,8 @@ fn layout(model: &Model, shapes: &[(VarId, Shapes)]) -> (Vec<usize>, usize) {
 struct Parts {
     params: Vec<Param>,
     jacobian: Vec<Val>,
+    /// Unconstrained reals of each parameter, in order of declaration.
+    free: Vec<ValueId>,
     /// For each parameter in constrained space, its elements outside of the support.
     outside: Vec<Val>,
     /// Where each is declared, its name, what it is, its value.
@@ -439,6 +485,10 @@ fn finish(mut l: Lowerer<'_>, parts: Parts, sizes: HashMap<VarId, i64>) -> Lower
             Variable { name, shape, role, output }
         })
         .collect();
+    let unconstrained = (!parts.free.is_empty()).then(|| {
+        let all = l.b.concat(&parts.free, 0);
+        place(&mut l, "unconstrained".into(), all)
+    });
     let outside = parts.outside.into_iter().reduce(|a, b| {
         let sum = l.b.plus(a.id, b.id);
         Val::plain(sum)
@@ -464,5 +514,15 @@ fn finish(mut l: Lowerer<'_>, parts: Parts, sizes: HashMap<VarId, i64>) -> Lower
             l.data.remove(&index).map(|t| (input.name.clone(), t))
         })
         .collect();
-    Lowered { function, data, params: parts.params, terms, variables, latents, sizes, outside }
+    Lowered {
+        function,
+        data,
+        params: parts.params,
+        terms,
+        variables,
+        latents,
+        unconstrained,
+        sizes,
+        outside,
+    }
 }

@@ -25,7 +25,9 @@ pub(super) struct Sequence {
     /// The loop's index as an axis of the enclosing function.
     axis: Axis,
     pub(super) index: VarId,
-    target: VarId,
+    pub(super) target: VarId,
+    /// The conditions around the current expression in the other builder.
+    other_guards: Vec<Val>,
     /// Earlier rows: `rows[k - 1]` is the row `k` steps back.
     pub(super) rows: Vec<Val>,
     /// Variables whose values live in the step.
@@ -100,6 +102,7 @@ impl Lowerer<'_> {
         let enclosing = std::mem::replace(&mut self.b, step);
         self.sequence = Some(Sequence {
             other: enclosing,
+            other_guards: std::mem::take(&mut self.guards),
             inside: true,
             axis,
             index: var,
@@ -113,7 +116,7 @@ impl Lowerer<'_> {
         // In the step the frame is one row with a leading axis of one, so that indices keep their places.
         let mut one: Shape = [1].as_slice().into();
         one.extend_from_slice(&row_dims);
-        self.frames.push(Frame::row(frame.var, one, outer.clone()));
+        self.frames.push(Frame::new(frame.var, one, outer.clone()));
         let done = self.within(&[axis], |l| body.iter().try_for_each(|s| l.element_stmt(s)));
         let row_frame = self.frames.pop().expect("pushed above");
         let row = done.and_then(|()| self.assemble(&row_frame));
@@ -123,6 +126,7 @@ impl Lowerer<'_> {
         });
         let sequence = self.sequence.take().expect("set above");
         let step = std::mem::replace(&mut self.b, sequence.other);
+        self.guards = sequence.other_guards;
         self.frames.push(frame);
         let row = row?;
 
@@ -224,6 +228,7 @@ impl Lowerer<'_> {
     fn swap_builders(&mut self) {
         let s = self.sequence.as_mut().expect("inside a recursion");
         std::mem::swap(&mut self.b, &mut s.other);
+        std::mem::swap(&mut self.guards, &mut s.other_guards);
         s.inside = !s.inside;
     }
 

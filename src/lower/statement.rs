@@ -1,11 +1,14 @@
 //! Statements: what each adds to the log joint.
 
-use crate::check::typed::{Dist, Expr, ExprKind, LetValue, Stmt, StmtKind, VarId, VarKind};
-use crate::ir::{Op, Shape, TernaryOp};
+use crate::check::typed::{
+    Dist, Expr, ExprKind, LetValue, Stmt, StmtKind, Support, VarId, VarKind,
+};
+use crate::diagnostics::Code;
+use crate::ir::{BinaryOp, Op, Shape, TernaryOp};
 use crate::source::Span;
 
 use super::Lower;
-use super::elements::bounds_depend_on;
+use super::lengths::lengths_depend_on;
 use super::lowerer::{Lowerer, Subject, Term};
 use super::value::{AxisTable, Val};
 
@@ -41,10 +44,10 @@ impl Lowerer<'_> {
                 let (lo, hi) = l.loop_bounds(lo, hi)?;
                 let run = |l: &mut Self| body.iter().try_for_each(|s| l.stmt(s));
                 let before = l.terms.len();
-                if bounds_depend_on(body, *var) {
+                if lengths_depend_on(l.model, body, *var) {
                     l.unrolled(*var, lo, hi, run)?;
                 } else {
-                    l.looped(*var, lo, hi, run)?;
+                    l.vectorised(*var, lo, hi, run)?;
                 }
                 l.join_terms(before);
                 Ok(())
@@ -64,6 +67,31 @@ impl Lowerer<'_> {
                 let dims = self.size_list(dims)?;
                 let rest = rest.as_ref().map(|e| self.expr(e)).transpose()?;
                 self.elements(var, dims, stmts, rest.as_ref())
+            }
+        }
+    }
+
+    /// Takes all density from where a `let` is not what its type says.
+    ///
+    /// # Errors
+    /// E0418 when that is everywhere.
+    pub(super) fn constraint(&mut self, var: VarId, support: &Support, span: Span) -> Lower<()> {
+        let value = self.env[&var].clone();
+        let outside = self.count_outside(support, &value)?;
+        let none = self.real(0.0);
+        let holds = self.binary(BinaryOp::Le, &outside, &none)?;
+        match self.numbers(holds.id).map(|t| t.data[0] != 0.0) {
+            Some(true) => Ok(()),
+            Some(false) => {
+                let name = &self.model.var(var).name;
+                let message = format!("with this data `{name}` is not what its type says");
+                Err(self.error(Code::E0418, message, "declared here"))
+            }
+            None => {
+                let (zero, never) = (self.real(0.0), self.real(f64::NEG_INFINITY));
+                let op = Op::Ternary(TernaryOp::Select);
+                let term = self.elementwise(op, &[&holds, &zero, &never])?;
+                self.add_term(&term, span, None)
             }
         }
     }

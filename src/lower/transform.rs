@@ -285,7 +285,7 @@ impl Lowerer<'_> {
     }
 
     /// Elements `lo..hi` of the last axis.
-    fn part(&mut self, v: &Val, lo: usize, hi: usize) -> Val {
+    pub(super) fn part(&mut self, v: &Val, lo: usize, hi: usize) -> Val {
         let last = self.b.ty(v.id).rank() - 1;
         Val { id: self.b.slice_axis(v.id, last, lo, hi), axes: v.axes.clone() }
     }
@@ -331,19 +331,9 @@ impl Lowerer<'_> {
         Ok((x, Some(self.reduce(Op::Sum, &each))))
     }
 
-    /// An orthonormal basis of the vectors that sum to zero (Helmert's), so `log |det J|` is 0.
+    /// Coordinates in an orthonormal basis, so `log |det J|` is 0.
     fn sum_to_zero(&mut self, u: &Val, k: usize) -> Lower<Val> {
-        let mut basis = vec![0.0; k.saturating_sub(1) * k];
-        for i in 1..k {
-            let n = to_f64(i);
-            let scale = 1.0 / (n * (n + 1.0)).sqrt();
-            for j in 0..i {
-                basis[(i - 1) * k + j] = scale;
-            }
-            basis[(i - 1) * k + i] = -n * scale;
-        }
-        let ty = Type::real([k.saturating_sub(1), k].as_slice());
-        let basis = Val::plain(self.b.tensor(Tensor::new(ty, basis)));
+        let basis = Val::plain(self.b.tensor(helmert(k)));
         self.apply(crate::check::builtins::Builtin::MatMul, &[u.clone(), basis])
     }
 
@@ -454,6 +444,20 @@ pub(super) fn scalar_transform(lower: bool, upper: bool, affine: bool) -> &'stat
         (false, true, _) => "upper",
         (true, true, _) => "interval",
     }
+}
+
+/// Helmert's orthonormal basis of the vectors of length `k` that sum to zero, one a row.
+pub(super) fn helmert(k: usize) -> Tensor {
+    let mut basis = vec![0.0; k.saturating_sub(1) * k];
+    for i in 1..k {
+        let n = to_f64(i);
+        let scale = 1.0 / (n * (n + 1.0)).sqrt();
+        for j in 0..i {
+            basis[(i - 1) * k + j] = scale;
+        }
+        basis[(i - 1) * k + i] = -n * scale;
+    }
+    Tensor::new(Type::real([k.saturating_sub(1), k].as_slice()), basis)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "sizes are far below 2^53")]

@@ -129,7 +129,8 @@ pub(super) fn visit_stmt(s: &Stmt, f: &mut dyn FnMut(&Expr)) {
     }
 }
 
-fn visit_dist(d: &Dist, f: &mut dyn FnMut(&Expr)) {
+/// Calls `f` on every expression of a distribution, outermost first.
+pub(super) fn visit_dist(d: &Dist, f: &mut dyn FnMut(&Expr)) {
     match &d.kind {
         DistKind::Named { args, .. } => args.iter().for_each(|a| visit(a, f)),
         DistKind::Mixture { weights, components } => {

@@ -25,6 +25,8 @@ pub struct Parts {
     terms: Vec<(Span, usize)>,
     /// Whether the last output counts what lies outside of the declared supports.
     counts_outside: bool,
+    /// Number of unconstrained reals, where the points are constrained.
+    unconstrained: Option<usize>,
 }
 
 /// The log joint of a model lowered in constrained space as a density of its constrained numbers:
@@ -65,6 +67,8 @@ pub struct LogJoint {
     pub log_density: f64,
     /// `log |det J|` of the transforms; 0 for a constrained point.
     pub log_jacobian: f64,
+    /// The unconstrained reals of a constrained point: `[D]`, not finite outside of the supports.
+    pub unconstrained: Option<Vec<f64>>,
     /// Each term, summed over its elements, in order of declaration.
     pub terms: Vec<(Span, f64)>,
 }
@@ -74,13 +78,19 @@ impl Parts {
     #[must_use]
     pub fn new(lowered: &Lowered) -> Self {
         let terms = lowered.terms.iter().map(|t| t.output);
-        let outputs: Vec<usize> = [0, 1].into_iter().chain(terms).chain(lowered.outside).collect();
+        let outputs: Vec<usize> = [0, 1]
+            .into_iter()
+            .chain(terms)
+            .chain(lowered.unconstrained)
+            .chain(lowered.outside)
+            .collect();
         let f = passes::optimize(&with_outputs(lowered, &outputs));
         let len = |i: usize| lowered.function.ty(lowered.function.outputs[i].value).len();
         Parts {
             inputs: f.inputs.iter().map(|i| i.ty.len()).collect(),
             program: Program::compile(&f),
             terms: lowered.terms.iter().map(|t| (t.span, len(t.output))).collect(),
+            unconstrained: lowered.unconstrained.map(len),
             counts_outside: lowered.outside.is_some(),
         }
     }
@@ -96,14 +106,17 @@ impl Parts {
         assert_eq!(lengths, self.inputs, "lengths of the inputs");
         let mut out = vec![vec![0.0], vec![0.0]];
         out.extend(self.terms.iter().map(|&(_, n)| vec![0.0; n]));
+        out.extend(self.unconstrained.map(|n| vec![0.0; n]));
         out.extend(self.counts_outside.then(|| vec![0.0]));
         let mut slices: Vec<&mut [f64]> = out.iter_mut().map(Vec::as_mut_slice).collect();
         self.program.run(1, inputs, &mut slices);
-        let outside = self.counts_outside && out[out.len() - 1][0] > 0.0;
+        let outside = self.counts_outside && out.pop().is_some_and(|count| count[0] > 0.0);
+        let unconstrained = self.unconstrained.and_then(|_| out.pop());
         let terms = self.terms.iter().zip(&out[2..]);
         LogJoint {
             log_density: if outside { f64::NEG_INFINITY } else { out[0][0] },
             log_jacobian: out[1][0],
+            unconstrained,
             terms: terms.map(|(&(span, _), x)| (span, x.iter().sum())).collect(),
         }
     }

@@ -182,8 +182,13 @@ pub(super) fn begins_line(tokens: &[Token], at: usize, previous: TokenKind) -> b
     declares || !continues && !wanting
 }
 
+/// Tokens of the longest bounds that are recognised.
+const LONGEST_BOUNDS: usize = 256;
+
 /// Tells whether the `>` at the end of `tokens` closes bounds, as in `real<lower=0>`.
 fn closes_bounds(tokens: &[Token]) -> bool {
+    // A bound is no long text; looking further would cost a long file dear.
+    let tokens = &tokens[tokens.len().saturating_sub(LONGEST_BOUNDS)..];
     let Some(opener) = tokens.iter().rposition(|token| token.kind == TokenKind::Less) else {
         return false;
     };

@@ -23,13 +23,19 @@ pub(crate) fn shared(below: &str) -> Option<PathBuf> {
     None
 }
 
-/// Compiles `tests/models/NAME/model.ppl` with the given data.
-pub(crate) fn compile(model: &str, data: &DataSet) -> Posterior {
+/// The text of `tests/models/NAME/model.ppl`.
+pub(crate) fn model_text(model: &str) -> String {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(model).join("model.ppl");
-    let text = std::fs::read_to_string(path).unwrap();
+    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// Compiles `tests/models/NAME/model.ppl` with the given data.
+pub(crate) fn compile(model: &str, data: &DataSet) -> Posterior {
     let mut session = Session::new();
-    let posterior = session.check(model, &text).and_then(|checked| session.compile(&checked, data));
+    let posterior = session
+        .check(model, &model_text(model))
+        .and_then(|checked| session.compile(&checked, data));
     posterior.unwrap_or_else(|| panic!("{}", session.render(false)))
 }
 

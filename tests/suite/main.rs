@@ -24,6 +24,7 @@ mod langevin;
 mod marginals;
 mod minibatch;
 mod missing;
+mod models;
 mod nuts;
 mod passes;
 mod posterior;

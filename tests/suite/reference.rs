@@ -59,7 +59,8 @@ fn library() -> Vec<(&'static str, ast::Item)> {
 
 fn functions() -> String {
     let mut rows: BTreeMap<String, (String, String)> = BTreeMap::new();
-    for builtin in Builtin::ALL.iter().filter(|b| Builtin::parse(b.name()).is_some()) {
+    let is_word = |b: &&Builtin| Builtin::parse(b.name()).is_some() && !b.name().contains(' ');
+    for builtin in Builtin::ALL.iter().filter(is_word) {
         let signature = print::primitive_forms(*builtin);
         rows.insert(builtin.name().into(), (signature, cell(builtin.doc())));
     }
@@ -70,9 +71,14 @@ fn functions() -> String {
             if f.doc.is_some() {
                 doc = summary(f.doc.as_ref());
             }
+            // Forms of one function share a row.
+            let name = f.name.text.split("__").next().unwrap();
             let result = syntax::type_text(&f.result);
-            let signature = format!("{}({}) -> {result}", f.name.text, params(&f.params));
-            rows.insert(f.name.text.clone(), (signature, doc.clone()));
+            let signature = format!("{name}({}) -> {result}", params(&f.params));
+            let row = rows.entry(name.to_owned());
+            let row = row.or_insert_with(|| (String::new(), doc.clone()));
+            row.0 += if row.0.is_empty() { "" } else { "; " };
+            row.0 += &signature;
         }
     }
     let mut out = String::from("| function | is |\n|---|---|\n");

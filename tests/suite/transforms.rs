@@ -5,11 +5,15 @@
 use ppl::check::typed::{
     Decl, Expr, ExprKind, Model, Scalar, Stage, Structure, Support, Type, Var, VarId, VarKind,
 };
-use ppl::data::{DataArray, DataSet};
+use ppl::data::{DataArray, DataSet, Format};
+use ppl::driver::Session;
 use ppl::exec::reference::evaluate;
 use ppl::ir::{Function, verify::verify};
 use ppl::lower::{Lowered, Space, lower};
+use ppl::posterior::Parts;
 use ppl::source::{FileId, Span};
+
+use proptest::prelude::*;
 
 use crate::gradients::dual::{self, Dual};
 use crate::gradients::{TIGHT, check, noise, vector};
@@ -33,6 +37,10 @@ fn number(x: f64) -> Expr {
 
 /// A model with one parameter `x` of the given support and no prior.
 fn lowered(structure: Structure, array: &[usize]) -> Lowered {
+    lowered_in(structure, array, Space::Unconstrained)
+}
+
+fn lowered_in(structure: Structure, array: &[usize], space: Space) -> Lowered {
     let ty = Type::Array { scalar: Scalar::Real, dims: Vec::new() };
     let var = Var {
         name: "x".to_owned(),
@@ -46,7 +54,7 @@ fn lowered(structure: Structure, array: &[usize]) -> Lowered {
     let decl = Decl::Param { var: VarId(0), support, prior: None, span: span() };
     let model = Model { vars: vec![var], decls: vec![decl], ..Model::default() };
     let data = DataSet::from_arrays(std::iter::empty::<(String, DataArray)>());
-    let outcome = lower(&model, &data, Space::Unconstrained);
+    let outcome = lower(&model, &data, space);
     let lowered = outcome.value.unwrap_or_else(|| panic!("{:?}", outcome.diagnostics));
     verify(&lowered.function).unwrap();
     lowered
@@ -250,5 +258,149 @@ fn far_out_the_log_jacobian_stays_finite() {
             let log_jacobian = evaluate(&lowered.function, &[vector(&u)])[1].data[0];
             assert!(log_jacobian.is_finite(), "{} at {sign}: {log_jacobian}", row.name);
         }
+    }
+}
+
+/// From unconstrained reals to a value and back.
+fn round_trip(name: &str, structure: &Structure, array: &[usize], u: &[f64]) {
+    let there = lowered(structure.clone(), array);
+    let back = lowered_in(structure.clone(), array, Space::Constrained);
+    let value = evaluate(&there.function, &[vector(u)])[there.variables[0].output].clone();
+    let output = back.unconstrained.unwrap();
+    let found = evaluate(&back.function, &[value.clone()]).swap_remove(output);
+    assert_eq!(found.data.len(), u.len(), "{name}");
+    // Of a unit vector only the direction is known.
+    let again = evaluate(&there.function, &[found.clone()])[there.variables[0].output].clone();
+    for (a, b) in again.data.iter().zip(&*value.data) {
+        assert!(close(*a, *b, 1e-9, 1e-9), "{name}: {:?} for {:?}", again.data, value.data);
+    }
+    if name != "unit_vector" {
+        for (a, b) in found.data.iter().zip(u) {
+            assert!(close(*a, *b, 1e-7, 1e-7), "{name}: {:?} for {u:?}", found.data);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn every_transform_is_undone(
+        k in 1_usize..=5,
+        array in prop::collection::vec(1_usize..=3, 0..=2),
+        seed in prop::collection::vec(-3.0_f64..3.0, 9 * 15),
+    ) {
+        let mut all = rows(k);
+        all.push(Row {
+            name: "unit_vector",
+            structure: Structure::UnitVector(int(k)),
+            free: (0..k).collect(),
+            holds: unit,
+        });
+        all.push(Row {
+            name: "sum_to_zero",
+            structure: Structure::SumToZero(int(k)),
+            free: (0..k - 1).collect(),
+            holds: |x| x.iter().sum::<f64>().abs() < 1e-12,
+        });
+        for row in all {
+            let n = row.free.len() * array.iter().product::<usize>();
+            round_trip(row.name, &row.structure, &array, &seed[..n]);
+        }
+    }
+
+    /// The log-Jacobian at points of any size, against the determinant of the derivatives.
+    #[test]
+    fn jacobian_at_any_point(k in 1_usize..=4, u in prop::collection::vec(-4.0_f64..4.0, 10)) {
+        for row in rows(k) {
+            let lowered = lowered(row.structure.clone(), &[]);
+            let (f, output) = (&lowered.function, lowered.variables[0].output);
+            let u = &u[..row.free.len()];
+            let log_jacobian = evaluate(f, &[vector(u)])[1].data[0];
+            let free: Vec<f64> = jacobian(f, output, u)
+                .iter()
+                .flat_map(|r| row.free.iter().map(|&i| r[i]).collect::<Vec<f64>>())
+                .collect();
+            let log_det: f64 = pivots(free, row.free.len()).iter().map(|p| p.abs().ln()).sum();
+            prop_assert!(
+                close(log_jacobian, log_det, 1e-8, 1e-8),
+                "{}: {} for {}", row.name, log_jacobian, log_det
+            );
+        }
+    }
+}
+
+/// The log density and what it is at a constrained point, of a model from text.
+fn at(text: &str, data: &str, point: &[&[f64]]) -> (f64, Vec<f64>) {
+    let mut session = Session::new();
+    let data = DataSet::from_bytes("data", Some(Format::Json), data.as_bytes()).unwrap();
+    let lowered = session
+        .check("model", text)
+        .and_then(|model| session.lower(&model, &data, Space::Constrained));
+    let lowered = lowered.unwrap_or_else(|| panic!("{}", session.render(false)));
+    let joint = Parts::new(&lowered).at(point);
+    (joint.log_density, joint.unconstrained.unwrap())
+}
+
+#[test]
+fn bounds_that_depend_on_data_and_parameters_are_undone() {
+    let text = "data top: real
+param a: real<lower=-1, upper=top>
+param b: real<lower=a, upper=a + top>[2]
+param c: real<offset=a, multiplier=top>
+";
+    let (_, u) = at(text, r#"{"top": 3}"#, &[&[1.0], &[2.0, 3.0], &[4.0]]);
+    for (u, wanted) in u.iter().zip([0.0, -(2.0_f64.ln()), 2.0_f64.ln(), 1.0]) {
+        assert!(close(*u, wanted, 1e-14, 1e-14), "{u} for {wanted}");
+    }
+}
+
+#[test]
+fn parameters_of_a_point_stand_in_order_of_declaration() {
+    let text =
+        "param a: real[2] ~ normal(m, s)\nparam s ~ exponential(1)\nparam m ~ normal(0, 1)\n";
+    let (log_p, u) = at(text, "{}", &[&[1.0, 2.0], &[3.0], &[4.0]]);
+    for (u, wanted) in u.iter().zip([1.0, 2.0, 3.0_f64.ln(), 4.0]) {
+        assert!(close(*u, wanted, 1e-14, 0.0), "{u} for {wanted}");
+    }
+    let log_root = 0.5 * (2.0 * std::f64::consts::PI).ln();
+    let wanted = -2.0 * (3.0_f64.ln() + log_root) - 13.0 / 18.0 - 3.0 - 8.0 - log_root;
+    assert!(close(log_p, wanted, 1e-14, 0.0), "{log_p} for {wanted}");
+}
+
+#[test]
+fn the_prior_of_an_ordered_parameter_counts_all_orders() {
+    let normal = |x: f64| -0.5 * x * x - 0.5 * (2.0 * std::f64::consts::PI).ln();
+    let points = [-1.0, 0.5, 2.0];
+    let iid: f64 = points.iter().map(|&x| normal(x)).sum();
+    let (log_p, _) = at("param x: ordered[3] ~ normal(0, 1)\n", "{}", &[&points]);
+    assert!(close(log_p, iid + 6.0_f64.ln(), 1e-14, 0.0), "{log_p}");
+    // By a statement, and each of an array of them.
+    let twice = [points, points].concat();
+    let (log_p, _) = at("param x: array[2] ordered[3]\nx ~ normal(0, 1)\n", "{}", &[&twice]);
+    assert!(close(log_p, 2.0 * (iid + 6.0_f64.ln()), 1e-14, 0.0), "{log_p}");
+    // Positive elements are half-normal.
+    let half = [0.5, 1.0, 2.0];
+    let iid: f64 = half.iter().map(|&x| normal(x) + 2.0_f64.ln()).sum();
+    let (log_p, _) = at("param x: positive_ordered[3] ~ normal(0, 1)\n", "{}", &[&half]);
+    assert!(close(log_p, iid + 6.0_f64.ln(), 1e-14, 0.0), "{log_p}");
+}
+
+#[test]
+fn a_let_is_what_its_type_says_or_there_is_no_density() {
+    let cases: [(&str, &str, [f64; 2], [f64; 2]); 6] = [
+        ("real<lower=0, upper=3>", "x[1] + x[2]", [1.0, 1.5], [2.0, 1.5]),
+        ("real<lower=0>[2]", "x", [0.0, 1.0], [0.5, -1.0]),
+        ("simplex[2]", "x", [0.25, 0.75], [0.25, 0.7]),
+        ("ordered[2]", "x", [1.0, 2.0], [2.0, 1.0]),
+        ("cov_matrix[2]", "[[1, x[1]], [x[1], x[2]]]", [0.5, 1.0], [2.0, 1.0]),
+        ("cholesky_corr[2]", "[[1, 0], [x[1], x[2]]]", [0.6, 0.8], [0.6, 0.7]),
+    ];
+    for (ty, value, good, bad) in cases {
+        let text = format!("param x: real[2] ~ normal(0, 1)\nlet s: {ty} = {value}\n");
+        let (inside, _) = at(&text, "{}", &[&good]);
+        let (outside, _) = at(&text, "{}", &[&bad]);
+        assert!(inside.is_finite(), "{ty}: {inside}");
+        assert_eq!(outside, f64::NEG_INFINITY, "{ty}");
     }
 }

@@ -165,6 +165,7 @@ data y: real[N]
             | Decl::Param { var, .. }
             | Decl::Let { var, .. }
             | Decl::Marginal { var, .. } => model.var(*var).name.as_str(),
+            Decl::Constraint { .. } => "require",
             Decl::Stmt(_) => "~",
         })
         .collect();

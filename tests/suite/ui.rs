@@ -172,6 +172,17 @@ fn every_code_has_a_fixture() {
     assert!(missing.is_empty(), "no fixture for {missing:?}");
 }
 
+/// Declarations may stand in any order, also so that each is read before the line that declares it.
+#[test]
+fn a_long_chain_of_declarations_in_reverse_order_checks() {
+    let n = 20_000;
+    let mut text = format!("data y: real\ny ~ normal(a{n}, 1)\n");
+    text.extend((1..=n).rev().map(|i| format!("let a{i} = a{} + 1\n", i - 1)));
+    text += "param a0 ~ normal(0, 1)\n";
+    let checked = check("chain.ppl", &text);
+    assert!(checked.diagnostics.is_empty(), "{}", checked.diagnostics.len());
+}
+
 #[test]
 fn typed_trees() {
     let mut wrong = String::new();

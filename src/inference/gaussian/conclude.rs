@@ -6,11 +6,14 @@ use crate::inference::weights::{self, Resample};
 use crate::inference::{Fit, KhatKind, Settings, Target, modes};
 use crate::random::{fill_std_normal, stream};
 
+/// From standard normals `[D]` to a draw and its log density.
+type Draw<'a> = dyn Fn(&[f64]) -> (Vec<f64>, f64) + 'a;
+
 /// A fit whose draws are a function of standard normals.
 pub(super) struct Fitted<'a> {
     pub(super) method: &'static str,
     /// The draw that standard normals `[D]` mean, and its log density.
-    pub(super) draw: &'a dyn Fn(&[f64]) -> (Vec<f64>, f64),
+    pub(super) draw: &'a Draw<'a>,
     /// What is known about the training.
     pub(super) checks: Checks,
     pub(super) resample: Resample,

@@ -62,9 +62,11 @@ pub(super) fn conclude(
     let (khat, confirmed) = judge_weights(&mut checks, evidence, &log_weights);
     judge_fisher(&mut checks, &fisher, confirmed);
     checks.estimated(evidence.density.estimate());
-    // In standardised coordinates, which is all the same to a mode.
+    // In the model's own coordinates: the standardised ones are those of the mode that was found, and
+    // hardly any start in them leads elsewhere.
     if !interrupted {
-        modes::search(&mut checks, &evidence.density, &evidence.u, seed);
+        let points = evidence.affine.points(&evidence.u);
+        modes::search(&mut checks, evidence.density.inner(), &points, seed);
     }
     let bound = mean_and_se(&log_weights);
 

@@ -173,6 +173,11 @@ impl<E: Real> Standardized<E> {
         }
     }
 
+    /// The density of `x`.
+    pub(super) fn inner(&self) -> &dyn LogDensity<E> {
+        &*self.inner
+    }
+
     /// `log |det L|`, which the density of `u` has more than that of `x`.
     pub(super) fn log_det(&self) -> E {
         self.log_det

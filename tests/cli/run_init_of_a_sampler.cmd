@@ -1,1 +1,0 @@
-run gauss.ppl --infer nuts --init mean-field
