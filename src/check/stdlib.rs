@@ -140,6 +140,7 @@ files! {
     "math/bessel.ppl",
     "math/elementary.ppl",
     "math/gaussian_process.ppl",
+    "math/hmm.ppl",
     "math/linear_algebra.ppl",
     "math/probability.ppl",
     "prelude.ppl",
