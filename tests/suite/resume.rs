@@ -274,7 +274,7 @@ fn a_full_disk_is_an_error_that_leaves_the_last_state_whole() {
     assert!(stderr(&output).contains("cannot write"), "{}", stderr(&output));
     assert!(!out.join("summary.json").exists());
     let rest: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().path()).collect();
-    assert_eq!(rest, [out.clone()], "nothing half-written is left");
+    assert_eq!(rest, std::slice::from_ref(&out), "nothing half-written is left");
     done(ppl(&["run", "gauss.ppl", "-q", "--resume"]).arg(&out));
     assert!(out.join("summary.json").exists());
 }

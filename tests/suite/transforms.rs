@@ -267,10 +267,11 @@ fn round_trip(name: &str, structure: &Structure, array: &[usize], u: &[f64]) {
     let back = lowered_in(structure.clone(), array, Space::Constrained);
     let value = evaluate(&there.function, &[vector(u)])[there.variables[0].output].clone();
     let output = back.unconstrained.unwrap();
-    let found = evaluate(&back.function, &[value.clone()]).swap_remove(output);
+    let found = evaluate(&back.function, std::slice::from_ref(&value)).swap_remove(output);
     assert_eq!(found.data.len(), u.len(), "{name}");
     // Of a unit vector only the direction is known.
-    let again = evaluate(&there.function, &[found.clone()])[there.variables[0].output].clone();
+    let again =
+        evaluate(&there.function, std::slice::from_ref(&found))[there.variables[0].output].clone();
     for (a, b) in again.data.iter().zip(&*value.data) {
         assert!(close(*a, *b, 1e-9, 1e-9), "{name}: {:?} for {:?}", again.data, value.data);
     }
