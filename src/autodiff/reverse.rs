@@ -88,10 +88,10 @@ pub(super) fn guarded(f: &Function, outputs: &[bool]) -> Vec<bool> {
         let (value, inst) = (ValueId::new(index), &f.insts[index]);
         let by_itself = |i: usize| match &inst.op {
             Op::Ternary(TernaryOp::Select) => i > 0,
-            // The smaller of two is a branch not taken as well.
-            Op::Binary(BinaryOp::ZeroMul | BinaryOp::Min | BinaryOp::Max) | Op::ReduceMax(_) => {
-                true
-            }
+            // The smaller of two is a branch not taken as well; so is a summand that is zero.
+            Op::Binary(BinaryOp::ZeroMul | BinaryOp::Min | BinaryOp::Max | BinaryOp::LogAddExp)
+            | Op::ReduceMax(_)
+            | Op::LogSumExp(_) => true,
             _ => false,
         };
         let in_body = match &inst.op {

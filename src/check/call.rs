@@ -426,7 +426,8 @@ impl Checker<'_> {
         arg: &Expr,
         name: &str,
     ) -> Option<()> {
-        if !self.facts.needs_data.contains(&param) {
+        // A discrete latent is summed out, so that functions may index with it.
+        if !self.facts.needs_data.contains(&param) || self.is_discrete(arg) {
             return Some(());
         }
         let param = self.model.var(param).name.clone();

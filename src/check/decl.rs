@@ -53,7 +53,8 @@ impl Checker<'_> {
         let entry = self.var_mut(var);
         (entry.ty, entry.stage) = (ty, stage);
         self.facts.supports.insert(var, support.clone());
-        self.model.decls.push(Decl::Data { var, support, default });
+        let missing = support.missing.then(|| support.clone());
+        self.model.decls.push(Decl::Data { var, support, missing, default });
     }
 
     fn require_known_bounds(&mut self, support: &Support) {
@@ -176,13 +177,18 @@ impl Checker<'_> {
     pub(super) fn marginal(&mut self, id: usize, d: &ast::Marginal) {
         let Some(var) = self.entries[id].var else { return };
         let declared = d.ty.as_ref().map(|ty| (self.declared(ty), ty.span));
-        let (support, ty, prior) = match declared {
-            Some((None, _)) => {
-                self.draw(&d.dist, None);
+        let (support, ty, prior) = match (declared, &d.dist) {
+            (Some((None, _)), dist) => {
+                if let Some(dist) = dist {
+                    self.draw(dist, None);
+                }
                 return;
             }
-            Some((Some((support, ty)), span)) => {
+            (Some((Some((support, ty)), span)), dist) => {
                 self.forbid_missing(&support, span);
+                let Some(dist) = dist else {
+                    return self.declare_marginal(var, d, support, ty, None);
+                };
                 let value = Value {
                     ty: ty.clone(),
                     support: Some(support.clone()),
@@ -190,14 +196,40 @@ impl Checker<'_> {
                     span: d.name.span,
                     name: d.name.text.clone(),
                 };
-                let Some((prior, draw)) = self.draw(&d.dist, Some(&value)) else { return };
-                (self.with_bounds_of(support, &draw.support), ty, prior)
+                let Some((prior, draw)) = self.draw(dist, Some(&value)) else { return };
+                let Some(prior) = self.cut_to(prior, &support, &draw.support) else { return };
+                (self.with_bounds_of(support, &draw.support), ty, Some(prior))
             }
-            None => {
-                let Some((prior, draw)) = self.draw(&d.dist, None) else { return };
-                (draw.support, draw.ty, prior)
+            (None, Some(dist)) => {
+                let Some((prior, draw)) = self.draw(dist, None) else { return };
+                (draw.support, draw.ty, Some(prior))
+            }
+            (None, None) => {
+                let name = &d.name.text;
+                self.report(
+                    Diagnostic::error(
+                        Code::E0309,
+                        d.name.span,
+                        format!("the type of `{name}` is not known"),
+                        "needs a type, or a distribution that gives one",
+                    )
+                    .with_help(format!("`marginal {name}: int<lower=1, upper=K>`")),
+                );
+                return;
             }
         };
+        self.declare_marginal(var, d, support, ty, prior);
+    }
+
+    /// Adds a marginal whose values are finitely many.
+    fn declare_marginal(
+        &mut self,
+        var: VarId,
+        d: &ast::Marginal,
+        support: Support,
+        ty: Type,
+        prior: Option<Dist>,
+    ) {
         if ty.scalar() == Some(Scalar::Real) {
             let found = self.show(&ty);
             self.report(
@@ -211,19 +243,24 @@ impl Checker<'_> {
             );
             return;
         }
-        if let Structure::Scalar { scalar: Scalar::Int, lower, upper, .. } = &support.structure
-            && (lower.is_none() || upper.is_none())
-        {
-            self.report(
-                Diagnostic::error(
-                    Code::E0310,
-                    d.name.span,
-                    format!("`{}` has no finite range to sum over", d.name.text),
-                    "unbounded",
-                )
-                .with_help("declare both ends: `int<lower=1, upper=K>`"),
-            );
-            return;
+        if let Structure::Scalar { scalar: Scalar::Int, lower, upper, .. } = &support.structure {
+            let (Some(lower), Some(upper)) = (lower, upper) else {
+                self.report(
+                    Diagnostic::error(
+                        Code::E0310,
+                        d.name.span,
+                        format!("`{}` has no finite range to sum over", d.name.text),
+                        "unbounded",
+                    )
+                    .with_help("declare both ends: `int<lower=1, upper=K>`"),
+                );
+                return;
+            };
+            for bound in [lower, upper] {
+                if !self.require_data(bound, "a bound of a marginal") {
+                    return;
+                }
+            }
         }
         self.var_mut(var).ty = ty;
         self.facts.discrete.insert(var);

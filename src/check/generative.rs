@@ -290,8 +290,7 @@ impl<'m> Reader<'m> {
                 }
             },
             Decl::Marginal { var, support, prior, span } => {
-                let prior = Some(prior.clone());
-                if let Some(value) = self.drawn(*var, *var, Some((support, &prior, *span))) {
+                if let Some(value) = self.drawn(*var, *var, Some((support, prior, *span))) {
                     self.nodes.push(node(Decl::Let { var: *var, value }, *var, *span));
                 }
             }
@@ -483,7 +482,7 @@ impl<'m> Reader<'m> {
                 multiplier: None,
             };
             let support = Support { array: Vec::new(), structure, missing: false };
-            let decl = Decl::Data { var, support, default: None };
+            let decl = Decl::Data { var, support, missing: None, default: None };
             self.nodes.insert(0, Node { decl, defines: Some(var), original: None, span });
         }
     }

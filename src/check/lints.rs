@@ -125,7 +125,7 @@ impl Reads {
                 });
             };
             let own = match decl {
-                Decl::Data { var, support, default } => {
+                Decl::Data { var, support, default, .. } => {
                     visit::support_exprs(support, &mut add);
                     default.iter().for_each(add);
                     Some(*var)
@@ -139,7 +139,9 @@ impl Reads {
                 }
                 Decl::Marginal { var, support, prior, .. } => {
                     visit::support_exprs(support, &mut add);
-                    visit::dist_exprs(prior, &mut add);
+                    if let Some(prior) = prior {
+                        visit::dist_exprs(prior, &mut add);
+                    }
                     Some(*var)
                 }
                 Decl::Let { var, value } => {

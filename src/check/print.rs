@@ -153,7 +153,7 @@ impl Printer<'_> {
 
     fn decl(&self, decl: &Decl, lines: &mut Vec<String>) {
         match decl {
-            Decl::Data { var, support, default } => {
+            Decl::Data { var, support, default, .. } => {
                 let head = self.head(*var, &self.support(support));
                 let default = default.as_ref().map(|e| format!(" = {}", self.expr(e, 0)));
                 lines.push(format!("data {head}{}", default.unwrap_or_default()));
@@ -165,7 +165,8 @@ impl Printer<'_> {
             }
             Decl::Marginal { var, support, prior, .. } => {
                 let head = self.head(*var, &self.support(support));
-                lines.push(format!("marginal {head} ~ {}", self.dist(prior)));
+                let prior = prior.as_ref().map(|dist| format!(" ~ {}", self.dist(dist)));
+                lines.push(format!("marginal {head}{}", prior.unwrap_or_default()));
             }
             Decl::Let { var, value } => {
                 let word = match self.model.map(|model| model.var(*var).kind) {

@@ -6,7 +6,8 @@ use crate::syntax::ast;
 use super::checker::Checker;
 use super::dist::Value;
 use super::typed::{
-    Expr, ExprKind, Index, Scalar, Stage, Stmt, StmtKind, Support, Type, VarId, VarKind,
+    Decl, Expr, ExprKind, Index, Model, Scalar, Stage, Stmt, StmtKind, Structure, Support, Type,
+    VarId, VarKind,
 };
 
 impl Checker<'_> {
@@ -197,12 +198,22 @@ impl Checker<'_> {
                     span: lhs.span,
                     name,
                 };
-                self.draw(dist, Some(&value))?.0
+                let (dist, draw) = self.draw(dist, Some(&value))?;
+                self.note_missing(&lhs, &draw.support);
+                match self.marginal_of(&lhs) {
+                    Some(_) => {
+                        let support = self.known_support(&lhs)?;
+                        self.cut_to(dist, &support, &draw.support)?
+                    }
+                    None => dist,
+                }
             }
         };
         match param {
             Some((var, _)) => self.note_prior(var, &lhs, &dist),
-            None if lhs.stage == Stage::Parameter => self.lint_transformed(&lhs),
+            None if lhs.stage == Stage::Parameter && self.marginal_of(&lhs).is_none() => {
+                self.lint_transformed(&lhs);
+            }
             None => {}
         }
         if !fits {
@@ -214,17 +225,61 @@ impl Checker<'_> {
     /// Returns the parameter that a left side is, or is an element of, with the support of that
     /// part: the statement is its prior.
     fn assigned_param(&self, lhs: &Expr) -> Option<(VarId, Support)> {
-        let var = match &lhs.kind {
-            ExprKind::Var(var) => *var,
-            ExprKind::Index(base, _) => match base.kind {
-                ExprKind::Var(var) => var,
-                _ => return None,
-            },
-            _ => return None,
-        };
+        let var = variable_of(lhs)?;
         if self.model.var(var).kind != VarKind::Param {
             return None;
         }
         Some((var, self.known_support(lhs)?))
+    }
+
+    /// Gives the missing elements of data the bounds of their distribution, where none are declared and
+    /// data decides these.
+    fn note_missing(&mut self, lhs: &Expr, drawn: &Support) {
+        let Structure::Scalar { lower: low, upper: high, .. } = &drawn.structure else { return };
+        let Some(field) = variable_of(lhs) else { return };
+        let outside = |model: &Model, bound: &Expr| {
+            let mut local = false;
+            super::visit::vars(bound, &mut |var, _| {
+                local |= matches!(model.var(var).kind, VarKind::Local | VarKind::Index);
+            });
+            bound.stage == Stage::Data && bound.ty.dims().is_empty() && !local
+        };
+        let Model { decls, .. } = &mut self.model;
+        let missing = decls.iter_mut().find_map(|decl| match decl {
+            Decl::Data { var, missing, .. } if *var == field => missing.take(),
+            _ => None,
+        });
+        let Some(mut missing) = missing else { return };
+        if let Structure::Scalar { lower, upper, .. } = &mut missing.structure {
+            for (own, drawn) in [(lower, low), (upper, high)] {
+                if own.is_none() {
+                    *own = drawn.clone().filter(|bound| outside(&self.model, bound));
+                }
+            }
+        }
+        for decl in &mut self.model.decls {
+            if let Decl::Data { var, missing: place, .. } = decl
+                && *var == field
+            {
+                *place = Some(missing.clone());
+            }
+        }
+    }
+
+    /// Returns the marginal that a left side is, or is an element of.
+    fn marginal_of(&self, lhs: &Expr) -> Option<VarId> {
+        variable_of(lhs).filter(|var| self.model.var(*var).kind == VarKind::Marginal)
+    }
+}
+
+/// The variable that an expression is, or is an element of.
+fn variable_of(e: &Expr) -> Option<VarId> {
+    match &e.kind {
+        ExprKind::Var(var) => Some(*var),
+        ExprKind::Index(base, _) => match base.kind {
+            ExprKind::Var(var) => Some(var),
+            _ => None,
+        },
+        _ => None,
     }
 }

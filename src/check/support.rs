@@ -119,6 +119,27 @@ impl Checker<'_> {
         }
     }
 
+    /// Cuts the prior of a marginal down to its declared bounds, where they certainly leave less.
+    pub(super) fn cut_to(
+        &mut self,
+        dist: Dist,
+        declared: &Support,
+        drawn: &Support,
+    ) -> Option<Dist> {
+        let (
+            Structure::Scalar { lower, upper, .. },
+            Structure::Scalar { lower: low, upper: high, .. },
+        ) = (&declared.structure, &drawn.structure)
+        else {
+            return Some(dist);
+        };
+        let cut = |bound: &Option<Expr>, own: &Option<Expr>, end| {
+            bound.clone().filter(|b| self.side(Some(b), own.as_ref(), end) == Side::Narrower)
+        };
+        let (lower, upper) = (cut(lower, low, End::Lower), cut(upper, high, End::Upper));
+        self.truncated(dist, lower, upper)
+    }
+
     /// The elements of an ordered vector share one distribution, of which each of the K! orders is
     /// equally likely; without that, the probability of the order is not known.
     fn sorted(&mut self, dist: Dist, value: &Value, support: &Support) -> Dist {

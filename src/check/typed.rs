@@ -190,6 +190,9 @@ pub enum Decl {
         var: VarId,
         /// Its type with bounds, to be checked against the file.
         support: Support,
+        /// What missing elements may be: the declared bounds, and where there are none those of the
+        /// distribution that a statement gives.
+        missing: Option<Support>,
         /// Value when the file has no such field.
         default: Option<Expr>,
     },
@@ -223,10 +226,11 @@ pub enum Decl {
     Marginal {
         /// The variable.
         var: VarId,
-        /// Its support.
+        /// Its support: integers between two bounds, or truth values.
         support: Support,
-        /// Its prior.
-        prior: Dist,
+        /// Its prior, `Truncated` when the support is narrower than the distribution's; `None` when
+        /// statements give it.
+        prior: Option<Dist>,
         /// The whole declaration.
         span: Span,
     },

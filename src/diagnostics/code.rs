@@ -125,6 +125,9 @@ codes! {
     E0507 "a loop too long to unroll",
     E0508 "a distribution that cannot be cut off",
     E0509 "an operation without a derivative",
+    E0511 "a sum over too many discrete values",
+    E0512 "a discrete latent without a distribution",
+    E0513 "a generated quantity of a discrete latent",
     E0520 "a statement that cannot be subsampled",
     // -- Lints
     W0601 "an improper prior",

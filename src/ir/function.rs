@@ -63,6 +63,12 @@ impl Function {
         &self.inst(value).ty
     }
 
+    /// The types of an instruction's operands.
+    #[must_use]
+    pub fn operand_types(&self, inst: &Inst) -> Vec<Type> {
+        inst.args.iter().map(|&a| self.ty(a).clone()).collect()
+    }
+
     /// All values in order of definition.
     pub fn values(&self) -> impl Iterator<Item = (ValueId, &Inst)> {
         self.insts.iter().enumerate().map(|(i, inst)| (ValueId::new(i), inst))

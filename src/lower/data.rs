@@ -17,7 +17,7 @@ use super::walk::any_expr;
 pub(super) type SizeOrigins = HashMap<VarId, (Span, String)>;
 
 impl Lowerer<'_> {
-    /// Binds one `data` declaration.
+    /// Binds one `data` declaration. Gives the positions of missing elements, which are 0 for now.
     pub(super) fn bind(
         &mut self,
         var: VarId,
@@ -25,7 +25,7 @@ impl Lowerer<'_> {
         default: Option<&Expr>,
         file: &DataSet,
         origins: &mut SizeOrigins,
-    ) -> Lower<()> {
+    ) -> Lower<Vec<usize>> {
         let entry = self.model.var(var);
         self.at(entry.span, |l| {
             let name = l.field(var, file);
@@ -33,18 +33,20 @@ impl Lowerer<'_> {
                 let Some(default) = default else { return Err(l.absent(&entry.name, file)) };
                 let value = l.expr(default)?;
                 l.define(var, value);
-                return Ok(());
+                return Ok(Vec::new());
             };
             l.check_missing(name, array, support, file)?;
-            let numbers = l.numbers_of(name, array, &entry.ty, file)?;
+            let missing: Vec<usize> = array.missing_elements().collect();
+            let mut numbers = l.numbers_of(name, array, &entry.ty, file)?;
             l.check_shape(var, array, support, file, origins)?;
+            missing.iter().for_each(|&i| numbers[i] = 0.0);
             let ty = IrType::new(dtype(&entry.ty), Shape::from(&array.shape[..]));
             let tensor = Tensor::new(ty.clone(), numbers);
             let id = l.b.input(entry.name.clone(), ty);
             let index = u32::try_from(l.b.function().inputs.len() - 1).expect("few inputs");
             l.data.insert(index, tensor);
             l.define(var, Val::plain(id));
-            Ok(())
+            Ok(missing)
         })
     }
 
@@ -73,12 +75,10 @@ impl Lowerer<'_> {
         file: &DataSet,
     ) -> Lower<()> {
         let name = self.field(var, file).to_owned();
-        if file.get(&name).is_none() {
-            return Ok(());
-        }
+        let Some(array) = file.get(&name) else { return Ok(()) };
         let value = self.env[&var].clone();
         let Some(tensor) = self.numbers(value.id) else { return Ok(()) };
-        self.at(self.model.var(var).span, |l| l.check_values(&name, &tensor, support, file))
+        self.at(self.model.var(var).span, |l| l.check_values(&name, &tensor, support, array, file))
     }
 
     fn absent(&self, name: &str, file: &DataSet) -> Box<Diagnostic> {
@@ -102,10 +102,8 @@ impl Lowerer<'_> {
         support: &Support,
         file: &DataSet,
     ) -> Lower<()> {
-        let Some(first) = array.missing_elements().next() else { return Ok(()) };
-        if support.missing {
-            return Err(self.not_yet("missing data"));
-        }
+        let first = array.missing_elements().next().filter(|_| !support.missing);
+        let Some(first) = first else { return Ok(()) };
         let place = place(name, array, first, file);
         let error = self.error(
             Code::E0415,
@@ -265,11 +263,11 @@ impl Lowerer<'_> {
         name: &str,
         tensor: &Tensor,
         support: &Support,
+        array: &DataArray,
         file: &DataSet,
     ) -> Lower<()> {
-        let array = DataArray::reals(tensor.ty.shape.to_vec(), tensor.data.to_vec());
         let outside = |l: &Self, at: usize, what: String| {
-            let place = place(name, &array, at, file);
+            let place = place(name, array, at, file);
             let value = tensor.data[at];
             Err(l.error(Code::E0414, format!("{place} is {value}, {what}"), "declared here"))
         };
@@ -280,7 +278,8 @@ impl Lowerer<'_> {
                     let value = self.expr(bound)?;
                     let Some(limit) = self.numbers(value.id) else { continue };
                     let at_least = |i: usize| limit.data[if limit.data.len() == 1 { 0 } else { i }];
-                    let bad = tensor.data.iter().enumerate().find(|&(i, &x)| {
+                    let present = |&(i, _): &(usize, &f64)| !array.is_missing(i);
+                    let bad = tensor.data.iter().enumerate().filter(present).find(|&(i, &x)| {
                         x.is_nan() || if below { x < at_least(i) } else { x > at_least(i) }
                     });
                     if let Some((i, _)) = bad {

@@ -59,14 +59,28 @@ pub fn dimension(model: &Model, lowered: &Lowered, name: &str) -> Result<Dimensi
         });
     };
     let mut axes = vec![0; lowered.function.inputs.len()];
-    for (data, dims) in data(model) {
-        if let Some(input) = lowered.function.input(&model.var(data).name) {
+    for (name, dims) in inputs(model) {
+        if let Some(input) = lowered.function.input(&name) {
             let marked = dims.iter().enumerate().filter(|(_, d)| **d == Some(var));
             axes[input] = marked.fold(0, |set, (axis, _)| set | 1 << axis);
         }
     }
     let length = lowered.sizes.get(&var).and_then(|n| usize::try_from(*n).ok()).unwrap_or(0);
     Ok(Dimension { name: model.var(var).name.clone(), length, axes })
+}
+
+/// The inputs that have dimensions of the data: the data, and the probes of discrete latents.
+fn inputs(model: &Model) -> impl Iterator<Item = (String, Vec<Option<VarId>>)> {
+    let probes = model.decls.iter().filter_map(|decl| match decl {
+        Decl::Marginal { var, .. } => {
+            let var = model.var(*var);
+            // A probe has one axis for all elements.
+            let [dim] = var.ty.dims() else { return None };
+            Some((super::latents::probe_name(&var.name), vec![dim.as_var()]))
+        }
+        _ => None,
+    });
+    data(model).map(|(var, dims)| (model.var(var).name.clone(), dims)).chain(probes)
 }
 
 /// Each data variable with the names of its dimensions, where they have one.

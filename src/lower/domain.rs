@@ -176,6 +176,10 @@ impl Lowerer<'_> {
         x: &Val,
         dist: &str,
     ) -> Lower<()> {
+        // Some of the values of a discrete latent may be impossible.
+        if !self.enumerated.is_empty() {
+            return Ok(());
+        }
         let Some(value) = self.element(x, like, at) else { return Ok(()) };
         let subject = self.subject.clone();
         let found = subject.and_then(|s| self.place_in_data(&s.lhs, &s.axes, like, at));
@@ -194,6 +198,9 @@ impl Lowerer<'_> {
         exprs: &[Expr],
         args: &[Val],
     ) -> Lower<()> {
+        if !self.enumerated.is_empty() {
+            return Ok(());
+        }
         let ranks: Vec<usize> = def.params.iter().map(|&p| rank(&self.model.var(p).ty)).collect();
         for (i, (expr, domain)) in exprs.iter().zip(&def.domains).enumerate() {
             let Some(domain) = domain else { continue };
@@ -238,6 +245,9 @@ impl Lowerer<'_> {
 
     /// Refuses a term of the log joint that the data alone makes infinite or NaN.
     pub(super) fn check_term(&mut self, term: &Val) -> Lower<()> {
+        if self.is_enumerated(term) {
+            return Ok(());
+        }
         let Some(numbers) = self.numbers(term.id) else { return Ok(()) };
         let Some(at) = numbers.data.iter().position(|x| !x.is_finite()) else { return Ok(()) };
         let value = match numbers.data[at] {

@@ -14,13 +14,13 @@ use super::lengths::lengths_depend_on;
 use super::lowerer::Lowerer;
 use super::recursion::{lag_of, lags};
 use super::value::{Axes, Axis, AxisTable, Val};
-use super::walk::stmt_mentions;
+use super::walk::{stmt_mentions, visit_stmt};
 
 /// Loops that cannot become a scan are unrolled up to this many steps.
 pub(super) const MAX_UNROLLED: i64 = 20_000;
 
 /// An array, or one row of it inside a scan, that is being defined.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Frame {
     pub(super) var: VarId,
     /// Own shape.
@@ -176,7 +176,8 @@ impl Lowerer<'_> {
         mut f: impl FnMut(&mut Self, bool) -> Lower<()>,
     ) -> Lower<()> {
         let cond = self.expr(cond)?;
-        if let Some(numbers) = self.numbers(cond.id)
+        if !self.is_enumerated(&cond)
+            && let Some(numbers) = self.numbers(cond.id)
             && let Some(x) = numbers.splat()
         {
             return f(self, x != 0.0);
@@ -303,19 +304,34 @@ impl Lowerer<'_> {
         let (lo, hi) = self.loop_bounds(lo, hi)?;
         let target = self.frame().var;
         let reads = body.iter().any(|s| stmt_mentions(s, target));
-        if lengths_depend_on(self.model, body, var) {
-            return self.unrolled(var, lo, hi, |l| body.iter().try_for_each(|s| l.element_stmt(s)));
+        let run = |l: &mut Self| body.iter().try_for_each(|s| l.element_stmt(s));
+        if lengths_depend_on(self.model, body, var) || self.reads_own_row(body) {
+            return self.unrolled(var, lo, hi, run);
         }
         if self.in_row() || !reads {
-            return self
-                .vectorised(var, lo, hi, |l| body.iter().try_for_each(|s| l.element_stmt(s)));
+            return self.vectorised(var, lo, hi, run);
         }
         match lags(body, var, target) {
             Some(lag) if hi >= lo && self.sequence.is_none() => {
                 self.recursion(var, lo, hi, lag, body)
             }
-            _ => self.unrolled(var, lo, hi, |l| body.iter().try_for_each(|s| l.element_stmt(s))),
+            _ => self.unrolled(var, lo, hi, run),
         }
+    }
+
+    /// Whether statements of a step read elements of the row that they define.
+    fn reads_own_row(&self, body: &[Stmt]) -> bool {
+        let Some(s) = &self.sequence else { return false };
+        let own = |e: &Expr| match &e.kind {
+            ExprKind::Index(base, indices) => {
+                matches!(base.kind, ExprKind::Var(v) if v == s.target)
+                    && matches!(indices.first(), Some(Index::At(e)) if lag_of(e, s.index) == Some(0))
+            }
+            _ => false,
+        };
+        let mut found = false;
+        body.iter().for_each(|s| visit_stmt(s, &mut |e| found |= own(e)));
+        found
     }
 
     /// Runs `f` once for every value of the index, which has to be known.

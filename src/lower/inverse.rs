@@ -59,7 +59,8 @@ impl Lowerer<'_> {
         Ok(self.reshape_own(&u, &[shapes.size()]))
     }
 
-    fn free_scalar(&mut self, x: &Val, ends: [Option<&Val>; 4]) -> Lower<Val> {
+    /// The inverse of bounded or affine maps; `ends` are lower, upper, offset, multiplier.
+    pub(super) fn free_scalar(&mut self, x: &Val, ends: [Option<&Val>; 4]) -> Lower<Val> {
         let [lower, upper, offset, multiplier] = ends;
         let above = lower.map(|a| self.binary(BinaryOp::Sub, x, a)).transpose()?;
         let below = upper.map(|c| self.binary(BinaryOp::Sub, c, x)).transpose()?;

@@ -10,7 +10,10 @@ use crate::ir::{Builder, DType, Op, Shape, Tensor, Type, ValueId};
 use crate::source::Span;
 
 use super::Lower;
+use super::dependence::Dependence;
 use super::elements::Frame;
+use super::latents::Latents;
+use super::missing::MissingData;
 use super::recursion::Sequence;
 use super::value::{Axes, Axis, AxisTable, Val};
 
@@ -46,6 +49,13 @@ pub(super) struct Lowerer<'m> {
     pub(super) guards: Vec<Val>,
     /// Terms of the log joint so far.
     pub(super) terms: Vec<Term>,
+    /// Discrete latents and what has been said about them.
+    pub(super) latents: Latents,
+    pub(super) dependence: Dependence,
+    /// Data fields with missing elements.
+    pub(super) missing: MissingData,
+    /// Axes of the loops over the values of latents around the current statement.
+    pub(super) enumerated: Axes,
     /// What the statement being lowered is about, for messages.
     pub(super) subject: Option<Subject>,
 }
@@ -65,6 +75,8 @@ pub(super) struct Term {
     pub(super) span: Span,
     /// The data variable that this is the likelihood of.
     pub(super) observed: Option<String>,
+    /// Whether it is the distribution of a discrete latent.
+    pub(super) of_latent: bool,
 }
 
 impl<'m> Lowerer<'m> {
@@ -83,8 +95,12 @@ impl<'m> Lowerer<'m> {
             key: None,
             counters: 0,
             masks: Vec::new(),
-            guards: Vec::new(),
             terms: Vec::new(),
+            latents: Latents::default(),
+            dependence: Dependence::default(),
+            missing: MissingData::new(),
+            enumerated: Axes::new(),
+            guards: Vec::new(),
             subject: None,
         }
     }
@@ -236,6 +252,11 @@ impl<'m> Lowerer<'m> {
                 "this size",
             )
         })
+    }
+
+    /// Whether a value differs between the values of a latent that is being summed out.
+    pub(super) fn is_enumerated(&self, v: &Val) -> bool {
+        v.axes.iter().any(|a| self.enumerated.contains(a))
     }
 
     /// An error at the current place.

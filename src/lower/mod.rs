@@ -12,15 +12,19 @@
 mod builtin;
 mod combined;
 mod data;
+mod dependence;
 mod dimension;
 mod dist;
 mod domain;
 mod elements;
+mod eliminate;
 mod expr;
 mod index;
 mod inverse;
+mod latents;
 mod lengths;
 mod lowerer;
+mod missing;
 mod random;
 mod recursion;
 mod sample;
@@ -71,6 +75,8 @@ pub struct Lowered {
     pub terms: Vec<Term>,
     /// What a draw reports: parameters, parameter-dependent `let`s, `gen`s.
     pub variables: Vec<Variable>,
+    /// Discrete latents, summed out.
+    pub latents: Vec<Latent>,
     /// Index of the output with the unconstrained reals, in constrained space.
     pub unconstrained: Option<usize>,
     /// Integers that the data fixes: sizes, `data n: int`.
@@ -106,6 +112,20 @@ pub struct Term {
     pub observed: Option<String>,
     /// Index of its output, which holds the elements before they are summed.
     pub output: usize,
+}
+
+/// A discrete latent that was summed out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Latent {
+    /// Its name.
+    pub name: String,
+    /// Its shape.
+    pub shape: Shape,
+    /// The input, zeros `[elements, values]`, in which the derivative of the log joint is the posterior
+    /// probability of each value.
+    pub probe: usize,
+    /// Number of its values.
+    pub values: usize,
 }
 
 /// What kind of declaration a variable of a draw comes from.
@@ -179,8 +199,11 @@ fn known_stage(
     let mut later = Vec::new();
     for decl in &model.decls {
         let result = match decl {
-            Decl::Data { var, support, default } => {
-                l.bind(*var, support, default.as_ref(), data, &mut origins).and_then(|()| {
+            Decl::Data { var, support, missing, default } => {
+                let bound = l.bind(*var, support, default.as_ref(), data, &mut origins);
+                bound.and_then(|positions| {
+                    let latent = missing.as_ref().unwrap_or(support);
+                    shapes.extend(l.note_missing(*var, positions, latent));
                     if l.bounds_known(support) {
                         return l.check_bound(*var, support, data);
                     }
@@ -241,7 +264,8 @@ fn parameter_stage(
             for &i in &order {
                 let var = model.var(shapes[i].0);
                 let ty = Type::real(shapes[i].1.shape());
-                inputs[i] = Some(l.at(var.span, |l| l.b.input(var.name.clone(), ty)));
+                let name = l.param_name(shapes[i].0);
+                inputs[i] = Some(l.at(var.span, |l| l.b.input(name, ty)));
             }
             None
         }
@@ -250,10 +274,31 @@ fn parameter_stage(
     let mut next = shapes.iter().zip(starts).enumerate();
     for decl in &model.decls {
         match decl {
+            Decl::Data { var, missing: Some(support), .. } if l.missing.contains_key(var) => {
+                let (i, ((_, shapes), start)) = next.next().expect("every parameter has its sizes");
+                let entry = model.var(*var);
+                let name = l.param_name(*var);
+                let x = l.at(entry.span, |l| -> Lower<Val> {
+                    let [lower, upper] = l.missing_bounds(*var, support)?;
+                    let ends = [lower.as_ref(), upper.as_ref(), None, None];
+                    let Some(theta) = theta else {
+                        let x = Val::plain(inputs[i].expect("one for each parameter"));
+                        let u = l.free_scalar(&x, ends)?;
+                        free[i] = Some(l.reshape_own(&u, &[shapes.size()]).id);
+                        return Ok(x);
+                    };
+                    let u = Val::plain(l.b.slice(theta, &[start], &[start + shapes.size()]));
+                    let (x, log_j) = l.constrain_scalars(&shapes.array, ends, &u)?;
+                    parts.jacobian.extend(log_j);
+                    Ok(x)
+                })?;
+                l.at(entry.span, |l| l.define_with_missing(*var, &x));
+                parts.add_param(name, shapes, start, entry.span, x);
+            }
             Decl::Data { .. } => {}
             Decl::Param { var, support, prior, span } => {
                 let (i, ((_, shapes), start)) = next.next().expect("every parameter has its sizes");
-                let name = model.var(*var).name.clone();
+                let name = l.param_name(*var);
                 let value = l.at(*span, |l| -> Lower<Val> {
                     match theta {
                         Some(theta) => {
@@ -270,18 +315,14 @@ fn parameter_stage(
                         }
                     }
                 })?;
-                parts.params.push(Param {
-                    name,
-                    shape: shapes.shape(),
-                    start,
-                    len: shapes.size(),
-                    transform: shapes.transform,
-                    span: *span,
-                });
                 l.define(*var, value.clone());
-                parts.variables.push((*var, Role::Param, value.clone()));
+                parts.add_param(name, shapes, start, *span, value.clone());
                 if let Some(prior) = prior {
-                    l.at(*span, |l| l.tilde(&value, prior, *span, None))?;
+                    let mut add = |l: &mut Lowerer<'_>| l.tilde(&value, prior, *span, None);
+                    l.at(*span, |l| match l.latents.in_dist(prior) {
+                        true => l.latent_stmt(&mut add),
+                        false => add(l),
+                    })?;
                 }
             }
             Decl::Let { var, value } => {
@@ -289,8 +330,15 @@ fn parameter_stage(
                 if entry.stage == Stage::Data {
                     if entry.kind == VarKind::Gen {
                         let v = l.env[var].clone();
-                        parts.variables.push((*var, Role::Gen, v));
+                        parts.variables.push((entry.span, entry.name.clone(), Role::Gen, v));
                     }
+                    continue;
+                }
+                if l.latents.in_let(value) {
+                    l.at(entry.span, |l| match entry.kind {
+                        VarKind::Gen => Err(l.gen_of_latent()),
+                        _ => l.latent_let(*var, value),
+                    })?;
                     continue;
                 }
                 let v = l.at(entry.span, |l| l.let_value(*var, value))?;
@@ -301,10 +349,18 @@ fn parameter_stage(
                     VarKind::Predicted => Role::Predicted,
                     _ => Role::Let,
                 };
-                parts.variables.push((*var, role, v));
+                parts.variables.push((entry.span, entry.name.clone(), role, v));
             }
-            Decl::Marginal { span, .. } => {
-                return l.at(*span, |l| Err(l.not_yet("a marginal")));
+            Decl::Marginal { var, support, prior, span } => l.at(*span, |l| {
+                l.declare_latent(*var, support, *span)?;
+                let Some(prior) = prior else { return Ok(()) };
+                l.latent_stmt(&mut |l| {
+                    let x = l.env[var].clone();
+                    l.latent_prior(&x, prior, *span)
+                })
+            })?,
+            Decl::Stmt(s) if l.latents.in_stmt(s) => {
+                l.at(s.span, |l| l.latent_stmt(&mut |l| l.stmt(s)))?;
             }
             Decl::Constraint { var, support } => {
                 let span = model.var(*var).span;
@@ -313,10 +369,11 @@ fn parameter_stage(
             Decl::Stmt(s) => l.stmt(s)?,
         }
     }
+    l.sum_out()?;
     parts.free = order.iter().filter_map(|&i| *free.get(i)?).collect();
     // People read parameters and variables in the order in which they wrote them.
     parts.params.sort_by_key(|p| p.start);
-    parts.variables.sort_by_key(|(var, ..)| model.var(*var).span);
+    parts.variables.sort_by_key(|(span, ..)| *span);
     Ok(parts)
 }
 
@@ -370,7 +427,23 @@ struct Parts {
     free: Vec<ValueId>,
     /// For each parameter in constrained space, its elements outside of the support.
     outside: Vec<Val>,
-    variables: Vec<(VarId, Role, Val)>,
+    /// Where each is declared, its name, what it is, its value.
+    variables: Vec<(Span, String, Role, Val)>,
+}
+
+impl Parts {
+    /// A parameter, which a draw reports too.
+    fn add_param(&mut self, name: String, shapes: &Shapes, start: usize, span: Span, value: Val) {
+        self.variables.push((span, name.clone(), Role::Param, value));
+        self.params.push(Param {
+            name,
+            shape: shapes.shape(),
+            start,
+            len: shapes.size(),
+            transform: shapes.transform,
+            span,
+        });
+    }
 }
 
 /// Adds up the terms and declares the outputs.
@@ -406,8 +479,7 @@ fn finish(mut l: Lowerer<'_>, parts: Parts, sizes: HashMap<VarId, i64>) -> Lower
     let variables = parts
         .variables
         .into_iter()
-        .map(|(var, role, v)| {
-            let name = l.model.var(var).name.clone();
+        .map(|(_, name, role, v)| {
             let shape = l.b.shape(v.id);
             let output = place(&mut l, name.clone(), v.id);
             Variable { name, shape, role, output }
@@ -422,7 +494,17 @@ fn finish(mut l: Lowerer<'_>, parts: Parts, sizes: HashMap<VarId, i64>) -> Lower
         Val::plain(sum)
     });
     let outside = outside.map(|count| place(&mut l, "outside".into(), count.id));
+    let latents = l.latents.all.iter().map(|latent| Latent {
+        name: l.model.var(latent.var).name.clone(),
+        shape: latent.shape.clone(),
+        probe: latent.probe as usize,
+        values: latent.values,
+    });
+    let latents = latents.collect();
+    l.data.extend(std::mem::take(&mut l.latents.hidden));
     let function = l.b.finish();
+    // What dependence was found with is not needed any more.
+    let function = function.extract(function.outputs.clone());
     let data = function
         .inputs
         .iter()
@@ -438,6 +520,7 @@ fn finish(mut l: Lowerer<'_>, parts: Parts, sizes: HashMap<VarId, i64>) -> Lower
         params: parts.params,
         terms,
         variables,
+        latents,
         unconstrained,
         sizes,
         outside,

@@ -1,8 +1,10 @@
 //! Statements: what each adds to the log joint.
 
-use crate::check::typed::{Dist, LetValue, Stmt, StmtKind, Support, VarId};
+use crate::check::typed::{
+    Dist, Expr, ExprKind, LetValue, Stmt, StmtKind, Support, VarId, VarKind,
+};
 use crate::diagnostics::Code;
-use crate::ir::{BinaryOp, Op, TernaryOp};
+use crate::ir::{BinaryOp, Op, Shape, TernaryOp};
 use crate::source::Span;
 
 use super::Lower;
@@ -17,7 +19,13 @@ impl Lowerer<'_> {
             StmtKind::Tilde { lhs, dist } => {
                 let x = l.expr(lhs)?;
                 l.subject = Some(Subject { lhs: lhs.clone(), axes: Vec::new() });
-                let stated = l.tilde(&x, dist, s.span, l.observed(lhs));
+                let stated = match l.variable_kind(lhs) {
+                    Some((VarKind::Marginal, _)) => l.latent_prior(&x, dist, s.span),
+                    Some((VarKind::Data, field)) => l
+                        .tilde(&x, dist, s.span, l.observed(lhs))
+                        .and_then(|()| l.split_missing(lhs, field)),
+                    _ => l.tilde(&x, dist, s.span, None),
+                };
                 l.subject = None;
                 stated
             }
@@ -35,11 +43,14 @@ impl Lowerer<'_> {
             StmtKind::For { var, lo, hi, body } => {
                 let (lo, hi) = l.loop_bounds(lo, hi)?;
                 let run = |l: &mut Self| body.iter().try_for_each(|s| l.stmt(s));
+                let before = l.terms.len();
                 if lengths_depend_on(l.model, body, *var) {
-                    l.unrolled(*var, lo, hi, run)
+                    l.unrolled(*var, lo, hi, run)?;
                 } else {
-                    l.vectorised(*var, lo, hi, run)
+                    l.vectorised(*var, lo, hi, run)?;
                 }
+                l.join_terms(before);
+                Ok(())
             }
             StmtKind::If { cond, then, otherwise } => l.branches(cond, |l, taken| {
                 let branch = if taken { then } else { otherwise };
@@ -97,6 +108,16 @@ impl Lowerer<'_> {
         self.add_term(&density, span, observed)
     }
 
+    /// Adds the log probability of a discrete latent to the log joint.
+    pub(super) fn latent_prior(&mut self, x: &Val, dist: &Dist, span: Span) -> Lower<()> {
+        self.note_given(x);
+        self.tilde(x, dist, span, None)?;
+        if let Some(term) = self.terms.last_mut() {
+            term.of_latent = true;
+        }
+        Ok(())
+    }
+
     /// Adds the elements of `v` to the log joint, once for each step of the loops around, where the
     /// conditions around hold.
     fn add_term(&mut self, v: &Val, span: Span, observed: Option<String>) -> Lower<()> {
@@ -109,7 +130,47 @@ impl Lowerer<'_> {
             term = self.elementwise(Op::Ternary(TernaryOp::Select), &[&mask, &term, &zero])?;
         }
         self.check_term(&term)?;
-        self.terms.push(Term { value: term.id, span, observed });
+        self.terms.push(Term { value: term.id, span, observed, of_latent: false });
         Ok(())
+    }
+
+    /// Joins the terms from number `before` on that the steps of an unrolled loop made of one statement.
+    fn join_terms(&mut self, before: usize) {
+        let lead = self.enumerated.len();
+        if self.loops.len() > lead {
+            return;
+        }
+        let mut groups: Vec<Vec<Term>> = Vec::new();
+        for term in self.terms.split_off(before) {
+            let same =
+                |g: &&mut Vec<Term>| (g[0].span, &g[0].observed) == (term.span, &term.observed);
+            match groups.iter_mut().find(same) {
+                Some(group) => group.push(term),
+                None => groups.push(vec![term]),
+            }
+        }
+        for mut group in groups {
+            let mut ids = Vec::with_capacity(group.len());
+            for term in &group {
+                let full = self.b.shape(term.value);
+                let mut shape: Shape = full[..lead].into();
+                shape.push(full[lead..].iter().product());
+                ids.push(self.b.reshape(term.value, &shape));
+            }
+            let mut term = group.swap_remove(0);
+            if ids.len() > 1 {
+                term.value = self.b.concat(&ids, lead);
+            }
+            self.terms.push(term);
+        }
+    }
+
+    /// The variable that an expression is, or is an element of, and what it is.
+    fn variable_kind(&self, e: &Expr) -> Option<(VarKind, VarId)> {
+        match &e.kind {
+            ExprKind::Var(v) => Some((self.model.var(*v).kind, *v)),
+            ExprKind::Index(base, _) => self.variable_kind(base),
+            _ => None,
+        }
     }
 }

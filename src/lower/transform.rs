@@ -69,13 +69,8 @@ impl Lowerer<'_> {
         let square = |k: usize| -> Shape { [k, k].as_slice().into() };
         let (constrained, free, transform) = match &support.structure {
             Structure::Scalar { lower, upper, offset, multiplier, .. } => {
-                let name = match (lower, upper, offset.is_some() || multiplier.is_some()) {
-                    (None, None, false) => "identity",
-                    (None, None, true) => "affine",
-                    (Some(_), None, _) => "lower",
-                    (None, Some(_), _) => "upper",
-                    (Some(_), Some(_), _) => "interval",
-                };
+                let affine = offset.is_some() || multiplier.is_some();
+                let name = scalar_transform(lower.is_some(), upper.is_some(), affine);
                 (Shape::new(), 1, name)
             }
             Structure::Simplex(k) => {
@@ -137,27 +132,11 @@ impl Lowerer<'_> {
         u: &Val,
     ) -> Lower<(Val, Option<Val>)> {
         if let Structure::Scalar { lower, upper, offset, multiplier, .. } = &support.structure {
-            let u = self.reshape_own(u, &shapes.array);
-            let ends = [lower, upper, offset, multiplier];
-            let mut vals = Vec::with_capacity(4);
-            for end in ends {
-                vals.push(end.as_ref().map(|e| self.expr(e)).transpose()?);
+            let mut ends = [None, None, None, None];
+            for (value, end) in ends.iter_mut().zip([lower, upper, offset, multiplier]) {
+                *value = end.as_ref().map(|e| self.expr(e)).transpose()?;
             }
-            let (x, log_j) = self.scalar(
-                &u,
-                [vals[0].as_ref(), vals[1].as_ref(), vals[2].as_ref(), vals[3].as_ref()],
-            )?;
-            // A Jacobian that does not depend on the element still counts once for each.
-            let log_j = match log_j {
-                Some(j) if j.rank(&self.b) == 0 && u.rank(&self.b) > 0 => {
-                    let shape = shapes.array.clone();
-                    let id = self.axes.spread(&mut self.b, &j, &j.axes, &shape);
-                    Some(Val { id, axes: j.axes })
-                }
-                other => other,
-            };
-            let total = log_j.map(|j| self.reduce(Op::Sum, &j));
-            return Ok((x, total));
+            return self.constrain_scalars(&shapes.array, ends.each_ref().map(Option::as_ref), u);
         }
         let mut own = shapes.array.clone();
         own.push(shapes.free);
@@ -201,6 +180,27 @@ impl Lowerer<'_> {
             self.reduce(Op::Sum, &j)
         });
         Ok((x, log_j))
+    }
+
+    /// Bounded or affine numbers of the given shape; `ends` are lower, upper, offset, multiplier.
+    pub(super) fn constrain_scalars(
+        &mut self,
+        shape: &[usize],
+        ends: [Option<&Val>; 4],
+        u: &Val,
+    ) -> Lower<(Val, Option<Val>)> {
+        let u = self.reshape_own(u, shape);
+        let (x, log_j) = self.scalar(&u, ends)?;
+        // A Jacobian that does not depend on the element still counts once for each.
+        let log_j = match log_j {
+            Some(j) if j.rank(&self.b) == 0 && u.rank(&self.b) > 0 => {
+                let id = self.axes.spread(&mut self.b, &j, &j.axes, shape);
+                Some(Val { id, axes: j.axes })
+            }
+            other => other,
+        };
+        let total = log_j.map(|j| self.reduce(Op::Sum, &j));
+        Ok((x, total))
     }
 
     /// Numbers within `[lower, upper]`, or affine images; `ends` are lower, upper, offset, multiplier.
@@ -432,6 +432,17 @@ impl Lowerer<'_> {
     /// A vector of known numbers.
     pub(super) fn constants(&mut self, data: Vec<f64>) -> crate::ir::ValueId {
         self.b.tensor(Tensor::new(Type::real([data.len()].as_slice()), data))
+    }
+}
+
+/// The name of the transform of bounded or affine numbers.
+pub(super) fn scalar_transform(lower: bool, upper: bool, affine: bool) -> &'static str {
+    match (lower, upper, affine) {
+        (false, false, false) => "identity",
+        (false, false, true) => "affine",
+        (true, false, _) => "lower",
+        (false, true, _) => "upper",
+        (true, true, _) => "interval",
     }
 }
 

@@ -16,8 +16,27 @@ pub(super) fn mentions(e: &Expr, var: VarId) -> bool {
 
 /// Whether the statement reads the variable.
 pub(super) fn stmt_mentions(s: &Stmt, var: VarId) -> bool {
+    stmt_reads(s, &|v| v == var)
+}
+
+/// Whether the statement reads a variable for which `test` holds.
+pub(super) fn stmt_reads(s: &Stmt, test: &dyn Fn(VarId) -> bool) -> bool {
     let mut found = false;
-    visit_stmt(s, &mut |x| found |= matches!(x.kind, ExprKind::Var(v) if v == var));
+    visit_stmt(s, &mut |x| found |= matches!(x.kind, ExprKind::Var(v) if test(v)));
+    found
+}
+
+/// Whether the value of a `let` does.
+pub(super) fn let_reads(value: &LetValue, test: &dyn Fn(VarId) -> bool) -> bool {
+    let mut found = false;
+    visit_let(value, &mut |x| found |= matches!(x.kind, ExprKind::Var(v) if test(v)));
+    found
+}
+
+/// Whether a distribution does.
+pub(super) fn dist_reads(dist: &Dist, test: &dyn Fn(VarId) -> bool) -> bool {
+    let mut found = false;
+    visit_dist(dist, &mut |x| found |= matches!(x.kind, ExprKind::Var(v) if test(v)));
     found
 }
 

@@ -4,7 +4,8 @@
 //!    that is there twice.
 //! 2. A state that every step passes on unchanged becomes an invariant.
 //! 3. Values of the body that depend on invariants only are computed before the scan, once.
-//! 4. A scan of no steps gives its initial states.
+//! 4. What is read row by row, but is the same in every row, becomes an invariant.
+//! 5. A scan of no steps gives its initial states.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub(super) fn run(f: &Function) -> Function {
             if let Op::Scan(cleaned) = inst.op.map_functions(&run) {
                 scan = cleaned;
             }
+            let (scan, args) = unvarying_rows(b, &scan, &args);
             let (tuple, parts) = clean(b, &scan, &args, used);
             components.insert(tuple, parts);
             tuple
@@ -61,6 +63,49 @@ fn used_components(f: &Function) -> HashMap<usize, Vec<bool>> {
         }
     }
     used
+}
+
+/// The scan with rows that are all the same as invariants.
+fn unvarying_rows(b: &mut Builder, scan: &ScanRef, args: &[ValueId]) -> (ScanRef, Args) {
+    let is_row = |i: usize| (scan.carries..scan.carries + scan.xs).contains(&i);
+    let source: Vec<Option<ValueId>> = (0..args.len())
+        .map(|i| {
+            let rows = b.shape(args[i]);
+            let mut inst = b.inst(args[i]).clone();
+            if matches!(inst.op, Op::Reshape(_)) {
+                inst = b.inst(inst.args[0]).clone();
+            }
+            let Op::Broadcast { shape, axes } = &inst.op else { return None };
+            let unvarying = axes.first() != Some(&0) && shape.first() == Some(&scan.length);
+            if !is_row(i) || !unvarying || scan.length == 0 {
+                return None;
+            }
+            let axes: Shape = axes.iter().map(|a| a - 1).collect();
+            let row = b.broadcast(inst.args[0], &shape[1..], &axes);
+            Some(b.reshape(row, &rows[1..]))
+        })
+        .collect();
+    let moved: Vec<usize> = (0..args.len()).filter(|&i| source[i].is_some()).collect();
+    if moved.is_empty() {
+        return (scan.clone(), args.into());
+    }
+    let order: Vec<usize> =
+        (0..args.len()).filter(|i| !moved.contains(i)).chain(moved.iter().copied()).collect();
+    let mut inner = Builder::new(scan.body.name.clone());
+    let mut inputs: Vec<Option<ValueId>> = vec![None; args.len()];
+    for &i in &order {
+        let input = &scan.body.inputs[i];
+        inputs[i] = Some(inner.input(input.name.clone(), input.ty.clone()));
+    }
+    let inputs: Vec<ValueId> = inputs.into_iter().flatten().collect();
+    let map = inner.inline(&scan.body, &inputs);
+    for output in &scan.body.outputs {
+        inner.output(output.name.clone(), map[output.value.index()]);
+    }
+    let xs = scan.xs - moved.len();
+    let new = Scan { body: inner.finish(), xs, ..(**scan).clone() };
+    let args = order.iter().map(|&i| source[i].unwrap_or(args[i])).collect();
+    (ScanRef(Arc::new(new)), args)
 }
 
 /// Adds the scan without what is not used; the values of its components in the old numbering.

@@ -14,6 +14,7 @@ use crate::source::SourceMap;
 
 use super::constrain::Values;
 use super::density::{ModelDensity, Origin};
+use super::probabilities::with_probabilities;
 use super::subsample::{Minibatch, Subsampled, SubsampledDensity};
 
 /// A posterior that can be evaluated, differentiated and reported on.
@@ -45,6 +46,7 @@ impl Posterior {
     /// # Errors
     /// E0509 when the log joint has no derivative in a parameter.
     pub fn compile(lowered: Lowered, sources: &SourceMap) -> Result<Self, Box<Diagnostic>> {
+        let lowered = with_probabilities(lowered).map_err(|e| not_differentiable(&e))?;
         let log_joint = passes::optimize(&with_outputs(&lowered, &[0]));
         let hvp = differentiated(&log_joint)?;
         let origin = Arc::new(Origin::new(&log_joint, &lowered.params, sources));

@@ -4,6 +4,7 @@ mod compile;
 mod constrain;
 mod density;
 mod points;
+mod probabilities;
 mod subsample;
 
 pub use compile::Posterior;

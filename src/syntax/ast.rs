@@ -133,8 +133,8 @@ pub struct Marginal {
     pub name: Ident,
     /// Its type.
     pub ty: Option<TypeExpr>,
-    /// Its prior.
-    pub dist: Expr,
+    /// Its prior; statements may give it instead, as for the states of a chain.
+    pub dist: Option<Expr>,
     /// The whole item.
     pub span: Span,
 }

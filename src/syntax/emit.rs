@@ -69,7 +69,9 @@ impl Outline {
                 let head = typed("marginal", &marginal.name.text, marginal.ty.as_ref());
                 self.node(&head, |out| {
                     out.doc(marginal.doc.as_ref());
-                    out.expr(&marginal.dist);
+                    if let Some(dist) = &marginal.dist {
+                        out.expr(dist);
+                    }
                 });
             }
             Item::Let(binding) => self.binding("let", binding),

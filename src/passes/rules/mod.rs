@@ -1,6 +1,7 @@
 //! The algebraic rules; see the folder's README for what a rule may do.
 
 mod algebra;
+mod indexing;
 mod movement;
 mod range;
 mod reduction;
@@ -19,7 +20,7 @@ pub(super) struct Rule {
 
 /// Every rule, in the order in which they are tried.
 pub(super) fn all() -> impl Iterator<Item = &'static Rule> {
-    algebra::RULES.iter().chain(movement::RULES).chain(reduction::RULES)
+    algebra::RULES.iter().chain(movement::RULES).chain(indexing::RULES).chain(reduction::RULES)
 }
 
 // What rules are written with.

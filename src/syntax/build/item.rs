@@ -54,8 +54,7 @@ impl Builder<'_> {
         let mut children = Children::of(node);
         let name = self.ident(&children.need(Rule::name));
         let ty = self.annotation(&mut children);
-        children.need(Rule::tilde);
-        let dist = self.expr(children.need(Rule::expr));
+        let dist = children.accept(Rule::tilde).map(|_| self.expr(children.need(Rule::expr)));
         Marginal { doc, name, ty, dist, span }
     }
 

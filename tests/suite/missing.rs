@@ -1,0 +1,92 @@
+//! Missing data: a `null` is a latent with the likelihood as its prior.
+
+use crate::marginals::{errors, points, posterior, same_at, score};
+use crate::tolerance::close;
+
+/// A model with a hole has the density of one with a parameter in its place.
+#[test]
+fn a_null_is_a_parameter_in_its_place() {
+    let imputed = posterior(
+        "data y: real?[N]\nparam mu ~ normal(0, 1)\nparam s ~ exponential(1)\ny ~ normal(mu, s)\n",
+        r#"{"y": [0.5, null, 1.5, null]}"#,
+    );
+    let by_hand = posterior(
+        "data y: real[N]\nparam m: real[2]\nparam mu ~ normal(0, 1)\nparam s ~ exponential(1)\n\
+         y ~ normal(mu, s)\nm ~ normal(mu, s)\n",
+        r#"{"y": [0.5, 1.5]}"#,
+    );
+    same_at(&imputed, &by_hand);
+    let params: Vec<(&str, &[usize], &str)> = imputed
+        .lowered()
+        .params
+        .iter()
+        .map(|p| (p.name.as_str(), &p.shape[..], p.transform))
+        .collect();
+    let expected: [(&str, &[usize], &str); 3] =
+        [("y_missing", &[2], "identity"), ("mu", &[], "identity"), ("s", &[], "lower")];
+    assert_eq!(params, expected);
+    let draws = imputed.values().at(&[0.1, 0.2, 0.3, 0.4], 1, 1, 0);
+    assert_eq!(draws.variables[0].name, "y_missing");
+    assert_eq!(draws.variables[0].values, [0.1, 0.2]);
+    // Only what is observed is in the pointwise likelihood.
+    let pointwise = imputed.log_likelihood().at(&[0.1, 0.2, 0.3, 0.4], 1, 1, 0);
+    assert_eq!(pointwise.variables.len(), 1);
+    assert_eq!(
+        (pointwise.variables[0].name.as_str(), pointwise.variables[0].values.len()),
+        ("y", 2)
+    );
+}
+
+#[test]
+fn the_type_and_the_likelihood_bound_what_is_missing() {
+    for (ty, dist) in [
+        ("real<lower=0>?[N]", "normal(mu, 1)"),
+        ("real?[N]", "lognormal(mu, 1)"),
+        ("real<upper=10>?[N]", "gamma(2, exp(mu))"),
+    ] {
+        let p = posterior(
+            &format!("data y: {ty}\nparam mu ~ normal(0, 1)\ny ~ {dist}\n"),
+            r#"{"y": [0.5, null, 1.5]}"#,
+        );
+        let both = ty.contains("upper");
+        assert_eq!(p.lowered().params[0].transform, if both { "interval" } else { "lower" });
+        for z in points(2, 5) {
+            let (l, s) = score(&p, &z);
+            assert!(l.is_finite() && s.iter().all(|x| x.is_finite()), "{l} {s:?}");
+        }
+    }
+}
+
+#[test]
+fn matrices_loops_and_rows_may_have_holes() {
+    let json = r#"{"y": [[0.5, null], [1.5, 0.2], [null, null]]}"#;
+    let head = "data y: real?[N, 2]\nparam mu: real[2] ~ normal(0, 1)\n";
+    let elementwise = posterior(&format!("{head}for i in 1:N {{ y[i] ~ normal(mu, 1) }}\n"), json);
+    let joint = posterior(&format!("{head}y ~ multi_normal(mu, [[1.0, 0.0], [0.0, 1.0]])\n"), json);
+    same_at(&elementwise, &joint);
+    assert_eq!(elementwise.dim(), 5);
+    let z = [0.1; 5];
+    let observed = |p: &ppl::posterior::Posterior| {
+        p.log_likelihood().at(&z, 1, 1, 0).variables[0].values.len()
+    };
+    assert_eq!((observed(&elementwise), observed(&joint)), (3, 1));
+    // Each missing number has its own place.
+    let (l, s) = score(&elementwise, &[1.0, 2.0, 3.0, 0.5, -0.5]);
+    assert!(l.is_finite());
+    let expected = [-(1.0 + 0.5), -(2.0 - 0.5), -(3.0 + 0.5)];
+    for (s, e) in s.iter().zip(expected) {
+        assert!(close(*s, e, 1e-12, 0.0), "{s} {e}");
+    }
+}
+
+#[test]
+fn without_a_null_it_is_data() {
+    let text = "data y: real?[N]\nparam mu ~ normal(0, 1)\ny ~ normal(mu, 1)\n";
+    let p = posterior(text, r#"{"y": [0.5, 1.5]}"#);
+    assert_eq!(p.dim(), 1);
+    let refused = errors(&text.replace('?', ""), r#"{"y": [0.5, null]}"#);
+    assert!(refused.contains("E0415") && refused.contains("y[2]"), "{refused}");
+    let integers =
+        errors("data n: int?[N]\nparam l ~ gamma(1, 1)\nn ~ poisson(l)\n", r#"{"n": [1]}"#);
+    assert!(integers.contains("E0303"), "{integers}");
+}
