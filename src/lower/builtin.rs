@@ -415,6 +415,16 @@ impl Lowerer<'_> {
             return Err(self.shapes_differ(&sx, &sy));
         }
         let (rx, ry) = (sx.len(), sy.len());
+        if rx == 1 && y.axes.is_empty() {
+            // One row for each step, and the same right side: one product of all rows.
+            let (k, n) = (sx[0], sy.get(1).copied().unwrap_or(1));
+            let rows = x.axes.iter().map(|&a| self.axes.length(a)).product();
+            let a = self.b.reshape(x.id, &[rows, k]);
+            let c = self.b.reshape(y.id, &[k, n]);
+            let id = self.b.matmul(a, c, false, false);
+            let product = Val { id: self.b.reshape(id, &[rows * n]), axes: x.axes.clone() };
+            return Ok(self.reshape_own(&product, &sy[1..]));
+        }
         if !x.axes.is_empty() || !y.axes.is_empty() {
             // Inside a loop: products summed over a shared axis, for all steps at once.
             let rows = (rx == 2).then(|| self.axes.add(sx[0]));

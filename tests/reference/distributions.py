@@ -57,23 +57,26 @@ class Dist:
     mean: Optional[Callable] = None
     var: Optional[Callable] = None
     discrete: bool = False
-    improper: bool = False
+    improper: bool = False  # does not integrate to one
+    kinks: Callable = lambda *p: ()  # where the density is not smooth, for the quadrature that checks it
+    heavy: bool = False  # sums up to a tail of no consequence would be too long
     at_edge: dict = field(default_factory=dict)  # log density where the formula is 0/0 or ∞ - ∞
 
     def lp(self, x, p):
         lo, hi = self.support(*p)
         if x < lo or x > hi:
             return -inf
-        if x == lo and "lower" in self.at_edge:
-            return self.at_edge["lower"]
+        for end, name in ((lo, "lower"), (hi, "upper")):
+            if x == end and name in self.at_edge:
+                return self.at_edge[name]
         v = self.log_density(x, *p)
         return v.real if isinstance(v, mp.mpc) else v
 
 
 def diff(f, x):
-    """The derivative, from a central difference in four times the precision."""
-    with mp.workdps(240):
-        return mp.diff(f, mpf(x), h=mpf(10) ** -60 * max(abs(mpf(x)), mpf(10) ** -20))
+    """The derivative, from a central difference in twice the precision or more."""
+    with mp.workdps(max(mp.dps, 130)):
+        return mp.diff(f, mpf(x), h=mpf(10) ** -30 * max(abs(mpf(x)), mpf(10) ** -20))
 
 
 positive = lambda *p: (mpf(0), inf)
@@ -210,7 +213,173 @@ CONTINUOUS = [
          [((0.0, 1.0), [0.0, 2.0, -3.0, 3.2]), ((1.0, 20.0), [1.2, -2.5]), ((-0.5, 0.01), [1.0]),
           ((2.0, 300.0), [2.1])],
          lambda m, k: (-pi, pi)),
+    # -- Further ones of Stan
+    Dist("skew_double_exponential", "mu sigma tau",
+         lambda x, m, s, t: log(2 * t * (1 - t) / s) - 2 / s * ((1 - t) * (m - x) if x < m else t * (x - m)),
+         [((0.0, 1.0, 0.5), [0.5, -3.0, 40.0]), ((1.0, 2.0, 0.2), [0.0, 7.0, -50.0]), ((-1.0, 1e4, 0.9), [1e4])],
+         cdf=lambda x, m, s, t: t * exp(-2 / s * (1 - t) * (m - x)) if x < m else 1 - (1 - t) * exp(-2 / s * t * (x - m)),
+         mean=lambda m, s, t: m - t * s / (2 * (1 - t)) + (1 - t) * s / (2 * t),
+         var=lambda m, s, t: s**2 / 2 * (t / (1 - t)**2 + (1 - t) / t**2) - ((1 - t) * s / (2 * t) - t * s / (2 * (1 - t)))**2,
+         kinks=lambda m, s, t: (m,)),
+    Dist("loglogistic", "alpha beta", lambda x, a, b: log(b / a) + xlogy(b - 1, x / a) - 2 * log(1 + (x / a) ** b),
+         [((2.0, 3.0), [1.0, 1e-6, 500.0, 0.0, -1.0]), ((1.0, 1.0), [0.0, 2.0]), ((0.5, 8.0), [0.6]), ((1e4, 0.5), [3.0])],
+         positive, cdf=lambda x, a, b: 1 / (1 + (x / a) ** -b) if x > 0 else mpf(0),
+         mean=lambda a, b: a * pi / b / mp.sin(pi / b) if b > 1 else inf,
+         var=lambda a, b: a**2 * (2 * pi / b / mp.sin(2 * pi / b) - (pi / b / mp.sin(pi / b))**2) if b > 2 else inf),
+    Dist("wiener", "alpha tau beta delta", lambda x, a, t, b, d: _wiener(x, a, t, b, d),
+         [((1.5, 0.2, 0.5, 0.75), [0.5, 0.25, 0.9, 4.0, 0.2, 0.1]), ((2.0, 0.0, 0.9, -1.0), [0.01, 1.0, 6.0]),
+          ((0.8, 0.3, 0.2, 2.5), [0.31, 0.46, 0.462, 1.5])],
+         lambda a, t, b, d: (t, inf), improper=True, at_edge={"lower": -inf}),
+    # -- Those of the literature
+    Dist("inv_gaussian", "mu lambda", lambda x, m, l: log(l / (2 * pi * x**3)) / 2 - l * (x - m)**2 / (2 * m**2 * x),
+         [((1.0, 3.0), [0.8, 0.05, 12.0, 0.0, -1.0]), ((4.0, 0.5), [1.0, 30.0]), ((0.5, 200.0), [0.45])],
+         positive, cdf=lambda x, m, l: _ig_cdf(x, m, l) if x > 0 else mpf(0), mean=lambda m, l: m, var=lambda m, l: m**3 / l,
+         at_edge={"lower": -inf}),
+    Dist("gompertz", "eta b", lambda x, e, b: -inf if b * x > 1000 else log(b * e) + b * x - e * (exp(b * x) - 1),
+         [((0.5, 1.0), [0.7, 0.0, 1e-9, 5.0, -1.0]), ((1e-3, 0.1), [60.0]), ((3.0, 2.0), [0.1])],
+         positive, cdf=lambda x, e, b: 1 - exp(-e * (exp(b * x) - 1))),
+    Dist("kumaraswamy", "a b", lambda x, a, b: log(a * b) + xlogy(a - 1, x) + xlogy(b - 1, 1 - x**a),
+         [((2.0, 3.0), [0.4, 1e-8, 0.99, 0.0, 1.0, -0.1, 1.1]), ((0.5, 0.5), [0.3]), ((1.0, 1.0), [0.0, 0.25, 1.0]),
+          ((30.0, 2.0), [0.9])],
+         unit, cdf=lambda x, a, b: 1 - (1 - x**a)**b, mean=lambda a, b: b * mp.beta(1 + 1 / a, b),
+         var=lambda a, b: b * mp.beta(1 + 2 / a, b) - (b * mp.beta(1 + 1 / a, b))**2),
+    Dist("exponentiated_weibull", "a alpha sigma",
+         lambda x, a, c, s: log(a * c / s) + (c - 1) * log(x / s) - (x / s)**c + (a - 1) * log(1 - exp(-(x / s)**c)),
+         [((2.0, 1.5, 1.0), [0.7, 1e-5, 8.0, -1.0]), ((0.5, 0.8, 3.0), [1.0, 40.0]), ((5.0, 3.0, 0.2), [0.25])],
+         positive, cdf=lambda x, a, c, s: (1 - exp(-(x / s)**c))**a, at_edge={"lower": -inf}),
+    Dist("generalized_gamma", "a d p", lambda x, a, d, p: log(p / a) + xlogy(d - 1, x / a) - (x / a)**p - lgam(d / p),
+         [((2.0, 3.0, 1.5), [1.5, 1e-5, 15.0, 0.0, -1.0]), ((1.0, 1.0, 2.0), [0.0, 0.6]), ((0.5, 0.4, 0.7), [0.3])],
+         positive, cdf=lambda x, a, d, p: P(d / p, (x / a)**p), mean=lambda a, d, p: a * gamma((d + 1) / p) / gamma(d / p),
+         var=lambda a, d, p: a**2 * (gamma((d + 2) / p) / gamma(d / p) - (gamma((d + 1) / p) / gamma(d / p))**2)),
+    Dist("generalized_normal", "mu alpha beta", lambda x, m, a, b: log(b / (2 * a)) - lgam(1 / b) - (abs(x - m) / a)**b,
+         [((0.0, 1.0, 1.5), [0.5, -4.0, 12.0]), ((1.0, 2.0, 4.0), [2.0, -2.5]), ((-1.0, 0.5, 0.6), [3.0])],
+         cdf=lambda x, m, a, b: Q(1 / b, ((m - x) / a)**b) / 2 if x < m else (1 + P(1 / b, ((x - m) / a)**b)) / 2,
+         mean=lambda m, a, b: m, var=lambda m, a, b: a**2 * gamma(3 / b) / gamma(1 / b),
+         kinks=lambda m, a, b: (m,)),
+    Dist("generalized_pareto", "mu sigma xi",
+         lambda x, m, s, k: -log(s) - ((x - m) / s if k == 0 else (1 + 1 / k) * log(1 + k * (x - m) / s)),
+         [((0.0, 1.0, 0.25), [0.0, 0.5, 60.0, -1.0]), ((1.0, 2.0, -0.5), [1.5, 4.75, 5.5]), ((0.0, 2.0, 1e-6), [3.0]),
+          ((-1.0, 0.5, 0.7), [2.0, 1e5]), ((0.0, 1.0, -1e-3), [12.0])],
+         lambda m, s, k: (m, m - s / k if k < 0 else inf),
+         cdf=lambda x, m, s, k: 1 - (1 + k * (x - m) / s)**(-1 / k),
+         mean=lambda m, s, k: m + s / (1 - k) if k < 1 else inf,
+         var=lambda m, s, k: s**2 / ((1 - k)**2 * (1 - 2 * k)) if k < 0.5 else inf),
+    Dist("generalized_extreme_value", "mu sigma xi",
+         lambda x, m, s, k: -log(s) - (1 + 1 / k) * log(1 + k * (x - m) / s) - (1 + k * (x - m) / s)**(-1 / k),
+         [((0.0, 1.0, 0.25), [0.0, 0.5, 60.0, -2.5, -4.5]), ((1.0, 2.0, -0.5), [1.5, 4.75, -3.0, 5.5]), ((0.0, 2.0, 1e-6), [3.0]),
+          ((-1.0, 0.5, 0.7), [2.0, 1e5]), ((0.0, 1.0, -1e-3), [9.0])],
+         lambda m, s, k: (m - s / k if k > 0 else -inf, m - s / k if k < 0 else inf),
+         cdf=lambda x, m, s, k: exp(-(1 + k * (x - m) / s)**(-1 / k)),
+         mean=lambda m, s, k: m + s * (gamma(1 - k) - 1) / k if k < 1 else inf,
+         var=lambda m, s, k: s**2 * (gamma(1 - 2 * k) - gamma(1 - k)**2) / k**2 if k < 0.5 else inf),
+    Dist("half_student_t", "nu sigma", lambda x, n, s: log(2) + lgam((n + 1) / 2) - lgam(n / 2) - log(sqrt(n * pi) * s) - (n + 1) / 2 * log(1 + (x / s)**2 / n),
+         [((4.0, 1.0), [0.0, 0.75, 1e-8, 1e4, -1.0]), ((1.5, 2.0), [2.5]), ((30.0, 0.5), [0.3, 4.0]), ((3.0, 2.5), [1.0])],
+         positive, cdf=lambda x, n, s: I(mpf(1) / 2, n / 2, (x / s)**2 / (n + (x / s)**2)),
+         mean=lambda n, s: 2 * s * sqrt(n / pi) * gamma((n + 1) / 2) / gamma(n / 2) / (n - 1) if n > 1 else inf,
+         var=lambda n, s: s**2 * (n / (n - 2) - (2 * sqrt(n / pi) * gamma((n + 1) / 2) / gamma(n / 2) / (n - 1))**2) if n > 2 else inf),
+    Dist("johnson_su", "gamma delta xi lambda",
+         lambda x, g, d, m, s: log(d / (s * sqrt(2 * pi))) - log(1 + ((x - m) / s)**2) / 2 - (g + d * mp.asinh((x - m) / s))**2 / 2,
+         [((0.5, 1.5, 0.0, 1.0), [0.3, -20.0, 50.0]), ((-1.0, 2.0, 1.0, 3.0), [2.0, -1.0]), ((0.0, 0.8, -2.0, 0.1), [-1.9])],
+         cdf=lambda x, g, d, m, s: Phi(g + d * mp.asinh((x - m) / s)),
+         mean=lambda g, d, m, s: m - s * exp(1 / (2 * d**2)) * mp.sinh(g / d),
+         var=lambda g, d, m, s: s**2 / 2 * (exp(1 / d**2) - 1) * (exp(1 / d**2) * mp.cosh(2 * g / d) + 1)),
+    Dist("logit_normal", "mu sigma",
+         lambda x, m, s: -(log(x / (1 - x)) - m)**2 / (2 * s * s) - log(s * sqrt(2 * pi) * x * (1 - x)),
+         [((0.0, 1.0), [0.5, 1e-6, 0.999, 0.0, 1.0, -0.1, 1.1]), ((-1.0, 2.0), [0.1]), ((3.0, 0.25), [0.9])],
+         unit, cdf=lambda x, m, s: Phi((log(x / (1 - x)) - m) / s), at_edge={"lower": -inf, "upper": -inf}),
+    Dist("truncated_normal", "mu sigma low high",
+         lambda x, m, s, a, b: -((x - m) / s)**2 / 2 - log(s * sqrt(2 * pi)) - log(_gap((a - m) / s, (b - m) / s)),
+         [((0.5, 2.0, -1.0, 3.0), [0.25, 2.9, -0.9, -1.5, 3.5]), ((0.0, 1.0, 8.0, 10.0), [8.25]), ((1.0, 3.0, -9.0, -7.0), [-7.5])],
+         lambda m, s, a, b: (a, b), cdf=lambda x, m, s, a, b: _gap((a - m) / s, (x - m) / s) / _gap((a - m) / s, (b - m) / s)),
+    Dist("asymmetric_laplace", "mu sigma kappa",
+         lambda x, m, s, k: -log(s * (k + 1 / k)) - ((m - x) / (s * k) if x < m else k * (x - m) / s),
+         [((0.0, 1.0, 1.5), [0.5, -40.0, 30.0]), ((1.0, 0.5, 0.4), [0.0, 3.0]), ((-2.0, 3.0, 1.0), [-5.0])],
+         cdf=lambda x, m, s, k: k**2 / (1 + k**2) * exp((x - m) / (s * k)) if x < m else 1 - exp(-k * (x - m) / s) / (1 + k**2),
+         mean=lambda m, s, k: m + s * (1 / k - k), var=lambda m, s, k: s**2 * (1 / k**2 + k**2),
+         kinks=lambda m, s, k: (m,)),
+    Dist("log_laplace", "mu sigma", lambda x, m, s: -abs(log(x) - m) / s - log(2 * s * x),
+         [((0.0, 0.4), [0.7, 1e-4, 50.0, -1.0]), ((1.0, 0.25), [2.0, 9.0]), ((-0.5, 2.0), [3.0])],
+         positive, cdf=lambda x, m, s: exp((log(x) - m) / s) / 2 if log(x) < m else 1 - exp((m - log(x)) / s) / 2,
+         mean=lambda m, s: exp(m) / (1 - s**2) if s < 1 else inf,
+         var=lambda m, s: exp(2 * m) * (1 / (1 - 4 * s**2) - 1 / (1 - s**2)**2) if s < 0.5 else inf,
+         kinks=lambda m, s: (exp(m),)),
+    Dist("moyal", "mu sigma", lambda x, m, s: -((x - m) / s + exp(-(x - m) / s)) / 2 - log(s * sqrt(2 * pi)),
+         [((0.0, 1.0), [0.5, -3.5, 60.0]), ((2.0, 0.5), [1.5, 4.0]), ((-1.0, 3.0), [0.0])],
+         cdf=lambda x, m, s: mp.erfc(exp(-(x - m) / (2 * s)) / sqrt(2)), mean=lambda m, s: m + s * (mp.euler + log(2)),
+         var=lambda m, s: (pi * s)**2 / 2),
+    Dist("levy", "mu c", lambda x, m, c: log(c / (2 * pi)) / 2 - c / (2 * (x - m)) - 3 * log(x - m) / 2,
+         [((0.0, 1.0), [0.5, 0.01, 1e6, 0.0, -1.0]), ((2.0, 0.5), [3.0]), ((-1.0, 4.0), [5.0])],
+         lambda m, c: (m, inf), cdf=lambda x, m, c: mp.erfc(sqrt(c / (2 * (x - m)))) if x > m else mpf(0),
+         mean=lambda m, c: inf, var=lambda m, c: inf, at_edge={"lower": -inf}),
+    Dist("log_uniform", "a b", lambda x, a, b: -log(x) - log(log(b / a)),
+         [((0.5, 20.0), [3.0, 0.51, 19.5, 0.25, 21.0]), ((1.0, 1e6), [100.0]), ((0.1, 0.2), [0.15])],
+         lambda a, b: (a, b), cdf=lambda x, a, b: log(x / a) / log(b / a), mean=lambda a, b: (b - a) / log(b / a),
+         var=lambda a, b: (b**2 - a**2) / (2 * log(b / a)) - ((b - a) / log(b / a))**2),
+    Dist("triangular", "low mode high",
+         lambda x, a, c, b: log(2 * (x - a) / ((b - a) * (c - a))) if x < c else log(2 * (b - x) / ((b - a) * (b - c))),
+         [((0.0, 1.0, 4.0), [0.5, 0.125, 3.5, 2.0, -0.5, 4.5]), ((-2.0, -0.5, 1.0), [0.25]), ((1.0, 2.0, 2.5), [1.25])],
+         lambda a, c, b: (a, b),
+         cdf=lambda x, a, c, b: (x - a)**2 / ((b - a) * (c - a)) if x < c else 1 - (b - x)**2 / ((b - a) * (b - c)),
+         mean=lambda a, c, b: (a + b + c) / 3, var=lambda a, c, b: (a*a + b*b + c*c - a*b - a*c - b*c) / 18,
+         kinks=lambda a, c, b: (c,)),
+    Dist("rice", "nu sigma", lambda x, n, s: log(x / s**2) - (x**2 + n**2) / (2 * s**2) + log(mp.besseli(0, x * n / s**2)),
+         [((1.0, 1.0), [1.2, 1e-6, 9.0, -1.0]), ((5.0, 0.5), [5.2, 3.0]), ((0.5, 3.0), [2.0])],
+         positive, at_edge={"lower": -inf}),
+    Dist("maxwell", "sigma", lambda x, s: log(sqrt(2 / pi) / s**3) + 2 * log(x) - x**2 / (2 * s**2),
+         [((1.0,), [1.2, 1e-6, 9.0, 0.0, -1.0]), ((5.0,), [4.0]), ((0.1,), [0.3])],
+         positive, cdf=lambda x, s: P(mpf(3) / 2, x**2 / (2 * s**2)), mean=lambda s: 2 * s * sqrt(2 / pi),
+         var=lambda s: s**2 * (3 - 8 / pi), at_edge={"lower": -inf}),
+    Dist("chi", "nu", lambda x, n: (1 - n / 2) * log(2) + xlogy(n - 1, x) - x**2 / 2 - lgam(n / 2),
+         [((3.0,), [1.2, 1e-6, 9.0, 0.0, -1.0]), ((1.0,), [0.0, 0.5]), ((0.5,), [0.1]), ((200.0,), [14.5])],
+         positive, cdf=lambda x, n: P(n / 2, x**2 / 2), mean=lambda n: sqrt(2) * gamma((n + 1) / 2) / gamma(n / 2),
+         var=lambda n: n - 2 * (gamma((n + 1) / 2) / gamma(n / 2))**2),
+    Dist("nakagami", "m omega", lambda x, m, w: log(2) + m * log(m / w) + xlogy(2 * m - 1, x) - m * x**2 / w - lgam(m),
+         [((1.5, 2.0), [1.2, 1e-6, 9.0, 0.0, -1.0]), ((0.5, 1.0), [0.0, 0.5]), ((20.0, 5.0), [2.2])],
+         positive, cdf=lambda x, m, w: P(m, m * x**2 / w), mean=lambda m, w: gamma(m + 0.5) / gamma(m) * sqrt(w / m),
+         var=lambda m, w: w * (1 - (gamma(m + 0.5) / gamma(m))**2 / m)),
+    Dist("beta_prime", "alpha beta", lambda x, a, b: xlogy(a - 1, x) - (a + b) * log(1 + x) - lB(a, b),
+         [((2.0, 3.0), [0.6, 1e-8, 1e4, 0.0, -1.0]), ((1.0, 0.5), [0.0, 2.0]), ((0.5, 8.0), [0.05]), ((50.0, 60.0), [0.8])],
+         positive, cdf=lambda x, a, b: I(a, b, x / (1 + x)), mean=lambda a, b: a / (b - 1) if b > 1 else inf,
+         var=lambda a, b: a * (a + b - 1) / ((b - 2) * (b - 1)**2) if b > 2 else inf),
+    Dist("burr", "c k sigma", lambda x, c, k, s: log(c * k / s) + xlogy(c - 1, x / s) - (k + 1) * log(1 + (x / s)**c),
+         [((2.0, 3.0, 1.0), [0.6, 1e-8, 1e4, 0.0, -1.0]), ((1.0, 0.5, 2.0), [0.0, 2.0]), ((5.0, 1.5, 4.0), [3.0])],
+         positive, cdf=lambda x, c, k, s: 1 - (1 + (x / s)**c)**-k,
+         mean=lambda c, k, s: s * k * mp.beta(k - 1 / c, 1 + 1 / c) if c * k > 1 else inf,
+         var=lambda c, k, s: s**2 * (k * mp.beta(k - 2 / c, 1 + 2 / c) - (k * mp.beta(k - 1 / c, 1 + 1 / c))**2) if c * k > 2 else inf),
+    Dist("hyperbolic_secant", "mu sigma", lambda x, m, s: -log(2 * s * mp.cosh(pi * (x - m) / (2 * s))),
+         [((0.0, 1.0), [0.3, -30.0, 60.0]), ((2.0, 0.5), [1.0, 3.0]), ((-1.0, 20.0), [5.0])],
+         cdf=lambda x, m, s: 2 / pi * mp.atan(exp(pi * (x - m) / (2 * s))), mean=lambda m, s: m, var=lambda m, s: s**2),
+    Dist("normal_inverse_gaussian", "mu alpha beta delta",
+         lambda x, m, a, b, d: log(a * d / pi) + log(mp.besselk(1, a * sqrt(d**2 + (x - m)**2))) - log(d**2 + (x - m)**2) / 2
+         + d * sqrt(a * a - b * b) + b * (x - m),
+         [((0.0, 2.0, 0.5, 1.0), [0.3, -9.0, 40.0]), ((1.0, 1.5, -1.0, 2.0), [0.0, -3.0]), ((-1.0, 10.0, 3.0, 0.2), [-0.9])],
+         mean=lambda m, a, b, d: m + d * b / sqrt(a * a - b * b), var=lambda m, a, b, d: d * a * a / sqrt(a * a - b * b)**3),
+    Dist("skew_student_t", "nu xi omega alpha",
+         lambda x, n, m, s, a: log(2 / s) + lgam((n + 1) / 2) - lgam(n / 2) - log(sqrt(n * pi)) - (n + 1) / 2 * log(1 + ((x - m) / s)**2 / n)
+         + log(_t_cdf(a * (x - m) / s * sqrt((n + 1) / (n + ((x - m) / s)**2)), n + 1)),
+         [((4.0, 0.0, 1.0, 3.0), [0.5, -6.0, 30.0]), ((2.5, 1.0, 2.0, -1.0), [0.0, 5.0]), ((20.0, -1.0, 0.5, 0.0), [-1.2])],
+         mean=lambda n, m, s, a: m + s * a / sqrt(1 + a * a) * sqrt(n / pi) * gamma((n - 1) / 2) / gamma(n / 2) if n > 1 else nan,
+         var=lambda n, m, s, a: s**2 * (n / (n - 2) - (a / sqrt(1 + a * a) * sqrt(n / pi) * gamma((n - 1) / 2) / gamma(n / 2))**2) if n > 2 else inf),
+    Dist("wrapped_cauchy", "mu rho", lambda x, m, r: log((1 - r * r) / (2 * pi * (1 + r * r - 2 * r * mp.cos(x - m)))),
+         [((0.0, 0.5), [0.0, 2.0, -3.0, 3.2]), ((1.0, 0.99), [1.01, -2.0]), ((-2.0, 0.05), [1.0])], lambda m, r: (-pi, pi)),
 ]
+
+
+def _gap(a, b):
+    return Phi(-a) - Phi(-b) if a > 0 else Phi(b) - Phi(a)
+
+
+def _wiener(x, a, t, b, d):
+    """The series for short times, with terms enough for any time."""
+    u, w = (x - t) / a**2, 1 - b
+    total = sum((w + 2 * k) * exp(-((w + 2 * k)**2) / (2 * u)) for k in range(-25, 26)) / sqrt(2 * pi * u**3)
+    return d * a * w - d * d * (x - t) / 2 - 2 * log(a) + log(total)
+
+
+def _ig_cdf(x, m, l):
+    r = sqrt(l / x)
+    return Phi(r * (x / m - 1)) + exp(2 * l / m) * Phi(-r * (x / m + 1))
+
 
 
 def _t_cdf(z, n):
@@ -272,9 +441,43 @@ DISCRETE = [
            [((1, 6), [1, 4, 6, 7, 0]), ((-5, -5), [-5]), ((-10, 10), [0])],
            lambda a, b: (a, b), mean=lambda a, b: (a + b) / 2, var=lambda a, b: ((b - a + 1) ** 2 - 1) / 12)
       for name in ("discrete_uniform", "discrete_range")],
+    Dist("beta_neg_binomial", "r alpha beta",
+         lambda x, r, a, b: lB(x + r, a + b) - lB(r, a) + lgam(x + b) - lgam(x + 1) - lgam(b),
+         [((3.0, 4.5, 2.0), [0, 2, 40, -1]), ((0.5, 2.5, 5.0), [0, 10]), ((10.0, 1.5, 0.5), [3])],
+         naturals, mean=lambda r, a, b: r * b / (a - 1) if a > 1 else inf,
+         var=lambda r, a, b: r * b * (r + a - 1) * (a + b - 1) / ((a - 2) * (a - 1)**2) if a > 2 else inf, heavy=True),
+    Dist("zipf", "n:int s", lambda x, n, s: -s * log(x) - log(sum(mpf(k)**-s for k in range(1, int(n) + 1))),
+         [((10, 1.5), [1, 4, 10, 0, 11]), ((100, 0.0), [7]), ((50, 4.0), [2, 45]), ((5, -1.0), [3])],
+         lambda n, s: (1, n), mean=lambda n, s: _zipf(n, s, 1),
+         var=lambda n, s: _zipf(n, s, 2) - _zipf(n, s, 1)**2),
+    Dist("skellam", "mu1 mu2", lambda x, a, b: -a - b + x * log(a / b) / 2 + log(mp.besseli(abs(x), 2 * sqrt(a * b))),
+         [((3.0, 2.0), [0, 5, -4, 40]), ((0.1, 30.0), [-28, 0]), ((400.0, 500.0), [-90])],
+         lambda a, b: (-inf, inf), mean=lambda a, b: a - b, var=lambda a, b: a + b),
+    Dist("discrete_laplace", "a", lambda x, a: log(mp.tanh(a / 2)) - a * abs(x),
+         [((0.8,), [0, 3, -4, 60, -60]), ((5.0,), [1]), ((0.03,), [20])], lambda a: (-inf, inf),
+         cdf=lambda x, a: exp(a * x) / (1 + exp(-a)) if x < 0 else 1 - exp(-a * (x + 1)) / (1 + exp(-a)),
+         mean=lambda a: mpf(0), var=lambda a: 1 / (2 * mp.sinh(a / 2)**2)),
+    Dist("borel", "mu", lambda x, m: -m * x + xlogy(x - 1, m * x) - lgam(x + 1),
+         [((0.5,), [1, 4, 60, 0]), ((0.05,), [1, 3]), ((0.9,), [10])], lambda m: (1, inf),
+         mean=lambda m: 1 / (1 - m), var=lambda m: m / (1 - m)**3, heavy=True),
+    Dist("logarithmic", "theta", lambda x, t: x * log(t) - log(x) - log(-log(1 - t)),
+         [((0.5,), [1, 4, 60, 0]), ((0.05,), [1, 3]), ((0.9,), [10])], lambda t: (1, inf),
+         mean=lambda t: -t / ((1 - t) * log(1 - t)), var=lambda t: -t * (t + log(1 - t)) / ((1 - t) * log(1 - t))**2),
+    Dist("discrete_weibull", "q beta", lambda x, q, b: log(q**(x**b) - q**((x + 1)**b)),
+         [((0.6, 1.5), [0, 2, 12, -1]), ((0.9, 0.5), [0, 30]), ((0.2, 1.0), [1])], naturals, heavy=True),
+    Dist("yule_simon", "rho", lambda x, r: log(r) + lB(x, r + 1),
+         [((3.5,), [1, 4, 60, 0]), ((0.5,), [1, 30]), ((10.0,), [2])], lambda r: (1, inf),
+         mean=lambda r: r / (r - 1) if r > 1 else inf, var=lambda r: r**2 / ((r - 1)**2 * (r - 2)) if r > 2 else inf, heavy=True),
+    Dist("generalized_poisson", "theta lambda", lambda x, t, l: log(t) + (x - 1) * log(t + l * x) - t - l * x - lgam(x + 1),
+         [((2.0, 0.3), [0, 3, 40, -1]), ((0.5, 0.8), [0, 10]), ((20.0, 0.05), [18])], naturals,
+         mean=lambda t, l: t / (1 - l), var=lambda t, l: t / (1 - l)**3, heavy=True),
 ]
 for d in DISCRETE:
     d.discrete = True
+
+
+def _zipf(n, s, power):
+    return sum(mpf(k)**(power - s) for k in range(1, int(n) + 1)) / sum(mpf(k)**-s for k in range(1, int(n) + 1))
 
 
 def _cdf(d, x, p):
@@ -283,7 +486,7 @@ def _cdf(d, x, p):
         return mpf(0)
     if x >= hi:
         return mpf(1)
-    if d.discrete:
+    if d.discrete and not d.cdf:
         return sum(exp(d.lp(mpf(k), p)) for k in range(int(lo), int(x) + 1))
     return d.cdf(x, *p)
 
@@ -291,7 +494,7 @@ def _cdf(d, x, p):
 def _survival(d, x, p):
     """1 - cdf, from above where the sum allows it."""
     lo, hi = d.support(*p)
-    if d.discrete and lo <= x < hi:
+    if d.discrete and not d.heavy and not d.cdf and lo <= x < hi:
         total, k = mpf(0), int(x) + 1
         while k <= hi:
             term = exp(d.lp(mpf(k), p))
@@ -310,9 +513,10 @@ def check(d, p):
         if d.discrete:
             mean, sd = d.mean(*p), sqrt(d.var(*p))
             top = int(hi) if hi != inf else int(mean + 60 * sd + 60)
-            if top - lo > 5000:
+            bottom = int(lo) if lo != -inf else int(mean - 60 * sd - 60)
+            if top - bottom > 5000:
                 return
-            mass = [(k, exp(d.lp(mpf(k), p))) for k in range(int(lo), top + 1)]
+            mass = [(k, exp(d.lp(mpf(k), p))) for k in range(bottom, top + 1)]
             total = sum(m for _, m in mass)
             first = sum(k * m for k, m in mass)
             second = sum((k - mean) ** 2 * m for k, m in mass)
@@ -323,6 +527,7 @@ def check(d, p):
             if d.mean and mp.isfinite(d.mean(*p)) and d.var and mp.isfinite(d.var(*p)):
                 m, s = d.mean(*p), sqrt(d.var(*p))
                 inside = sorted(set(inside) | {m + 2 * k * s for k in range(-4, 5) if lo < m + 2 * k * s < hi})
+            inside = sorted({*inside, *(v for v in d.kinks(*p) if lo < v < hi)})
             f = lambda x: exp(d.lp(x, p))
             pieces = [lo, *inside, hi]
             total = mp.quad(f, pieces)
@@ -350,7 +555,7 @@ def scalar_rows(text):
         for raw, xs in d.points:
             p = tuple(mpf(v) for v in raw)
             extreme = any(v != 0 and not 2e-2 <= abs(v) <= 1e3 for v in p)
-            if not d.improper and not extreme:
+            if not d.improper and not d.heavy and not extreme:
                 check(d, p)
             for x in xs:
                 yield _row(d, names, integer, raw, p, x, text)
@@ -379,7 +584,7 @@ def _row(d, names, integer, raw, p, x, text):
                 for k, n in enumerate(names) if not integer[k]
             }
     # Sums of a hundred thousand terms are left out.
-    if d.cdf or (d.discrete and d.mean(*p) + 60 * sqrt(d.var(*p)) < 5000):
+    if d.cdf or (d.discrete and (d.heavy or (lo > -inf and d.mean(*p) + 60 * sqrt(d.var(*p)) < 5000))):
         with mp.workdps(60 if d.discrete else 150):
             cdf, survival = _cdf(d, x_mp, p), _survival(d, x_mp, p)
             row["cdf"] = text(cdf)
@@ -419,6 +624,10 @@ def _gradient(f, args, k, text):
         return text(diff(lambda v: at(path, v), a))
 
     return walk(args[k], [])
+
+
+def _answer(v, text):
+    return [_answer(e, text) for e in v] if isinstance(v, list) else text(v)
 
 
 def _exact(v):
@@ -467,10 +676,14 @@ def _lkj_example(K, seed):
 
 
 SIGMA = [[2.0, 0.5, -0.25], [0.5, 1.5, 0.75], [-0.25, 0.75, 3.0]]
+CORR = [[1.0, 0.5, -0.25], [0.5, 1.0, 0.125], [-0.25, 0.125, 1.0]]
+WIDE = [[9.0, -2.0, 1.0], [-2.0, 4.0, 0.5], [1.0, 0.5, 0.75]]
+CHOL2 = [[3.0, 0.0, 0.0], [-0.5, 0.75, 0.0], [0.25, 1.0, 2.0]]
+RING = [[0.0, 1.0, 0.5], [1.0, 0.0, 0.25], [0.5, 0.25, 0.0]]
 CHOL = [[1.5, 0.0, 0.0], [0.25, 2.0, 0.0], [-1.0, 0.5, 0.125]]
 
 # name, parameter names, log density, moments, points: (parameters, x's), and which entries get
-# derivatives: by x and by each parameter.
+# derivatives: by x and by each parameter; then the cdf, where there is one.
 VECTOR = [
     ("categorical", ["theta"], lambda x, t: log(t[int(x) - 1]) if 1 <= x <= len(t) else -inf, None,
      [(([0.5, 0.25, 0.25],), [1, 3, 4, 0]), (([0.0, 1.0],), [1, 2])], (False, [False])),
@@ -499,7 +712,198 @@ VECTOR = [
      lambda n, t: ([n * v for v in t], [n * v * (1 - v) for v in t]),
      [((6, [0.5, 0.25, 0.25]), [[3, 2, 1], [6, 0, 0], [1, 1, 1]]), ((4, [0.0, 1.0]), [[0, 4], [1, 3]]),
       ((0, [0.5, 0.5]), [[0, 0]])], (False, [False, False])),
+    ("ordered_logistic", ["eta", "c"], lambda x, e, c: _cut(x, [sig(v - e) for v in c]), None,
+     [((0.5, [-1.0, 0.25, 2.0]), [1, 2, 3, 4, 0, 5]), ((-30.0, [1.0, 1.5]), [1, 2, 3]), ((0.0, [0.0]), [2])], (False, [True, True]),
+     lambda x, e, c: sig(c[int(x) - 1] - e) if x <= len(c) else mpf(1)),
+    ("ordered_probit", ["eta", "c"], lambda x, e, c: _cut(x, [Phi(v - e) for v in c]), None,
+     [((0.5, [-1.0, 0.25, 2.0]), [1, 2, 3, 4, 0, 5]), ((-10.0, [1.0, 1.5]), [1, 2, 3]), ((9.0, [-1.5, 0.0]), [2])], (False, [True, True]),
+     lambda x, e, c: Phi(c[int(x) - 1] - e) if x <= len(c) else mpf(1)),
+    ("ordered_logistic_glm", ["x", "beta", "c"], lambda y, x, b, c: _cut(y, [sig(v - _dot(x, b)) for v in c]), None,
+     [(([1.0, -2.0], [0.5, 0.25], [-1.0, 0.25, 2.0]), [1, 2, 3, 4, 0]), (([10.0], [-2.0], [1.0, 1.5]), [2])], (False, [True, True, True]),
+     lambda y, x, b, c: sig(c[int(y) - 1] - _dot(x, b)) if y <= len(c) else mpf(1)),
+    ("bernoulli_logit_glm", ["x", "alpha", "beta"], lambda y, x, a, b: ber(y, sig(a + _dot(x, b))) if y in (0, 1) else -inf,
+     lambda x, a, b: (sig(a + _dot(x, b)), sig(a + _dot(x, b)) * sig(-a - _dot(x, b))),
+     [(([1.0, -2.0], 0.25, [0.5, 0.75]), [0, 1, 2]), (([30.0], 1.0, [2.0]), [0, 1])], (False, [True, True, True]),
+     lambda y, x, a, b: sig(-a - _dot(x, b)) if y < 1 else mpf(1)),
+    ("binomial_logit_glm", ["n", "x", "alpha", "beta"], lambda y, n, x, a, b: bino(y, n, sig(a + _dot(x, b))) if 0 <= y <= n else -inf,
+     lambda n, x, a, b: (n * sig(a + _dot(x, b)), n * sig(a + _dot(x, b)) * sig(-a - _dot(x, b))),
+     [((10, [1.0, -2.0], 0.25, [0.5, 0.75]), [0, 4, 10, 11]), ((50, [30.0], 1.0, [0.1]), [49])], (False, [False, True, True, True])),
+    ("categorical_logit_glm", ["x", "alpha", "beta"],
+     lambda y, x, a, b: log(_softmax([v + sum(u * r[k] for u, r in zip(x, b)) for k, v in enumerate(a)])[int(y) - 1]) if 1 <= y <= len(a) else -inf, None,
+     [(([1.0, -2.0], [0.25, 0.0, -1.0], [[0.5, 0.75, 0.0], [1.0, -1.0, 0.25]]), [1, 2, 3, 4]), (([20.0], [1.0, 2.0], [[-2.0, 2.0]]), [1])],
+     (False, [True, True, True]),
+     lambda y, x, a, b: sum(_softmax([v + sum(u * r[k] for u, r in zip(x, b)) for k, v in enumerate(a)])[: int(y)])),
+    ("normal_id_glm", ["x", "alpha", "beta", "sigma"], lambda y, x, a, b, s: -((y - a - _dot(x, b)) / s)**2 / 2 - log(s * sqrt(2 * pi)),
+     lambda x, a, b, s: (a + _dot(x, b), s * s),
+     [(([1.0, -2.0], 0.25, [0.5, 0.75], 1.5), [0.5, -20.0, 12.0]), (([30.0], 1.0, [2.0], 0.1), [61.2])], (True, [True, True, True, True]),
+     lambda y, x, a, b, s: Phi((y - a - _dot(x, b)) / s)),
+    ("poisson_log_glm", ["x", "alpha", "beta"], lambda y, x, a, b: pois(y, exp(a + _dot(x, b))) if y >= 0 else -inf,
+     lambda x, a, b: (exp(a + _dot(x, b)), exp(a + _dot(x, b))),
+     [(([1.0, -2.0], 0.25, [0.5, -0.75]), [0, 4, 30, -1]), (([3.0], 1.0, [2.0]), [1000])], (False, [True, True, True])),
+    ("neg_binomial_2_log_glm", ["x", "alpha", "beta", "phi"], lambda y, x, a, b, f: nb2(y, exp(a + _dot(x, b)), f) if y >= 0 else -inf,
+     lambda x, a, b, f: (exp(a + _dot(x, b)), exp(a + _dot(x, b)) + exp(2 * (a + _dot(x, b))) / f),
+     [(([1.0, -2.0], 0.25, [0.5, -0.75], 2.0), [0, 4, 30, -1]), (([3.0], 1.0, [2.0], 50.0), [1000])], (False, [True, True, True, True])),
+    ("poisson_binomial", ["theta"], lambda x, t: log(_pb(t)[int(x)]) if 0 <= x <= len(t) else -inf,
+     lambda t: (sum(t), sum(v * (1 - v) for v in t)),
+     [(([0.25, 0.5, 0.875],), [0, 1, 3, 4, -1]), (([1e-6, 1e-9, 0.5, 0.25],), [3, 4]), (([0.125],), [1])], (False, [True]),
+     lambda x, t: sum(_pb(t)[: int(x) + 1])),
+    ("lkj_corr", ["eta"], lambda x, e: (e - 1) * log(mp.det(mp.matrix(x))) - _lkj_norm(len(x), e), None,
+     [((2.0,), [[[1.0, 0.5], [0.5, 1.0]], CORR]), ((1.0,), [CORR]), ((0.5,), [CORR]), ((30.0,), [CORR])], (False, [True])),
+    ("wishart", ["nu", "S"], lambda x, n, s: _wishart(x, n, s), lambda n, s: (_scaled(n, s), [[n * (s[i][j]**2 + s[i][i] * s[j][j]) for j in range(len(s))] for i in range(len(s))]),
+     [((5.0, SIGMA), [SIGMA, WIDE]), ((2.5, [[2.0]]), [[[0.5]]]), ((100.0, SIGMA), [WIDE])], (False, [True, False])),
+    ("wishart_cholesky", ["nu", "L_S"], lambda x, n, L: _wishart(_times_transpose(x), n, _times_transpose(L)) + _cholesky_volume(x), None,
+     [((5.0, CHOL), [CHOL, CHOL2]), ((2.5, [[2.0]]), [[[0.5]]]), ((100.0, CHOL2), [CHOL])], (False, [True, False])),
+    ("inv_wishart", ["nu", "S"], lambda x, n, s: _inv_wishart(x, n, s),
+     lambda n, s: (_scaled(1 / (n - len(s) - 1), s), None) if n > len(s) + 1 else None,
+     [((5.0, SIGMA), [SIGMA, WIDE]), ((2.5, [[2.0]]), [[[0.5]]]), ((100.0, SIGMA), [WIDE])], (False, [True, False])),
+    ("inv_wishart_cholesky", ["nu", "L_S"], lambda x, n, L: _inv_wishart(_times_transpose(x), n, _times_transpose(L)) + _cholesky_volume(x), None,
+     [((5.0, CHOL), [CHOL, CHOL2]), ((2.5, [[2.0]]), [[[0.5]]]), ((100.0, CHOL2), [CHOL])], (False, [True, False])),
+    ("multi_student_t", ["nu", "mu", "Sigma"], lambda x, n, m, s: _mvt(x, n, m, s),
+     lambda n, m, s: (m, [s[i][i] * n / (n - 2) for i in range(len(m))]) if n > 2 else None,
+     [((4.0, [1.0, -2.0, 0.5], SIGMA), [[1.0, -2.0, 0.5], [3.0, 0.25, -4.0], [40.0, 1.0, 1e4]]), ((1.0, [0.0], [[4.0]]), [[3.0]]),
+      ((1e4, [0.0, 1.0], [[2.0, 0.5], [0.5, 1.0]]), [[3.0, 2.0]])], (True, [True, True, False])),
+    ("multi_student_t_cholesky", ["nu", "mu", "L"], lambda x, n, m, L: _mvt(x, n, m, _times_transpose(L)),
+     lambda n, m, L: (m, [_times_transpose(L)[i][i] * n / (n - 2) for i in range(len(m))]) if n > 2 else None,
+     [((4.0, [1.0, -2.0, 0.5], CHOL), [[1.0, -2.0, 0.5], [3.0, 0.25, -4.0]]), ((1.0, [0.0], [[2.0]]), [[3.0]])], (True, [True, True, False])),
+    ("multi_gp", ["Sigma", "w"], lambda y, s, w: sum(_mvn(r, [mpf(0)] * len(r), _scaled(1 / v, s)) for r, v in zip(y, w)),
+     lambda s, w: ([[mpf(0)] * len(s) for _ in w], None),
+     [((SIGMA, [1.0, 2.5]), [[[1.0, -2.0, 0.5], [0.25, 0.5, 3.0]], [[0.5, 9.0, 0.5], [0.25, 0.5, -30.0]]]), (([[2.0]], [0.5]), [[[1.5]]])], (True, [False, True])),
+    ("multi_gp_cholesky", ["L", "w"], lambda y, L, w: sum(_mvn(r, [mpf(0)] * len(r), _scaled(1 / v, _times_transpose(L))) for r, v in zip(y, w)),
+     lambda L, w: ([[mpf(0)] * len(L) for _ in w], None),
+     [((CHOL, [1.0, 2.5]), [[[1.0, -2.0, 0.5], [0.25, 0.5, 3.0]], [[0.5, 9.0, 0.5], [0.25, 0.5, -30.0]]]), (([[2.0]], [0.5]), [[[1.5]]])], (True, [False, True])),
+    ("gaussian_dlm_obs", ["F", "G", "V", "W", "m0", "C0"], lambda y, F, G, V, W, m0, C0: _dlm(y, F, G, V, W, m0, C0), None,
+     [(([[1.0, 0.5], [0.0, 1.0]], [[1.0, 1.0], [0.0, 0.5]], [[1.0, 0.25], [0.25, 2.0]], [[0.5, 0.125], [0.125, 0.25]], [0.5, -1.0], [[2.0, 0.0], [0.0, 1.0]]),
+       [[[1.0, 0.5, 2.0, 3.0], [0.25, -1.0, 0.0, 1.5]]]),
+      (([[1.0]], [[0.75]], [[1.0]], [[0.5]], [0.0], [[1.0]]), [[[0.5, -1.0, 2.0]], [[9.0]]])], (True, [True, True, False, False, True, False])),
+    ("multinomial_logit", ["n", "gamma"], lambda x, n, g: _multinomial(x, n, _softmax(g)),
+     lambda n, g: ([n * v for v in _softmax(g)], [n * v * (1 - v) for v in _softmax(g)]),
+     [((6, [0.5, -1.0, 2.0]), [[3, 2, 1], [6, 0, 0], [1, 1, 1]]), ((4, [3.0, 0.0]), [[0, 4]])], (False, [False, True])),
+    ("dirichlet_multinomial", ["n", "alpha"],
+     lambda x, n, a: -inf if sum(x) != n else lgam(n + 1) + lgam(sum(a)) - lgam(n + sum(a)) + sum(lgam(u + v) - lgam(v) - lgam(u + 1) for u, v in zip(x, a)),
+     lambda n, a: ([n * v / sum(a) for v in a], [n * v / sum(a) * (1 - v / sum(a)) * (n + sum(a)) / (1 + sum(a)) for v in a]),
+     [((6, [0.5, 1.0, 2.0]), [[3, 2, 1], [6, 0, 0], [1, 1, 1]]), ((4, [30.0, 0.1]), [[0, 4]])], (False, [False, True])),
+    ("multivariate_hypergeometric", ["n", "m"],
+     lambda x, n, m: -inf if sum(x) != n or any(u > v for u, v in zip(x, m)) else sum(lbin(v, u) for u, v in zip(x, m)) - lbin(sum(m), n),
+     lambda n, m: ([n * v / sum(m) for v in m], [n * v / sum(m) * (1 - v / sum(m)) * (sum(m) - n) / (sum(m) - 1) for v in m]),
+     [((6, [5, 4, 8]), [[3, 2, 1], [6, 0, 0], [1, 1, 1], [0, 0, 6]])], (False, [False, False])),
+    ("matrix_normal", ["M", "U", "V"], lambda x, M, U, V: _mvn([v for r in x for v in r], [v for r in M for v in r], _kron(U, V)),
+     lambda M, U, V: (M, [[U[i][i] * V[j][j] for j in range(len(V))] for i in range(len(U))]),
+     [(([[1.0, -2.0], [0.5, 0.0], [0.0, 1.0]], SIGMA, [[2.0, 0.5], [0.5, 1.0]]), [[[1.0, 0.5], [2.0, -1.0], [0.25, 3.0]], [[1.0, 0.5], [20.0, -1.0], [0.25, 30.0]]]),
+      (([[0.0]], [[2.0]], [[3.0]]), [[[1.5]]])], (True, [True, False, False])),
+    ("multi_normal_low_rank", ["mu", "W", "d"], lambda x, m, W, d: _mvn(x, m, _low_rank(W, d)),
+     lambda m, W, d: (m, [_low_rank(W, d)[i][i] for i in range(len(d))]),
+     [(([1.0, -2.0, 0.5], [[1.0, 0.5], [0.25, -1.0], [2.0, 0.0]], [0.5, 1.0, 2.0]), [[1.0, -2.0, 0.5], [3.0, 0.25, -4.0]]),
+      (([0.0], [[2.0]], [1.0]), [[3.0]])], (True, [True, True, True])),
+    ("car", ["mu", "alpha", "tau", "W"],
+     lambda x, m, a, t, W: _mvn(x, m, mp.inverse(mp.matrix([[t * ((sum(W[i]) if i == j else 0) - a * W[i][j]) for j in range(len(m))] for i in range(len(m))])).tolist()),
+     lambda m, a, t, W: (m, None),
+     [(([1.0, -2.0, 0.5], 0.75, 2.0, RING), [[1.0, -2.0, 0.5], [3.0, 0.25, -4.0]]), (([0.0, 0.0, 0.0], 0.99, 0.1, RING), [[3.0, 2.5, 2.0]])], (True, [True, True, True, False])),
+    ("gaussian_random_walk", ["sigma"], lambda x, s: sum(-((b - a) / s)**2 / 2 - log(s * sqrt(2 * pi)) for a, b in zip([mpf(0), *x], x)), None,
+     [((1.5,), [[1.0, 0.5, 2.0], [30.0, 1.0, 1.5]]), ((0.1,), [[0.05]])], (True, [True])),
+    ("zero_sum_normal", ["sigma"], lambda x, s: -sum(v * v for v in x) / (2 * s * s) - (len(x) - 1) * log(s * sqrt(2 * pi)), None,
+     [((1.5,), [[1.0, 0.5, -1.5], [30.0, 1.0, -31.0]]), ((0.25,), [[0.125, -0.125]])], (True, [True])),
+    ("von_mises_fisher", ["mu", "kappa"],
+     lambda x, m, k: k * _dot(m, x) + (mpf(len(x)) / 2 - 1) * log(k) - mpf(len(x)) / 2 * log(2 * pi) - log(mp.besseli(mpf(len(x)) / 2 - 1, k)), None,
+     [(([1.0, 0.0, 0.0], 2.0), [[0.0, 1.0, 0.0], [0.6, 0.8, 0.0]]), (([0.6, 0.8], 0.1), [[1.0, 0.0]]), (([0.6, 0.0, 0.8, 0.0], 200.0), [[0.6, 0.0, 0.8, 0.0]])],
+     (True, [True, True])),
 ]
+
+
+def _dot(x, b):
+    return sum(u * v for u, v in zip(x, b))
+
+
+def _softmax(x):
+    total = sum(map(exp, x))
+    return [exp(v) / total for v in x]
+
+
+def _cut(x, cdf):
+    """The log probability of a category between cut points."""
+    ends = [mpf(0), *cdf, mpf(1)]
+    return log(ends[int(x)] - ends[int(x) - 1]) if 1 <= x < len(ends) else -inf
+
+
+def _pb(theta):
+    mass = [mpf(1)]
+    for t in theta:
+        mass = [(1 - t) * a + t * b for a, b in zip([*mass, mpf(0)], [mpf(0), *mass])]
+    return mass
+
+
+def _scaled(c, a):
+    return [[c * v for v in row] for row in a]
+
+
+def _lgam_multi(K, x):
+    return mpf(K * (K - 1)) / 4 * log(pi) + sum(lgam(x - mpf(k) / 2) for k in range(K))
+
+
+def _lkj_norm(K, eta):
+    """The logarithm of the integral of det^(eta - 1) [lewandowski2009, eq. 16]."""
+    return sum((2 * eta - 2 + K - k) * (K - k) * log(2) + (K - k) * lB(eta + mpf(K - k - 1) / 2, eta + mpf(K - k - 1) / 2)
+               for k in range(1, K))
+
+
+def _wishart(x, n, s):
+    K, X, S = len(x), mp.matrix(x), mp.matrix(s)
+    t = mp.inverse(S) * X
+    return ((n - K - 1) / 2 * log(mp.det(X)) - sum(t[i, i] for i in range(K)) / 2 - n * K / 2 * log(2)
+            - n / 2 * log(mp.det(S)) - _lgam_multi(K, n / 2))
+
+
+def _inv_wishart(x, n, s):
+    K, X, S = len(x), mp.matrix(x), mp.matrix(s)
+    t = S * mp.inverse(X)
+    return (n / 2 * log(mp.det(S)) - (n + K + 1) / 2 * log(mp.det(X)) - sum(t[i, i] for i in range(K)) / 2
+            - n * K / 2 * log(2) - _lgam_multi(K, n / 2))
+
+
+def _cholesky_volume(L):
+    """log |d(L L')/dL|."""
+    K = len(L)
+    return K * log(2) + sum((K - k) * log(L[k][k]) for k in range(K))
+
+
+def _mvt(x, n, mu, s):
+    K = len(x)
+    v = mp.matrix([a - b for a, b in zip(x, mu)])
+    q = (v.T * mp.inverse(mp.matrix(s)) * v)[0]
+    return lgam((n + K) / 2) - lgam(n / 2) - log((n * pi)**K * mp.det(mp.matrix(s))) / 2 - (n + K) / 2 * log(1 + q / n)
+
+
+def _kron(U, V):
+    n, p = len(U), len(V)
+    return [[U[i // p][j // p] * V[i % p][j % p] for j in range(n * p)] for i in range(n * p)]
+
+
+def _low_rank(W, d):
+    return [[sum(a * b for a, b in zip(W[i], W[j])) + (d[i] if i == j else 0) for j in range(len(d))] for i in range(len(d))]
+
+
+def _dlm(y, F, G, V, W, m0, C0):
+    """All observations as one normal vector: no filter."""
+    F, G, V, W = map(mp.matrix, (F, G, V, W))
+    r, T = len(y), len(y[0])
+    mean, var = mp.matrix(m0), mp.matrix(C0)
+    means, covs = [], {}
+    for t in range(T):
+        mean, var = G * mean, G * var * G.T + W
+        means.append(mean)
+        covs[t, t] = var
+        for s in range(t):
+            covs[t, s] = G * covs[t - 1, s]
+    mu = [(F.T * means[t])[i] for t in range(T) for i in range(r)]
+    big = [[mpf(0)] * (r * T) for _ in range(r * T)]
+    for t in range(T):
+        for s in range(t + 1):
+            block = F.T * covs[t, s] * F
+            for i in range(r):
+                for j in range(r):
+                    v = block[i, j] + (V[i, j] if s == t else 0)
+                    big[t * r + i][s * r + j] = v
+                    big[s * r + j][t * r + i] = v
+    return _mvn([y[i][t] for t in range(T) for i in range(r)], mu, big)
 
 
 def check_lkj():
@@ -524,7 +928,7 @@ def check_lkj():
 
 def vector_rows(text):
     check_lkj()
-    for name, names, f, moments, points, (by_x, by_param) in VECTOR:
+    for name, names, f, moments, points, (by_x, by_param), *cdf in VECTOR:
         for raw, xs in points:
             p = [_exact(v) for v in raw]
             for x in xs:
@@ -532,7 +936,7 @@ def vector_rows(text):
                 lp = f(x_mp, *p)
                 row = {"dist": name, "params": {n: _nested(v, text) for n, v in zip(names, raw)},
                        "x": _nested(x, text), "logpdf": text(lp)}
-                if mp.isfinite(lp) and min([1, *x] if by_x else [1]) != 0:
+                if mp.isfinite(lp) and not (name == "dirichlet" and 0 in x):
                     if by_x:
                         row["dlogpdf_dx"] = _gradient(f, [x_mp, *p], 0, text)
                     if any(by_param):
@@ -540,9 +944,15 @@ def vector_rows(text):
                             n: _gradient(f, [x_mp, *p], k + 1, text)
                             for k, n in enumerate(names) if by_param[k]
                         }
-                if moments:
-                    mean, var = moments(*p)
-                    row["mean"], row["var"] = [text(v) for v in mean], [text(v) for v in var]
+                for key, v in zip(("mean", "var"), moments and moments(*p) or ()):
+                    if v is not None:
+                        row[key] = _answer(v, text)
+                if cdf and mp.isfinite(lp):
+                    below = cdf[0](x_mp, *p)
+                    row["cdf"] = text(below)
+                    row["log_cdf"] = text(log(below))
+                    if below < 1:
+                        row["log_survival"] = text(log(1 - below))
                 row["digits"], row["source"] = 25, SOURCE
                 yield row
 

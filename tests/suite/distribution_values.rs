@@ -45,22 +45,28 @@ impl Model {
         // A variable of known support is not looked at again; a `let` of any real is.
         let vector = matches!(case.x, Number::Array(_));
         model.declare(POINT, &case.x, if vector { &declared.support } else { "real" });
-        model.text += &format!("let x = {POINT}\n");
+        model.text += &format!("let at = {POINT}\n");
         model
     }
 
     fn declare(&mut self, name: &str, value: &Number, written: &str) {
         let (shape, elements) = (value.shape(), value.elements());
-        let ty = match shape.last() {
-            Some(n) => written.replace("[K]", &format!("[{n}]")),
-            None => written.to_owned(),
+        let sizes = |dims: &[usize]| {
+            let dims: Vec<String> = dims.iter().map(ToString::to_string).collect();
+            format!("[{}]", dims.join(", "))
+        };
+        // `real[N, M]` has all sizes, `cov_matrix[K]` one.
+        let ty = match (written.rsplit_once('['), shape.last()) {
+            (Some((base, _)), Some(_)) if base.starts_with("real") => {
+                base.to_owned() + &sizes(&shape)
+            }
+            (Some((base, _)), Some(&n)) => base.to_owned() + &sizes(&[n]),
+            _ => written.to_owned(),
         };
         if value.is_int() {
             #[allow(clippy::cast_possible_truncation, reason = "integers in the file")]
             let ints = elements.iter().map(|&x| x as i64).collect();
-            let dims: Vec<String> = shape.iter().map(ToString::to_string).collect();
-            let dims =
-                if dims.is_empty() { String::new() } else { format!("[{}]", dims.join(", ")) };
+            let dims = if shape.is_empty() { String::new() } else { sizes(&shape) };
             self.text += &format!("data {name}: int{dims}\n");
             self.data.push((name.to_owned(), DataArray::ints(shape, ints)));
         } else {
@@ -180,7 +186,7 @@ fn log_densities_are_those_of_mpmath() {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     for case in cases() {
         let what = title(&case);
-        let model = log_density_model(&case, &declared[&case.dist], "x");
+        let model = log_density_model(&case, &declared[&case.dist], "at");
         *seen.entry(case.dist.clone()).or_default() += 1;
         match model.lower() {
             Ok(lowered) => {
@@ -210,7 +216,7 @@ fn gradients_agree_by_every_route() {
     let (mut exact, mut other) = (BTreeSet::new(), BTreeSet::new());
     for case in cases().iter().filter(|case| case.logpdf.is_finite()) {
         // No single element of a simplex can move within its support.
-        let value = if matches!(case.x, Number::Array(_)) { POINT } else { "x" };
+        let value = if matches!(case.x, Number::Array(_)) { POINT } else { "at" };
         let model = log_density_model(case, &declared[&case.dist], value);
         let lowered = model.lower().unwrap();
         let f = function(&lowered, [0]);
@@ -334,13 +340,13 @@ fn members_are_those_of_mpmath() {
             answers.extend(case.other.get(key).map(|v| (member, "", v)));
         }
         for member in ["cdf", "log_cdf", "log_survival"] {
-            answers.extend(case.other.get(member).filter(|_| inside).map(|v| (member, "x", v)));
+            answers.extend(case.other.get(member).filter(|_| inside).map(|v| (member, "at", v)));
         }
         let log_density = Number::Real(case.logpdf);
         let cumulative = category_cdf(&case);
-        answers.extend(cumulative.as_ref().filter(|_| inside).map(|v| ("cdf", "x", v)));
+        answers.extend(cumulative.as_ref().filter(|_| inside).map(|v| ("cdf", "at", v)));
         if inside {
-            answers.push(("log_density", "x", &log_density));
+            answers.push(("log_density", "at", &log_density));
         }
         for (member, own, answer) in answers.into_iter().filter(|(m, ..)| has(m)) {
             // `poisson_log_cdf` is `log_cdf` of `poisson`.
@@ -479,7 +485,7 @@ fn densities_integrate_to_one() {
         ("von_mises(0.7, 2.4)", (-pi, pi)),
     ];
     for (dist, (low, high)) in rows {
-        let text = format!("param {POINT}: real\nlet x = {POINT}\nx ~ {dist}\n");
+        let text = format!("param {POINT}: real\nlet at = {POINT}\nat ~ {dist}\n");
         let model = Model { text, data: Vec::new(), params: Vec::new() };
         let f = passes::optimize(&function(&model.lower().unwrap(), [0]));
         let program = Program::<f64>::compile(&f);
