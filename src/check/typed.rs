@@ -183,6 +183,7 @@ pub enum Structure {
 
 /// A declaration or statement at the top level.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there are few declarations")]
 pub enum Decl {
     /// `data`; sizes that it introduces are in its support as plain [`VarKind::Size`] variables.
     Data {

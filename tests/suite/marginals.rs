@@ -190,7 +190,7 @@ fn chains_of_second_order_trees_and_several_chains() {
     let second_order: fn(&[usize], usize) -> Option<Vec<usize>> =
         |_, t| (t >= 2).then(|| vec![t - 1, t - 2]);
     let parents_of_tree: fn(&[usize], usize) -> Option<Vec<usize>> =
-        |_, t| (t >= 1).then(|| vec![(t + 1) / 2 - 1]);
+        |_, t| (t >= 1).then(|| vec![t.div_ceil(2) - 1]);
     let of_chains: fn(&[usize], usize) -> Option<Vec<usize>> =
         |_, t| (t % 5 >= 1).then(|| vec![t - 1]);
     let y = [0.3, -1.0, 2.5, 1.4, 0.1, 0.7, -0.2, 0.9, 1.3, 0.4];
