@@ -193,7 +193,7 @@ pub enum Decl {
         support: Support,
         /// What missing elements may be: the declared bounds, and where there are none those of the
         /// distribution that a statement gives.
-        missing: Option<Support>,
+        missing: Option<Box<Support>>,
         /// Value when the file has no such field.
         default: Option<Expr>,
     },
