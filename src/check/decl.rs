@@ -53,7 +53,7 @@ impl Checker<'_> {
         let entry = self.var_mut(var);
         (entry.ty, entry.stage) = (ty, stage);
         self.facts.supports.insert(var, support.clone());
-        let missing = support.missing.then(|| support.clone());
+        let missing = support.missing.then(|| Box::new(support.clone()));
         self.model.decls.push(Decl::Data { var, support, missing, default });
     }
 

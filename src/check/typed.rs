@@ -183,7 +183,7 @@ pub enum Structure {
 
 /// A declaration or statement at the top level.
 #[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant, reason = "a model has few declarations")]
+#[allow(clippy::large_enum_variant, reason = "there are few declarations")]
 pub enum Decl {
     /// `data`; sizes that it introduces are in its support as plain [`VarKind::Size`] variables.
     Data {
@@ -193,7 +193,7 @@ pub enum Decl {
         support: Support,
         /// What missing elements may be: the declared bounds, and where there are none those of the
         /// distribution that a statement gives.
-        missing: Option<Support>,
+        missing: Option<Box<Support>>,
         /// Value when the file has no such field.
         default: Option<Expr>,
     },

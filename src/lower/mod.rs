@@ -202,7 +202,7 @@ fn known_stage(
             Decl::Data { var, support, missing, default } => {
                 let bound = l.bind(*var, support, default.as_ref(), data, &mut origins);
                 bound.and_then(|positions| {
-                    let latent = missing.as_ref().unwrap_or(support);
+                    let latent = missing.as_deref().unwrap_or(support);
                     shapes.extend(l.note_missing(*var, positions, latent));
                     if l.bounds_known(support) {
                         return l.check_bound(*var, support, data);
