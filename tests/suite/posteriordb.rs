@@ -192,6 +192,7 @@ posteriors! {
     kidscore_interaction_z: case("kidiq_with_mom_work-kidscore_interaction_z");
     kidscore_mom_work: case("kidiq_with_mom_work-kidscore_mom_work");
     kilpisjarvi: case("kilpisjarvi_mod-kilpisjarvi");
+    lotka_volterra: case("hudson_lynx_hare-lotka_volterra").rtol(1e-6).slow();
     low_dim_gauss_mix: case("low_dim_gauss_mix-low_dim_gauss_mix");
     logmesquite: case("mesquite-logmesquite");
     logmesquite_logvas: case("mesquite-logmesquite_logvas");
@@ -212,10 +213,16 @@ posteriors! {
     surgical: case("extra/surgical_data-surgical_model");
 }
 
-/// Those without reference draws.
+// Two are without reference draws.
+
 #[test]
 fn hmm_gaussian_conforms() {
     case("extra/hmm_gaussian_simulated-hmm_gaussian").conforms();
+}
+
+#[test]
+fn sir_conforms() {
+    case("extra/sir-sir").rtol(1e-6).conforms();
 }
 
 const NORMAL_MIXTURE: Case = case("extra/normal_2-normal_mixture");
