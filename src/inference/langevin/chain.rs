@@ -47,7 +47,7 @@ pub enum Correction {
     /// A learned score in the mean of the backward kernel.
     Backward,
     /// A learned control that steers the forward kernel and, with the opposite sign, is undone by the
-    /// backward kernel [vargas2024].
+    /// backward kernel [vargas2024, sec. 3].
     Both,
 }
 
