@@ -120,6 +120,18 @@ fn first_step(
     (100.0 * guess).min(if next > 0.0 { next } else { guess }).min(span.abs())
 }
 
+/// The step to take when `h` is wanted and `left` is left: two equal last steps rather than a long and a
+/// tiny one.
+fn next_step(h: f64, left: f64) -> f64 {
+    if h >= left * (1.0 - 1e-12) {
+        left
+    } else if 2.0 * h > left {
+        0.5 * left
+    } else {
+        h
+    }
+}
+
 /// The shortest step that makes sense at time `t`.
 fn least_step(t: f64) -> f64 {
     10.0 * f64::EPSILON * t.abs().max(f64::MIN_POSITIVE / f64::EPSILON)

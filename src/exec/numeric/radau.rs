@@ -8,7 +8,7 @@
 use crate::ir::Tolerance;
 
 use super::lu::{Complex, Lu};
-use super::{System, error_norm, first_step, least_step};
+use super::{System, error_norm, first_step, least_step, next_step};
 
 const S6: f64 = 2.449_489_742_783_178;
 /// Times of the stages, in steps.
@@ -183,14 +183,8 @@ pub(super) fn solve(
                 return;
             }
             steps += 1;
-            let whole = h >= left * (1.0 - 1e-12);
-            let size = if whole {
-                left
-            } else if 2.0 * h > left {
-                0.5 * left
-            } else {
-                h
-            };
+            let size = next_step(h, left);
+            let whole = size == left;
             let step = size.copysign(end - t);
             guess(&mut stages, last.as_ref(), step);
             let factors = Factors::new(&jacobian, m, step);

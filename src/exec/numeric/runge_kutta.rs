@@ -5,7 +5,7 @@
 
 use crate::ir::Tolerance;
 
-use super::{System, error_norm, first_step, least_step};
+use super::{System, error_norm, first_step, least_step, next_step};
 
 /// Times of the stages, in steps.
 const C: [f64; 6] = [0.2, 0.3, 0.8, 8.0 / 9.0, 1.0, 1.0];
@@ -63,15 +63,8 @@ pub(super) fn solve(
                 return;
             }
             steps += 1;
-            // Two equal last steps rather than a long and a tiny one.
-            let last = h >= left * (1.0 - 1e-12);
-            let size = if last {
-                left
-            } else if 2.0 * h > left {
-                0.5 * left
-            } else {
-                h
-            };
+            let size = next_step(h, left);
+            let last = size == left;
             let step = size.copysign(end - t);
             for (s, (weights, c)) in A.iter().zip(C).enumerate() {
                 for (i, x) in stage.iter_mut().enumerate() {
