@@ -196,6 +196,8 @@ fn array() -> impl Strategy<Value = DataArray> {
 }
 
 proptest! {
+    #![proptest_config(crate::effort::cases(256))]
+
     #[test]
     fn what_is_written_is_read_back(arrays in prop::collection::vec(array(), 0..4)) {
         let named = arrays.into_iter().enumerate().map(|(i, a)| (format!("v{i}"), a));

@@ -9,6 +9,7 @@ use ppl::posterior::Posterior;
 use serde_json::Value;
 
 use crate::conformance::shared;
+use crate::effort::thorough;
 
 fn folders() -> Vec<PathBuf> {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
@@ -54,7 +55,7 @@ fn every_example_runs() {
         let name = folder.file_name().unwrap().to_str().unwrap();
         // A differential equation is solved at each of NUTS's steps: minutes.
         let model = std::fs::read_to_string(folder.join("model.ppl")).unwrap();
-        let slow = model.contains("ode_") && std::env::var_os("PPL_SLOW").is_none();
+        let slow = model.contains("ode_") && !thorough();
         let methods = if slow { &["mean-field"][..] } else { &["mean-field", "nuts"] };
         for &method in methods {
             let out = dir.path().join(format!("{name}-{method}"));

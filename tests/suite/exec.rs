@@ -10,6 +10,7 @@ use ppl::ir::{
 };
 use proptest::prelude::*;
 
+use crate::effort::cases;
 use crate::random_ir::{self, numbers};
 use crate::tolerance::close;
 
@@ -401,7 +402,7 @@ fn scans_of_no_steps_and_swapped_states_agree() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(cases(150))]
     #[test]
     fn random_functions_agree(choices in proptest::collection::vec(any::<(u8, u8, u8)>(), 1..40)) {
         let f = random_ir::function(&choices);

@@ -10,6 +10,7 @@ use ppl::inference::{InferenceError, METHODS, Settings, Silent, VerdictLevel, fi
 use ppl::posterior::Posterior;
 
 use crate::conformance::shared;
+use crate::effort::slow;
 
 /// 5 %, 50 % and 95 % quantiles of a scalar of the posterior.
 type Truth = (&'static str, [f64; 3]);
@@ -234,8 +235,7 @@ fn quick_methods_are_honest() {
 
 #[test]
 fn every_method_is_honest() {
-    if std::env::var_os("PPL_SLOW").is_none() {
-        println!("skipped: PPL_SLOW is not set");
+    if !slow() {
         return;
     }
     let slow: Vec<&str> = METHODS.iter().map(|m| m.name).collect();

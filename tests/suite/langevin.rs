@@ -13,6 +13,7 @@ use ppl::inference::{
 use serde_json::Value;
 
 use crate::densities::{Both, FixtureTarget, Points, numbers, reference};
+use crate::effort::slow;
 use crate::eight_schools::EightSchools;
 use crate::gaussian::{conjugate, moments};
 use crate::tolerance::close;
@@ -318,8 +319,7 @@ fn seeds_bound_beats_the_published_one() {
 /// The published bounds for `K = 8`, on default settings; minutes, so only with `PPL_SLOW=1`.
 #[test]
 fn published_bounds_with_defaults() {
-    if std::env::var_os("PPL_SLOW").is_none() {
-        println!("skipped: PPL_SLOW is not set");
+    if !slow() {
         return;
     }
     let Some(seeds) = crate::densities::seeds() else { return };

@@ -11,6 +11,7 @@ mod densities;
 mod distribution_values;
 mod distributions;
 mod docs;
+mod effort;
 mod eight_schools;
 mod examples;
 mod exec;

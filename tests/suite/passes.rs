@@ -5,6 +5,7 @@ use ppl::ir::{Function, Op, Tensor, Type, parse, verify};
 use ppl::passes;
 use proptest::prelude::*;
 
+use crate::effort::cases;
 use crate::random_ir;
 use crate::tolerance::close;
 
@@ -108,7 +109,7 @@ fn verify_refuses_what_breaks_an_invariant() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(cases(200))]
     #[test]
     fn random_functions_keep_their_values(choices in proptest::collection::vec(any::<(u8, u8, u8)>(), 1..40)) {
         let f = random_ir::function(&choices);

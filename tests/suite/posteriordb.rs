@@ -10,6 +10,7 @@ use ppl::results::{Statistics, Variable};
 use serde_json::Value;
 
 use crate::conformance::{Fixture, check, compile, read_json, reals, shared};
+use crate::effort;
 
 /// How many standard errors a moment may be off.
 const ERRORS: f64 = 5.0;
@@ -104,8 +105,7 @@ impl Case {
 
     /// Means and standard deviations of everything that the reference has.
     fn recovers(&self) {
-        if self.slow && std::env::var_os("PPL_SLOW").is_none() {
-            println!("skipped: set PPL_SLOW=1 to run this");
+        if self.slow && !effort::slow() {
             return;
         }
         let Some((posterior, folder)) = self.compile() else { return };

@@ -464,6 +464,8 @@ const SOUP: &[&str] = &[
 ];
 
 proptest! {
+    #![proptest_config(crate::effort::cases(256))]
+
     #[test]
     fn any_text_lexes_losslessly_and_parses_without_panic(text in any::<String>()) {
         assert_lossless(&text);

@@ -15,6 +15,7 @@ use ppl::source::{FileId, Span};
 
 use proptest::prelude::*;
 
+use crate::effort::cases;
 use crate::gradients::dual::{self, Dual};
 use crate::gradients::{TIGHT, check, noise, vector};
 use crate::tolerance::close;
@@ -276,14 +277,15 @@ fn round_trip(name: &str, structure: &Structure, array: &[usize], u: &[f64]) {
         assert!(close(*a, *b, 1e-9, 1e-9), "{name}: {:?} for {:?}", again.data, value.data);
     }
     if name != "unit_vector" {
+        // The factor of a five by five covariance may have a condition number of 1e9.
         for (a, b) in found.data.iter().zip(u) {
-            assert!(close(*a, *b, 1e-7, 1e-7), "{name}: {:?} for {u:?}", found.data);
+            assert!(close(*a, *b, 1e-5, 1e-5), "{name}: {:?} for {u:?}", found.data);
         }
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(cases(48))]
 
     #[test]
     fn every_transform_is_undone(

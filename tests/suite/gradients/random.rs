@@ -4,6 +4,7 @@ use ppl::ir::{BinaryOp, Builder, Function, Op, Scan, Shape, Type, UnaryOp, Value
 use proptest::prelude::*;
 
 use super::{Tolerance, check, noise, output};
+use crate::effort::cases;
 
 /// Smooth and bounded operations, so that chains of them stay well conditioned.
 const UNARY: [UnaryOp; 9] = [
@@ -110,7 +111,7 @@ fn elementwise(b: &mut Builder, n: usize, op: BinaryOp, a: ValueId, c: ValueId) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(48))]
     #[test]
     fn random_functions(
         n in 1_usize..4,

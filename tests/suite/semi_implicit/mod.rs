@@ -13,6 +13,7 @@ use ppl::inference::{
 };
 
 use crate::densities::{Both, Mixture, Points, banana, multimodal, x_shaped};
+use crate::effort::slow;
 use crate::eight_schools::{self, EightSchools};
 
 /// Settings with options given as `name=value` words.
@@ -32,14 +33,6 @@ fn settings(options: &str) -> Settings {
 
 fn sivi_sm(density: &Both, options: &str) -> Result<Fit, InferenceError> {
     (find("sivi-sm").unwrap().run)(density.target(), &settings(options), &mut Silent)
-}
-
-fn slow() -> bool {
-    let on = std::env::var_os("PPL_SLOW").is_some();
-    if !on {
-        println!("skipped: set PPL_SLOW=1 to run this");
-    }
-    on
 }
 
 /// Small networks and few iterations, for what does not depend on the answer.
