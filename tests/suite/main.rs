@@ -32,6 +32,7 @@ mod nuts;
 mod passes;
 mod posterior;
 mod posteriordb;
+mod python;
 mod random_ir;
 mod recovery;
 mod reference;
