@@ -125,7 +125,10 @@ fn item_end(text: &str, tokens: &[Token], first: usize, braces: Braces) -> (usiz
             let boundary = match open.last() {
                 None => {
                     kind == TokenKind::Semicolon && !within_bounds(&tokens[first..at])
-                        || kind.opens_declaration() && (line_start || previous.ends_operand())
+                        || kind.opens_declaration()
+                            && (line_start
+                                || previous.ends_operand()
+                                    && !imports(text, tokens[first], tokens[last], kind))
                         || line_start && begins_line(tokens, at, previous)
                         || line_start && !indented() && states_distribution(tokens, at, previous)
                 }
@@ -258,6 +261,13 @@ fn opens_top_level(kind: TokenKind) -> bool {
             | TokenKind::KwDist
             | TokenKind::KwImport
     )
+}
+
+/// Tells whether a keyword is a word of Python's `import x as dist`, `from x import y`.
+fn imports(text: &str, first: Token, previous: Token, kind: TokenKind) -> bool {
+    let is = |token: Token, word: &str| &text[token.span.range()] == word;
+    first.kind == TokenKind::KwImport && is(previous, "as")
+        || is(first, "from") && kind == TokenKind::KwImport
 }
 
 /// Returns how many bytes precede the token on its line.

@@ -200,7 +200,7 @@ fn single_precision_gives_the_same_posterior_in_other_bits() {
         let rest = ["--precision", precision, "--threads", threads, "--out"];
         let output = ppl(&args).args(rest).arg(&out).output().unwrap();
         assert_eq!(code(&output), 0, "{}", stderr(&output));
-        assert_eq!(json(&out.join("config.json"))["flags"]["precision"], precision);
+        assert_eq!(json(&out.join("config.json"))["precision"], precision);
         let draws = std::fs::read_to_string(out.join("draws.csv")).unwrap();
         let draws = draws.lines().filter(|l| !l.starts_with('#')).collect::<Vec<_>>().join("\n");
         (json(&out.join("summary.json"))["variables"]["mu"].clone(), draws)
