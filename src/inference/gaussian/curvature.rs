@@ -15,17 +15,23 @@ const DRAWS: usize = 16;
 /// more than seven times as wide as mean-field says, and none to be a minimum.
 const FLOOR: f64 = 0.02;
 
-/// Coordinates in which the Gaussian with mean `μ` and precision `E_q[−∇² log p]` is standard normal;
-/// `None` when the curvature is not finite.
+/// Eigenvectors of `E_q[−∇² log p]` in units of the standard deviations of `q`, and the standard
+/// deviations along them that the curvature implies.
+pub(super) struct Principal {
+    /// Columns, `[D, D]`.
+    pub(super) vectors: Mat<f64>,
+    pub(super) widths: Vec<f64>,
+}
+
+/// That of the diagonal Gaussian `q`; `None` when the curvature is not finite.
 ///
 /// Costs `16 D` Hessian-vector products and an eigendecomposition, so it is for moderate `D`.
-#[must_use]
-pub fn correlated(
+pub(super) fn principal(
     density: &dyn LogDensity<f64>,
     mean: &[f64],
     sd: &[f64],
     seed: u64,
-) -> Option<Coordinates> {
+) -> Option<Principal> {
     let d = mean.len();
     let mut rng = stream(seed, "curvature");
     let mut xi = vec![0.0; DRAWS / 2 * d];
@@ -49,8 +55,22 @@ pub fn correlated(
     }
     let symmetric = Mat::from_fn(d, d, |i, j| 0.5 * (curvature[i * d + j] + curvature[j * d + i]));
     let eigen = symmetric.self_adjoint_eigen(Side::Lower).ok()?;
-    let (vectors, values) = (eigen.U(), eigen.S().column_vector());
-    let widths: Vec<f64> = (0..d).map(|k| values[k].max(FLOOR).sqrt().recip()).collect();
+    let values = eigen.S();
+    let widths = (0..d).map(|k| values[k].max(FLOOR).sqrt().recip()).collect();
+    Some(Principal { vectors: eigen.U().to_owned(), widths })
+}
+
+/// Coordinates in which the Gaussian with mean `μ` and precision `E_q[−∇² log p]` is standard normal;
+/// `None` when the curvature is not finite.
+#[must_use]
+pub fn correlated(
+    density: &dyn LogDensity<f64>,
+    mean: &[f64],
+    sd: &[f64],
+    seed: u64,
+) -> Option<Coordinates> {
+    let d = mean.len();
+    let Principal { vectors, widths } = principal(density, mean, sd, seed)?;
     let mut mix = vec![0.0; d * d];
     for i in 0..d {
         for j in 0..d {
