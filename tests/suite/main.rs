@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod assess;
+mod blocks;
 mod cli;
 mod combinators;
 mod conformance;
@@ -22,6 +23,7 @@ mod gradients;
 mod honesty;
 mod init;
 mod langevin;
+mod language;
 mod marginals;
 mod minibatch;
 mod missing;
@@ -30,6 +32,7 @@ mod nuts;
 mod passes;
 mod posterior;
 mod posteriordb;
+mod python;
 mod random_ir;
 mod recovery;
 mod reference;
