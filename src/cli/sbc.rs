@@ -39,8 +39,17 @@ pub(super) fn run(args: &SbcArgs, console: Console) -> Outcome {
     let Some(model) = model else { return Err(Failure::reported()) };
     let mut watch = Watch::new(console)?;
     let (replicates, ranks) = (args.replicates, args.ranks);
-    let found = calibrate(&model, &input.data, method, &settings, replicates, ranks, &mut watch)
-        .map_err(|e| Failure::model(format!("{}: {e}", input.name)))?;
+    let found = calibrate(
+        &mut session,
+        &model,
+        &input.data,
+        method,
+        &settings,
+        replicates,
+        ranks,
+        &mut watch,
+    )
+    .map_err(|e| Failure::model(format!("{}: {e}", input.name)))?;
     let calibrated = found.uncalibrated().next().is_none() && found.refused.is_empty();
     console.result(&if args.json {
         format!("{:#}\n", to_json(&found, method.name, args))

@@ -58,11 +58,13 @@ impl Calibration {
     }
 }
 
-/// Draws `replicates` data sets and fits each; `draws` posterior draws of each are ranked among.
+/// Draws `replicates` data sets of a model that `session` has checked, and fits each; `draws` posterior draws of each are ranked among.
 ///
 /// # Errors
 /// Why there is no prior to draw from, or what is wrong with the data or the settings.
+#[allow(clippy::too_many_arguments, reason = "each is one independent choice")]
 pub fn calibrate(
+    session: &mut Session,
     model: &Model,
     data: &DataSet,
     method: &Method,
@@ -71,7 +73,6 @@ pub fn calibrate(
     draws: usize,
     monitor: &mut dyn Monitor,
 ) -> Result<Calibration, String> {
-    let session = Session::new();
     let messages = |errors: &[crate::diagnostics::Diagnostic]| {
         errors.iter().map(|e| e.message.clone()).collect::<Vec<_>>().join("; ")
     };
@@ -114,9 +115,11 @@ pub fn calibrate(
         let text = file.to_string();
         let data = DataSet::from_bytes("simulated.json", Some(Format::Json), text.as_bytes())
             .map_err(|e| format!("bug in ppl: simulated data cannot be read: {e:?}"))?;
-        let mut session = Session::new();
-        let Some(posterior) = session.compile(model, &data) else {
-            found.refused.push(messages(&session.diagnostics));
+        let before = session.diagnostics.len();
+        let compiled = session.compile(model, &data);
+        let said = session.diagnostics.split_off(before);
+        let Some(posterior) = compiled else {
+            found.refused.push(messages(&said));
             continue;
         };
         let settings = Settings { seed: settings.seed + r as u64, ..settings.clone() };

@@ -214,6 +214,16 @@ impl Shifts {
     }
 }
 
+/// Whether so many draws count in full under the smoothed log weights, and leave standard errors well
+/// below what a verdict of ok takes.
+#[must_use]
+pub(super) fn suffice(draws: &[f64], log_weights: &[f64], effective: f64) -> bool {
+    let weights: Vec<f64> = log_weights.iter().map(|w| w.exp()).collect();
+    let kish = weights.iter().map(|w| w * w).sum::<f64>().recip();
+    let errors = Errors::of(draws, &weights);
+    kish >= effective && errors.mean.0.max(errors.sd.0) <= 0.6 * LARGEST_ERROR
+}
+
 /// The largest standard errors that the weights leave, and the coordinates that have them.
 struct Errors {
     /// Of means, in weighted standard deviations.

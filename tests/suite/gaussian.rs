@@ -117,7 +117,7 @@ fn laplace_needs_a_maximum() {
 
 /// `log p = z`.
 #[derive(Clone)]
-struct Slope;
+pub(crate) struct Slope;
 
 impl<E: ppl::real::Real> LogDensity<E> for Slope {
     fn dim(&self) -> usize {

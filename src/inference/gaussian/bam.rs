@@ -1,8 +1,9 @@
 //! Batch and match: a Gaussian whose score is matched to the density's in closed form, draws at a time.
 //!
 //! It needs neither a learning rate nor a start that is near: the updates find location and scale by
-//! themselves. As a method it goes on until the fit of twice as many updates is the same; as the first
-//! look of the semi-implicit methods it only has to be roughly right.
+//! themselves. As a method it starts from that of `mean-field` and goes on until the fit of twice as
+//! many updates is the same; as the first look of the semi-implicit methods it only has to be roughly
+//! right.
 
 use faer::{Mat, Side};
 use rand::Rng;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::ascent::largest_divergence;
 use super::conclude::Fitted;
 use super::config::AGREEMENT;
+use super::warm_start::warm_start;
 use crate::density::{LogDensity, Part};
 use crate::inference::assess::Checks;
 use crate::inference::method::{RESAMPLE, option};
@@ -44,6 +46,8 @@ const STAGE: &str = "bam";
 pub(in crate::inference) const FULL_DIM: usize = 150;
 /// Updates once the fit has arrived that a first look takes, and that a first window has.
 const UPDATES: usize = 100;
+/// Evaluations of the warm start of the method.
+const WARM: usize = 200;
 /// Updates at most, those of the way there included.
 const MOST_UPDATES: usize = 2000;
 /// Mean score in units of the fit (per square root of the dimension) above which it is on its way.
@@ -81,7 +85,19 @@ fn run(
     let given = start::of_settings(BAM.name, target, settings, monitor)?;
     let mut matching = match checkpoint::load(monitor, STAGE)? {
         Some(saved) => saved,
-        None => Matching::new(density, full, batch, given, stream(settings.seed, "bam"))?,
+        None => {
+            let mut rng = stream(settings.seed, "bam");
+            // Where coordinates differ by orders of magnitude, the way from the unit Gaussian is long.
+            let start = match given {
+                Some(given) => given,
+                None => {
+                    let warm = warm_start(density, WARM, &mut rng, |_, _| true)?;
+                    let sd = warm.log_sd.iter().map(|l| l.exp()).collect();
+                    Gaussian { mean: warm.mean, sd, factor: None }
+                }
+            };
+            Matching::new(density, full, batch, Some(start), rng)?
+        }
     };
     let (mut stop, began_at) = (Stop::Iterations, matching.updates);
     while matching.updates < most && !matching.agrees(agreement) {

@@ -3,7 +3,7 @@
 use super::importance::{Adapted, Pool, adapt, is_good};
 use super::proposal::Proposal;
 use crate::density::LogDensity;
-use crate::inference::assess::{Checks, khat_threshold};
+use crate::inference::assess::{Checks, khat_threshold, psis};
 use crate::inference::examine::examine;
 use crate::inference::start::Gaussian;
 use crate::inference::train::Training;
@@ -144,10 +144,13 @@ fn improve(
     let most = (MOST_WEIGHED * block).min(POOLED_NUMBERS / density.dim().max(1)).max(block);
     loop {
         if !better.log_p.is_empty() {
-            let (khat, effective) = better.quality();
-            let enough = effective >= wanted.max(EFFECTIVE) as f64;
-            let hopeless = khat > khat_threshold(better.log_p.len());
-            if enough || hopeless || better.log_p.len() + block > most {
+            let smoothed = psis(&better.log_weights());
+            let hopeless = smoothed.khat > khat_threshold(better.log_p.len());
+            let effective = wanted.max(EFFECTIVE) as f64;
+            if hopeless
+                || better.log_p.len() + block > most
+                || weights::suffice(&better.draws, &smoothed.log_weights, effective)
+            {
                 break;
             }
         }

@@ -89,7 +89,7 @@ pub(super) fn adapt(
     if d > LARGEST {
         return None;
     }
-    let n = (100 * d).clamp(2000, 8000);
+    let n = (200 * d).clamp(2000, 10_000);
     // Weights that cannot be trusted may look more even than those that can.
     let rank =
         |(khat, effective): (f64, f64), n: usize| (khat <= khat_threshold(n), effective / n as f64);
