@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod assess;
+mod blocks;
 mod cli;
 mod combinators;
 mod conformance;
@@ -23,6 +24,7 @@ mod gradients;
 mod honesty;
 mod init;
 mod langevin;
+mod language;
 mod latent_draws;
 mod marginals;
 mod minibatch;
@@ -32,6 +34,7 @@ mod nuts;
 mod passes;
 mod posterior;
 mod posteriordb;
+mod python;
 mod random_ir;
 mod recovery;
 mod reference;

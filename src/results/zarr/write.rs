@@ -1,27 +1,20 @@
-//! `fit.zarr`: a Zarr v3 store with the groups of ArviZ's DataTree, read by
-//! `xarray.open_datatree(path, engine="zarr")`.
-//!
-//! Every array is one uncompressed chunk with named dimensions: `chain`, `draw`, then `NAME_dim_0`,
-//! …; each dimension has a coordinate array counting from 0. Groups that a run has nothing for are
-//! absent. Traces with one value per draw are in `sample_stats` for samplers (`diverging`, `energy`),
-//! all others over their own dimension `NAME_step` in `fit_stats`. The root repeats all metadata
-//! (zarr-python's consolidated metadata), so that a reader opens one file.
+//! Draws, data and traces → `fit.zarr`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use zarrs::array::{Array, ArrayBuilder, DataType, Element, FillValue};
+use zarrs::array::{ArrayBuilder, DataType, Element, FillValue};
 use zarrs::filesystem::FilesystemStore;
 use zarrs::group::GroupBuilder;
 
 use crate::data::{DataArray, Values};
 use crate::inference::{self, Trace};
-use crate::results::{Draws, Predictions, Run, StoredDraws, Variable};
+use crate::results::{Draws, Predictions, Role, Run, Variable};
 
-/// Whatever zarrs reports; only shown.
-type Error = Box<dyn std::error::Error + Send + Sync>;
+use super::Error;
 
 /// Writes the store at `path`, which must not exist.
 pub(in crate::results) fn write(path: &Path, run: &Run<'_>) -> Result<(), Error> {
@@ -45,30 +38,6 @@ pub(in crate::results) fn write_predictions(
         data(tree, "constant_data", predictions.constant)?;
         draw_groups(tree, predictions.groups)
     })
-}
-
-/// Reads the group `unconstrained_posterior`, parameters in the order of their names.
-pub(in crate::results) fn read_unconstrained(path: &Path) -> Result<StoredDraws, Error> {
-    const GROUP: &str = "unconstrained_posterior";
-    let store = Arc::new(FilesystemStore::new(path)?);
-    let mut names: Vec<String> = std::fs::read_dir(path.join(GROUP))?
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            entry.path().is_dir().then(|| entry.file_name().to_string_lossy().into_owned())
-        })
-        .collect();
-    names.sort_unstable();
-    let mut draws = StoredDraws { chains: 0, draws_per_chain: 0, parameters: Vec::new() };
-    for name in names {
-        let array = Array::open(store.clone(), &format!("/{GROUP}/{name}"))?;
-        // The others are coordinates.
-        let &[chains, per_chain, _] = array.shape() else { continue };
-        draws.chains = usize::try_from(chains)?;
-        draws.draws_per_chain = usize::try_from(per_chain)?;
-        let values = array.retrieve_array_subset_elements::<f64>(&array.subset_all())?;
-        draws.parameters.push((name, values));
-    }
-    Ok(draws)
 }
 
 fn write_tree(
@@ -145,12 +114,16 @@ fn sample_stats(tree: &mut Tree, run: &Run<'_>, chains: [usize; 2]) -> Result<()
         group.reals("log_q", &dims, log_q)?;
     }
     for trace in run.fit.traces.iter().filter(|t| is_per_draw(t, run)) {
-        group.reals(trace.name, &dims, &trace.value)?;
+        match trace.name {
+            // ArviZ masks draws with it.
+            "diverging" => group.truths(trace.name, &dims, &trace.value)?,
+            name => group.reals(name, &dims, &trace.value)?,
+        }
     }
     Ok(())
 }
 
-fn data(tree: &mut Tree, name: &str, arrays: &[(&str, &DataArray)]) -> Result<(), Error> {
+fn data(tree: &mut Tree, name: &str, arrays: &[(&str, Cow<'_, DataArray>)]) -> Result<(), Error> {
     if arrays.is_empty() {
         return Ok(());
     }
@@ -220,7 +193,11 @@ impl<'a> Group<'a> {
     fn draws(&mut self, chains: [usize; 2], variable: &Variable) -> Result<(), Error> {
         let mut dims = vec![("chain".to_owned(), chains[0]), ("draw".to_owned(), chains[1])];
         dims.extend(own_dims(&variable.name, &variable.shape));
-        self.reals(&variable.name, &dims, &variable.values)
+        // Predictions of counts are counts.
+        match variable.whole().filter(|_| variable.role == Role::Predicted) {
+            Some(whole) => self.ints(&variable.name, &dims, &whole),
+            None => self.reals(&variable.name, &dims, &variable.values),
+        }
     }
 
     fn reals(&mut self, name: &str, dims: &[(String, usize)], x: &[f64]) -> Result<(), Error> {
@@ -231,6 +208,12 @@ impl<'a> Group<'a> {
     fn ints(&mut self, name: &str, dims: &[(String, usize)], x: &[i64]) -> Result<(), Error> {
         self.coordinates(dims)?;
         self.array(name, dims, DataType::Int64, 0_i64.into(), x)
+    }
+
+    fn truths(&mut self, name: &str, dims: &[(String, usize)], x: &[f64]) -> Result<(), Error> {
+        self.coordinates(dims)?;
+        let truths: Vec<bool> = x.iter().map(|&x| x != 0.0).collect();
+        self.array(name, dims, DataType::Bool, false.into(), &truths)
     }
 
     fn coordinates(&mut self, dims: &[(String, usize)]) -> Result<(), Error> {
