@@ -91,7 +91,7 @@ fn run(
             let start = match given {
                 Some(given) => given,
                 None => {
-                    let warm = warm_start(density, WARM, &mut rng, |_, _| true)?;
+                    let warm = warm_start(density, None, WARM, &mut rng, |_, _| true)?;
                     let sd = warm.log_sd.iter().map(|l| l.exp()).collect();
                     Gaussian { mean: warm.mean, sd, factor: None }
                 }

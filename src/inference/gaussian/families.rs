@@ -149,7 +149,8 @@ fn fit<E: Element>(
         ..*config
     };
     let start = start_mean_field(density, &first, given, "correlations-start", monitor)?;
-    exact.see(Part::Large);
+    density.see(Part::Whole(&start.mean));
+    exact.see(Part::Whole(&start.mean));
     let plain = Coordinates { shift: start.mean.clone(), scale: start.sd.clone(), mix: None };
     let (coordinates, columns) = match rank {
         Rank::Low(r) => (plain, columns(&**exact, &start.mean, &start.sd, r, config.seed)),
