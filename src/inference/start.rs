@@ -1,9 +1,15 @@
-//! `--init`: the Gaussian that a method starts from, taken from another method or an earlier run.
+//! Where methods start from: with `--init` the Gaussian of another method or an earlier run, else a random
+//! point.
 
 use faer::{Mat, Side};
+use rand::Rng;
 
 use super::affine::Coordinates;
+use super::lbfgs::{Point, maximise};
+use super::modes::Hill;
 use super::{InferenceError, Monitor, Settings, Target, find};
+use crate::density::LogDensity;
+use crate::random::{Stream, fill_std_normal};
 
 /// Mean and covariance of draws on the unconstrained space.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,6 +117,54 @@ pub fn of_settings(
     gaussian.map(Some).ok_or_else(|| {
         InferenceError::Breakdown(format!("the draws of `{init}` do not span the space"))
     })
+}
+
+/// Points tried before giving up, as in Stan.
+const TRIES: usize = 100;
+/// Evaluations that the climb away from an absurd start may take.
+const BUDGET: usize = 300;
+
+/// A point, drawn from the given Gaussian or else from Uniform(−2, 2) in each coordinate, where density
+/// and score are finite.
+///
+/// From some random points the density rises so much that a trajectory started there flies off to where
+/// parameters are their bounds to the last bit, and does not come back: `exp` of a cubic polynomial may
+/// be 1e20. So as long as steps of at most 1 in each coordinate gain more nats than any posterior mass
+/// is wide, they are taken first; an ordinary start stays where it is.
+///
+/// # Errors
+/// When the density is finite at none of the points tried.
+pub(super) fn point(
+    density: &dyn LogDensity<f64>,
+    given: Option<&Gaussian>,
+    rng: &mut Stream,
+) -> Result<Vec<f64>, InferenceError> {
+    let d = density.dim();
+    // A climb's first step goes ten units at most.
+    let unit = vec![0.1; d];
+    let hill = Hill { density, scale: &unit };
+    let mut z = vec![0.0; d];
+    for _ in 0..TRIES {
+        if let Some(given) = given {
+            fill_std_normal(rng, &mut z);
+            z = given.point(&z);
+        } else {
+            z.fill_with(|| rng.gen_range(-2.0..2.0));
+        }
+        let start = Point::new(&hill, z.clone());
+        if start.value.is_nan() {
+            continue;
+        }
+        let absurd = 10.0 * (d as f64 + 100.0);
+        let mut before = f64::NEG_INFINITY;
+        let end = maximise(&hill, start, BUDGET, absurd, |_, now| {
+            let gain = now.value - before;
+            before = now.value;
+            gain > absurd
+        });
+        return Ok(end.point.at);
+    }
+    Err(InferenceError::NonFinite { tried: TRIES, place: density.explain_non_finite(&z) })
 }
 
 #[cfg(test)]
