@@ -170,6 +170,8 @@ pub(super) fn point(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::density::Residuals;
+    use crate::random::stream;
 
     #[test]
     fn mean_factor_and_coordinates_are_those_of_the_draws() {
@@ -197,5 +199,44 @@ mod tests {
         let s: f64 = (0..2).map(|k| c.scale[0] * w[k] * w[2 + k] * c.scale[1]).sum();
         assert!(close(s, 3.0), "{s}");
         assert_eq!(Gaussian::of_draws(&[1.0, 2.0, 1.0, 3.0], 2), None, "no spread");
+    }
+
+    /// log p(z) = −exp(a z) − z² / 2 in each coordinate.
+    struct Wall(f64);
+
+    impl LogDensity<f64> for Wall {
+        fn dim(&self) -> usize {
+            2
+        }
+        fn log_density(&self, z: &[f64], log_p: &mut [f64]) {
+            self.score(z, log_p, &mut vec![0.0; z.len()]);
+        }
+        fn score(&self, z: &[f64], log_p: &mut [f64], score: &mut [f64]) {
+            for (k, z) in z.chunks_exact(2).enumerate() {
+                log_p[k] = z.iter().map(|z| -(self.0 * z).exp() - 0.5 * z * z).sum();
+                for (g, z) in score[2 * k..].iter_mut().zip(z) {
+                    *g = -self.0 * (self.0 * z).exp() - z;
+                }
+            }
+        }
+        fn hvp(&self, _: &Residuals<f64>, _: &[f64], _: &mut [f64]) {
+            unreachable!("no start needs it")
+        }
+    }
+
+    #[test]
+    fn a_start_is_left_alone_unless_it_is_absurd() {
+        for seed in 0..20 {
+            let mut rng = stream(seed, "test");
+            let drawn = [rng.gen_range(-2.0..2.0), rng.gen_range(-2.0..2.0)];
+            let start = |a| point(&Wall(a), None, &mut stream(seed, "test")).unwrap();
+            assert_eq!(start(1.0), drawn);
+            // exp(40) is far more than any draw lies below a mode.
+            let steep = start(20.0);
+            let mut log_p = [0.0];
+            Wall(20.0).log_density(&steep, &mut log_p);
+            assert!(log_p[0] > -3000.0, "{drawn:?} to {steep:?}: {log_p:?}");
+            assert!(steep.iter().all(|z| z.abs() < 20.0), "{drawn:?} to {steep:?}");
+        }
     }
 }
