@@ -5,8 +5,6 @@ use faer::{Mat, Side};
 use rand::Rng;
 
 use super::affine::Coordinates;
-use super::lbfgs::{Point, maximise};
-use super::modes::Hill;
 use super::{InferenceError, Monitor, Settings, Target, find};
 use crate::density::LogDensity;
 use crate::random::{Stream, fill_std_normal};
@@ -121,16 +119,16 @@ pub fn of_settings(
 
 /// Points tried before giving up, as in Stan.
 const TRIES: usize = 100;
-/// Evaluations that the climb away from an absurd start may take.
-const BUDGET: usize = 300;
+/// Most steps away from an absurd start.
+const STEPS: usize = 100;
 
 /// A point, drawn from the given Gaussian or else from Uniform(−2, 2) in each coordinate, where density
 /// and score are finite.
 ///
 /// From some random points the density rises so much that a trajectory started there flies off to where
 /// parameters are their bounds to the last bit, and does not come back: `exp` of a cubic polynomial may
-/// be 1e20. So as long as steps of at most 1 in each coordinate gain more nats than any posterior mass
-/// is wide, they are taken first; an ordinary start stays where it is.
+/// be 1e20. So as long as a step of at most 1 in each coordinate up the gradient gains more nats than
+/// draws lie below a mode, it is taken first; an ordinary start stays where it is.
 ///
 /// # Errors
 /// When the density is finite at none of the points tried.
@@ -140,9 +138,6 @@ pub(super) fn point(
     rng: &mut Stream,
 ) -> Result<Vec<f64>, InferenceError> {
     let d = density.dim();
-    // A climb's first step goes ten units at most.
-    let unit = vec![0.1; d];
-    let hill = Hill { density, scale: &unit };
     let mut z = vec![0.0; d];
     for _ in 0..TRIES {
         if let Some(given) = given {
@@ -151,20 +146,43 @@ pub(super) fn point(
         } else {
             z.fill_with(|| rng.gen_range(-2.0..2.0));
         }
-        let start = Point::new(&hill, z.clone());
-        if start.value.is_nan() {
-            continue;
+        let Some(mut now) = Place::new(density, z.clone()) else { continue };
+        for _ in 0..STEPS {
+            match now.uphill(density) {
+                Some(next) if next.log_p - now.log_p > 10.0 * (d as f64 + 100.0) => now = next,
+                _ => break,
+            }
         }
-        let absurd = 10.0 * (d as f64 + 100.0);
-        let mut before = f64::NEG_INFINITY;
-        let end = maximise(&hill, start, BUDGET, absurd, |_, now| {
-            let gain = now.value - before;
-            before = now.value;
-            gain > absurd
-        });
-        return Ok(end.point.at);
+        return Ok(now.z);
     }
     Err(InferenceError::NonFinite { tried: TRIES, place: density.explain_non_finite(&z) })
+}
+
+/// A point with its log density and score, both finite.
+struct Place {
+    z: Vec<f64>,
+    log_p: f64,
+    score: Vec<f64>,
+}
+
+impl Place {
+    fn new(density: &dyn LogDensity<f64>, z: Vec<f64>) -> Option<Self> {
+        let (mut log_p, mut score) = ([0.0], vec![0.0; z.len()]);
+        density.score(&z, &mut log_p, &mut score);
+        let finite = log_p[0].is_finite() && score.iter().all(|g| g.is_finite());
+        finite.then_some(Place { z, log_p: log_p[0], score })
+    }
+
+    /// The highest place along the gradient at distances of 1, 1/4, 1/16 … in the steepest coordinate.
+    fn uphill(&self, density: &dyn LogDensity<f64>) -> Option<Self> {
+        let steepest = self.score.iter().fold(0.0_f64, |m, g| m.max(g.abs()));
+        let at = |k: i32| {
+            let step = 0.25_f64.powi(k) / steepest;
+            let z = self.z.iter().zip(&self.score).map(|(z, g)| z + step * g).collect();
+            Place::new(density, z)
+        };
+        (0..8).filter_map(at).max_by(|a, b| a.log_p.total_cmp(&b.log_p))
+    }
 }
 
 #[cfg(test)]
