@@ -198,7 +198,7 @@ posteriors! {
     blr: case("sblri-blr");
     glm_poisson: case("extra/GLM_Poisson_Data-GLM_Poisson_model");
     capture_recapture: case("extra/Mt_data-Mt_model");
-    dogs: case("extra/dogs-dogs_nonhierarchical").matrices(&["z"]);
+    dogs: case("extra/dogs-dogs_nonhierarchical").matrices(&["z"]).slow();
     // Stan replaces the logistic function by its leading term beyond 20.
     irt_2pl: case("extra/irt_2pl-irt_2pl").rtol(1e-9).slow();
     radon: case("extra/radon_mn-radon_hierarchical_intercept_noncentered");
