@@ -1,10 +1,14 @@
-//! `--init`: the Gaussian that a method starts from, taken from another method or an earlier run.
+//! Where methods start from: with `--init` the Gaussian of another method or an earlier run, else a random
+//! point.
 
 use faer::{Mat, Side};
+use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::affine::Coordinates;
 use super::{InferenceError, Monitor, Settings, Target, find};
+use crate::density::LogDensity;
+use crate::random::{Stream, fill_std_normal};
 
 /// Dimension above which a covariance is not taken from draws.
 const LARGEST: usize = 1000;
@@ -133,9 +137,79 @@ pub fn of_settings(
     })
 }
 
+/// Points tried before giving up, as in Stan.
+const TRIES: usize = 100;
+/// Most steps away from an absurd start.
+const STEPS: usize = 100;
+
+/// A point, drawn from the given Gaussian or else from Uniform(−2, 2) in each coordinate, where density
+/// and score are finite.
+///
+/// From some random points the density rises so much that a trajectory started there flies off to where
+/// parameters are their bounds to the last bit, and does not come back: `exp` of a cubic polynomial may
+/// be 1e20. So as long as a step of at most 1 in each coordinate up the gradient gains more nats than
+/// draws lie below a mode, it is taken first; an ordinary start stays where it is.
+///
+/// # Errors
+/// When the density is finite at none of the points tried.
+pub(super) fn point(
+    density: &dyn LogDensity<f64>,
+    given: Option<&Gaussian>,
+    rng: &mut Stream,
+) -> Result<Vec<f64>, InferenceError> {
+    let d = density.dim();
+    let mut z = vec![0.0; d];
+    for _ in 0..TRIES {
+        if let Some(given) = given {
+            fill_std_normal(rng, &mut z);
+            z = given.point(&z);
+        } else {
+            z.fill_with(|| rng.gen_range(-2.0..2.0));
+        }
+        let Some(mut now) = Place::new(density, z.clone()) else { continue };
+        for _ in 0..STEPS {
+            match now.uphill(density) {
+                Some(next) if next.log_p - now.log_p > 10.0 * (d as f64 + 100.0) => now = next,
+                _ => break,
+            }
+        }
+        return Ok(now.z);
+    }
+    Err(InferenceError::NonFinite { tried: TRIES, place: density.explain_non_finite(&z) })
+}
+
+/// A point with its log density and score, both finite.
+struct Place {
+    z: Vec<f64>,
+    log_p: f64,
+    score: Vec<f64>,
+}
+
+impl Place {
+    fn new(density: &dyn LogDensity<f64>, z: Vec<f64>) -> Option<Self> {
+        let (mut log_p, mut score) = ([0.0], vec![0.0; z.len()]);
+        density.score(&z, &mut log_p, &mut score);
+        let finite = log_p[0].is_finite() && score.iter().all(|g| g.is_finite());
+        finite.then_some(Place { z, log_p: log_p[0], score })
+    }
+
+    /// The highest place along the gradient at distances of 1, 1/4, 1/16 … in the steepest coordinate.
+    fn uphill(&self, density: &dyn LogDensity<f64>) -> Option<Self> {
+        let steepest = self.score.iter().fold(0.0_f64, |m, g| m.max(g.abs()));
+        let at = |k: i32| {
+            let step = 0.25_f64.powi(k) / steepest;
+            let z = self.z.iter().zip(&self.score).map(|(z, g)| z + step * g).collect();
+            Place::new(density, z)
+        };
+        (0..8).filter_map(at).max_by(|a, b| a.log_p.total_cmp(&b.log_p))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::density::Residuals;
+    use crate::random::stream;
 
     #[test]
     fn mean_factor_and_coordinates_are_those_of_the_draws() {
@@ -163,5 +237,44 @@ mod tests {
         let s: f64 = (0..2).map(|k| c.scale[0] * w[k] * w[2 + k] * c.scale[1]).sum();
         assert!(close(s, 3.0), "{s}");
         assert_eq!(Gaussian::of_draws(&[1.0, 2.0, 1.0, 3.0], 2), None, "no spread");
+    }
+
+    /// log p(z) = −exp(a z) − z² / 2 in each coordinate.
+    struct Wall(f64);
+
+    impl LogDensity<f64> for Wall {
+        fn dim(&self) -> usize {
+            2
+        }
+        fn log_density(&self, z: &[f64], log_p: &mut [f64]) {
+            self.score(z, log_p, &mut vec![0.0; z.len()]);
+        }
+        fn score(&self, z: &[f64], log_p: &mut [f64], score: &mut [f64]) {
+            for (k, z) in z.chunks_exact(2).enumerate() {
+                log_p[k] = z.iter().map(|z| -(self.0 * z).exp() - 0.5 * z * z).sum();
+                for (g, z) in score[2 * k..].iter_mut().zip(z) {
+                    *g = -self.0 * (self.0 * z).exp() - z;
+                }
+            }
+        }
+        fn hvp(&self, _: &Residuals<f64>, _: &[f64], _: &mut [f64]) {
+            unreachable!("no start needs it")
+        }
+    }
+
+    #[test]
+    fn a_start_is_left_alone_unless_it_is_absurd() {
+        for seed in 0..20 {
+            let mut rng = stream(seed, "test");
+            let drawn = [rng.gen_range(-2.0..2.0), rng.gen_range(-2.0..2.0)];
+            let start = |a| point(&Wall(a), None, &mut stream(seed, "test")).unwrap();
+            assert_eq!(start(1.0), drawn);
+            // exp(40) is far more than any draw lies below a mode.
+            let steep = start(20.0);
+            let mut log_p = [0.0];
+            Wall(20.0).log_density(&steep, &mut log_p);
+            assert!(log_p[0] > -3000.0, "{drawn:?} to {steep:?}: {log_p:?}");
+            assert!(steep.iter().all(|z| z.abs() < 20.0), "{drawn:?} to {steep:?}");
+        }
     }
 }

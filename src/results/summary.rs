@@ -163,8 +163,8 @@ impl Summary {
     /// as resampled ones do.
     #[must_use]
     pub fn new(info: &RunInfo, fit: &Fit, draws: &Draws) -> Self {
-        let sampler =
-            fit.chains > 1 || inference::find(fit.method).is_some_and(|m| m.group == "reference");
+        let sampler = inference::find(fit.method)
+            .is_some_and(|m| m.group == "reference" || (m.group == "choice" && fit.chains > 1));
         let rows = || fit.draws.chunks_exact(fit.dim.max(1));
         let repeated = rows().zip(rows().skip(1)).any(|(a, b)| a == b);
         let variables = draws
