@@ -3,7 +3,9 @@
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod assess;
+mod auto;
 mod blocks;
+mod calibrate;
 mod cli;
 mod combinators;
 mod conformance;
@@ -14,6 +16,7 @@ mod distributions;
 mod docs;
 mod effort;
 mod eight_schools;
+mod enumeration;
 mod examples;
 mod exec;
 mod functions;
@@ -24,6 +27,7 @@ mod honesty;
 mod init;
 mod langevin;
 mod language;
+mod latent_draws;
 mod marginals;
 mod minibatch;
 mod missing;
