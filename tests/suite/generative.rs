@@ -367,17 +367,6 @@ fn segments_of_ragged_data_are_drawn_and_have_a_pointwise_likelihood() {
 }
 
 #[test]
-fn no_prior_between_two_ends_is_a_uniform_one() {
-    let text = "param p: real<lower=1, upper=3>[2]\nparam w: array[2] simplex[3]\n\
-                gen q = p[2]\ngen v = w[2, 1]\n";
-    let draws = prior(text, &data(&[]), DRAWS);
-    let u = scalar(&draws, "q", 0).iter().map(|q| (q - 1.0) / 2.0).collect();
-    is_uniform(u, "p");
-    // The first of three: Beta(1, 2).
-    is_uniform(scalar(&draws, "v", 0).iter().map(|v| 1.0 - (1.0 - v).powi(2)).collect(), "w");
-}
-
-#[test]
 fn correlations_of_lkj_have_their_variance() {
     let text = "param L: cholesky_corr[3] ~ lkj_corr_cholesky(2)\nparam O: corr_matrix[3] ~ lkj_corr(2)\n\
                 gen R = L @ L'\n";

@@ -22,10 +22,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::source::Span;
 
-use super::builtins::Builtin;
 use super::typed::{
-    Decl, Dist, DistId, DistKind, Expr, ExprKind, LetValue, Model, Order, Scalar, Stage, Stmt,
-    StmtKind, Structure, Support, Type, VarId, VarKind,
+    Decl, Dist, DistKind, Expr, ExprKind, LetValue, Model, Order, Scalar, Stage, Stmt, StmtKind,
+    Structure, Support, Type, VarId, VarKind,
 };
 use super::{lagged, subst::Subst, visit};
 use order::{Node, reads};
@@ -334,10 +333,7 @@ impl<'m> Reader<'m> {
         let stmts = self.targets.get(&var).cloned().unwrap_or_default();
         let span = param.map_or(self.source.var(var).span, |(_, _, span)| span);
         let ty = self.source.var(var).ty.clone();
-        let prior = param.and_then(|(_, prior, _)| prior.clone());
-        let flat = || param.and_then(|(support, ..)| self.flat_over(support, &ty, span));
-        let prior = if stmts.is_empty() { prior.or_else(flat) } else { prior };
-        let prior = prior.as_ref();
+        let prior = param.and_then(|(_, prior, _)| prior.as_ref());
         if prior.is_none() && stmts.is_empty() {
             self.obstacle(span, true, format!("`{name}` has a flat prior"));
             return None;
@@ -404,31 +400,6 @@ impl<'m> Reader<'m> {
         let stage = self.source.var(var).stage;
         let rest = kept.then_some(Expr { kind: ExprKind::Var(var), ty, stage, span });
         Some(LetValue::Elements { dims, stmts: assignments, rest })
-    }
-
-    /// The distribution that no prior at all means on a bounded interval or a simplex.
-    fn flat_over(&self, support: &Support, ty: &Type, span: Span) -> Option<Dist> {
-        let real = |kind, dims| {
-            let ty = Type::array(Scalar::Real, dims);
-            Expr { kind, ty, stage: Stage::Data, span }
-        };
-        let (name, args) = match &support.structure {
-            Structure::Scalar { scalar: Scalar::Real, lower, upper, .. } => {
-                ("uniform", vec![lower.clone()?, upper.clone()?])
-            }
-            Structure::Simplex(k) => {
-                let one = real(ExprKind::Real(1.0), Vec::new());
-                let size = ty.dims().last().cloned().into_iter().collect();
-                (
-                    "dirichlet",
-                    vec![real(ExprKind::Builtin(Builtin::Fill, vec![k.clone(), one]), size)],
-                )
-            }
-            _ => return None,
-        };
-        let dist = self.source.dists.iter().position(|d| d.name == name)?;
-        let dist = DistId(u32::try_from(dist).ok()?);
-        Some(Dist { kind: DistKind::Named { dist, args, guard: false }, span })
     }
 
     /// In which order a prior's elements have to stand for a declared support; `None` when drawing from
