@@ -271,3 +271,46 @@ fn the_grid_divergence_of_exact_draws_vanishes() {
     let moved = metrics::grid_kl(&multimodal(), &draws);
     assert!((moved - 0.02).abs() < 0.002, "{moved}");
 }
+
+#[test]
+fn explore() {
+    let Ok(spec) = std::env::var("EXPLORE") else { return };
+    for line in spec.lines() {
+        let (toy, options) = line.split_once(' ').unwrap();
+        let (method, toy) = toy.split_once('/').unwrap();
+        let density = match toy {
+            "banana" => Both::new(banana()),
+            "x" => Both::new(x_shaped()),
+            "multimodal" => Both::new(multimodal()),
+            "waveform" => metrics::waveform().unwrap().both(),
+            "eight" => Both::new(EightSchools),
+            _ => panic!("{toy}"),
+        };
+        let fit = (find(method).unwrap().run)(density.target(), &settings(options), &mut Silent);
+        let fit = fit.unwrap();
+        let d = fit.dim;
+        let m = metrics::moments(&fit.draws, d);
+        print!("{toy} {options}: {:.3} ms; {:?};", fit.median_iteration_ms, fit.verdict);
+        match toy {
+            "waveform" => println!("{:?}", metrics::waveform_score(&fit.draws)),
+            "eight" => println!(
+                "{:?}",
+                eight_schools::reference()
+                    .unwrap()
+                    .iter()
+                    .zip(eight_schools::moments(&fit.draws))
+                    .map(|(r, (m, s))| (
+                        ((m - r.mean) / r.sd * 1e3).round() / 1e3,
+                        (s / r.sd * 1e3).round() / 1e3
+                    ))
+                    .collect::<Vec<_>>()
+            ),
+            _ => {
+                let kl = metrics::grid_kl(&*density.f64, &fit.draws);
+                let left = fit.draws.iter().step_by(2).filter(|x| **x < 0.0).count() as f64
+                    / (fit.draws.len() / 2) as f64;
+                println!("grid KL {kl:.6} left {left:.5} {m:?}");
+            }
+        }
+    }
+}
