@@ -246,25 +246,32 @@ fn discrepancy<E: Element>(
     let share = E::of((pairs as f64).recip());
     // Afterwards `inner` has the weight of each pair's product, `distance` that of its distance.
     let (mut value, mut by_width) = (0.0, E::zero());
+    let (mut of_rows, mut of_columns) = (vec![E::zero(); n], vec![E::zero(); n]);
     let inverse = width.recip();
     for (i, (row, inner)) in distance.chunks_exact_mut(n).zip(inner.chunks_exact_mut(n)).enumerate()
     {
-        let (mut sum, mut slope) = (E::zero(), E::zero());
-        for (j, (r2, g)) in row.iter_mut().zip(inner).enumerate() {
+        let (mut sum, mut slope, mut total) = (E::zero(), E::zero(), E::zero());
+        for (j, ((r2, g), column)) in row.iter_mut().zip(inner).zip(&mut of_columns).enumerate() {
             let weight = if distinct && i == j { E::zero() } else { share };
             let (k, by_r2) = kernel.at(*r2 * inverse, width);
-            let (product, change) = (weight * *g, weight * *g * by_r2);
-            sum += product * k;
+            let change = weight * *g * by_r2;
+            sum += weight * *g * k;
             slope += change * *r2;
+            total += change;
+            *column += change;
             *g = weight * k;
             *r2 = change;
         }
+        of_rows[i] = total;
         value += sum.f64();
         by_width += slope;
     }
     if kernel == Kernel::Gaussian {
         // k depends on r²/M: ∂/∂M = −(r²/M) ∂/∂r².
-        distance[at_median] -= by_width / median.max(E::min_positive_value());
+        let change = -by_width / median.max(E::min_positive_value());
+        distance[at_median] += change;
+        of_rows[at_median / n] += change;
+        of_columns[at_median % n] += change;
     }
     let weights = MatRef::from_row_major_slice(&distance, n, n);
     let kernels = MatRef::from_row_major_slice(&inner, n, n);
@@ -274,18 +281,17 @@ fn discrepancy<E: Element>(
         out
     };
     // ∂r²_ij/∂u_i = 2 (u_i − v_j).
-    let by_distance = |m: MatRef<'_, E>, own: &[E], other: &[E]| {
+    let by_distance = |m: MatRef<'_, E>, totals: &[E], own: &[E], other: &[E]| {
         let mut out = times(m, other);
-        for (i, (out, own)) in out.chunks_exact_mut(d).zip(own.chunks_exact(d)).enumerate() {
-            let total = (0..n).fold(E::zero(), |sum, j| sum + m[(i, j)]);
-            out.iter_mut().zip(own).for_each(|(o, x)| *o = E::of(2.0) * (total * *x - *o));
+        for ((out, own), total) in out.chunks_exact_mut(d).zip(own.chunks_exact(d)).zip(totals) {
+            out.iter_mut().zip(own).for_each(|(o, x)| *o = E::of(2.0) * (*total * *x - *o));
         }
         out
     };
     let gradients = [
-        by_distance(weights, left.u, right.u),
+        by_distance(weights, &of_rows, left.u, right.u),
         times(kernels, right.a),
-        by_distance(weights.transpose(), right.u, left.u),
+        by_distance(weights.transpose(), &of_columns, right.u, left.u),
         times(kernels.transpose(), left.a),
     ];
     Stein { value, gradients }
@@ -305,4 +311,77 @@ fn median<E: Element>(distance: &[E], n: usize, distinct: bool) -> (usize, E) {
     };
     let at = *pairs.select_nth_unstable_by(middle, order).1;
     (at, distance[at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{AT, gradient_agrees_with_differences};
+    use super::*;
+    use crate::inference::network::normals;
+    use crate::random::stream;
+
+    #[test]
+    fn the_gradient_agrees_with_differences() {
+        for estimator in ["vanilla", "u-statistic"] {
+            gradient_agrees_with_differences::<Ksivi>(&format!("estimator={estimator}"), AT, 3.0);
+        }
+    }
+
+    /// The definition, pair by pair, with the width given.
+    fn plain(kernel: Kernel, [u, a, v, b]: [&[f64]; 4], distinct: bool, width: f64) -> f64 {
+        let (mut sum, mut pairs) = (0.0, 0.0);
+        for (i, (u, a)) in u.chunks(2).zip(a.chunks(2)).enumerate() {
+            for (j, (v, b)) in v.chunks(2).zip(b.chunks(2)).enumerate() {
+                if distinct && i == j {
+                    continue;
+                }
+                let r2: f64 = u.iter().zip(v).map(|(u, v)| (u - v).powi(2)).sum();
+                let k = match kernel {
+                    Kernel::Gaussian => (-r2 / width).exp(),
+                    Kernel::InverseMultiquadric => (1.0 + r2 / width).powf(-0.5),
+                };
+                sum += k * a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+                pairs += 1.0;
+            }
+        }
+        sum / pairs
+    }
+
+    #[test]
+    fn the_discrepancy_is_its_definition() {
+        let mut rng = stream(9, "ksivi test");
+        let mut draw = || normals::<f64>(10, 1.0, &mut rng);
+        let (u, a, v, b) = (draw(), draw(), draw(), draw());
+        for kernel in [Kernel::Gaussian, Kernel::InverseMultiquadric] {
+            for distinct in [false, true] {
+                let (v, b) = if distinct { (&u, &a) } else { (&v, &b) };
+                let (left, right) = (Side { u: &u, a: &a }, Side { u: v, a: b });
+                let found = discrepancy(kernel, &left, &right, distinct, 2);
+                let mut distances: Vec<f64> = (0..25)
+                    .filter(|k| !distinct || k / 5 != k % 5)
+                    .map(|k| {
+                        let (x, y) = (&u[k / 5 * 2..][..2], &v[k % 5 * 2..][..2]);
+                        x.iter().zip(y).map(|(x, y)| (x - y).powi(2)).sum()
+                    })
+                    .collect();
+                distances.sort_by(f64::total_cmp);
+                let width = distances[(distances.len() - 1) / 2] / 6_f64.ln();
+                let expected = plain(kernel, [&u, &a, v, b], distinct, width);
+                assert!((found.value - expected).abs() < 1e-12, "{} {expected}", found.value);
+                if kernel == Kernel::Gaussian {
+                    continue;
+                }
+                // This kernel's width is held fixed in the gradient.
+                for k in 0..10 {
+                    let at = |step: f64| {
+                        let mut moved = u.clone();
+                        moved[k] += step;
+                        plain(kernel, [&moved, &a, v, b], distinct, width)
+                    };
+                    let difference = (at(1e-6) - at(-1e-6)) / 2e-6;
+                    assert!((found.gradients[0][k] - difference).abs() < 1e-8);
+                }
+            }
+        }
+    }
 }

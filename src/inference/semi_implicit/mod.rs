@@ -28,6 +28,8 @@ mod options;
 mod sivi;
 mod sivi_sm;
 mod standardize;
+#[cfg(test)]
+mod testing;
 mod uivi;
 
 pub(super) use ksivi::KSIVI;

@@ -198,3 +198,24 @@ fn mixed<E: Element>(white: &[E], centres: &[E], xi: &[E], kept: &[bool], d: usi
     E::product(by_centre_mat, Accum::Add, shares.transpose(), draws);
     Mixed { log_q, by_draw, by_centre }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{AT, gradient_agrees_with_differences};
+    use super::*;
+
+    #[test]
+    fn the_gradient_agrees_with_differences() {
+        // The value is not annealed, so neither may the loss be.
+        gradient_agrees_with_differences::<Sivi>("surrogate-draws=7", At { heat: 1.0, ..AT }, -1.0);
+    }
+
+    #[test]
+    fn densities_are_those_of_the_mixture() {
+        // One dimension: log ⅓ (N(0.5; −0.2, 1) + N(0.5; 1, 1) + N(0.5; −3, 1)).
+        let mixed = mixed(&[0.5], &[1.0, -3.0], &[0.7], &[true], 1);
+        let normal = |x: f64| (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt();
+        let expected = ((normal(0.7) + normal(-0.5) + normal(3.5)) / 3.0).ln();
+        assert!((mixed.log_q[0] - expected).abs() < 1e-14);
+    }
+}

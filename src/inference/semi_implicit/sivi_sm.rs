@@ -269,109 +269,19 @@ fn kl<E: Element>(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::super::family::Noise;
-    use super::super::options::Options;
+    use super::super::testing::{self, AT, gradient_agrees_with_differences, parsed, settings};
     use super::*;
-    use crate::density::{LogDensity, Residuals};
-    use crate::inference::Settings;
-    use crate::inference::tape::backward;
-    use crate::random::stream;
-
-    /// `−¼ Σ (x_j − ½ x_{j+1})⁴`: a Hessian that varies, so that a wrong product shows.
-    struct Quartic;
-
-    impl Quartic {
-        fn gap(x: &[f64], j: usize) -> f64 {
-            x[j] - 0.5 * x[(j + 1) % 3]
-        }
-    }
-
-    impl LogDensity<f64> for Quartic {
-        fn dim(&self) -> usize {
-            3
-        }
-        fn log_density(&self, z: &[f64], log_p: &mut [f64]) {
-            for (x, l) in z.chunks_exact(3).zip(log_p) {
-                *l = (0..3).map(|j| -0.25 * Self::gap(x, j).powi(4)).sum();
-            }
-        }
-        fn score(&self, z: &[f64], log_p: &mut [f64], score: &mut [f64]) {
-            self.log_density(z, log_p);
-            for (x, g) in z.chunks_exact(3).zip(score.chunks_exact_mut(3)) {
-                for (j, g) in g.iter_mut().enumerate() {
-                    *g = -Self::gap(x, j).powi(3) + 0.5 * Self::gap(x, (j + 2) % 3).powi(3);
-                }
-            }
-        }
-        fn hvp(&self, keep: &Residuals<f64>, v: &[f64], out: &mut [f64]) {
-            let rows = keep.points.chunks_exact(3).zip(v.chunks_exact(3));
-            for ((x, v), o) in rows.zip(out.chunks_exact_mut(3)) {
-                let change = |j: usize| 3.0 * Self::gap(x, j).powi(2) * Self::gap(v, j);
-                for (j, o) in o.iter_mut().enumerate() {
-                    *o = -change(j) + 0.5 * change((j + 2) % 3);
-                }
-            }
-        }
-    }
-
-    const AT: At = At { heat: 0.9, residual: 0.7 };
-
-    fn setup(options: &Options) -> (Setup<'_, f64>, Parameters<f64>, Stream) {
-        let density: Arc<dyn LogDensity<f64>> = Arc::new(Quartic);
-        let mut parameters = Parameters::default();
-        let mut rng = stream(5, "sivi-sm test");
-        let setup = Setup::new(&density, options, &mut parameters, &mut rng);
-        (setup, parameters, rng)
-    }
-
-    fn options() -> Options {
-        let mut settings = Settings::default();
-        let small =
-            [("hidden", "5"), ("critic-hidden", "6"), ("grad-samples", "6"), ("latent", "2")];
-        for (name, value) in small {
-            settings.options.insert(name.into(), value.into());
-        }
-        Options::new(&Reader::new(SiviSm::OPTIONS, &settings), 3, 10.0).unwrap()
-    }
 
     #[test]
     fn the_paper_s_gradient_agrees_with_differences() {
-        let options = options();
-        let (setup, mut parameters, mut rng) = setup(&options);
-        let noise = setup.noise(&mut rng);
-        let value = |parameters: &Parameters<f64>, tape: &SharedTape<f64>| {
-            let sample = setup.family.sample(parameters, &noise, tape);
-            fisher(&setup, parameters, sample, AT).unwrap()
-        };
-        let mut gradients = backward(value(&parameters, &SharedTape::recording()).0).unwrap();
-        for handle in setup.family.handles() {
-            let gradient = parameters.gradient(handle, &mut gradients);
-            let start = parameters.values(handle);
-            for i in 0..start.len() {
-                let mut at = |step: f64| {
-                    let mut moved = start.clone();
-                    moved[i] += step;
-                    parameters.set(handle, &moved);
-                    value(&parameters, &SharedTape::recording()).1
-                };
-                let difference = (at(1e-6) - at(-1e-6)) / 2e-6;
-                let tolerance = 1e-6 * (1.0 + difference.abs());
-                assert!(
-                    (gradient[i] - difference).abs() < tolerance,
-                    "{} {difference}",
-                    gradient[i]
-                );
-                parameters.set(handle, &start);
-            }
-        }
+        gradient_agrees_with_differences::<SiviSm>("objective=fisher", AT, 3.0);
     }
 
     #[test]
     fn both_objectives_report_the_same_divergence() {
-        let options = options();
-        let (setup, parameters, mut rng) = setup(&options);
+        let (_, options) = parsed::<SiviSm>(&settings(""));
+        let (setup, parameters, mut rng) = testing::setup(&options);
         let noise = setup.noise(&mut rng);
         let sample = || setup.family.sample(&parameters, &noise, &SharedTape::recording());
         let (_, a) = fisher(&setup, &parameters, sample(), AT).unwrap();
@@ -381,8 +291,8 @@ mod tests {
 
     #[test]
     fn antithetic_noise_comes_in_pairs() {
-        let options = options();
-        let (setup, _, mut rng) = setup(&options);
+        let (_, options) = parsed::<SiviSm>(&settings(""));
+        let (setup, _, mut rng) = testing::setup(&options);
         let noise = setup.noise(&mut rng);
         assert_eq!(noise.z[..6], noise.z[6..]);
         assert!(noise.xi[..9].iter().zip(&noise.xi[9..]).all(|(a, b)| *a == -*b));

@@ -69,7 +69,12 @@ impl Objective for Uivi {
         GRAD_SAMPLES,
         option("hmc-burn-in", "5", "iterations of the inner chain before its first draw", ""),
         option("hmc-draws", "5", "draws of the inner chain per draw of the family", ""),
-        option("leapfrog-steps", "5", "leapfrog steps per iteration of the inner chain", "L"),
+        option(
+            "leapfrog-steps",
+            "5",
+            "leapfrog steps per iteration of the inner chain, at most",
+            "L",
+        ),
         option("hmc-acceptance", "0.9", "acceptance rate that its step size aims for", ""),
         LATENT,
         HIDDEN,
@@ -162,7 +167,10 @@ impl Uivi {
         let mut mean = vec![E::zero(); u.len()];
         let share = E::of((self.draws as f64).recip());
         for iteration in 0..self.burn_in + self.draws {
-            let accepted = chain.advance(self.leapfrog, step.0, &look, rng)?;
+            // A fixed length may be a whole period of the trajectories, which then all end where they
+            // began.
+            let leapfrog = rng.gen_range(1..=self.leapfrog);
+            let accepted = chain.advance(leapfrog, step.0, &look, rng)?;
             step.follow(accepted, self.acceptance);
             if iteration >= self.burn_in {
                 mean.iter_mut().zip(&chain.at.pull).for_each(|(m, p)| *m += share * *p);
@@ -232,5 +240,50 @@ impl<E: Element> Chain<E> {
         copy(&mut self.at.log, &from.at.log, row, rows);
         copy(&mut self.at.gradient, &from.at.gradient, row, rows);
         copy(&mut self.at.pull, &from.at.pull, row, rows);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{self, parsed, settings};
+    use super::*;
+
+    #[test]
+    fn the_chain_finds_the_score_of_a_gaussian() {
+        // As many mixing variables as dimensions, and no network: the family is N(0, I), its score −u.
+        let words = "latent=3 hmc-draws=300 grad-samples=40";
+        let (uivi, options) = parsed::<Uivi>(&settings(words));
+        let (setup, mut parameters, mut rng) = testing::setup(&options);
+        setup.family.silence(&mut parameters);
+        let noise = setup.noise(&mut rng);
+        let (u, _) = setup.family.values(&parameters, &noise);
+        let mut step = StepSize::default();
+        let score = uivi.minus_score(&setup, &parameters, &u, &noise.z, &mut step, &mut rng);
+        for (score, u) in score.unwrap().iter().zip(&u) {
+            assert!((score - u).abs() < 0.4, "{score} {u}");
+        }
+        // z | u has standard deviation σ; steps are about as long.
+        assert!(step.0 > 0.2 && step.0 < 1.4, "{}", step.0);
+    }
+
+    #[test]
+    fn the_gradient_of_the_conditional_agrees_with_differences() {
+        let (_, options) = parsed::<Uivi>(&settings("hmc-draws=1"));
+        let (setup, parameters, mut rng) = testing::setup(&options);
+        let noise = setup.noise(&mut rng);
+        let (u, n) = setup.family.values(&parameters, &noise);
+        let mut z = noise.z;
+        let at = setup.family.conditional(&parameters, &u, &z).unwrap();
+        assert!(at.pull.iter().zip(&n).all(|(p, n)| (p - n).abs() < 1e-12));
+        for (k, gradient) in at.gradient.iter().enumerate() {
+            let mut log = |step: f64| {
+                z[k] += step;
+                let log = setup.family.conditional(&parameters, &u, &z).unwrap().log[k / 2];
+                z[k] -= step;
+                log
+            };
+            let difference = (log(1e-6) - log(-1e-6)) / 2e-6;
+            assert!((gradient - difference).abs() < 1e-6 * (1.0 + difference.abs()));
+        }
     }
 }
