@@ -233,7 +233,14 @@ pub(super) fn run<O: Objective>(
         Some(start) => Affine::of(&start, options.standardize),
         None => checkpoint::once(monitor, O::STAGES[0], |_| {
             let mut rng = stream(settings.seed, &format!("{} standardize", O::NAME));
-            fit_gaussian(&**target.f64, options.standardize, &mut rng)
+            let mut fit = || fit_gaussian(&**target.f64, options.standardize, &mut rng);
+            let first = fit()?;
+            if target.f64.estimate().is_none() {
+                return Ok(first);
+            }
+            // Of a part of the data; around there it is corrected to all of it.
+            target.f64.see(Part::Whole(&first.mean));
+            fit()
         })?,
     };
     let mut settings = settings.clone();
@@ -263,6 +270,7 @@ fn fit<E: Element, O: Objective>(
     let Task { options, settings, .. } = task;
     let mut parameters = Parameters::<E>::default();
     let mut rng = stream(settings.seed, &format!("{} networks", O::NAME));
+    density.see(Part::Whole(&task.affine.mean));
     let seen: Arc<dyn LogDensity<E>> = Arc::new(Standardized::new(density, &task.affine));
     let setup = Setup::new(&seen, options, &mut parameters, &mut rng);
     let plan = Plan {
