@@ -5,8 +5,10 @@
 
 pub mod affine;
 pub mod assess;
+mod auto;
 pub mod bridge;
 pub mod checkpoint;
+mod examine;
 mod fit;
 pub mod gaussian;
 pub mod langevin;
@@ -20,6 +22,7 @@ pub mod optimizer;
 mod semi_implicit;
 mod settings;
 pub mod start;
+mod stein;
 pub mod tape;
 pub mod train;
 pub mod weights;

@@ -10,7 +10,7 @@ use super::marginal::DensityEstimate;
 use super::standardize::{Affine, Standardized};
 use crate::density::LogDensity;
 use crate::inference::assess::{self, Checks, FEWEST_ITERATIONS};
-use crate::inference::modes;
+use crate::inference::examine::examine;
 use crate::inference::train::{Stop, Training};
 use crate::inference::{Fit, Khat, KhatKind, VerdictLevel};
 
@@ -68,7 +68,7 @@ pub(super) fn conclude(
     // hardly any start in them leads elsewhere.
     if !interrupted {
         let points = evidence.affine.points(&evidence.u);
-        modes::search(&mut checks, evidence.density.inner(), &points, seed);
+        examine(&mut checks, evidence.density.inner(), &points, seed);
     }
     let bound = mean_and_se(&log_weights);
 
