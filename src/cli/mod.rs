@@ -22,6 +22,7 @@ mod progress;
 mod replace;
 mod resume;
 mod run;
+mod sbc;
 mod settings;
 mod simulate;
 mod summary;
@@ -75,6 +76,7 @@ fn dispatch(command: Command, console: Console) -> Outcome {
         Command::Emit(args) => emit::run(&args, console),
         Command::LogDensity(args) => log_density::run(&args, console),
         Command::Simulate(args) => simulate::run(&args, console),
+        Command::Sbc(args) => sbc::run(&args, console),
         Command::Predict(args) => predict::run(&args, console),
         Command::Summary(args) => summary::run(&args, console),
         Command::Fmt(args) => fmt::run(&args, console),
