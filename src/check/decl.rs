@@ -37,18 +37,14 @@ impl Checker<'_> {
         }
         // Missing elements are latent, so the array is known only with the parameters.
         let stage = if support.missing { Stage::Parameter } else { Stage::Data };
+        // Missing integers are summed out.
         if support.missing && ty.scalar() != Some(Scalar::Real) {
-            self.report(
-                Diagnostic::error(
-                    Code::E0303,
-                    d.ty.span,
-                    "missing integers would be discrete latents",
-                    "cannot be `?`",
-                )
-                .with_help(
-                    "declare the missing values as `marginal`, or leave them out of the data",
-                ),
+            self.require_range(
+                &support,
+                d.ty.span,
+                &format!("missing elements of `{}`", d.name.text),
             );
+            self.facts.discrete.insert(var);
         }
         let entry = self.var_mut(var);
         (entry.ty, entry.stage) = (ty, stage);
@@ -243,29 +239,27 @@ impl Checker<'_> {
             );
             return;
         }
-        if let Structure::Scalar { scalar: Scalar::Int, lower, upper, .. } = &support.structure {
-            let (Some(lower), Some(upper)) = (lower, upper) else {
-                self.report(
-                    Diagnostic::error(
-                        Code::E0310,
-                        d.name.span,
-                        format!("`{}` has no finite range to sum over", d.name.text),
-                        "unbounded",
-                    )
-                    .with_help("declare both ends: `int<lower=1, upper=K>`"),
-                );
-                return;
-            };
-            for bound in [lower, upper] {
-                if !self.require_data(bound, "a bound of a marginal") {
-                    return;
-                }
-            }
+        if !self.require_range(&support, d.name.span, &format!("`{}`", d.name.text)) {
+            return;
         }
         self.var_mut(var).ty = ty;
         self.facts.discrete.insert(var);
         self.facts.supports.insert(var, support.clone());
         self.model.decls.push(Decl::Marginal { var, support, prior, span: d.span });
+    }
+
+    /// Requires that integers to sum over have two ends that data decides.
+    fn require_range(&mut self, support: &Support, span: Span, what: &str) -> bool {
+        let Structure::Scalar { scalar: Scalar::Int, lower, upper, .. } = &support.structure else {
+            return true;
+        };
+        let (Some(lower), Some(upper)) = (lower, upper) else {
+            let message = format!("no finite range to sum {what} over");
+            let error = Diagnostic::error(Code::E0310, span, message, "unbounded");
+            self.report(error.with_help("declare both ends: `int<lower=1, upper=K>`"));
+            return false;
+        };
+        [lower, upper].into_iter().all(|bound| self.require_data(bound, "a bound to sum between"))
     }
 
     pub(super) fn top_level_let(&mut self, id: usize, d: &ast::Let) {

@@ -35,7 +35,7 @@ impl Lowerer<'_> {
                 l.define(var, value);
                 return Ok(Vec::new());
             };
-            l.check_missing(name, array, support, file)?;
+            l.check_missing(var, name, array, support, file)?;
             let missing: Vec<usize> = array.missing_elements().collect();
             let mut numbers = l.numbers_of(name, array, &entry.ty, file)?;
             l.check_shape(var, array, support, file, origins)?;
@@ -97,6 +97,7 @@ impl Lowerer<'_> {
 
     fn check_missing(
         &self,
+        var: VarId,
         name: &str,
         array: &DataArray,
         support: &Support,
@@ -110,7 +111,11 @@ impl Lowerer<'_> {
             format!("{place} is null, but `{name}` is not declared to have missing values"),
             "declared without `?`",
         );
-        Err(Box::new(error.with_help("declare it as `real?[…]` to have missing values imputed")))
+        let help = match dtype(&self.model.var(var).ty) {
+            DType::Real => "declare it as `real?[…]` to have missing values imputed",
+            _ => "declare it as `int<lower=…, upper=…>?[…]` to have missing values summed out",
+        };
+        Err(Box::new(error.with_help(help)))
     }
 
     /// The elements as numbers of the declared element type.
