@@ -188,6 +188,8 @@ impl Checker<'_> {
     /// Finds the function that an argument names.
     pub(super) fn function_by_name(&mut self, value: &ast::Expr) -> Option<FnId> {
         let found = match &value.kind {
+            // It was said already what is wrong with it.
+            ast::ExprKind::Name(name) if self.broken_names.contains(name) => return None,
             ast::ExprKind::Name(name) => match self.scope.find(name) {
                 Some(Binding::Fn(id)) => return Some(*id),
                 Some(Binding::Var(_)) => None,

@@ -49,6 +49,9 @@ pub(super) enum Command {
     Simulate(SimulateArgs),
     /// Draw data and generated quantities from a finished run, also for new data
     Predict(PredictArgs),
+    /// Fit data simulated from the prior many times over: does the method find what it should?
+    #[command(visible_alias = "calibrate")]
+    Sbc(SbcArgs),
     /// Print the summary of a finished run again
     Summary(SummaryArgs),
     /// Write one HTML page with the verdict, tables and plots of finished runs
@@ -347,6 +350,57 @@ pub(super) struct SimulateArgs {
     /// Write draws.csv, fit.zarr and a data file for each draw to a directory instead
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SbcArgs {
+    /// The model, and its data: predictors and sizes; data that `~` draws may be absent
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+
+    /// Inference method; `ppl methods` lists them
+    #[arg(long, value_name = "METHOD", default_value = "auto")]
+    pub(super) infer: String,
+
+    /// Number of data sets to simulate and fit
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+    pub(super) replicates: usize,
+
+    /// Posterior draws that each true value is ranked among
+    #[arg(long, value_name = "L", default_value_t = 100)]
+    pub(super) ranks: usize,
+
+    /// A size that no data gives, such as `N=20`; may be repeated
+    #[arg(long, value_name = "NAME=N")]
+    pub(super) size: Vec<String>,
+
+    /// Seed of the simulation, and of the first fit
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+
+    /// Training iterations, or warm-up transitions of a sampler
+    #[arg(long, value_name = "N")]
+    pub(super) iterations: Option<usize>,
+
+    /// An option of a method; may be repeated
+    #[arg(long, value_name = "METHOD.OPTION=VALUE")]
+    pub(super) set: Vec<String>,
+
+    /// Seconds that each fit may take
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) max_seconds: Option<f64>,
+
+    /// Worker threads; results do not depend on them [default: as many as there are cores]
+    #[arg(long, value_name = "N")]
+    pub(super) threads: Option<usize>,
+
+    /// Exit with code 3 when the ranks are not uniform
+    #[arg(long)]
+    pub(super) strict: bool,
+
+    /// Print JSON with every rank instead of the table
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]

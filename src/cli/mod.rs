@@ -26,6 +26,7 @@ mod replace;
 mod report;
 mod resume;
 mod run;
+mod sbc;
 mod settings;
 mod simulate;
 mod summary;
@@ -79,6 +80,7 @@ fn dispatch(command: Command, console: Console) -> Outcome {
         Command::Emit(args) => emit::run(&args, console),
         Command::LogDensity(args) => log_density::run(&args, console),
         Command::Simulate(args) => simulate::run(&args, console),
+        Command::Sbc(args) => sbc::run(&args, console),
         Command::Predict(args) => predict::run(&args, console),
         Command::Summary(args) => summary::run(&args, console),
         Command::Report(args) => report::run(&args, console),

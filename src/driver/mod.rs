@@ -2,6 +2,7 @@
 //!
 //! A [`Session`] holds the files of one compilation and everything the stages had to say about them.
 
+mod calibrate;
 mod fix;
 mod generate;
 mod stage;
@@ -18,6 +19,7 @@ use crate::source::SourceMap;
 use crate::syntax::Allowances;
 use crate::{check, syntax};
 
+pub use calibrate::{Calibration, Ranks, Uniformity, calibrate};
 pub use fix::{Applied, Fixed, fix};
 pub use generate::Generator;
 pub use stage::Stage;

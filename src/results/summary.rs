@@ -180,14 +180,24 @@ pub struct Summary {
 impl Summary {
     /// Summarises a fit and its constrained draws.
     ///
-    /// Draws are taken as independent unless the method samples chains (the group `reference`).
+    /// Draws are taken as independent unless they are those of a sampler's chains, or repeat each other,
+    /// as resampled ones do.
     #[must_use]
     pub fn new(info: &RunInfo, fit: &Fit, draws: &Draws) -> Self {
-        let sampler = inference::find(fit.method).is_some_and(|m| m.group == "reference");
+        let sampler = inference::find(fit.method)
+            .is_some_and(|m| m.group == "reference" || (m.group == "choice" && fit.chains > 1));
+        let rows = || fit.draws.chunks_exact(fit.dim.max(1));
+        let repeated = rows().zip(rows().skip(1)).any(|(a, b)| a == b);
         let variables = draws
             .variables
             .iter()
-            .map(|v| VariableSummary::of(v, draws.chains, !sampler))
+            .map(|v| {
+                let mut summary = VariableSummary::of(v, draws.chains, !sampler && !repeated);
+                if !sampler {
+                    summary.scalars.iter_mut().for_each(|s| s.rhat = None);
+                }
+                summary
+            })
             .collect();
         Summary {
             method: fit.method.into(),

@@ -3,7 +3,9 @@
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod assess;
+mod auto;
 mod blocks;
+mod calibrate;
 mod cli;
 mod combinators;
 mod conformance;
