@@ -40,6 +40,7 @@ mod python;
 mod random_ir;
 mod recovery;
 mod reference;
+mod report;
 mod results;
 mod resume;
 mod semi_implicit;
