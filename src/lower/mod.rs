@@ -25,6 +25,7 @@ mod latents;
 mod lengths;
 mod lowerer;
 mod missing;
+mod quantile;
 mod random;
 mod recursion;
 mod sample;

@@ -22,6 +22,7 @@ mod gradients;
 mod honesty;
 mod init;
 mod langevin;
+mod laws;
 mod marginals;
 mod minibatch;
 mod missing;
