@@ -25,15 +25,16 @@ impl Lowerer<'_> {
     /// `quantile(p)`; `args` are the distribution's arguments, then `p`.
     pub(super) fn quantile(&mut self, dist: DistId, args: &[Val]) -> Lower<Val> {
         let def = self.model.dist(dist);
-        if def.member(MemberId::Quantile).is_some() {
-            return self.member(dist, MemberId::Quantile, args);
-        }
         let ranks = self.ranks(def);
         self.lifted(args, &ranks, |l, args| {
             let (p, own) = args.split_last().expect("the probability is last");
             let one = l.real(1.0);
-            let above = l.binary(BinaryOp::Sub, &one, p)?;
-            l.inverse_cdf(dist, own, &Sides { below: p.clone(), above })
+            let sides = Sides { below: p.clone(), above: l.binary(BinaryOp::Sub, &one, p)? };
+            if def.member(MemberId::Quantile).is_some() {
+                let x = l.member(dist, MemberId::Quantile, args)?;
+                return l.at_ends(dist, own, &x, &sides);
+            }
+            l.inverse_cdf(dist, own, &sides)
         })
     }
 
@@ -91,7 +92,7 @@ impl Lowerer<'_> {
     /// Where the cdf is `sides.below`; of a distribution on whole numbers, the least at which it is not less.
     fn inverse_cdf(&mut self, dist: DistId, args: &[Val], sides: &Sides) -> Lower<Val> {
         let def = self.model.dist(dist);
-        let Structure::Scalar { scalar, lower, upper, .. } = &def.support.structure else {
+        let Structure::Scalar { scalar, .. } = &def.support.structure else {
             unreachable!("bug in ppl: the quantile of `{}`", def.name);
         };
         let whole = *scalar != Scalar::Real;
@@ -111,13 +112,34 @@ impl Lowerer<'_> {
             let left = l.binary(BinaryOp::Lt, below, above)?;
             l.choose(&left, &rise, &fall)
         })?;
+        if whole {
+            x = self.convert(DType::Int, &x);
+        }
+        self.at_ends(dist, args, &x, sides)
+    }
+
+    /// A quantile, which is an end of the support where there is nothing on that side, never beyond one, and
+    /// no number where the sides are no probabilities.
+    fn at_ends(&mut self, dist: DistId, args: &[Val], x: &Val, sides: &Sides) -> Lower<Val> {
+        let def = self.model.dist(dist);
+        let Structure::Scalar { lower, upper, .. } = &def.support.structure else {
+            return Ok(x.clone());
+        };
         self.bind_dist(def, args);
-        let zero = self.real(0.0);
-        let nan = self.real(f64::NAN);
-        let ends = [(&sides.below, lower, f64::NEG_INFINITY), (&sides.above, upper, f64::INFINITY)];
-        for (side, end, infinite) in ends {
+        let mut x = x.clone();
+        let dtype = self.b.ty(x.id).dtype;
+        let (zero, nan) = (self.real(0.0), self.real(f64::NAN));
+        let ends = [
+            (&sides.below, lower, f64::NEG_INFINITY, BinaryOp::Max),
+            (&sides.above, upper, f64::INFINITY, BinaryOp::Min),
+        ];
+        for (side, end, infinite, op) in ends {
             let end = match end {
-                Some(end) => self.expr(end)?,
+                Some(end) => {
+                    let end = self.expr(end)?;
+                    x = self.binary(op, &x, &end)?;
+                    end
+                }
                 None => self.real(infinite),
             };
             let is_end = self.binary(BinaryOp::Eq, side, &zero)?;
@@ -125,7 +147,7 @@ impl Lowerer<'_> {
             let is_none = self.binary(BinaryOp::Lt, side, &zero)?;
             x = self.choose(&is_none, &nan, &x)?;
         }
-        Ok(if whole { self.convert(DType::Int, &x) } else { x })
+        Ok(if dtype == DType::Int { self.convert(DType::Int, &x) } else { x })
     }
 
     /// The sides of a place that the cdf of a whole number may miss by rounding.

@@ -234,7 +234,7 @@ impl Lowerer<'_> {
         {
             let bound = self.given_all(*id, args, drawn)?;
             let mut x = self.drawn_between(*id, &bound, lower, upper)?;
-            // Rounding must not lead outside.
+            // Rounding must not lead outside of the ends.
             for (end, op) in [(lower, BinaryOp::Max), (upper, BinaryOp::Min)] {
                 if let Some(end) = end {
                     x = self.binary(op, &x, end)?;

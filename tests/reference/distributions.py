@@ -840,7 +840,7 @@ VECTOR = [
     ("binomial_logit_glm", ["n", "x", "alpha", "beta"], lambda y, n, x, a, b: bino(y, n, sig(a + _dot(x, b))) if 0 <= y <= n else -inf,
      lambda n, x, a, b: (n * sig(a + _dot(x, b)), n * sig(a + _dot(x, b)) * sig(-a - _dot(x, b))),
      [((10, [1.0, -2.0], 0.25, [0.5, 0.75]), [0, 4, 10, 11]), ((50, [30.0], 1.0, [0.1]), [49])], (False, [False, True, True, True]),
-     lambda y, n, x, a, b: sum(exp(bino(mpf(k), n, sig(a + _dot(x, b)))) for k in range(int(y) + 1))),
+     lambda y, n, x, a, b: sum(exp(bino(mpf(k), n, sig(a + _dot(x, b)))) for k in range(int(y) + 1)) if y < n else mpf(1)),
     ("categorical_logit_glm", ["x", "alpha", "beta"],
      lambda y, x, a, b: log(_softmax([v + sum(u * r[k] for u, r in zip(x, b)) for k, v in enumerate(a)])[int(y) - 1]) if 1 <= y <= len(a) else -inf, None,
      [(([1.0, -2.0], [0.25, 0.0, -1.0], [[0.5, 0.75, 0.0], [1.0, -1.0, 0.25]]), [1, 2, 3, 4]), (([20.0], [1.0, 2.0], [[-2.0, 2.0]]), [1])],

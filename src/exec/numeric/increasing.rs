@@ -9,6 +9,8 @@ use super::newton::Equations;
 const MOST: usize = 200;
 /// Newton's step is the last when it is this small beside the root: the next would be its square.
 const SMALL: f64 = 1e-12;
+/// But only where the residual is below this: a slope that has overflowed makes steps small everywhere.
+const NEAR: f64 = 1e-3;
 
 /// Replaces the guess `x` by the root, or by the least number at which the function is not negative if it
 /// jumps; NaN where the function is not a number.
@@ -25,14 +27,15 @@ pub(in crate::exec) fn solve(system: &mut dyn Equations, x: &mut f64) {
         known |= !r.is_nan();
         *(if beyond { &mut high } else { &mut low }) = place(at);
         let newton = at - r / slope;
-        if slope > 0.0 && (newton - at).abs() <= SMALL * at.abs() {
-            *x = newton;
+        let inside = newton.is_finite() && low < place(newton) && place(newton) < high;
+        let near = slope > 0.0 && slope.is_finite() && r.abs() < NEAR;
+        if near && (newton - at).abs() <= SMALL * at.abs() {
+            *x = if inside { newton } else { at };
             return;
         }
         if high - low <= 1 {
             break;
         }
-        let inside = newton.is_finite() && low < place(newton) && place(newton) < high;
         // The middle of the numbers, not of the line.
         at =
             if inside && r.abs() <= 0.5 * before { newton } else { number(low + (high - low) / 2) };
