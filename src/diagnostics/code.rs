@@ -127,7 +127,6 @@ codes! {
     E0509 "an operation without a derivative",
     E0511 "a sum over too many discrete values",
     E0512 "a discrete latent without a distribution",
-    E0513 "a generated quantity of a discrete latent",
     E0520 "a statement that cannot be subsampled",
     // -- Lints
     W0601 "an improper prior",
@@ -146,6 +145,7 @@ codes! {
     W0614 "data that two statements describe",
     W0615 "a name of the standard library defined anew",
     W0616 "a definition that nothing uses",
+    W0617 "a comment that reads as a division",
 }
 
 impl Code {

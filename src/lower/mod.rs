@@ -21,8 +21,10 @@ mod eliminate;
 mod expr;
 mod index;
 mod inverse;
+mod latent_draw;
 mod latents;
 mod lengths;
+mod linear;
 mod lowerer;
 mod missing;
 mod quantile;
@@ -37,7 +39,7 @@ mod walk;
 
 use std::collections::HashMap;
 
-use crate::check::typed::{Decl, Model, Stage, VarId, VarKind};
+use crate::check::typed::{Decl, Model, Scalar, Stage, VarId, VarKind};
 use crate::data::DataSet;
 use crate::diagnostics::{Code, Diagnostic, Outcome};
 use crate::ir::{Function, Shape, Tensor, Type, ValueId};
@@ -275,6 +277,13 @@ fn parameter_stage(
     let mut next = shapes.iter().zip(starts).enumerate();
     for decl in &model.decls {
         match decl {
+            Decl::Data { var, missing: Some(support), .. }
+                if l.missing.contains_key(var)
+                    && model.var(*var).ty.scalar() != Some(Scalar::Real) =>
+            {
+                let span = model.var(*var).span;
+                l.at(span, |l| l.declare_latent(*var, support, span))?;
+            }
             Decl::Data { var, missing: Some(support), .. } if l.missing.contains_key(var) => {
                 let (i, ((_, shapes), start)) = next.next().expect("every parameter has its sizes");
                 let entry = model.var(*var);
@@ -337,7 +346,10 @@ fn parameter_stage(
                 }
                 if l.latents.in_let(value) {
                     l.at(entry.span, |l| match entry.kind {
-                        VarKind::Gen => Err(l.gen_of_latent()),
+                        VarKind::Gen => {
+                            l.latent_gen(*var, value);
+                            Ok(())
+                        }
                         _ => l.latent_let(*var, value),
                     })?;
                     continue;
@@ -357,7 +369,7 @@ fn parameter_stage(
                 let Some(prior) = prior else { return Ok(()) };
                 l.latent_stmt(&mut |l| {
                     let x = l.env[var].clone();
-                    l.latent_prior(&x, prior, *span)
+                    l.latent_prior(&x, prior, *span, None)
                 })
             })?,
             Decl::Stmt(s) if l.latents.in_stmt(s) => {
@@ -370,7 +382,11 @@ fn parameter_stage(
             Decl::Stmt(s) => l.stmt(s)?,
         }
     }
-    l.sum_out()?;
+    l.sum_out(!l.latents.gens.is_empty())?;
+    for (var, v) in l.latent_gens()? {
+        let entry = model.var(var);
+        parts.variables.push((entry.span, entry.name.clone(), Role::Gen, v));
+    }
     parts.free = order.iter().filter_map(|&i| *free.get(i)?).collect();
     // People read parameters and variables in the order in which they wrote them.
     parts.params.sort_by_key(|p| p.start);
@@ -496,7 +512,7 @@ fn finish(mut l: Lowerer<'_>, parts: Parts, sizes: HashMap<VarId, i64>) -> Lower
     });
     let outside = outside.map(|count| place(&mut l, "outside".into(), count.id));
     let latents = l.latents.all.iter().map(|latent| Latent {
-        name: l.model.var(latent.var).name.clone(),
+        name: l.param_name(latent.var),
         shape: latent.shape.clone(),
         probe: latent.probe as usize,
         values: latent.values,

@@ -5,6 +5,7 @@
 //! stand nowhere but at the top level begins one, which contains the damage of a missing bracket.
 
 use super::ast::Doc;
+use super::precheck::MAX_BRACKETS;
 use super::token::{Token, TokenKind};
 use crate::source::Span;
 
@@ -123,17 +124,23 @@ fn item_end(text: &str, tokens: &[Token], first: usize, braces: Braces) -> (usiz
             let previous = tokens[last].kind;
             let boundary = match open.last() {
                 None => {
-                    kind == TokenKind::Semicolon
-                        || kind.opens_declaration() && (line_start || previous.ends_operand())
+                    kind == TokenKind::Semicolon && !within_bounds(&tokens[first..at])
+                        || kind.opens_declaration()
+                            && (line_start
+                                || previous.ends_operand()
+                                    && !imports(text, tokens[first], tokens[last], kind))
                         || line_start && begins_line(tokens, at, previous)
                         || line_start && !indented() && states_distribution(tokens, at, previous)
                 }
                 Some(TokenKind::LBrace) => {
                     line_start
-                        && (opens_top_level(kind)
-                            || braces == Braces::HoldIndentedLines
-                                && !indented()
-                                && !kind.is_closer())
+                        && match braces {
+                            // Indented, it is meant to be inside, where the parser refuses it.
+                            Braces::MayHoldAnyLine => opens_top_level(kind) && !indented(),
+                            Braces::HoldIndentedLines => {
+                                opens_top_level(kind) || !indented() && !kind.is_closer()
+                            }
+                        }
                 }
                 Some(_) => {
                     kind == TokenKind::Semicolon
@@ -150,6 +157,11 @@ fn item_end(text: &str, tokens: &[Token], first: usize, braces: Braces) -> (usiz
         }
         if kind.closer().is_some() {
             open.push(kind);
+            // Whatever closes these, the item is refused; to look for it further would cost a file
+            // of unclosed braces the square of its length.
+            if open.len() > MAX_BRACKETS && braces == Braces::MayHoldAnyLine {
+                return (at + 1, Closed::No);
+            }
         } else if kind.is_closer() {
             // A wrong closer closes what is innermost; `precheck` reports it.
             open.pop();
@@ -192,12 +204,25 @@ fn closes_bounds(tokens: &[Token]) -> bool {
     let Some(opener) = tokens.iter().rposition(|token| token.kind == TokenKind::Less) else {
         return false;
     };
+    opens_bounds(tokens, opener)
+}
+
+/// Tells whether the `<` at `opener` begins bounds: a type's name before it, `name =` behind it.
+fn opens_bounds(tokens: &[Token], opener: usize) -> bool {
     let significant = |token: &&Token| !token.kind.is_trivia();
     let before = tokens[..opener].iter().rfind(significant).map(|token| token.kind);
     let mut after = tokens[opener + 1..].iter().filter(significant).map(|token| token.kind);
     before == Some(TokenKind::Ident)
         && after.next() == Some(TokenKind::Ident)
         && after.next() == Some(TokenKind::Equals)
+}
+
+/// Tells whether bounds are open at the end of `tokens`, as in `real<lower=0`.
+fn within_bounds(tokens: &[Token]) -> bool {
+    let tokens = &tokens[tokens.len().saturating_sub(LONGEST_BOUNDS)..];
+    let last =
+        tokens.iter().rposition(|token| matches!(token.kind, TokenKind::Less | TokenKind::Greater));
+    last.is_some_and(|at| tokens[at].kind == TokenKind::Less && opens_bounds(tokens, at))
 }
 
 /// Tells whether a line `y[i] ~ …` begins here although the line above is unfinished: no
@@ -236,6 +261,13 @@ fn opens_top_level(kind: TokenKind) -> bool {
             | TokenKind::KwDist
             | TokenKind::KwImport
     )
+}
+
+/// Tells whether a keyword is a word of Python's `import x as dist`, `from x import y`.
+fn imports(text: &str, first: Token, previous: Token, kind: TokenKind) -> bool {
+    let is = |token: Token, word: &str| &text[token.span.range()] == word;
+    first.kind == TokenKind::KwImport && is(previous, "as")
+        || is(first, "from") && kind == TokenKind::KwImport
 }
 
 /// Returns how many bytes precede the token on its line.

@@ -3,6 +3,9 @@
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod assess;
+mod auto;
+mod blocks;
+mod calibrate;
 mod cli;
 mod combinators;
 mod conformance;
@@ -13,6 +16,7 @@ mod distributions;
 mod docs;
 mod effort;
 mod eight_schools;
+mod enumeration;
 mod examples;
 mod exec;
 mod functions;
@@ -22,6 +26,8 @@ mod gradients;
 mod honesty;
 mod init;
 mod langevin;
+mod language;
+mod latent_draws;
 mod laws;
 mod marginals;
 mod minibatch;
@@ -31,9 +37,11 @@ mod nuts;
 mod passes;
 mod posterior;
 mod posteriordb;
+mod python;
 mod random_ir;
 mod recovery;
 mod reference;
+mod report;
 mod results;
 mod resume;
 mod semi_implicit;

@@ -18,8 +18,8 @@ use crate::density::{LogDensity, Part};
 use crate::inference::affine::{Affine, Coordinates};
 use crate::inference::assess::Checks;
 use crate::inference::bridge::Bridge;
+use crate::inference::examine::examine;
 use crate::inference::gaussian::{self, MeanField, start_mean_field};
-use crate::inference::modes;
 use crate::inference::optimizer::{Group, Parameters, Schedule, Update};
 use crate::inference::start::{self, Gaussian};
 use crate::inference::tape::{Element, SharedTape, backward};
@@ -194,7 +194,8 @@ fn train_chain<E: Element>(
         },
         None => start_mean_field(density, &start_config, None, "langevin-start", monitor)?,
     };
-    exact.see(Part::Large);
+    density.see(Part::Whole(&start.mean));
+    exact.see(Part::Whole(&start.mean));
     let diagonal = || Coordinates { shift: start.mean.clone(), scale: start.sd.clone(), mix: None };
     let coordinates = match config.precondition {
         Precondition::None => Coordinates::identity(d),
@@ -336,7 +337,7 @@ fn assess(
     }
     let (draws, log_p) = judged.select(&draws, &log_p);
     if !interrupted {
-        modes::search(&mut checks, target.f64.as_ref(), &draws, settings.seed);
+        examine(&mut checks, target.f64.as_ref(), &draws, settings.seed);
     }
     let next = if interrupted {
         format!("--infer {name} --bridges {}", config.bridges)
