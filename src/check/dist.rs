@@ -61,6 +61,7 @@ impl Checker<'_> {
         };
         match self.find_callee(&callee.text) {
             Some(Callee::Dist(entry)) => {
+                let entry = self.dist_form(entry, &callee.text, args.len());
                 let Some(id) = self.dist_of(entry, callee.span) else {
                     self.check_arguments(args);
                     return None;
@@ -201,7 +202,7 @@ impl Checker<'_> {
             self.kind_fits(*param, arg, &def.name)?;
             let rank = self.model.var(*param).ty.dims().len();
             let Some(lead) = arg.ty.dims().len().checked_sub(rank) else {
-                self.report_rank(*param, arg, &def.name);
+                self.report_argument(Code::E0203, *param, arg, &def.name);
                 return None;
             };
             extra.push(lead);

@@ -15,7 +15,7 @@ use crate::data::DataSet;
 use crate::diagnostics::{Color, Diagnostic, Outcome, render_all};
 use crate::lower::{self, Lowered, Space};
 use crate::posterior::{Minibatch, Posterior};
-use crate::source::SourceMap;
+use crate::source::{SourceMap, line_ends};
 use crate::syntax::Allowances;
 use crate::{check, syntax};
 
@@ -170,7 +170,7 @@ fn read_import(path: &str, importer: &str, texts: &HashMap<String, String>) -> c
         return Ok((name, text.clone()));
     }
     match std::fs::read_to_string(&path) {
-        Ok(text) => Ok((name, text)),
+        Ok(text) => Ok((name, line_ends(text))),
         Err(error) => Err(format!("cannot read {name}: {error}")),
     }
 }

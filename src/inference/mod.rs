@@ -14,6 +14,7 @@ pub mod gaussian;
 pub mod langevin;
 mod lbfgs;
 mod method;
+pub mod mlp;
 mod modes;
 pub mod network;
 mod nuts;
