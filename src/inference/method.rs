@@ -63,6 +63,7 @@ pub const METHODS: &[Method] = &[
     super::langevin::UHA,
     super::langevin::LDVI,
     super::langevin::CMCD,
+    super::langevin::CMCD_UD,
     super::semi_implicit::SIVI_SM,
     super::gaussian::MEAN_FIELD,
     super::gaussian::FULL_RANK,

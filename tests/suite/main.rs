@@ -39,6 +39,7 @@ mod semi_implicit;
 mod special;
 mod stages;
 mod syntax;
+mod tasks;
 mod tolerance;
 mod transforms;
 mod types;

@@ -65,7 +65,7 @@ impl Fitted<'_> {
             log_p,
             log_q: Some(judged.chosen.iter().map(|i| log_q[*i]).collect()),
             elbo: Some(weights::lower_bound(&log_weights)).filter(|(e, _)| e.is_finite()),
-            log_z: Some(weights::log_mean_weight(&log_weights)).filter(|z| z.is_finite()),
+            log_z: weights::evidence(&log_weights),
             khat: Some(judged.khat),
             fisher_divergence: None,
             traces: self.training.traces,

@@ -307,6 +307,7 @@ fn fit<E: Element>(
         tolerance: settings.tolerance,
         window: 500,
         // The rest is for the examination.
+        least_gain: None,
         max_time: settings.max_time.map(|t| t.mul_f64(0.85)),
     };
     let horizon = (options.average * options.iterations as f64).max(1.0);
@@ -368,6 +369,7 @@ fn examine<E: Element>(
         schedule: Schedule::Cosine { warmup: 0.0, floor: 0.01 },
         tolerance: None,
         window: EXAMINATION,
+        least_gain: None,
         max_time: settings.max_time.map(|t| t.mul_f64(0.15)),
     };
     let run = train(&plan, parameters, rng, monitor, |parameters, rng, context| {
