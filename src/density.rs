@@ -22,7 +22,8 @@ pub struct Residuals<E> {
 pub enum Part<'a> {
     /// One part, as large as is affordable: for what must not change from one evaluation to the next.
     Large,
-    /// A fresh random part, the same for the same number.
+    /// A fresh random part, the same for the same number; after [`Whole`](Self::Whole) corrected to
+    /// value and gradient of all of the data at its point.
     Fresh(u64),
     /// All of it, for values near the point `[D]`; may be an estimate (see
     /// [`estimate`](LogDensity::estimate)) that is exact at that point.

@@ -1,10 +1,12 @@
 //! Draws from generative readings of a model, sorted into ArviZ's groups. Shared by `run`, `simulate`
 //! and `predict`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::data::{DataArray, DataSet};
 use crate::driver::Generator;
+use crate::ir::DType;
 use crate::lower::Lowered;
 use crate::results::{Draws, Role};
 
@@ -80,14 +82,22 @@ fn split(draws: Draws) -> (Draws, Draws) {
 }
 
 /// Named arrays of a data set.
-pub(super) type Arrays<'a> = Vec<(&'a str, &'a DataArray)>;
+pub(super) type Arrays<'a> = Vec<(&'a str, Cow<'a, DataArray>)>;
 
-/// The data that a lowered model uses: what some `~` has on its left, and the rest.
+/// The data that a lowered model uses: what some `~` has on its left, and the rest. What is declared
+/// `real` is made of reals, also where the file has whole numbers only.
 pub(super) fn observed_and_constant<'a>(
     lowered: &Lowered,
     is_observed: impl Fn(&str) -> bool,
     data: &'a DataSet,
 ) -> (Arrays<'a>, Arrays<'a>) {
-    let used = |name: &str| lowered.data.iter().any(|(n, _)| n == name);
-    data.iter().filter(|(name, _)| used(name)).partition(|(name, _)| is_observed(name))
+    let declared = |name: &str| {
+        let input = lowered.data.iter().find(|(n, _)| n == name);
+        input.map(|(_, tensor)| tensor.ty.dtype)
+    };
+    let used = data.iter().filter_map(|(name, array)| match declared(name)? {
+        DType::Real => Some((name, Cow::Owned(array.as_reals()))),
+        DType::Int | DType::Bool | DType::Tuple => Some((name, Cow::Borrowed(array))),
+    });
+    used.partition(|(name, _)| is_observed(name))
 }

@@ -128,7 +128,7 @@ pub(super) fn directory_failure(error: &RunDirectoryError) -> Failure {
         | RunDirectoryError::Damaged { .. }
         | RunDirectoryError::Io { .. }
         | RunDirectoryError::Unreadable { .. }
-        | RunDirectoryError::Zarr { .. } => Failure::model(error.to_string()),
+        | RunDirectoryError::Unwritable { .. } => Failure::model(error.to_string()),
     }
 }
 

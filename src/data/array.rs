@@ -140,6 +140,12 @@ impl DataArray {
         out
     }
 
+    /// The same array, made of reals.
+    #[must_use]
+    pub fn as_reals(&self) -> Self {
+        Self::new(self.shape.clone(), Values::Real(self.to_reals()), self.missing.clone())
+    }
+
     /// The elements as integers, or the row-major position of the first that is not one.
     ///
     /// A real with an integral value counts (`2.0`, and R's habit of writing 100000 as `1e+05`).

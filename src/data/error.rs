@@ -102,8 +102,8 @@ pub enum DataErrorKind {
 
 fn hint(found: &str) -> &'static str {
     let bare = found.trim_matches('"');
-    if found == "true" || found == "false" {
-        "; write 1 for true and 0 for false"
+    if ["NA", "N/A", "na", "null", "None", ""].contains(&bare) {
+        "; a missing value is `null`, in a field declared `real?`"
     } else if found.starts_with('"') && bare.trim().parse::<f64>().is_ok() {
         "; remove the quotes"
     } else if found.starts_with('{') {

@@ -1,9 +1,10 @@
 //! Stan JSON → [`DataSet`]: one object whose fields are numbers or nested lists of numbers.
 //!
 //! Accepted beyond JSON: a byte-order mark, and the bare words `NaN`, `Infinity`, `-Infinity`,
-//! `Inf` that Python and R write. `null` is a missing element. A list of integers stays integer; one
-//! real makes the field real. The parser is our own because a message about `y[3, 2]` needs the
-//! places of values, which `serde_json` does not give, and because it fills flat arrays directly.
+//! `Inf` that Python and R write. `null` is a missing element, `true` and `false` are 1 and 0. A list
+//! of integers stays integer; one real makes the field real. The parser is our own because a message
+//! about `y[3, 2]` needs the places of values, which `serde_json` does not give, and because it fills
+//! flat arrays directly.
 //!
 //! A field with a bad value does not hide the next one; broken JSON ends the reading.
 
@@ -336,7 +337,8 @@ impl<'a> Parser<'a> {
                 let word = self.word();
                 match word {
                     "null" => Ok(Scalar::Missing),
-                    "true" | "false" => Err(not_a_number(word.into())),
+                    "true" => Ok(Scalar::Int(1)),
+                    "false" => Ok(Scalar::Int(0)),
                     _ => match non_finite(word) {
                         Some(x) => Ok(Scalar::Real(x)),
                         None => number(word, at),

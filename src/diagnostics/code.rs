@@ -127,7 +127,6 @@ codes! {
     E0509 "an operation without a derivative",
     E0511 "a sum over too many discrete values",
     E0512 "a discrete latent without a distribution",
-    E0513 "a generated quantity of a discrete latent",
     E0520 "a statement that cannot be subsampled",
     // -- Lints
     W0601 "an improper prior",

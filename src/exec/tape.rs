@@ -115,6 +115,10 @@ impl Tape {
         for &(code, out) in codes {
             let at = |r: u32| state[r as usize];
             state[out as usize] = match code {
+                // Most codes are these: named here, they are no calls.
+                Code::Binary(BinaryOp::Add, a, b) => at(a) + at(b),
+                Code::Binary(BinaryOp::Sub, a, b) => at(a) - at(b),
+                Code::Binary(BinaryOp::Mul, a, b) => at(a) * at(b),
                 Code::Binary(op, a, b) => semantics::binary(op, at(a), at(b)),
                 Code::Unary(op, a) => semantics::unary(op, at(a)),
                 Code::Ternary(op, [a, b, c]) => semantics::ternary(op, at(a), at(b), at(c)),

@@ -160,20 +160,16 @@ impl Lowerer<'_> {
                 Ok(Val { id, axes: v[0].axes.clone() })
             }
             B::Cholesky => self.each(v, |l, ids| l.b.add(Op::Cholesky, [ids[0]].as_slice())),
-            B::SolveLower => self.each(v, |l, ids| l.triangular(ids[0], ids[1], true, false)),
-            B::SolveUpper => self.each(v, |l, ids| l.triangular(ids[0], ids[1], false, false)),
-            B::SolveSpd => self.each(v, |l, ids| {
-                let factor = l.b.add(Op::Cholesky, [ids[0]].as_slice());
-                let half = l.triangular(factor, ids[1], true, false);
+            B::SolveLower => self.solution(v, |l, a, y| l.triangular(a, y, true, false)),
+            B::SolveUpper => self.solution(v, |l, a, y| l.triangular(a, y, false, false)),
+            B::SolveSpd => self.solution(v, |l, a, y| {
+                let factor = l.b.add(Op::Cholesky, [a].as_slice());
+                let half = l.triangular(factor, y, true, false);
                 l.triangular(factor, half, true, true)
             }),
-            B::Solve => self.each(v, |l, ids| {
-                let shape = l.b.shape(ids[1]);
-                let columns = shape.get(1).copied().unwrap_or(1);
-                let right = l.b.reshape(ids[1], &[shape[0], columns]);
-                let x = l.b.add(Op::Solve { trans: false }, [ids[0], right].as_slice());
-                l.b.reshape(x, &shape)
-            }),
+            B::Solve => {
+                self.solution(v, |l, a, y| l.b.add(Op::Solve { trans: false }, [a, y].as_slice()))
+            }
             B::Determinant => self.each(v, |l, ids| l.b.add(Op::Det, [ids[0]].as_slice())),
             B::LogDeterminant => self.each(v, |l, ids| l.b.add(Op::LogAbsDet, [ids[0]].as_slice())),
             B::MatrixExp => self.each(v, |l, ids| l.b.add(Op::MatrixExp, [ids[0]].as_slice())),
@@ -407,95 +403,6 @@ impl Lowerer<'_> {
             left = half + left % 2;
         }
         Ok(self.reshape_own(&flat, &[]))
-    }
-
-    fn matmul(&mut self, x: &Val, y: &Val) -> Lower<Val> {
-        let (sx, sy) = (x.shape(&self.b), y.shape(&self.b));
-        if sx.last() != sy.first() {
-            return Err(self.shapes_differ(&sx, &sy));
-        }
-        let (rx, ry) = (sx.len(), sy.len());
-        if rx == 1 && y.axes.is_empty() {
-            // One row for each step, and the same right side: one product of all rows.
-            let (k, n) = (sx[0], sy.get(1).copied().unwrap_or(1));
-            let rows = x.axes.iter().map(|&a| self.axes.length(a)).product();
-            let a = self.b.reshape(x.id, &[rows, k]);
-            let c = self.b.reshape(y.id, &[k, n]);
-            let id = self.b.matmul(a, c, false, false);
-            let product = Val { id: self.b.reshape(id, &[rows * n]), axes: x.axes.clone() };
-            return Ok(self.reshape_own(&product, &sy[1..]));
-        }
-        if !x.axes.is_empty() || !y.axes.is_empty() {
-            // Inside a loop: products summed over a shared axis, for all steps at once.
-            let rows = (rx == 2).then(|| self.axes.add(sx[0]));
-            let inner = self.axes.add(*sx.last().expect("a vector at least"));
-            let columns = (ry == 2).then(|| self.axes.add(sy[1]));
-            let left: Vec<_> = rows.into_iter().chain([inner]).collect();
-            let right: Vec<_> = [inner].into_iter().chain(columns).collect();
-            let a = AxisTable::own_to_axes(x, &left);
-            let c = AxisTable::own_to_axes(y, &right);
-            let product = self.binary(BinaryOp::Mul, &a, &c)?;
-            let at = product.axes.iter().position(|&a| a == inner).expect("both have it");
-            let id = self.b.sum(product.id, &[at]);
-            let axes = product.axes.iter().copied().filter(|&a| a != inner).collect();
-            let kept: Vec<_> = rows.into_iter().chain(columns).collect();
-            return Ok(self.axes.axes_to_own(&mut self.b, &Val { id, axes }, &kept));
-        }
-        let (m, k) = if rx == 2 { (sx[0], sx[1]) } else { (1, sx[0]) };
-        let n = if ry == 2 { sy[1] } else { 1 };
-        let a = self.b.reshape(x.id, &[m, k]);
-        let c = self.b.reshape(y.id, &[k, n]);
-        let product = self.b.matmul(a, c, false, false);
-        let shape: Shape =
-            (rx == 2).then_some(m).into_iter().chain((ry == 2).then_some(n)).collect();
-        Ok(Val::plain(self.b.reshape(product, &shape)))
-    }
-
-    fn triangular(&mut self, a: ValueId, y: ValueId, lower: bool, trans: bool) -> ValueId {
-        let shape = self.b.shape(y);
-        let columns = shape.get(1).copied().unwrap_or(1);
-        let matrix = self.b.reshape(y, &[shape[0], columns]);
-        let x = self.b.add(Op::TriSolve { lower, trans }, [a, matrix].as_slice());
-        self.b.reshape(x, &shape)
-    }
-
-    /// Applies an operation that knows no loop axes to each step of the surrounding loops.
-    fn each(&mut self, vals: &[Val], f: impl Fn(&mut Self, &[ValueId]) -> ValueId) -> Lower<Val> {
-        let axes = AxisTable::union(vals);
-        if axes.is_empty() {
-            let ids: Vec<ValueId> = vals.iter().map(|v| v.id).collect();
-            return Ok(Val::plain(f(self, &ids)));
-        }
-        let lengths: Shape = axes.iter().map(|&a| self.axes.length(a)).collect();
-        let steps: usize = lengths.iter().product();
-        let flat: Vec<(ValueId, Shape)> = vals
-            .iter()
-            .map(|v| {
-                let own = v.shape(&self.b);
-                let id = self.axes.spread(&mut self.b, v, &axes, &own);
-                let mut shape: Shape = [steps].as_slice().into();
-                shape.extend_from_slice(&own);
-                (self.b.reshape(id, &shape), own)
-            })
-            .collect();
-        let mut results = Vec::with_capacity(steps);
-        for step in 0..steps {
-            let ids: Vec<ValueId> = flat
-                .iter()
-                .map(|(id, own)| {
-                    let row = self.b.slice_axis(*id, 0, step, step + 1);
-                    self.b.reshape(row, own)
-                })
-                .collect();
-            let result = f(self, &ids);
-            let mut shape: Shape = [1].as_slice().into();
-            shape.extend_from_slice(&self.b.shape(result));
-            results.push(self.b.reshape(result, &shape));
-        }
-        let all = self.b.concat(&results, 0);
-        let mut shape = lengths;
-        shape.extend_from_slice(&self.b.shape(all)[1..]);
-        Ok(Val { id: self.b.reshape(all, &shape), axes })
     }
 
     /// Joins along the first (`side` 0) or second axis; a value of one axis less counts as one slice.

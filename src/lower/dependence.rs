@@ -295,9 +295,15 @@ impl Dependence {
                 let columns = self.spread(&columns, shape, &[1]);
                 self.elementwise(shape, &[rows, columns])
             }
+            // Each column of the solution has its own right side.
+            Op::TriSolve { .. } | Op::Solve { .. } => {
+                let matrix = self.reduced(&args[0], &types[0].shape, &[0, 1]);
+                let matrix = self.spread(&matrix, shape, &[]);
+                let columns = self.reduced(&args[1], &types[1].shape, &[0]);
+                let columns = self.spread(&columns, shape, &[1]);
+                self.elementwise(shape, &[matrix, columns])
+            }
             Op::Cholesky
-            | Op::TriSolve { .. }
-            | Op::Solve { .. }
             | Op::Det
             | Op::LogAbsDet
             | Op::EigenSym

@@ -5,7 +5,7 @@
 //! fixed distances (`s[t-1]`) becomes a scan; what in its body does not depend on those rows is
 //! computed outside, for all steps at once. Any other loop is unrolled.
 
-use crate::check::typed::{Expr, ExprKind, Index, Stmt, StmtKind, VarId};
+use crate::check::typed::{Expr, ExprKind, Index, LetValue, Stmt, StmtKind, VarId};
 use crate::diagnostics::Code;
 use crate::ir::{Shape, ValueId};
 
@@ -153,9 +153,12 @@ impl Lowerer<'_> {
     pub(super) fn element_stmt(&mut self, s: &Stmt) -> Lower<()> {
         self.at(s.span, |l| match &s.kind {
             StmtKind::Let { var, value } => {
-                let v = l.let_value(*var, value)?;
-                l.define(*var, v);
-                Ok(())
+                let hoisted = matches!(value, LetValue::Expr(e) if l.hoists(e));
+                l.where_it_belongs(hoisted, |l| {
+                    let v = l.let_value(*var, value)?;
+                    l.define(*var, v);
+                    Ok(())
+                })
             }
             StmtKind::Assign { indices, value, .. } => l.assign(indices, value),
             StmtKind::For { var, lo, hi, body } => l.element_loop(*var, lo, hi, body),
@@ -354,8 +357,10 @@ impl Lowerer<'_> {
         }
         for i in lo..=hi {
             #[allow(clippy::cast_precision_loss, reason = "loop indices are small")]
-            let i = self.integer(i as f64);
-            self.define(var, i);
+            self.where_it_belongs(true, |l| {
+                let i = l.integer(i as f64);
+                l.define(var, i);
+            });
             f(self)?;
         }
         Ok(())
@@ -371,8 +376,10 @@ impl Lowerer<'_> {
     ) -> Lower<()> {
         let length = usize::try_from(hi - lo + 1).unwrap_or(0);
         let axis = self.axes.add(length);
-        let id = self.range(lo, hi);
-        self.define(var, Val { id, axes: [axis].as_slice().into() });
+        self.where_it_belongs(true, |l| {
+            let id = l.range(lo, hi);
+            l.define(var, Val { id, axes: [axis].as_slice().into() });
+        });
         self.within(&[axis], f)
     }
 

@@ -3,7 +3,8 @@
 //! Sites that no table joins are independent. Those that tables join form components; components of
 //! the same structure are summed at once, with an axis over them. A chain becomes a scan, the forward
 //! algorithm [rabiner1989, sec. III.A]: `T K²` sums for `T` sites of `K` values. Any other component is
-//! summed site by site, each time the one whose sum is smallest.
+//! summed site by site, each time the one whose sum is smallest. Drawing the sites in the opposite
+//! order is not here: `latent_draw`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,6 +12,7 @@ use crate::ir::{Builder, Op, Scan, Shape, Type, ValueId};
 
 use super::Lower;
 use super::dependence::{Site, Sites};
+use super::latent_draw::{Chain, Eliminated, Elimination};
 use super::latents::{Kind, LARGEST_TABLE, Table, checked_product};
 use super::lowerer::{Lowerer, Term};
 
@@ -38,8 +40,9 @@ struct Potential {
 }
 
 impl Lowerer<'_> {
-    /// Sums out all latents: adds a term for each group of them that tables join.
-    pub(super) fn sum_out(&mut self) -> Lower<()> {
+    /// Sums out all latents: adds a term for each group of them that tables join. With `draw` each
+    /// latent then is a draw from its distribution given the parameters and the data.
+    pub(super) fn sum_out(&mut self, draw: bool) -> Lower<()> {
         if let Some(error) = self.without_distribution() {
             return Err(error);
         }
@@ -66,7 +69,7 @@ impl Lowerer<'_> {
                     let m = l.merged(kind, &own);
                     merged.insert(kind.clone(), m);
                 }
-                let value = l.sum_family(&family, &merged, &own)?;
+                let value = l.sum_family(&family, &merged, &own, draw)?;
                 let observed = observed(&own);
                 l.terms.push(Term { value, span, observed, of_latent: false });
                 Ok(())
@@ -106,6 +109,7 @@ impl Lowerer<'_> {
         family: &[usize],
         merged: &BTreeMap<Kind, Merged>,
         tables: &[&Table],
+        draw: bool,
     ) -> Lower<ValueId> {
         let components = self.components(family, merged);
         let count = components.len();
@@ -116,10 +120,18 @@ impl Lowerer<'_> {
         }
         let mut sums = Vec::with_capacity(numbered.len());
         let mut order = Vec::with_capacity(count);
+        let mut drawn = Vec::new();
         for (structure, numbers) in numbered {
             let own: Vec<&Vec<Site>> = numbers.iter().map(|&i| &components[i]).collect();
-            sums.push(self.sum_components(&structure, &own, merged, tables)?);
+            let (sum, elimination) = self.sum_components(&structure, &own, merged, tables)?;
+            sums.push(sum);
             order.extend(numbers);
+            if draw {
+                drawn.extend(self.draw_components(&elimination, &own)?);
+            }
+        }
+        if draw {
+            self.define_drawn(family, &drawn);
         }
         let mut sum = match sums.as_slice() {
             [] => self.b.splat(0.0, &[0]),
@@ -184,17 +196,17 @@ impl Lowerer<'_> {
         structures
     }
 
-    /// The sums `[components]` of components of one structure.
+    /// The sums `[components]` of components of one structure, and how they came about.
     fn sum_components(
         &mut self,
         structure: &Structure,
         components: &[&Vec<Site>],
         merged: &BTreeMap<Kind, Merged>,
         tables: &[&Table],
-    ) -> Lower<ValueId> {
+    ) -> Lower<(ValueId, Elimination)> {
         let (owners, joins) = structure;
         if let Some(path) = path(owners, joins) {
-            return Ok(self.chain(owners[0], &path, components, merged));
+            return Ok(self.chain(owners[0], path, components, merged));
         }
         let mut potentials = Vec::new();
         let single = (0..owners.len()).map(|i| (vec![owners[i]], vec![i]));
@@ -210,6 +222,7 @@ impl Lowerer<'_> {
         let sizes: Vec<usize> = owners.iter().map(|&l| self.latents.all[l].values).collect();
         let mut left: BTreeSet<usize> = (0..owners.len()).collect();
         let mut total = None;
+        let mut eliminated = Vec::with_capacity(owners.len());
         while !left.is_empty() {
             // The joint table of each site with its neighbours; the smallest is summed first.
             let joint = |site: usize| -> Vec<usize> {
@@ -251,17 +264,19 @@ impl Lowerer<'_> {
             let at = scope.binary_search(&site).expect("a site is in its own scope");
             let sum = sum.expect("every site has a table of its own");
             let value = self.b.add(Op::LogSumExp([at + 1].as_slice().into()), [sum].as_slice());
-            let scope: Vec<usize> = scope.into_iter().filter(|&i| i != site).collect();
-            if scope.is_empty() {
+            let rest: Vec<usize> = scope.iter().copied().filter(|&i| i != site).collect();
+            eliminated.push(Eliminated { at, scope, table: sum });
+            if rest.is_empty() {
                 total = Some(match total {
                     None => value,
                     Some(total) => self.b.plus(total, value),
                 });
             } else {
-                potentials.push(Potential { scope, value });
+                potentials.push(Potential { scope: rest, value });
             }
         }
-        Ok(total.expect("a component has a site"))
+        let total = total.expect("a component has a site");
+        Ok((total, Elimination::SiteBySite(eliminated)))
     }
 
     /// Rows of a table.
@@ -277,10 +292,10 @@ impl Lowerer<'_> {
     fn chain(
         &mut self,
         latent: usize,
-        path: &[usize],
+        path: Vec<usize>,
         components: &[&Vec<Site>],
         merged: &BTreeMap<Kind, Merged>,
-    ) -> ValueId {
+    ) -> (ValueId, Elimination) {
         let (k, count, steps) = (self.latents.all[latent].values, components.len(), path.len());
         let (single, pairs) = (&merged[&vec![latent]], &merged[&vec![latent, latent]]);
         let rows = path
@@ -330,13 +345,16 @@ impl Lowerer<'_> {
         let arriving = step.add(Op::LogSumExp([1].as_slice().into()), [both].as_slice());
         let after = step.plus(arriving, here);
         step.output("after", after);
+        step.output("filtered", after);
         let scan =
             Scan { body: step.finish(), length: steps - 1, carries: 1, xs: 2, reverse: false };
         let first = self.b.slice_axis(own, 0, 0, 1);
         let first = self.b.reshape(first, &[count, k]);
         let rest = self.b.slice_axis(own, 0, 1, steps);
-        let last = self.b.scan(scan, &[first, rest, joint])[0];
-        self.b.add(Op::LogSumExp([1].as_slice().into()), [last].as_slice())
+        let scanned = self.b.scan(scan, &[first, rest, joint]);
+        let sum = self.b.add(Op::LogSumExp([1].as_slice().into()), [scanned[0]].as_slice());
+        let chain = Chain { path, first, filtered: scanned[1], joint };
+        (sum, Elimination::Forward(chain))
     }
 }
 

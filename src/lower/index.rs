@@ -51,6 +51,7 @@ impl Lowerer<'_> {
                 Some(Index::At(e)) => {
                     let position = self.expr(e)?;
                     let position = self.at(e.span, |l| l.check_positions(e, position, n))?;
+                    let position = self.without_idle_axes(position);
                     let own = position.shape(&self.b);
                     let new: Vec<Axis> = own.iter().map(|&len| self.axes.add(len)).collect();
                     result.extend(new.iter().map(|&a| ResultAxis::New(a)));
@@ -129,6 +130,30 @@ impl Lowerer<'_> {
             format!("{found} outside of an axis with {n} elements"),
             format!("takes the value {i} here"),
         ))
+    }
+
+    /// While latents are being summed out, a position without the loop axes that it is the same along:
+    /// `mu[z[i]]` for the values of `z[i]` is the same for all `i`.
+    fn without_idle_axes(&mut self, position: Val) -> Val {
+        if !self.is_enumerated(&position) {
+            return position;
+        }
+        let Some(numbers) = self.numbers(position.id) else { return position };
+        let shape = self.b.shape(position.id);
+        let idle = |at: usize| {
+            let stride: usize = shape[at + 1..].iter().product();
+            let mut rows = numbers.data.chunks(stride * shape[at]);
+            rows.all(|row| row.iter().skip(stride).zip(row).all(|(a, b)| a == b))
+        };
+        let mut v = position.clone();
+        for at in (0..position.axes.len()).rev().filter(|&at| shape[at] > 0 && idle(at)) {
+            let row = self.b.slice_axis(v.id, at, 0, 1);
+            let mut rest = self.b.shape(row);
+            rest.remove(at);
+            v.id = self.b.reshape(row, &rest);
+            v.axes.remove(at);
+        }
+        v
     }
 
     fn slice_ranges(&mut self, base: &Val, selectors: &[Selector]) -> Val {

@@ -87,6 +87,10 @@ pub(super) struct Latents {
     vars: BTreeSet<VarId>,
     /// The `let`s, in order of definition.
     lets: Vec<(VarId, LetValue)>,
+    /// The generated quantities, in order of definition.
+    pub(super) gens: Vec<(VarId, LetValue)>,
+    /// Draws of the latents, for these.
+    pub(super) drawn: HashMap<VarId, Val>,
     /// Sites that have a distribution.
     given: BTreeSet<Site>,
     /// Numbers of the inputs that stand for latents; hidden, so that nothing is decided by them.
@@ -237,15 +241,29 @@ impl Lowerer<'_> {
         Ok(())
     }
 
-    /// The refusal of a generated quantity that reads a latent, which no draw has a value of.
-    pub(super) fn gen_of_latent(&self) -> Box<Diagnostic> {
-        self.error(
-            Code::E0513,
-            "a generated quantity cannot read a discrete latent, which is summed out",
-            "reads a `marginal`",
-        )
-        .with_help("its posterior probabilities are reported under its name with `_prob` behind it")
-        .into()
+    /// Puts off a generated quantity that reads latents until they are drawn.
+    pub(super) fn latent_gen(&mut self, var: VarId, value: &LetValue) {
+        self.latents.vars.insert(var);
+        self.latents.gens.push((var, value.clone()));
+    }
+
+    /// The generated quantities that read latents, computed from draws of these.
+    pub(super) fn latent_gens(&mut self) -> Lower<Vec<(VarId, Val)>> {
+        let gens = std::mem::take(&mut self.latents.gens);
+        if gens.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.env.extend(std::mem::take(&mut self.latents.drawn));
+        let lets = std::mem::take(&mut self.latents.lets);
+        let mut values = Vec::with_capacity(gens.len());
+        for (i, (var, value)) in lets.iter().chain(&gens).enumerate() {
+            let v = self.at(self.model.var(*var).span, |l| l.let_value(*var, value))?;
+            self.define(*var, v.clone());
+            if i >= lets.len() {
+                values.push((*var, v));
+            }
+        }
+        Ok(values)
     }
 
     /// Notes that the elements of `x`, sites of a latent, get a distribution.

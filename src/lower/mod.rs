@@ -21,8 +21,10 @@ mod eliminate;
 mod expr;
 mod index;
 mod inverse;
+mod latent_draw;
 mod latents;
 mod lengths;
+mod linear;
 mod lowerer;
 mod missing;
 mod random;
@@ -336,7 +338,10 @@ fn parameter_stage(
                 }
                 if l.latents.in_let(value) {
                     l.at(entry.span, |l| match entry.kind {
-                        VarKind::Gen => Err(l.gen_of_latent()),
+                        VarKind::Gen => {
+                            l.latent_gen(*var, value);
+                            Ok(())
+                        }
                         _ => l.latent_let(*var, value),
                     })?;
                     continue;
@@ -369,7 +374,11 @@ fn parameter_stage(
             Decl::Stmt(s) => l.stmt(s)?,
         }
     }
-    l.sum_out()?;
+    l.sum_out(!l.latents.gens.is_empty())?;
+    for (var, v) in l.latent_gens()? {
+        let entry = model.var(var);
+        parts.variables.push((entry.span, entry.name.clone(), Role::Gen, v));
+    }
     parts.free = order.iter().filter_map(|&i| *free.get(i)?).collect();
     // People read parameters and variables in the order in which they wrote them.
     parts.params.sort_by_key(|p| p.start);

@@ -217,6 +217,19 @@ impl Lowerer<'_> {
         Ok(imported)
     }
 
+    /// Runs `f`, which defines a variable: in the enclosing function where that is `hoisted` out of a
+    /// step, so that what depends on the variable and on no earlier row can be computed there too.
+    pub(super) fn where_it_belongs<T>(
+        &mut self,
+        hoisted: bool,
+        f: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        match &self.sequence {
+            Some(s) if s.inside && hoisted => self.in_enclosing(f),
+            _ => f(self),
+        }
+    }
+
     /// Runs `f` in the enclosing function while a step is being lowered.
     pub(super) fn in_enclosing<T>(&mut self, f: impl FnOnce(&mut Self) -> T) -> T {
         self.swap_builders();

@@ -20,7 +20,7 @@ use super::lowerer::Lowerer;
 use super::value::{AxisTable, Val};
 
 /// Tolerances where the model gives none: what keeps the relative error of a log density below 1e-6.
-const ODE: Tolerance = Tolerance { relative: 1e-9, absolute: 1e-11, most_steps: 1_000_000 };
+const ODE: Tolerance = Tolerance { relative: 1e-8, absolute: 1e-10, most_steps: 1_000_000 };
 const INTEGRAL: Tolerance = Tolerance { relative: 1e-10, absolute: 0.0, most_steps: 2000 };
 const ROOT: Tolerance = Tolerance { relative: 1e-10, absolute: 1e-8, most_steps: 200 };
 

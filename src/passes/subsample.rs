@@ -227,7 +227,7 @@ struct Analysis {
 /// A parameter, or what is made of parameters, that has as many elements as there are rows.
 const LOCAL: &str = "has a parameter, or a value computed from parameters, for each of them";
 const RECURSION: &str = "goes through them one after the other: each depends on those before";
-const MIXED: &str = "mixes them";
+const MIXED: &str = "takes several of them together";
 const MATRIX: &str = "ties them together by a matrix";
 
 impl Analysis {

@@ -4,9 +4,12 @@
 //! A density sees one of three parts (see [`Part`]): a fresh random subset of the rows for each
 //! iteration of training, drawn without replacement; one larger subset for what must be the same from
 //! one evaluation to the next; or all of the data. Up to [`LARGE`] rows, the last two are all rows.
-//! Beyond that, all of the data is read once, at one point; differences from there are those of the
-//! large subset, corrected to the value and gradient of the whole: a second-order control variate
-//! [quiroz2019, sec. 3].
+//! Beyond that, all of the data is read once, at one point, the centre; differences from there are
+//! those of the large subset, corrected to the value and gradient of the whole: a second-order control
+//! variate [quiroz2019, sec. 3]. Once there is a centre, fresh subsets are corrected in the same way.
+//! Their gradients then err in proportion to the distance from the centre, which near the posterior of
+//! `N` rows is of order `1/√N`: of `n` rows the noise is `1/√n` posterior standard deviations instead of
+//! `√(N/n)`.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -178,15 +181,24 @@ struct Seen<E> {
     is_small: bool,
     /// Filled when it is first needed.
     held: Option<Arc<Vec<Vec<E>>>>,
-    correction: Option<Arc<Correction>>,
+    /// The value and slope of all of the data at a point.
+    centre: Option<Arc<Expansion>>,
+    /// What all of the data adds to the part that is seen, around that point.
+    correction: Option<Arc<Expansion>>,
 }
 
-/// What the whole of the data adds to a part of it, to first order around a point.
+/// A log density to first order around a point.
 #[derive(Debug)]
-struct Correction {
+struct Expansion {
     at: Vec<f64>,
     value: f64,
     slope: Vec<f64>,
+}
+
+impl Expansion {
+    fn is_finite(&self) -> bool {
+        self.value.is_finite() && self.slope.iter().all(|s| s.is_finite())
+    }
 }
 
 impl<E: Element> SubsampledDensity<E> {
@@ -195,7 +207,7 @@ impl<E: Element> SubsampledDensity<E> {
             shared: Arc::clone(shared),
             small: OnceLock::new(),
             large: OnceLock::new(),
-            seen: Mutex::new(Seen { is_small: false, held: None, correction: None }),
+            seen: Mutex::new(Seen { is_small: false, held: None, centre: None, correction: None }),
         }
     }
 
@@ -222,7 +234,7 @@ impl<E: Element> SubsampledDensity<E> {
     }
 
     /// Calls `evaluate` with the density of the part that is seen, and what is to be added to it.
-    fn with<T>(&self, evaluate: impl FnOnce(Holding<'_, E>, Option<&Correction>) -> T) -> T {
+    fn with<T>(&self, evaluate: impl FnOnce(Holding<'_, E>, Option<&Expansion>) -> T) -> T {
         let (seen, held) = self.seen();
         let density = if seen.is_small { self.small() } else { self.large() };
         evaluate(density.holding(&held), seen.correction.as_deref())
@@ -232,14 +244,15 @@ impl<E: Element> SubsampledDensity<E> {
         self.shared.large().rows == self.shared.minibatch.dimension.length
     }
 
-    /// Value and score of all of the data at one point, part by part.
-    fn whole(&self, at: &[E]) -> (f64, Vec<f64>) {
+    /// Value and slope of all of the data at one point, part by part.
+    fn whole(&self, point: &[f64]) -> Expansion {
+        let at: Vec<E> = point.iter().map(|x| E::of(*x)).collect();
         let (length, n) = (self.shared.minibatch.dimension.length, self.shared.large().rows);
         let (mut log_p, mut score) = ([E::zero()], vec![E::zero(); at.len()]);
         let (mut value, mut slope) = (0.0, vec![0.0; at.len()]);
         let mut add = |rows: &[usize], weights: Vec<E>, sign: f64| {
             let held = self.shared.held(rows, weights);
-            self.large().holding(&held).score(at, &mut log_p, &mut score);
+            self.large().holding(&held).score(&at, &mut log_p, &mut score);
             value += sign * log_p[0].f64();
             slope.iter_mut().zip(&score).for_each(|(s, g)| *s += sign * g.f64());
         };
@@ -253,9 +266,29 @@ impl<E: Element> SubsampledDensity<E> {
             parts += 1;
         }
         // What does not belong to rows was counted with each part.
-        let rows: Vec<usize> = (0..n).collect();
-        add(&rows, vec![E::zero(); n], -f64::from(parts - 1));
-        (value, slope)
+        if parts > 1 {
+            let rows: Vec<usize> = (0..n).collect();
+            add(&rows, vec![E::zero(); n], -f64::from(parts - 1));
+        }
+        Expansion { at: point.to_vec(), value, slope }
+    }
+
+    /// What all of the data adds to the part that is seen.
+    fn correction(&self, centre: &Expansion) -> Expansion {
+        let at: Vec<E> = centre.at.iter().map(|x| E::of(*x)).collect();
+        let (mut log_p, mut score) = ([E::zero()], vec![E::zero(); at.len()]);
+        self.with(|density, _| density.score(&at, &mut log_p, &mut score));
+        let slope = centre.slope.iter().zip(&score).map(|(s, g)| s - g.f64()).collect();
+        Expansion { at: centre.at.clone(), value: centre.value - log_p[0].f64(), slope }
+    }
+
+    /// The value and slope of all of the data at a point; `None` where they are not finite.
+    fn centre(&self, at: &[f64]) -> Option<Arc<Expansion>> {
+        let before = self.seen.lock().unwrap_or_else(PoisonError::into_inner).centre.clone();
+        if before.as_ref().is_some_and(|c| c.at == at) {
+            return before;
+        }
+        Some(Arc::new(self.whole(at))).filter(|centre| centre.is_finite())
     }
 }
 
@@ -290,29 +323,25 @@ impl<E: Element> LogDensity<E> for SubsampledDensity<E> {
     }
 
     fn see(&self, part: Part<'_>) {
-        let large = Seen { is_small: false, held: None, correction: None };
-        match part {
+        let centre = match part {
+            Part::Large => None,
+            Part::Whole(at) => self.centre(at),
+            Part::Fresh(_) => {
+                self.seen.lock().unwrap_or_else(PoisonError::into_inner).centre.clone()
+            }
+        };
+        let (is_small, held) = match part {
             Part::Fresh(number) => {
-                let n = self.shared.minibatch.size;
-                let held = self.shared.choice(n, &format!("minibatch {number}"));
-                self.replace(Seen { is_small: true, held: Some(Arc::new(held)), correction: None });
+                let rows = self.shared.minibatch.size;
+                (true, Some(Arc::new(self.shared.choice(rows, &format!("minibatch {number}")))))
             }
-            Part::Large => self.replace(large),
-            Part::Whole(_) if self.is_all() => self.replace(large),
-            Part::Whole(at) => {
-                self.replace(large);
-                let point: Vec<E> = at.iter().map(|x| E::of(*x)).collect();
-                let (mut log_p, mut score) = ([E::zero()], vec![E::zero(); at.len()]);
-                self.score(&point, &mut log_p, &mut score);
-                let (value, slope) = self.whole(&point);
-                let correction = Correction {
-                    at: at.to_vec(),
-                    value: value - log_p[0].f64(),
-                    slope: slope.iter().zip(&score).map(|(s, g)| s - g.f64()).collect(),
-                };
-                let (seen, _) = self.seen();
-                self.replace(Seen { correction: Some(Arc::new(correction)), ..seen });
-            }
+            Part::Large | Part::Whole(_) => (false, None),
+        };
+        self.replace(Seen { is_small, held, centre: centre.clone(), correction: None });
+        if let Some(centre) = centre.filter(|_| is_small || !self.is_all()) {
+            let correction = Some(Arc::new(self.correction(&centre)));
+            let (seen, _) = self.seen();
+            self.replace(Seen { correction, ..seen });
         }
     }
 
@@ -353,7 +382,7 @@ impl<E: Element> LogDensity<E> for SubsampledDensity<E> {
 }
 
 fn correct<E: Element>(
-    correction: Option<&Correction>,
+    correction: Option<&Expansion>,
     z: &[E],
     log_p: &mut [E],
     score: Option<&mut [E]>,

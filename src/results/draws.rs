@@ -28,6 +28,16 @@ impl Variable {
         self.values.iter().skip(element).step_by(self.size().max(1)).copied().collect()
     }
 
+    /// The values as integers, if all of them are exactly that.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, reason = "whole and exact")]
+    pub fn whole(&self) -> Option<Vec<i64>> {
+        const EXACT: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
+        let is_whole = |x: &f64| x.fract() == 0.0 && x.abs() < EXACT;
+        let all = self.values.iter().all(is_whole);
+        all.then(|| self.values.iter().map(|&x| x as i64).collect())
+    }
+
     /// Name of the scalar at row-major position `element`, as in the language: `theta[2, 3]`.
     #[must_use]
     pub fn element_name(&self, element: usize) -> String {

@@ -12,6 +12,7 @@ mod predictions;
 mod run_dir;
 mod summary;
 mod write;
+mod zarr;
 
 pub use checkpoint::Checkpoint;
 pub use config::{Config, Source};
@@ -22,3 +23,4 @@ pub use predictions::Predictions;
 pub use run_dir::{Run, RunDirectory, RunDirectoryError, StoredDraws};
 pub use summary::{RunInfo, Statistics, Summary, Timing, VariableSummary};
 pub use write::{ReadError, Style, format_number, table};
+pub use zarr::{StoredArray, StoredFit};

@@ -1,5 +1,6 @@
 //! What `ppl simulate` and `ppl predict` leave: draws that are no fit.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -7,8 +8,8 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::run_dir::{RunDirectoryError, failed};
-use super::write::{csv, zarr};
-use super::{Draws, RunDirectory, Variable};
+use super::write::{csv, parquet};
+use super::{Draws, RunDirectory, Variable, zarr};
 use crate::data::{DataArray, DataSet, Values};
 
 /// Draws with what they came from.
@@ -18,14 +19,14 @@ pub struct Predictions<'a> {
     pub config: &'a Value,
     /// The model.
     pub model_text: &'a str,
-    /// All that was drawn; becomes `draws.csv`.
+    /// All that was drawn; becomes `draws.csv` and `draws.parquet`.
     pub draws: &'a Draws,
     /// The groups of `fit.zarr`, by their ArviZ names.
     pub groups: &'a [(&'a str, &'a Draws)],
     /// Data that some `~` has on its left.
-    pub observed: &'a [(&'a str, &'a DataArray)],
+    pub observed: &'a [(&'a str, Cow<'a, DataArray>)],
     /// All other data.
-    pub constant: &'a [(&'a str, &'a DataArray)],
+    pub constant: &'a [(&'a str, Cow<'a, DataArray>)],
     /// Data files to write, `data/1.json` for the first draw and so on; empty for none.
     pub data_files: &'a [Value],
 }
@@ -73,9 +74,10 @@ fn write_files(at: &Path, predictions: &Predictions<'_>) -> Result<(), RunDirect
         out.flush()
     };
     write().map_err(|e| failed("write", &path, e))?;
+    parquet::write(&at.join("draws.parquet"), None, predictions.draws)?;
     let store = at.join("fit.zarr");
     zarr::write_predictions(&store, predictions)
-        .map_err(|e| RunDirectoryError::Zarr { path: store, message: e.to_string() })
+        .map_err(|e| RunDirectoryError::Unwritable { path: store, message: e.to_string() })
 }
 
 impl Draws {
@@ -94,13 +96,15 @@ impl Draws {
         self.to_json().iter().map(|draw| format!("{draw}\n")).collect()
     }
 
-    /// Each draw as an object of its variables.
+    /// Each draw as an object of its variables; what is whole in all draws is written as integers.
     #[must_use]
     pub fn to_json(&self) -> Vec<Value> {
-        let whole: Vec<bool> = self.variables.iter().map(is_whole).collect();
+        let whole: Vec<_> = self.variables.iter().map(Variable::whole).collect();
         let draw = |s: usize| {
             let fields = self.variables.iter().zip(&whole);
-            fields.map(|(v, &whole)| (v.name.clone(), array(v, s, whole).to_json())).collect()
+            fields
+                .map(|(v, whole)| (v.name.clone(), array(v, s, whole.as_deref()).to_json()))
+                .collect()
         };
         (0..self.total()).map(|s| Value::Object(draw(s))).collect()
     }
@@ -120,21 +124,13 @@ impl Draws {
     }
 }
 
-/// Whether all draws are whole numbers, which data files write as such.
-fn is_whole(variable: &Variable) -> bool {
-    const EXACT: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
-    variable.values.iter().all(|x| x.fract() == 0.0 && x.abs() < EXACT)
-}
-
 /// The value of a variable in draw `s`.
-fn array(variable: &Variable, s: usize, whole: bool) -> DataArray {
+fn array(variable: &Variable, s: usize, whole: Option<&[i64]>) -> DataArray {
     let n = variable.size();
-    let values = &variable.values[s * n..(s + 1) * n];
-    #[allow(clippy::cast_possible_truncation, reason = "whole and exact")]
-    let values = if whole {
-        Values::Int(values.iter().map(|&x| x as i64).collect())
-    } else {
-        Values::Real(values.to_vec())
+    let draw = s * n..(s + 1) * n;
+    let values = match whole {
+        Some(whole) => Values::Int(whole[draw].to_vec()),
+        None => Values::Real(variable.values[draw].to_vec()),
     };
     DataArray::new(variable.shape.clone(), values, Vec::new())
 }

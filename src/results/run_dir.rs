@@ -3,14 +3,15 @@
 //! A reader never sees half a run, and a crash leaves the previous one. Only a directory that is
 //! empty or a run of ppl is ever replaced.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::checkpoint::{self, Checkpoint};
-use super::write::{csv, json, zarr};
-use super::{Config, Draws, Summary};
+use super::write::{csv, json, parquet};
+use super::{Config, Draws, StoredFit, Summary, zarr};
 use crate::data::DataArray;
 use crate::inference::Fit;
 
@@ -34,9 +35,9 @@ pub struct Run<'a> {
     /// Which part of the unconstrained vector belongs to which parameter.
     pub layout: &'a [(String, Range<usize>)],
     /// Data that some `~` has on its left.
-    pub observed: &'a [(&'a str, &'a DataArray)],
+    pub observed: &'a [(&'a str, Cow<'a, DataArray>)],
     /// All other data.
-    pub constant: &'a [(&'a str, &'a DataArray)],
+    pub constant: &'a [(&'a str, Cow<'a, DataArray>)],
     /// Further groups of draws by their ArviZ name, such as `log_likelihood`.
     pub predictions: &'a [(&'a str, &'a Draws)],
     /// What the run could be gone on with, if that was kept.
@@ -96,12 +97,12 @@ pub enum RunDirectoryError {
         /// What zarrs reports.
         message: String,
     },
-    /// The Zarr store could not be written.
+    /// The Zarr store or the Parquet file could not be written.
     #[error("cannot write {}: {message}", .path.display())]
-    Zarr {
-        /// The store.
+    Unwritable {
+        /// The store or the file.
         path: PathBuf,
-        /// What zarrs reports.
+        /// What the library reports.
         message: String,
     },
 }
@@ -285,13 +286,28 @@ impl RunDirectory {
     /// # Errors
     /// When there are none or they are damaged.
     pub fn read_draws(path: &Path) -> Result<StoredDraws, RunDirectoryError> {
+        let mut draws = StoredDraws { chains: 0, draws_per_chain: 0, parameters: Vec::new() };
+        let group = Self::open_fit(path)?.group("unconstrained_posterior");
+        for array in group.map_err(|e| unreadable(path, &e))? {
+            if let [chains, per_chain, _] = array.shape[..] {
+                (draws.chains, draws.draws_per_chain) = (chains, per_chain);
+            }
+            draws.parameters.push((array.name, array.values));
+        }
+        Ok(draws)
+    }
+
+    /// Opens the `fit.zarr` of the run at `path`.
+    ///
+    /// # Errors
+    /// When there is none or it is damaged.
+    pub fn open_fit(path: &Path) -> Result<StoredFit, RunDirectoryError> {
         let store = path.join("fit.zarr");
         if !store.is_dir() {
             let path = path.to_owned();
             return Err(RunDirectoryError::NotARun { path, missing: "fit.zarr" });
         }
-        zarr::read_unconstrained(&store)
-            .map_err(|e| RunDirectoryError::Unreadable { path: store, message: e.to_string() })
+        StoredFit::open(&store).map_err(|e| unreadable(path, &e))
     }
 
     /// Reads the configuration of the run at `path`.
@@ -310,6 +326,10 @@ impl RunDirectory {
         serde_json::from_str(&text)
             .map_err(|e| RunDirectoryError::Damaged { path: file, source: e.into() })
     }
+}
+
+fn unreadable(run: &Path, error: &zarr::Error) -> RunDirectoryError {
+    RunDirectoryError::Unreadable { path: run.join("fit.zarr"), message: error.to_string() }
 }
 
 /// Where the file imported as number `i` is kept.
@@ -351,9 +371,10 @@ fn write_files(at: &Path, run: &Run<'_>) -> Result<(), RunDirectoryError> {
     }
     let draws = at.join("draws.csv");
     write_draws(&draws, run).map_err(|e| failed("write", &draws, e))?;
+    parquet::write(&at.join("draws.parquet"), Some((run.config, &run.fit.log_p)), run.draws)?;
     let store = at.join("fit.zarr");
     zarr::write(&store, run)
-        .map_err(|e| RunDirectoryError::Zarr { path: store, message: e.to_string() })
+        .map_err(|e| RunDirectoryError::Unwritable { path: store, message: e.to_string() })
 }
 
 fn write_draws(path: &Path, run: &Run<'_>) -> io::Result<()> {

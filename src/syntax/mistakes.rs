@@ -25,6 +25,7 @@ pub(super) fn recognise(stop: &Stop<'_>) -> Option<Diagnostic> {
         wrong_sign,
         foreign_operator,
         let_in_dist,
+        declaration_in_braces,
         keyword_as_name,
         stray_else,
         loop_head,
@@ -232,6 +233,34 @@ fn let_in_dist(stop: &Stop<'_>) -> Option<Diagnostic> {
         let message = "a `dist` holds only its functions";
         Diagnostic::error(Code::E0015, stop.span(), message, "a `let` may not stand here")
             .with_help("put it into the function: `log_density(x) { let z = …; … }`")
+    })
+}
+
+/// `for i in 1:N { param m ~ …`.
+fn declaration_in_braces(stop: &Stop<'_>) -> Option<Diagnostic> {
+    let kind = stop.kind(0)?;
+    let declares = matches!(
+        kind,
+        TokenKind::KwData
+            | TokenKind::KwParam
+            | TokenKind::KwMarginal
+            | TokenKind::KwGen
+            | TokenKind::KwFn
+            | TokenKind::KwDist
+            | TokenKind::KwImport
+    );
+    let in_block = stop.expects(Rule::rbrace) || stop.expects(Rule::let_stmt);
+    (declares && in_block).then(|| {
+        let word = stop.shown(0);
+        let message = format!("a `{word}` stands at the top level");
+        let error = Diagnostic::error(Code::E0015, stop.span(), message, "inside braces");
+        match kind {
+            TokenKind::KwParam | TokenKind::KwMarginal => error.with_help(format!(
+                "declare it outside, as an array where each step has its own: `{word} m: real[N] ~ …`, \
+                 and use `m[i]` here"
+            )),
+            _ => error.with_help("move it out of the braces"),
+        }
     })
 }
 

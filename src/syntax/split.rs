@@ -5,6 +5,7 @@
 //! stand nowhere but at the top level begins one, which contains the damage of a missing bracket.
 
 use super::ast::Doc;
+use super::precheck::MAX_BRACKETS;
 use super::token::{Token, TokenKind};
 use crate::source::Span;
 
@@ -130,10 +131,13 @@ fn item_end(text: &str, tokens: &[Token], first: usize, braces: Braces) -> (usiz
                 }
                 Some(TokenKind::LBrace) => {
                     line_start
-                        && (opens_top_level(kind)
-                            || braces == Braces::HoldIndentedLines
-                                && !indented()
-                                && !kind.is_closer())
+                        && match braces {
+                            // Indented, it is meant to be inside, where the parser refuses it.
+                            Braces::MayHoldAnyLine => opens_top_level(kind) && !indented(),
+                            Braces::HoldIndentedLines => {
+                                opens_top_level(kind) || !indented() && !kind.is_closer()
+                            }
+                        }
                 }
                 Some(_) => {
                     kind == TokenKind::Semicolon
@@ -150,6 +154,11 @@ fn item_end(text: &str, tokens: &[Token], first: usize, braces: Braces) -> (usiz
         }
         if kind.closer().is_some() {
             open.push(kind);
+            // Whatever closes these, the item is refused; to look for it further would cost a file
+            // of unclosed braces the square of its length.
+            if open.len() > MAX_BRACKETS && braces == Braces::MayHoldAnyLine {
+                return (at + 1, Closed::No);
+            }
         } else if kind.is_closer() {
             // A wrong closer closes what is innermost; `precheck` reports it.
             open.pop();

@@ -5,57 +5,11 @@ plainly as it can be said: fully normalised, no Jacobian. `python3 models.py` wr
 model a line, with its data and the points. It needs SciPy (written with 1.17 on Python 3.11).
 """
 
-import json
-import pathlib
-
 import numpy as np
 from scipy import linalg, stats
 from scipy.special import expit, gammaln, log_expit, log_softmax, logit, logsumexp
 
-HERE = pathlib.Path(__file__).parent
-ROWS = {}
-
-
-def model(data, *points):
-    """Registers a log density with its data and the points to evaluate it at."""
-
-    def register(function):
-        ROWS[function.__name__] = (function, data, points)
-        return function
-
-    return register
-
-
-def half(distribution, x):
-    """Log density of a symmetric distribution about 0, cut to positive numbers."""
-    return np.sum(distribution.logpdf(x)) + np.size(x) * np.log(2)
-
-
-def lkj_cholesky(factor, eta):
-    """Log density of the Cholesky factor of an LKJ correlation matrix, through beta variables."""
-    k = len(factor)
-    total = 0.0
-    # The constant of Lewandowski, Kurowicka and Joe (2009), eq. 16, of the correlation matrix.
-    for i in range(1, k):
-        b = eta + 0.5 * (k - 1 - i)
-        beta = 2 * gammaln(b) - gammaln(2 * b)
-        total -= (k - i) * ((2 * eta - 2 + k - i) * np.log(2) + beta)
-    omega = factor @ factor.T
-    total += (eta - 1) * np.linalg.slogdet(omega)[1]
-    # The determinant of the map from the factor to the matrix.
-    return total + sum((k - 1 - i) * np.log(factor[i, i]) for i in range(k))
-
-
-def factor2(r):
-    return [[1.0, 0.0], [r, float(np.sqrt(1 - r * r))]]
-
-
-RNG = np.random.default_rng(20260712)
-
-
-def normals(*shape):
-    return RNG.normal(size=shape).round(3).tolist()
-
+from model_rows import factor2, half, lkj_cholesky, model, normals, write
 
 @model(
     {"y": normals(12)},
@@ -106,9 +60,9 @@ def capture_recapture(d, p):
     {"theta": [[0.1, 0.9], [0.95, 0.05]], "mu": [0.3, 11.0]},
 )
 def hmm_example(d, p):
-    """All paths, one by one; the first state is given no distribution."""
+    """All paths, one by one."""
     y, theta, mu = d["y"], np.array(p["theta"]), np.array(p["mu"])
-    total = stats.norm.logpdf(mu[0], 3, 1) + stats.norm.logpdf(mu[1], 10, 1)
+    total = stats.norm.logpdf(mu[0], 3, 1) + stats.norm.logpdf(mu[1], 10, 1) - np.log(2)
     paths = []
     for path in np.ndindex(*[2] * len(y)):
         lp = sum(stats.norm.logpdf(y[t], mu[path[t]], 1) for t in range(len(y)))
@@ -399,13 +353,5 @@ def ragged_bounded(d, p):
     return total + sum(stats.norm.logpdf(row, m, p["sigma"]).sum() for row, m in zip(rows, p["mu"]))
 
 
-def main():
-    with open(HERE / "models.jsonl", "w") as out:
-        for name, (function, data, points) in ROWS.items():
-            rows = [{"constrained": p, "log_density": float(function(data, p))} for p in points]
-            assert all(np.isfinite(row["log_density"]) for row in rows), name
-            print(json.dumps({"model": name, "data": data, "points": rows}), file=out)
-
-
 if __name__ == "__main__":
-    main()
+    write("models.jsonl")

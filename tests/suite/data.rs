@@ -89,7 +89,10 @@ fn each_broken_json_file_names_field_index_and_place() {
         ("{\"y\": [1, [2]]}", "E0404 d.json:1:11: field `y[2]`: numbers and lists"),
         ("{\"y\": [[1], 2]}", "E0404 d.json:1:13: field `y[2]`: numbers and lists"),
         ("{\"y\": [[], 2]}", "E0404 d.json:1:12: field `y[2]`: numbers and lists"),
-        ("{\"y\": [1, true]}", "E0405 d.json:1:11: field `y[2]`: true is not a number; write 1"),
+        (
+            "{\"y\": [1, \"NA\"]}",
+            "E0405 d.json:1:11: field `y[2]`: \"NA\" is not a number; a missing value is `null`",
+        ),
         (
             "{\"y\": \"1.5\"}",
             "E0405 d.json:1:7: field `y`: \"1.5\" is not a number; remove the quotes",
@@ -108,9 +111,15 @@ fn each_broken_json_file_names_field_index_and_place() {
 }
 
 #[test]
+fn truth_values_are_one_and_zero() {
+    let data = json("{\"y\": [true, false, 3]}").unwrap();
+    assert_eq!(data.get("y").unwrap().to_ints(), Ok(vec![1, 0, 3]));
+}
+
+#[test]
 fn one_bad_field_hides_no_other() {
     let errors =
-        json("{\"a\": [1, true], \"b\": {\"c\": [\"]\"]}, \"d\": [[1], [2, 3]], \"e\": 1}");
+        json("{\"a\": [1, \"x\"], \"b\": {\"c\": [\"]\"]}, \"d\": [[1], [2, 3]], \"e\": 1}");
     let places: Vec<_> = errors.unwrap_err().iter().map(|e| e.place().unwrap()).collect();
     assert_eq!(places, ["a[2]", "b", "d[2]"]);
 }

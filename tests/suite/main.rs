@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod assess;
+mod blocks;
 mod cli;
 mod combinators;
 mod conformance;
@@ -13,6 +14,7 @@ mod distributions;
 mod docs;
 mod effort;
 mod eight_schools;
+mod enumeration;
 mod examples;
 mod exec;
 mod functions;
@@ -22,6 +24,8 @@ mod gradients;
 mod honesty;
 mod init;
 mod langevin;
+mod language;
+mod latent_draws;
 mod marginals;
 mod minibatch;
 mod missing;
@@ -30,6 +34,7 @@ mod nuts;
 mod passes;
 mod posterior;
 mod posteriordb;
+mod python;
 mod random_ir;
 mod recovery;
 mod reference;

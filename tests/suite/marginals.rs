@@ -381,13 +381,6 @@ fn what_cannot_be_summed_is_refused_with_all_places() {
         Y,
     );
     assert!(without.contains("E0512") && without.contains("z[1]"), "{without}");
-    let generated = errors(
-        "data y: real[T]\nparam m: ordered[2] ~ normal(0, 1)\n\
-         marginal z: int<lower=1, upper=2>[T] ~ categorical([0.5, 0.5])\ny ~ normal(m[z], 1)\n\
-         gen first = real(z == 1)\n",
-        Y,
-    );
-    assert!(generated.contains("E0513"), "{generated}");
     let outside = errors(
         "data y: real[T]\nparam m: real[2] ~ normal(0, 1)\n\
          marginal z: int<lower=1, upper=3>[T] ~ categorical([0.5, 0.3, 0.2])\ny ~ normal(m[z], 1)\n",

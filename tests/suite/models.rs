@@ -1,5 +1,6 @@
 //! Models as statisticians write them (`tests/models`), fully normalised: log densities against
-//! SciPy's (`tests/reference/models.py`), gradients and Hessian-vector products against differences.
+//! SciPy's (`tests/reference/models.py`, `posteriordb.py`), gradients and Hessian-vector products against
+//! differences.
 
 use ppl::data::{DataSet, Format};
 use ppl::density::Residuals;
@@ -21,10 +22,13 @@ fn flat(v: &Value, into: &mut Vec<f64>) {
 
 fn check(row: &Value) {
     let name = row["model"].as_str().unwrap();
+    let text = model_text(name);
+    // Solutions of differential equations are as exact as their tolerance.
+    let rtol = if text.contains("ode_") { 1e-7 } else { 1e-10 };
     let data = row["data"].to_string();
     let data = DataSet::from_bytes("data.json", Some(Format::Json), data.as_bytes()).unwrap();
     let mut session = Session::new();
-    let compiled = session.check(name, &model_text(name)).and_then(|model| {
+    let compiled = session.check(name, &text).and_then(|model| {
         let constrained = session.lower(&model, &data, Space::Constrained)?;
         Some((constrained, session.compile(&model, &data)?))
     });
@@ -45,14 +49,17 @@ fn check(row: &Value) {
         let there = at_value.at(&values);
         let wanted = point["log_density"].as_f64().unwrap();
         assert!(
-            close(there.log_density, wanted, 1e-10, 1e-10),
+            close(there.log_density, wanted, rtol, 1e-10),
             "{name}, point {i}: {} for {wanted}",
             there.log_density
         );
         let theta = there.unconstrained.unwrap();
         let here = at_theta.at(&[&theta]);
         let without = here.log_density - here.log_jacobian;
-        assert!(close(without, wanted, 1e-8, 1e-8), "{name}, point {i}: {without} for {wanted}");
+        assert!(
+            close(without, wanted, 100.0 * rtol, 1e-8),
+            "{name}, point {i}: {without} for {wanted}"
+        );
         slopes(name, &posterior, &theta);
     }
 }
@@ -85,10 +92,18 @@ fn slopes(name: &str, posterior: &ppl::posterior::Posterior, theta: &[f64]) {
     }
 }
 
+fn check_all(text: &str, least: usize) {
+    let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(rows.len() >= least, "{} models", rows.len());
+    rows.iter().for_each(check);
+}
+
 #[test]
 fn log_densities_are_those_of_scipy() {
-    let text = include_str!("../reference/models.jsonl");
-    let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(rows.len() >= 15, "{} models", rows.len());
-    rows.iter().for_each(check);
+    check_all(include_str!("../reference/models.jsonl"), 20);
+}
+
+#[test]
+fn log_densities_of_posteriordb_are_those_of_scipy() {
+    check_all(include_str!("../reference/posteriordb.jsonl"), 56);
 }

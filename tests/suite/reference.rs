@@ -1,5 +1,5 @@
 //! The reference in `docs/language`: its tables come from what the checker and the parser use, its
-//! models check, and those with data give a finite log density.
+//! models check and run.
 //!
 //! `PPL_UPDATE_DOCS=1 cargo test --release reference` writes the tables anew. A table stands between
 //! `<!-- generated: NAME -->` and `<!-- end -->`.
@@ -10,24 +10,17 @@ use std::path::{Path, PathBuf};
 
 use ppl::check::builtins::Builtin;
 use ppl::check::{print, stdlib};
-use ppl::data::{DataSet, Format};
+use ppl::data::DataSet;
 use ppl::diagnostics::Code;
 use ppl::driver::Session;
 use ppl::lower::Space;
-use ppl::posterior::Parts;
 use ppl::source::FileId;
 use ppl::syntax::{self, ast};
 
+use crate::blocks::{Block, blocks, pages};
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/language")
-}
-
-fn pages() -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder()).unwrap().map(|e| e.unwrap().path());
-    let mut pages: Vec<PathBuf> =
-        entries.filter(|p| p.extension().is_some_and(|e| e == "md")).collect();
-    pages.sort();
-    pages
 }
 
 /// A cell of a table: one line, `|` escaped.
@@ -193,7 +186,7 @@ const CLOSE: &str = "<!-- end -->";
 fn tables_are_up_to_date() {
     let update = std::env::var_os("PPL_UPDATE_DOCS").is_some();
     let mut tables = 0;
-    for page in pages() {
+    for page in pages(&folder()) {
         let text = std::fs::read_to_string(&page).unwrap();
         let mut parts = text.split(OPEN);
         let mut made = parts.next().unwrap().to_string();
@@ -216,46 +209,18 @@ fn tables_are_up_to_date() {
     assert_eq!(tables, 6);
 }
 
-/// The text of the fence that `text` begins with, after its first line.
-fn fence(text: &str) -> &str {
-    text.split("\n```").next().unwrap()
-}
-
-/// Every `ppl` block is a model that checks (one marked `ppl E0102` has that error and no other);
-/// one that a `json` block follows is evaluated with it as data, at the unconstrained origin.
+/// Every model in the reference does what its page says, and those without error are run.
 #[test]
 fn blocks_check_and_run() {
-    let (mut models, mut runs) = (0, 0);
-    for page in pages() {
-        let text = std::fs::read_to_string(&page).unwrap();
-        let name = page.file_name().unwrap().to_str().unwrap();
-        for block in text.split("\n```ppl").skip(1) {
-            let (mark, rest) = block.split_once('\n').unwrap();
-            let model_text = format!("{}\n", fence(rest));
-            let mut session = Session::new();
-            let model = session.check(name, &model_text);
-            let found: Vec<&str> = session
-                .diagnostics
-                .iter()
-                .filter(|d| d.is_error())
-                .map(|d| d.code.as_str())
-                .collect();
-            let wanted: Vec<&str> = mark.split_whitespace().collect();
-            assert_eq!(found, wanted, "{name}:\n{model_text}\n{}", session.render(false));
-            models += 1;
-            let after = rest[fence(rest).len()..].trim_start_matches("\n```").trim_start();
-            let (Some(model), Some(json)) = (model, after.strip_prefix("```json\n")) else {
-                continue;
-            };
-            let data =
-                DataSet::from_bytes(name, Some(Format::Json), fence(json).as_bytes()).unwrap();
-            let lowered = session.lower(&model, &data, Space::Unconstrained);
-            let lowered = lowered.unwrap_or_else(|| panic!("{name}: {}", session.render(false)));
-            let theta = vec![0.0; lowered.params.iter().map(|p| p.len).sum()];
-            let at = Parts::new(&lowered).at(&[&theta]).log_density;
-            assert!(at.is_finite(), "{name}: the log density is {at} for\n{model_text}");
-            runs += 1;
-        }
+    let all: Vec<Block> = pages(&folder()).iter().flat_map(|page| blocks(page)).collect();
+    let wrong: String = all.iter().filter_map(Block::wrong).collect();
+    assert!(wrong.is_empty(), "{wrong}");
+    let unrun = all.iter().filter(|block| block.marks.is_empty() && block.data.is_none());
+    let unrun: Vec<String> = unrun.map(Block::place).collect();
+    assert!(unrun.is_empty(), "models without data: {unrun:?}");
+    for name in ["overview", "types", "statements", "discrete_latents", "missing_data"] {
+        let here = all.iter().filter(|block| block.page.file_stem().is_some_and(|s| s == name));
+        assert!(here.count() > 0, "no model on the page {name}.md");
     }
-    assert!(models >= 35 && runs >= 25, "{models} models, {runs} of them with data");
+    assert!(all.len() >= 45, "{} models", all.len());
 }

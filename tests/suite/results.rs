@@ -1,5 +1,6 @@
 //! What a run leaves: summary, table, Stan CSV, Zarr, and how the directory is written.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -112,8 +113,8 @@ impl Example {
             fit: &self.fit,
             draws: &self.draws,
             layout: &[("mu".into(), 0..1), ("b".into(), 1..3)],
-            observed: &[("y", &self.observed)],
-            constant: &[("X", &self.constant)],
+            observed: &[("y", Cow::Borrowed(&self.observed))],
+            constant: &[("X", Cow::Borrowed(&self.constant))],
             predictions: &[("posterior_predictive", &self.draws)],
             checkpoint: None,
         };
@@ -209,7 +210,7 @@ fn draws_csv_is_column_major_stan_csv() {
     let out = dir.path().join("a/run");
     Example::new("nuts").write(&out).unwrap();
     let text = std::fs::read_to_string(out.join("draws.csv")).unwrap();
-    assert!(text.starts_with("# ppl = 0.0.0\n# model = m.ppl (sha256 "));
+    assert!(text.starts_with("# ppl = 0.0.0\n# model = m\n# model_file = m.ppl (sha256 "));
     let mut reader = csv::ReaderBuilder::new().comment(Some(b'#')).from_reader(text.as_bytes());
     let header: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
     assert_eq!(header[..4], ["lp__", "mu", "m.1.1", "m.2.1"]);
@@ -222,6 +223,31 @@ fn draws_csv_is_column_major_stan_csv() {
     assert_eq!(rows[3][0], f64::NEG_INFINITY);
     assert!(rows[7][48].is_nan());
     assert_eq!(rows[0][1], Example::new("nuts").draws.variables[0].values[0]);
+}
+
+#[test]
+fn draws_parquet_has_the_columns_of_the_csv_and_numbers_its_rows() {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let example = Example::new("nuts");
+    example.write(&out).unwrap();
+    let file = std::fs::File::open(out.join("draws.parquet")).unwrap();
+    let reader = SerializedFileReader::new(file).unwrap();
+    let metadata = reader.metadata().file_metadata();
+    let columns = metadata.schema_descr();
+    let names: Vec<&str> = columns.columns().iter().map(|c| c.name()).collect();
+    assert_eq!(names[..6], ["chain__", "iter__", "draw__", "lp__", "mu", "m.1.1"]);
+    assert_eq!(names[6..9], ["m.2.1", "m.1.2", "m.2.2"]);
+    let said = metadata.key_value_metadata().unwrap();
+    assert!(said.iter().any(|e| e.key == "inference" && e.value.as_deref() == Some("nuts")));
+    let rows: Vec<_> = reader.get_row_iter(None).unwrap().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), S);
+    let row = rows[PER_CHAIN + 4].to_string();
+    let first: Vec<&str> = row.trim_matches(['{', '}']).split(", ").collect();
+    assert_eq!(first[..3], ["chain__: 2", "iter__: 5", "draw__: 105"]);
+    // `m[s, i, j] = 100 s + 10 i + j`.
+    assert_eq!(first[6], "m.2.1: 10421.0");
 }
 
 type Store = Arc<FilesystemStore>;
@@ -249,6 +275,14 @@ fn fit_zarr_has_the_groups_and_dimensions_of_arviz() {
     assert_eq!(draw, (0..PER_CHAIN as i64).collect::<Vec<_>>());
     let (shape, _, b) = read::<f64>(&store, "/unconstrained_posterior/b");
     assert_eq!((shape, b[2], b[3]), (vec![2, 100, 2], 4.0, 5.0));
+    let stored = RunDirectory::open_fit(&out).unwrap();
+    let names = |group| -> Vec<String> {
+        stored.group(group).unwrap().into_iter().map(|array| array.name).collect()
+    };
+    assert_eq!(names("posterior"), ["mu", "m", "long", "broken"], "as declared, no coordinates");
+    assert!(names("nothing").is_empty());
+    assert_eq!(stored.group("constant_data").unwrap()[0].values, [1.0, 2.0, 3.0, 4.0]);
+    assert!(stored.group("constant_data").unwrap()[0].is_integer);
     for name in ["lp", "log_p", "log_q", "energy"] {
         let (shape, dims, _) = read::<f64>(&store, &format!("/sample_stats/{name}"));
         assert_eq!((shape, dims), (vec![2, 100], vec!["chain".into(), "draw".into()]));

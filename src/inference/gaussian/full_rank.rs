@@ -100,7 +100,8 @@ fn fit_full_rank<E: Element>(
         ..*config
     };
     let start = start_mean_field(density, &first, given, "full-rank-start", monitor)?;
-    exact.see(Part::Large);
+    density.see(Part::Whole(&start.mean));
+    exact.see(Part::Whole(&start.mean));
     let coordinates = correlated(exact, &start.mean, &start.sd, config.seed).unwrap_or_else(|| {
         Coordinates { shift: start.mean.clone(), scale: start.sd.clone(), mix: None }
     });

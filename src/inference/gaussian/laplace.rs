@@ -51,7 +51,7 @@ fn run(
     let (mut best, mut done, mut stopped): (Option<Mode>, usize, bool) = (None, 0, false);
     while done < starts && !stopped {
         let mut rng = stream(settings.seed, &format!("laplace start {done}"));
-        let warm = warm_start(density, budget.min(200), &mut rng, |_, _| true)?;
+        let warm = warm_start(density, None, budget.min(200), &mut rng, |_, _| true)?;
         let WarmStart { mean, log_sd, .. } = warm;
         let scale: Vec<f64> = log_sd.iter().map(|l| l.exp()).collect();
         // Later climbs start away from the first.

@@ -161,23 +161,37 @@ pub fn fit_mean_field<E: Element>(
             evaluations: 0,
         },
         (None, None) => {
-            let warm = warm_start(&**density, budget, &mut rng, |done, value| {
-                let progress = Progress {
-                    phase: "warm start",
-                    done,
-                    total: budget,
-                    objective: Some(("elbo", value)),
-                    trend: None,
-                };
-                stopped = monitor.progress(progress).is_break();
-                !stopped && !late()
-            })?;
+            let mut climb = |from: Option<&WarmStart>| {
+                let before = from.map_or(0, |s| s.evaluations);
+                let mut warm =
+                    warm_start(&**density, from, budget - before, &mut rng, |n, value| {
+                        let progress = Progress {
+                            phase: "warm start",
+                            done: before + n,
+                            total: budget,
+                            objective: Some(("elbo", value)),
+                            trend: None,
+                        };
+                        stopped = monitor.progress(progress).is_break();
+                        !stopped && !late()
+                    })?;
+                warm.evaluations += before;
+                Ok::<_, InferenceError>(warm)
+            };
+            let mut warm = climb(None)?;
+            // The best Gaussian for a part of the data lies many of its standard deviations off that
+            // for all of it, to which the part is now corrected.
+            if density.estimate().is_some() && warm.evaluations < budget {
+                density.see(Part::Whole(&warm.mean));
+                warm = climb(Some(&warm))?;
+            }
             if !stopped {
                 checkpoint::offer(monitor, "mean-field-start", true, || &warm);
             }
             warm
         }
     };
+    density.see(Part::Whole(&warm.mean));
     let scale: Vec<f64> = warm.log_sd.iter().map(|l| l.exp()).collect();
     let coordinates = Coordinates { shift: warm.mean.clone(), scale: scale.clone(), mix: None };
     let affine: Arc<dyn LogDensity<E>> = Arc::new(Affine::new(density, &coordinates));

@@ -29,19 +29,25 @@ pub(super) struct WarmStart {
     pub(super) evaluations: usize,
 }
 
-/// Maximises the objective for at most `budget` evaluations; `go_on` is asked after each.
+/// Maximises the objective for at most `budget` evaluations, `from` a point near the maximum if one is
+/// known; `go_on` is asked after each.
 ///
 /// # Errors
 /// When the density is finite at none of the starting points.
 pub(super) fn warm_start<E: Real>(
     density: &dyn LogDensity<E>,
+    from: Option<&WarmStart>,
     budget: usize,
     rng: &mut impl RngCore,
     mut go_on: impl FnMut(usize, f64) -> bool,
 ) -> Result<WarmStart, InferenceError> {
     let d = density.dim();
     let fixed = Fixed { density, xi: fixed_draws(d, rng) };
-    let start = first_point(&fixed, rng)?;
+    let near = from.map(|s| Point::new(&fixed, [&s.mean[..], &s.log_sd].concat()));
+    let start = match near.filter(|point| point.value.is_finite()) {
+        Some(point) => point,
+        None => first_point(&fixed, rng)?,
+    };
     let ascent = maximise(&fixed, start, budget.saturating_sub(1), LEAST_GAIN, |done, point| {
         go_on(done + 1, point.value)
     });

@@ -117,7 +117,8 @@ fn train_chain<E: Element>(
         },
         None => start_mean_field(density, &start_config, None, "langevin-start", monitor)?,
     };
-    exact.see(Part::Large);
+    density.see(Part::Whole(&start.mean));
+    exact.see(Part::Whole(&start.mean));
     let diagonal = || Coordinates { shift: start.mean.clone(), scale: start.sd.clone(), mix: None };
     let coordinates = match config.precondition {
         Precondition::None => Coordinates::identity(d),

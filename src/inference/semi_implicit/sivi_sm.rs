@@ -78,7 +78,14 @@ fn run(
         Some(start) => Affine::of(&start, options.standardize),
         None => checkpoint::once(monitor, "sivi-sm-standardize", |_| {
             let mut rng = stream(settings.seed, "sivi-sm standardize");
-            fit_gaussian(&**target.f64, options.standardize, &mut rng)
+            let mut fit = || fit_gaussian(&**target.f64, options.standardize, &mut rng);
+            let first = fit()?;
+            if target.f64.estimate().is_none() {
+                return Ok(first);
+            }
+            // Of a part of the data; around there it is corrected to all of it.
+            target.f64.see(Part::Whole(&first.mean));
+            fit()
         })?,
     };
     let mut settings = settings.clone();
@@ -293,6 +300,7 @@ fn fit<E: Element>(
         network: ReluMlp::new(&mut parameters, CRITIC, &sizes, &mut rng),
         identity: options.family.linear,
     };
+    density.see(Part::Whole(&affine.mean));
     let seen: Arc<dyn LogDensity<E>> = Arc::new(Standardized::new(density, &affine));
     let trainer = Trainer { target: Bridge::new(&seen), family, critic, options };
 

@@ -1,22 +1,13 @@
 //! `draws.csv` as CmdStan writes it: comment lines, a header, one row per draw.
 //!
-//! The first column is `lp__`, the log joint. Scalars of an array are named `theta.1.2` and stand in
-//! column-major order, first index fastest. Missing numbers are `nan`, infinite ones `inf`.
+//! The first column is `lp__`, the log joint; the others are named and ordered as CmdStan's (`columns`).
+//! Chains stand one after the other, so that CmdStan's readers see one chain of all draws. Missing numbers
+//! are `nan`, infinite ones `inf`.
 
 use std::io::{self, Write};
 
-use crate::data::unravel;
-use crate::results::{Config, Draws, Variable};
-
-/// Row-major positions of a variable's scalars in column-major order, each with its name.
-fn columns(variable: &Variable) -> Vec<(usize, String)> {
-    let mut named: Vec<(Vec<usize>, usize)> =
-        (0..variable.size()).map(|i| (unravel(&variable.shape, i), i)).collect();
-    named.sort_by(|(a, _), (b, _)| a.iter().rev().cmp(b.iter().rev()));
-    let name =
-        |index: &[usize]| index.iter().fold(variable.name.clone(), |name, i| format!("{name}.{i}"));
-    named.into_iter().map(|(index, i)| (i, name(&index))).collect()
-}
+use super::columns::{columns, configuration};
+use crate::results::{Config, Draws};
 
 /// Writes the draws; `log_p` is the log joint of each.
 ///
@@ -29,7 +20,10 @@ pub(in crate::results) fn write(
     draws: &Draws,
 ) -> io::Result<()> {
     comments(out, config, draws)?;
-    rows(out, Some(log_p), draws)
+    rows(out, Some(log_p), draws)?;
+    // CmdStan's readers take this line for the end of the draws. The times themselves would make two
+    // runs of the same seed differ.
+    writeln!(out, "#\n#  Elapsed Time: see summary.json")
 }
 
 /// Writes draws that have no log density: the header and the rows.
@@ -67,20 +61,16 @@ fn rows(out: &mut dyn Write, log_p: Option<&[f64]>, draws: &Draws) -> io::Result
     Ok(())
 }
 
+/// The configuration, and what CmdStan says of draws that nothing is known of but how many there are:
+/// its readers ask for it, and for a positive number of warm-up draws, none of which are saved.
 fn comments(out: &mut dyn Write, config: &Config, draws: &Draws) -> io::Result<()> {
-    writeln!(out, "# ppl = {}", config.version)?;
-    writeln!(out, "# model = {} (sha256 {})", config.model.path, config.model.sha256)?;
-    if let Some(data) = &config.data {
-        writeln!(out, "# data = {} (sha256 {})", data.path, data.sha256)?;
-    }
-    writeln!(out, "# method = {}", config.method)?;
-    writeln!(out, "# seed = {}", config.seed)?;
-    writeln!(out, "# precision = {}", config.precision)?;
-    writeln!(out, "# device = {}", config.device)?;
-    writeln!(out, "# chains = {}", draws.chains)?;
-    writeln!(out, "# draws_per_chain = {}", draws.draws_per_chain)?;
-    for (name, value) in &config.flags {
+    for (name, value) in configuration(config, draws) {
         writeln!(out, "# {name} = {value}")?;
+    }
+    writeln!(out, "# method = sample")?;
+    writeln!(out, "#   num_samples = {}", draws.total())?;
+    for line in ["num_warmup = 1", "save_warmup = false", "thin = 1", "algorithm = fixed_param"] {
+        writeln!(out, "#   {line}")?;
     }
     Ok(())
 }

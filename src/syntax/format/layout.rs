@@ -1,145 +1,13 @@
-//! The tokens of an item → a document: where blanks go, what stays together, where lines may
+//! The pieces of an item → a document: where blanks go, what stays together, where lines may
 //! break.
 
-use super::printer::Doc;
-use crate::syntax::split::begins_line;
+use super::pieces::{Leaf, Piece, pieces_of};
+use super::printer::{Doc, INDENT, WIDTH};
 use crate::syntax::token::{Token, TokenKind};
-
-/// A comment's text.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Comment<'a> {
-    /// Without blanks at the end.
-    pub(super) text: &'a str,
-    own_line: bool,
-}
-
-impl<'a> Comment<'a> {
-    /// Takes the comment that a token is.
-    pub(super) fn new(text: &'a str, token: Token) -> Self {
-        Self { text: text[token.span.range()].trim_end(), own_line: false }
-    }
-
-    fn doc(self) -> Doc<'a> {
-        Doc::Comment { text: self.text, own_line: self.own_line }
-    }
-}
-
-/// A token with the comments around it.
-#[derive(Debug)]
-struct Leaf<'a> {
-    kind: TokenKind,
-    text: &'a str,
-    /// Comments on lines of their own above it.
-    before: Vec<Comment<'a>>,
-    /// Comments behind it on its line.
-    after: Vec<Comment<'a>>,
-    /// Line breaks between the token before it and it, or the first comment above it.
-    newlines: usize,
-    /// Whether it begins a statement, should it stand directly in braces.
-    begins_line: bool,
-}
-
-/// A token, or a bracketed run of them.
-#[derive(Debug)]
-enum Piece<'a> {
-    Leaf(Leaf<'a>),
-    Group { open: Leaf<'a>, inside: Vec<Self>, close: Leaf<'a> },
-}
-
-impl<'a> Piece<'a> {
-    fn first(&self) -> &Leaf<'a> {
-        match self {
-            Self::Leaf(leaf) | Self::Group { open: leaf, .. } => leaf,
-        }
-    }
-
-    fn last(&self) -> &Leaf<'a> {
-        match self {
-            Self::Leaf(leaf) | Self::Group { close: leaf, .. } => leaf,
-        }
-    }
-
-    fn is(&self, kind: TokenKind) -> bool {
-        matches!(self, Self::Leaf(leaf) if leaf.kind == kind)
-    }
-}
 
 /// Lays out an item.
 pub(super) fn layout_item<'a>(text: &'a str, tokens: &[Token]) -> Doc<'a> {
-    let mut leaves = leaves(text, tokens).into_iter();
-    let pieces = pieces(&mut leaves, None);
-    statement(&pieces)
-}
-
-/// Attaches comments to the tokens they belong to.
-fn leaves<'a>(text: &'a str, tokens: &[Token]) -> Vec<Leaf<'a>> {
-    let mut leaves: Vec<Leaf<'a>> = Vec::new();
-    let mut above: Vec<Comment<'a>> = Vec::new();
-    let mut newlines = 0;
-    for (at, token) in tokens.iter().enumerate() {
-        match token.kind {
-            TokenKind::Newline if above.is_empty() => newlines += 1,
-            kind if kind.is_comment() => {
-                let comment = Comment::new(text, *token);
-                match leaves.last_mut() {
-                    Some(leaf) if newlines == 0 => leaf.after.push(comment),
-                    _ => above.push(Comment { own_line: true, ..comment }),
-                }
-            }
-            kind if kind.is_trivia() => {}
-            kind => {
-                let previous = leaves.last().map(|leaf| leaf.kind);
-                let starts = newlines > 0
-                    && previous.is_none_or(|previous| begins_line(tokens, at, previous));
-                leaves.push(Leaf {
-                    kind,
-                    text: &text[token.span.range()],
-                    before: std::mem::take(&mut above),
-                    after: Vec::new(),
-                    newlines,
-                    begins_line: starts,
-                });
-                newlines = 0;
-            }
-        }
-    }
-    leaves
-}
-
-type Leaves<'a> = std::vec::IntoIter<Leaf<'a>>;
-
-/// Gathers brackets up to the closing bracket `until`, which is left.
-fn pieces<'a>(leaves: &mut Leaves<'a>, until: Option<TokenKind>) -> Vec<Piece<'a>> {
-    let mut pieces: Vec<Piece<'a>> = Vec::new();
-    while leaves.as_slice().first().is_some_and(|leaf| Some(leaf.kind) != until) {
-        let Some(leaf) = leaves.next() else { break };
-        let closer = match leaf.kind {
-            TokenKind::Less if begins_bounds(&pieces, leaves) => Some(TokenKind::Greater),
-            kind => kind.closer(),
-        };
-        let Some(closer) = closer else {
-            pieces.push(Piece::Leaf(leaf));
-            continue;
-        };
-        let inside = self::pieces(leaves, Some(closer));
-        match leaves.next() {
-            Some(close) => pieces.push(Piece::Group { open: leaf, inside, close }),
-            // Only in a text with errors, which is not formatted.
-            None => {
-                pieces.push(Piece::Leaf(leaf));
-                pieces.extend(inside);
-            }
-        }
-    }
-    pieces
-}
-
-/// Tells whether a `<` opens bounds: it follows a type's name, and `name =` follows it, which no
-/// comparison does.
-fn begins_bounds(before: &[Piece<'_>], leaves: &Leaves<'_>) -> bool {
-    before.last().is_some_and(|piece| piece.is(TokenKind::Ident))
-        && matches!(leaves.as_slice(), [name, equals, ..]
-            if name.kind == TokenKind::Ident && equals.kind == TokenKind::Equals)
+    statement(&pieces_of(text, tokens))
 }
 
 /// What surrounds a run of tokens; decides how `=` and `:` are set.
@@ -164,30 +32,87 @@ fn sequence<'a>(pieces: &[Piece<'a>], context: Context) -> Doc<'a> {
     let loosest = stretches(pieces);
     let mut parts: Vec<Doc<'a>> = Vec::new();
     let mut stretch = Stretch::default();
-    let mut parameters = matches!(
-        pieces.first().map(|piece| piece.first().kind),
-        Some(TokenKind::KwFn | TokenKind::KwDist)
-    ) && context == Context::Statement;
+    let mut unit: Option<Unit> = None;
+    let mut before_unit: Vec<Doc<'a>> = Vec::new();
     for (at, piece) in pieces.iter().enumerate() {
         let breaks = loosest[at];
         if at > 0 && spaced(pieces, at, context) {
-            let blank = if breaks { Doc::Line(" ") } else { Doc::Text(" ") };
+            let blank = if breaks { Doc::Soft(" ") } else { Doc::Text(" ") };
             stretch.push(blank, breaks);
         }
+        let signature = matches!(unit, Some(Unit::Signature { .. }));
         if cuts(piece) {
-            stretch.close(&mut parts);
+            stretch.close(&mut parts, signature);
         }
-        let inner = if parameters { Context::Parameters } else { Context::List };
-        if let Piece::Group { open, .. } = piece {
-            parameters &= open.kind != TokenKind::LParen;
+        if unit.is_none() {
+            unit = Unit::at(pieces, at, context);
+            if unit.is_some() {
+                stretch.close(&mut parts, false);
+                before_unit = std::mem::take(&mut parts);
+            }
         }
-        stretch.push(self::piece(piece, inner, pieces), false);
+        stretch.push(self::piece(piece, pieces, unit), false);
         if cuts(piece) {
-            stretch.close(&mut parts);
+            stretch.close(&mut parts, unit.is_some());
+        }
+        if unit.is_some_and(|unit| unit.end() == at) {
+            stretch.close(&mut parts, unit.is_some_and(Unit::is_signature));
+            let whole = std::mem::replace(&mut parts, std::mem::take(&mut before_unit));
+            parts.push(Doc::Group(Box::new(Doc::Concat(whole))));
+            unit = None;
         }
     }
-    stretch.close(&mut parts);
+    stretch.close(&mut parts, false);
     Doc::Concat(parts)
+}
+
+/// Stretches whose line breaks are taken together or not at all; `end` is the last piece.
+#[derive(Clone, Copy)]
+enum Unit {
+    /// What a function or distribution takes and gives: if it does not fit, a parameter a line.
+    Signature { end: usize },
+    /// `if … { … } else { … }`: all braces on one line, or none.
+    Branches { end: usize, spread: bool },
+}
+
+impl Unit {
+    /// Finds the unit that begins at a piece.
+    fn at(pieces: &[Piece<'_>], at: usize, context: Context) -> Option<Self> {
+        match pieces[at].first().kind {
+            TokenKind::KwFn | TokenKind::KwDist if at == 0 && context == Context::Statement => {
+                let body = |piece: &Piece<'_>| {
+                    piece.first().kind == TokenKind::LBrace || piece.is(TokenKind::Equals)
+                };
+                let end = pieces.iter().position(body).unwrap_or(pieces.len()) - 1;
+                Some(Self::Signature { end })
+            }
+            TokenKind::KwIf => {
+                let is_brace = |piece: &Piece<'_>| piece.first().kind == TokenKind::LBrace;
+                let mut spread = false;
+                let mut end = at;
+                let mut branches = 0;
+                loop {
+                    end += 1 + pieces[end + 1..].iter().position(is_brace)?;
+                    spread |= is_spread(&pieces[end]);
+                    branches += 1;
+                    if !pieces.get(end + 1).is_some_and(|piece| piece.is(TokenKind::KwElse)) {
+                        return (branches > 1).then_some(Self::Branches { end, spread });
+                    }
+                }
+            }
+            _ => None,
+        }
+    }
+
+    fn end(self) -> usize {
+        match self {
+            Self::Signature { end } | Self::Branches { end, .. } => end,
+        }
+    }
+
+    fn is_signature(self) -> bool {
+        matches!(self, Self::Signature { .. })
+    }
 }
 
 /// The documents of a stretch; what follows the first line break is nested.
@@ -203,13 +128,16 @@ impl<'a> Stretch<'a> {
         part.push(doc);
     }
 
-    fn close(&mut self, parts: &mut Vec<Doc<'a>>) {
+    /// Ends the stretch; a `bare` one shares its line breaks with the unit it is part of.
+    fn close(&mut self, parts: &mut Vec<Doc<'a>>, bare: bool) {
         let mut inner = std::mem::take(&mut self.head);
         let tail = std::mem::take(&mut self.tail);
         if !tail.is_empty() {
             inner.push(Doc::Nest(Box::new(Doc::Concat(tail))));
         }
-        if !inner.is_empty() {
+        if bare {
+            parts.append(&mut inner);
+        } else if !inner.is_empty() {
             parts.push(Doc::Group(Box::new(Doc::Concat(inner))));
         }
     }
@@ -346,15 +274,27 @@ fn comments_only<'a>(leaf: &Leaf<'a>) -> Doc<'a> {
     Doc::Concat(leaf.before.iter().chain(&leaf.after).map(|comment| comment.doc()).collect())
 }
 
-fn piece<'a>(piece: &Piece<'a>, inner: Context, around: &[Piece<'a>]) -> Doc<'a> {
-    match piece {
-        Piece::Leaf(only) => leaf(only),
-        Piece::Group { open, inside, close } if open.kind == TokenKind::LBrace => {
-            let members = around[0].is(TokenKind::KwDist);
-            braces(open, inside, close, members)
+/// Lays out a piece that stands among others; within a unit its line breaks are the unit's.
+fn piece<'a>(piece: &Piece<'a>, around: &[Piece<'a>], unit: Option<Unit>) -> Doc<'a> {
+    let Piece::Group { open, inside, close } = piece else { return leaf(piece.first()) };
+    let bare = match unit {
+        _ if open.kind == TokenKind::LBrace => {
+            if around[0].is(TokenKind::KwDist) {
+                return members(open, inside, close);
+            }
+            let spread = match unit {
+                Some(Unit::Branches { spread, .. }) => spread,
+                _ => is_spread(piece),
+            };
+            let doc = braces(open, inside, close, spread);
+            return if unit.is_some() { doc } else { Doc::Group(Box::new(doc)) };
         }
-        Piece::Group { open, inside, close } => list(open, inside, close, inner),
-    }
+        Some(Unit::Signature { .. }) => open.kind == TokenKind::LParen,
+        _ => false,
+    };
+    let context = if bare { Context::Parameters } else { Context::List };
+    let doc = list(open, inside, close, context);
+    if bare { doc } else { Doc::Group(Box::new(doc)) }
 }
 
 /// `(a, b)`, `[a, b]`, `<a, b>`: on one line, or an element a line.
@@ -384,34 +324,29 @@ fn list<'a>(open: &Leaf<'a>, inside: &[Piece<'a>], close: &Leaf<'a>, context: Co
         };
     }
     elements.extend(close.before.iter().map(|comment| comment.doc()));
-    Doc::Group(Box::new(Doc::Concat(vec![
+    Doc::Concat(vec![
         leaf(open),
         Doc::Nest(Box::new(Doc::Concat(elements))),
         Doc::Line(""),
         without_above(close),
-    ])))
+    ])
 }
 
-/// `{ … }`: on one line if it was and fits, else a statement a line.
-fn braces<'a>(open: &Leaf<'a>, inside: &[Piece<'a>], close: &Leaf<'a>, members: bool) -> Doc<'a> {
+/// Tells whether braces hold a statement a line, as they did in the text.
+fn is_spread(braces: &Piece<'_>) -> bool {
+    let Piece::Group { inside, close, .. } = braces else { return false };
+    let begins = |statement: &[Piece<'_>]| statement[0].first().newlines > 0;
+    !inside.is_empty()
+        && (close.newlines > 0 || statements(inside).iter().any(|statement| begins(statement)))
+}
+
+/// `{ … }`: on one line, or a statement a line.
+fn braces<'a>(open: &Leaf<'a>, inside: &[Piece<'a>], close: &Leaf<'a>, spread: bool) -> Doc<'a> {
     if inside.is_empty() {
-        if close.before.is_empty() && open.after.is_empty() {
-            return Doc::Concat(vec![leaf(open), Doc::Text(" "), leaf(close)]);
-        }
-        let mut comments: Vec<Doc<'a>> = Vec::new();
-        for comment in &close.before {
-            comments.extend([Doc::Hard { blank: false }, comment.doc()]);
-        }
-        let comments = Doc::Nest(Box::new(Doc::Concat(comments)));
-        let end = [Doc::Hard { blank: false }, without_above(close)];
-        return Doc::Concat([leaf(open), comments].into_iter().chain(end).collect());
+        return empty_braces(open, close);
     }
-    let statements = statements(inside);
-    let spread = members
-        || close.newlines > 0
-        || statements.iter().any(|statement| statement[0].first().newlines > 0);
     let mut body: Vec<Doc<'a>> = Vec::new();
-    for (at, pieces) in statements.iter().enumerate() {
+    for (at, pieces) in statements(inside).into_iter().enumerate() {
         if at > 0 && !spread {
             // Braces on one line: the semicolon goes when they are broken.
             body.push(Doc::Line("; "));
@@ -421,18 +356,111 @@ fn braces<'a>(open: &Leaf<'a>, inside: &[Piece<'a>], close: &Leaf<'a>, members: 
         } else {
             body.push(Doc::Line(" "));
         }
-        let end = pieces.iter().rposition(|piece| !piece.is(TokenKind::Semicolon));
-        let (kept, dropped) = pieces.split_at(end.map_or(0, |end| end + 1));
+        let (kept, dropped) = without_semicolons(pieces);
         body.push(statement(kept));
-        body.extend(dropped.iter().map(|piece| comments_only(piece.first())));
+        body.extend(dropped);
     }
+    let end = if spread { Doc::Hard { blank: false } } else { Doc::Line(" ") };
+    enclosed(open, body, end, close)
+}
+
+fn empty_braces<'a>(open: &Leaf<'a>, close: &Leaf<'a>) -> Doc<'a> {
+    if close.before.is_empty() && open.after.is_empty() {
+        return Doc::Concat(vec![leaf(open), Doc::Text(" "), leaf(close)]);
+    }
+    let mut comments: Vec<Doc<'a>> = Vec::new();
+    for comment in &close.before {
+        comments.extend([Doc::Hard { blank: false }, comment.doc()]);
+    }
+    let comments = Doc::Nest(Box::new(Doc::Concat(comments)));
+    let end = [Doc::Hard { blank: false }, without_above(close)];
+    Doc::Concat([leaf(open), comments].into_iter().chain(end).collect())
+}
+
+/// A body between its braces.
+fn enclosed<'a>(
+    open: &Leaf<'a>,
+    mut body: Vec<Doc<'a>>,
+    end: Doc<'a>,
+    close: &Leaf<'a>,
+) -> Doc<'a> {
     body.extend(close.before.iter().map(|comment| comment.doc()));
-    Doc::Group(Box::new(Doc::Concat(vec![
-        leaf(open),
-        Doc::Nest(Box::new(Doc::Concat(body))),
-        if spread { Doc::Hard { blank: false } } else { Doc::Line(" ") },
-        without_above(close),
-    ])))
+    let body = Doc::Nest(Box::new(Doc::Concat(body)));
+    Doc::Concat(vec![leaf(open), body, end, without_above(close)])
+}
+
+/// A statement, and the comments of the semicolons behind it.
+fn without_semicolons<'p, 'a>(pieces: &'p [Piece<'a>]) -> (&'p [Piece<'a>], Vec<Doc<'a>>) {
+    let end = pieces.iter().rposition(|piece| !piece.is(TokenKind::Semicolon));
+    let (kept, dropped) = pieces.split_at(end.map_or(0, |end| end + 1));
+    (kept, dropped.iter().map(|piece| comments_only(piece.first())).collect())
+}
+
+/// `{ … }` of a distribution: a member a line, the signs of definition of neighbours that fit on
+/// their lines below each other.
+fn members<'a>(open: &Leaf<'a>, inside: &[Piece<'a>], close: &Leaf<'a>) -> Doc<'a> {
+    if inside.is_empty() {
+        return empty_braces(open, close);
+    }
+    let all = statements(inside);
+    let heads = align(&all);
+    let mut body: Vec<Doc<'a>> = Vec::new();
+    for (at, pieces) in all.iter().enumerate() {
+        body.push(Doc::Hard { blank: at > 0 && pieces[0].first().newlines > 1 });
+        let (kept, dropped) = without_semicolons(pieces);
+        match (equals(kept), heads[at]) {
+            (Some(sign), Some(head)) => {
+                let (left, right) = kept.split_at(sign);
+                let left = sequence(left, Context::Statement);
+                let gap = head + 1 - left.flat_width().unwrap_or(head).min(head);
+                body.extend([left, Doc::Text(&BLANKS[..gap]), sequence(right, Context::Statement)]);
+            }
+            _ => body.push(statement(kept)),
+        }
+        body.extend(dropped);
+    }
+    enclosed(open, body, Doc::Hard { blank: false }, close)
+}
+
+const BLANKS: &str = "                                                                          ";
+
+/// Where the `=` of a member stands.
+fn equals(member: &[Piece<'_>]) -> Option<usize> {
+    member.iter().position(|piece| piece.is(TokenKind::Equals))
+}
+
+/// Returns for each member how wide what precedes its `=` is to be, if it is to stand in line.
+fn align(members: &[&[Piece<'_>]]) -> Vec<Option<usize>> {
+    // The widths of what precedes `=` and of the whole, of members on one line.
+    let widths: Vec<Option<(usize, usize)>> = members
+        .iter()
+        .map(|member| {
+            let (kept, _) = without_semicolons(member);
+            let head = sequence(&kept[..equals(kept)?], Context::Statement).flat_width()?;
+            Some((head, statement(kept).flat_width()?))
+        })
+        .collect();
+    let mut heads = vec![None; members.len()];
+    let mut start = 0;
+    while start < members.len() {
+        // A run grows as long as each of its members still fits behind the widest head.
+        let mut head = 0;
+        let mut longest = 0;
+        let mut end = start;
+        while let Some(Some((own_head, whole))) = widths.get(end) {
+            let apart = end > start && members[end][0].first().newlines > 1;
+            let wider = head.max(*own_head);
+            let tail = longest.max(whole - own_head);
+            if apart || INDENT + wider + tail > WIDTH || wider >= BLANKS.len() {
+                break;
+            }
+            (head, longest) = (wider, tail);
+            end += 1;
+        }
+        heads[start..end].fill(Some(head));
+        start = end.max(start + 1);
+    }
+    heads
 }
 
 /// Cuts the inside of braces into statements, semicolons at their ends.

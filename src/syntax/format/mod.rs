@@ -5,11 +5,14 @@
 //! is checked to mean what the text meant. Formatting twice is formatting once.
 //!
 //! Style: two blanks of indentation, lines of at most 100 columns, one blank line at most. A list
-//! that does not fit goes one element a line; a sum that does not fit breaks before its
-//! operators. Braces stay on one line if they were and still fit. `layout` finds the groups,
-//! `printer` fits them into lines.
+//! that does not fit goes one element a line; a sum that does not fit breaks before the operators
+//! at which the line would become too long. Braces stay on one line if they were and still fit,
+//! those of an `if` and its `else` together. The `=` of a distribution's members stand below each
+//! other. `pieces` finds what belongs together, `layout` where lines may break, `printer` where
+//! they do.
 
 mod layout;
+mod pieces;
 mod printer;
 
 use super::emit::emit_ast;
@@ -17,7 +20,8 @@ use super::token::{Token, TokenKind};
 use super::{lex, parse, split};
 use crate::diagnostics::Diagnostic;
 use crate::source::FileId;
-use layout::{Comment, layout_item};
+use layout::layout_item;
+use pieces::Comment;
 use printer::print;
 
 /// Formats a file.

@@ -4,9 +4,9 @@
 //! one line if it fits, else every line break directly in it is taken.
 
 /// The longest line, in characters.
-const WIDTH: usize = 100;
+pub(super) const WIDTH: usize = 100;
 /// Blanks per level of nesting.
-const INDENT: usize = 2;
+pub(super) const INDENT: usize = 2;
 
 /// A document to be laid out.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(super) enum Doc<'a> {
     Text(&'a str),
     /// A line break, or this text when the group is on one line.
     Line(&'static str),
+    /// This text, or a line break where what follows up to the next one would not fit.
+    Soft(&'static str),
     /// A line break in any case; `blank` leaves a line empty.
     Hard { blank: bool },
     /// A comment behind what precedes it, or on a line of its own.
@@ -39,11 +41,26 @@ impl Doc<'_> {
         self.breaks_after(&mut false)
     }
 
+    /// Returns how many columns it takes on one line, if it may stand on one; a comment counts for
+    /// nothing.
+    pub(super) fn flat_width(&self) -> Option<usize> {
+        fn width(doc: &Doc<'_>) -> usize {
+            match doc {
+                Doc::Text(text) => text.chars().count(),
+                Doc::Line(flat) | Doc::Soft(flat) => flat.chars().count(),
+                Doc::Hard { .. } | Doc::Comment { .. } => 0,
+                Doc::Concat(parts) => parts.iter().map(width).sum(),
+                Doc::Nest(inner) | Doc::Group(inner) => width(inner),
+            }
+        }
+        (!self.must_break()).then(|| width(self))
+    }
+
     /// As [`Doc::must_break`]; `commented` says whether a comment has just ended the line.
     fn breaks_after(&self, commented: &mut bool) -> bool {
         match self {
             Self::Text(text) => *commented && !text.is_empty(),
-            Self::Line(_) => *commented,
+            Self::Line(_) | Self::Soft(_) => *commented,
             Self::Hard { .. } => true,
             Self::Comment { text, own_line } => {
                 let breaks = *own_line || *commented || text.contains('\n');
@@ -69,8 +86,11 @@ pub(super) fn print(doc: &Doc<'_>) -> String {
     while let Some((indent, mode, doc)) = stack.pop() {
         match doc {
             Doc::Text(text) => printer.text(text, indent),
-            Doc::Line(flat) if mode == Mode::Flat => printer.blank(flat),
-            Doc::Line(_) => printer.newline(indent, false),
+            Doc::Line(flat) | Doc::Soft(flat) if mode == Mode::Flat => printer.blank(flat),
+            Doc::Soft(flat) if fits(printer.room(flat), Vec::new(), &stack, Mode::Flat) => {
+                printer.blank(flat);
+            }
+            Doc::Line(_) | Doc::Soft(_) => printer.newline(indent, false),
             Doc::Hard { blank } => printer.newline(indent, *blank),
             Doc::Comment { text, own_line } => printer.comment(text, *own_line, indent),
             Doc::Concat(parts) => {
@@ -78,8 +98,9 @@ pub(super) fn print(doc: &Doc<'_>) -> String {
             }
             Doc::Nest(inner) => stack.push((indent + INDENT, mode, inner)),
             Doc::Group(inner) => {
-                let room = WIDTH.saturating_sub(printer.column);
-                let flat = !inner.must_break() && fits(room, inner, &stack);
+                let first = vec![(Mode::Flat, &**inner)];
+                let flat =
+                    !inner.must_break() && fits(printer.room(""), first, &stack, Mode::Break);
                 stack.push((indent, if flat { Mode::Flat } else { Mode::Break }, inner));
             }
         }
@@ -87,11 +108,15 @@ pub(super) fn print(doc: &Doc<'_>) -> String {
     printer.out
 }
 
-/// Tells whether `doc` on one line, with what follows up to the next line break, takes at most
-/// `room` columns.
-fn fits(room: usize, doc: &Doc<'_>, rest: &[(usize, Mode, &Doc<'_>)]) -> bool {
+/// Tells whether `stack`, then `rest`, up to the next line break take at most `room` columns; groups in
+/// the rest are laid out as `groups` says.
+fn fits<'d>(
+    room: usize,
+    mut stack: Vec<(Mode, &'d Doc<'d>)>,
+    rest: &[(usize, Mode, &'d Doc<'d>)],
+    groups: Mode,
+) -> bool {
     let mut used = 0;
-    let mut stack = vec![(Mode::Flat, doc)];
     let mut rest = rest.iter().rev();
     loop {
         let Some((mode, doc)) =
@@ -101,11 +126,18 @@ fn fits(room: usize, doc: &Doc<'_>, rest: &[(usize, Mode, &Doc<'_>)]) -> bool {
         };
         match doc {
             Doc::Text(text) => used += text.chars().count(),
-            Doc::Line(flat) if mode == Mode::Flat => used += flat.chars().count(),
+            Doc::Line(flat) | Doc::Soft(flat) if mode == Mode::Flat => used += flat.chars().count(),
+            // A group that has to be broken begins a line of its own.
+            Doc::Hard { .. } if mode == Mode::Flat => return false,
             // A comment behind the line may stick out.
-            Doc::Line(_) | Doc::Hard { .. } | Doc::Comment { .. } => return used <= room,
+            Doc::Line(_) | Doc::Soft(_) | Doc::Hard { .. } | Doc::Comment { .. } => {
+                return used <= room;
+            }
             Doc::Concat(parts) => stack.extend(parts.iter().rev().map(|part| (mode, part))),
-            Doc::Nest(inner) | Doc::Group(inner) => stack.push((mode, inner)),
+            Doc::Nest(inner) => stack.push((mode, inner)),
+            Doc::Group(inner) => {
+                stack.push((if mode == Mode::Flat { mode } else { groups }, inner))
+            }
         }
         if used > room {
             return false;
@@ -122,6 +154,11 @@ struct Printer {
 }
 
 impl Printer {
+    /// Returns the columns that are left behind `text`.
+    fn room(&self, text: &str) -> usize {
+        WIDTH.saturating_sub(self.column + text.chars().count())
+    }
+
     fn text(&mut self, text: &str, indent: usize) {
         if self.owed && !text.is_empty() {
             self.newline(indent, false);

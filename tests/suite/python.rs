@@ -1,0 +1,92 @@
+//! Results in the hands of the Python packages that people use: xarray, ArviZ 1.x, cmdstanpy, PyArrow.
+//!
+//! The packages come from PyPI into a virtual environment below `target/`, made once. Without a Python
+//! that is new enough, or without PyPI, the tests say so and pass.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::effort;
+
+/// `tests/python`.
+pub(crate) fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python")
+}
+
+/// The interpreter of an environment with the packages of `tests/python/requirements.txt`.
+pub(crate) fn python() -> Option<PathBuf> {
+    let found = base_interpreter().map(|base| environment(&base));
+    match found.unwrap_or_else(|| Err("there is no Python 3.12 or newer".into())) {
+        Ok(python) => Some(python),
+        Err(reason) => {
+            println!("skipped: {reason}");
+            None
+        }
+    }
+}
+
+/// ArviZ 1.x wants Python 3.12; what is called `python3` may be older.
+fn base_interpreter() -> Option<PathBuf> {
+    let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".pyenv/versions"));
+    let pyenv = home.and_then(|versions| std::fs::read_dir(versions).ok()).into_iter().flatten();
+    let mut candidates: Vec<PathBuf> =
+        pyenv.filter_map(|e| Some(e.ok()?.path().join("bin/python3"))).collect();
+    candidates.sort();
+    candidates.extend(["python3", "python3.14", "python3.13", "python3.12"].map(PathBuf::from));
+    let is_new = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 12))";
+    candidates.into_iter().rev().find(|python| {
+        let tried = Command::new(python).args(["-c", is_new]).output();
+        tried.is_ok_and(|output| output.status.success())
+    })
+}
+
+fn environment(base: &Path) -> Result<PathBuf, String> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
+    let python = folder.join("bin/python");
+    let requirements = scripts().join("requirements.txt");
+    let wanted = std::fs::read_to_string(&requirements).unwrap();
+    let stamp = folder.join("installed.txt");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(python);
+    }
+    let run = |command: &mut Command, what: &str| match command.output() {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(format!("{what}: {}", String::from_utf8_lossy(&output.stderr).trim())),
+        Err(error) => Err(format!("{what}: {error}")),
+    };
+    run(
+        Command::new(base).args(["-m", "venv", "--clear"]).arg(&folder),
+        "cannot make a virtual environment",
+    )?;
+    let mut pip = Command::new(&python);
+    pip.args(["-m", "pip", "install", "--quiet", "--retries", "1", "-r"]).arg(&requirements);
+    run(&mut pip, "PyPI does not give the packages")?;
+    std::fs::write(stamp, wanted).unwrap();
+    Ok(python)
+}
+
+/// `ppl` at the root of the repository.
+pub(crate) fn ppl(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ppl"));
+    command.args(args).current_dir(env!("CARGO_MANIFEST_DIR")).env("NO_COLOR", "1");
+    command.output().unwrap()
+}
+
+#[test]
+fn slow_arviz_and_cmdstanpy_read_runs() {
+    if !effort::slow() {
+        return;
+    }
+    let Some(python) = python() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    for method in ["mean-field", "pathfinder", "nuts"] {
+        let run = dir.path().join(method).display().to_string();
+        let model = "examples/eight_schools/model.ppl";
+        let output = ppl(&["run", model, "--infer", method, "--draws", "2000", "--out", &run]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let script = scripts().join("read_a_run.py");
+        let read = Command::new(&python).arg(script).args([&run, method]).output().unwrap();
+        print!("{}", String::from_utf8_lossy(&read.stdout));
+        assert!(read.status.success(), "{method}: {}", String::from_utf8_lossy(&read.stderr));
+    }
+}
