@@ -37,6 +37,9 @@ const BATCH: usize = 100;
 /// Paths behind the final numbers, at least.
 const MIN_PATHS: usize = 4000;
 
+/// Iterations over which the bound is averaged before it is asked whether it still rises.
+const WINDOW: usize = 200;
+
 /// Learning rate of the step size, relative to that of everything else.
 const STEP_SIZE_PACE: f64 = 0.2;
 
@@ -161,7 +164,7 @@ fn train_chain<E: Element>(
         learning_rate: config.learning_rate,
         schedule: Schedule::Cosine { warmup: 0.02, floor: 0.01 },
         tolerance: settings.tolerance,
-        window: config.iterations.div_ceil(20),
+        window: WINDOW,
         least_gain: Some(config.least_gain),
         max_time: settings
             .max_time
