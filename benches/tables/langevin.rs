@@ -1,5 +1,10 @@
 //! The Langevin family on the five tasks of its literature, at 8, 32 and 128 bridges.
 //!
+//! `cargo bench --bench tables -- langevin --task seeds --method ldvi,cmcd-ud --bridges 8 --seeds 1,2`
+//!
+//! A run's row replaces that of an earlier one of the same task, method, bridges and seed, so the tables
+//! are filled over several invocations. Without options everything is run, which takes hours.
+//!
 //! Bounds on fresh noise, default settings. Published values are those of [geffner2023] and
 //! [vargas2024] as re-run by the latter's authors; the log evidence was computed independently.
 
@@ -14,8 +19,7 @@ use ppl::inference::{Settings, Silent, find};
 use ppl::posterior::Posterior;
 use serde_json::{Value, json};
 
-use crate::Options;
-use crate::results::{Runs, Section};
+use crate::section;
 
 const METHODS: [&str; 6] = ["ula", "mcd", "uha", "ldvi", "cmcd", "cmcd-ud"];
 const BRIDGES: [&str; 3] = ["8", "32", "128"];
@@ -90,47 +94,91 @@ const TASKS: [Task; 5] = [
     },
 ];
 
-const SECTION: Section = Section {
-    heading: "Langevin family",
-    columns: (
-        &["task", "method", "bridges", "seed"],
-        &[
-            "elbo",
-            "elbo_se",
-            "iwae",
-            "log_z",
-            "log_z_se",
-            "khat",
-            "verdict",
-            "iterations",
-            "seconds",
-        ],
-    ),
-};
+/// What the command takes.
+pub(super) const USAGE: &str =
+    "langevin [--task NAMES] [--method NAMES] [--bridges K,…] [--seeds N,…] [--set OPTION=VALUE,…]";
 
-/// Runs what is asked for; the file is brought up to date after each run.
-pub(crate) fn run(options: &Options) {
-    let mut runs = SECTION.load();
-    let all: Vec<&str> = TASKS.iter().map(|t| t.name).collect();
-    for name in options.list("task", &all) {
-        let task =
-            TASKS.iter().find(|t| t.name == name).unwrap_or_else(|| panic!("no task {name}"));
+const SUMMARY: &str = "Langevin family";
+const RUNS: &str = "Langevin family, each run";
+/// Of the runs' table; the first four name a run.
+const COLUMNS: [&str; 13] = [
+    "task",
+    "method",
+    "K",
+    "seed",
+    "ELBO",
+    "se",
+    "IWAE",
+    "log Z",
+    "se",
+    "k-hat",
+    "verdict",
+    "iterations",
+    "s",
+];
+
+/// Cells of the runs by the four that name them.
+type Runs = BTreeMap<[String; 4], Vec<String>>;
+
+/// Runs what is asked for; the tables are brought up to date after each run.
+///
+/// # Errors
+/// For unknown names and files that cannot be written.
+pub(super) fn run(arguments: &[String]) -> Result<(), String> {
+    let mut options = BTreeMap::new();
+    for pair in arguments.chunks(2) {
+        match pair {
+            [name, value] if name.starts_with("--") => options.insert(&name[2..], value.as_str()),
+            _ => return Err(USAGE.into()),
+        };
+    }
+    let list = |name: &str, all: &[&'static str]| -> Vec<String> {
+        let given = options.get(name).map(|l| l.split(',').map(str::to_owned).collect());
+        given.unwrap_or_else(|| all.iter().map(|x| (*x).to_owned()).collect())
+    };
+    let set = list("set", &[])
+        .iter()
+        .filter_map(|p| p.split_once('='))
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .collect();
+    let mut runs: Runs = section::rows(RUNS)
+        .into_iter()
+        .filter(|row| row.len() == COLUMNS.len())
+        .map(|mut row| {
+            let rest = row.split_off(4);
+            ([0, 1, 2, 3].map(|i| row[i].clone()), rest)
+        })
+        .collect();
+    for name in list("task", &TASKS.map(|t| t.name)) {
+        let task = TASKS.iter().find(|t| t.name == name).ok_or(format!("no task {name}"))?;
         let Some(posterior) = compile(task) else {
             println!("{name}: skipped, ../shared is absent");
             continue;
         };
-        for bridges in options.list("bridges", &BRIDGES) {
-            for method in options.list("method", &METHODS) {
-                for seed in options.list("seeds", &["1", "2", "3"]) {
-                    let fields = fit(&posterior, method, bridges, seed, options);
-                    println!("{name} {method} K = {bridges} seed {seed}: {}", fields.join(" "));
-                    let key = [name, method, bridges, seed].map(str::to_owned).to_vec();
-                    runs.insert(key, fields);
-                    SECTION.store(&table(&runs), &runs);
+        for bridges in list("bridges", &BRIDGES) {
+            for method in list("method", &METHODS) {
+                for seed in list("seeds", &["1", "2", "3"]) {
+                    let cells = fit(&posterior, &method, &bridges, &seed, &set)?;
+                    println!("{name} {method} K = {bridges} seed {seed}: {}", cells.join(" "));
+                    let key = [&name, &method, &bridges, &seed].map(String::clone);
+                    runs.insert(key, cells);
+                    section::write(SUMMARY, &table(&runs))?;
+                    section::write(RUNS, &all(&runs))?;
                 }
             }
         }
     }
+    Ok(())
+}
+
+fn all(runs: &Runs) -> String {
+    let line = |cells: &[&str]| format!("| {} |\n", cells.join(" | "));
+    let mut text = line(&COLUMNS) + &line(&["---"; COLUMNS.len()]);
+    for (key, cells) in runs {
+        let cells: Vec<&str> = key.iter().chain(cells).map(String::as_str).collect();
+        text += &line(&cells);
+    }
+    text
 }
 
 fn fit(
@@ -138,17 +186,18 @@ fn fit(
     method: &str,
     bridges: &str,
     seed: &str,
-    options: &Options,
-) -> Vec<String> {
+    set: &BTreeMap<String, String>,
+) -> Result<Vec<String>, String> {
+    let number = |text: &str| text.parse::<u32>().map_err(|_| format!("{text} is no number"));
     let settings = Settings {
-        seed: seed.parse().expect("a seed"),
-        bridges: Some(bridges.parse().expect("a number of bridges")),
-        options: options.set(),
+        seed: u64::from(number(seed)?),
+        bridges: Some(number(bridges)? as usize),
+        options: set.clone(),
         ..Settings::default()
     };
     let began = Instant::now();
-    let run = find(method).unwrap_or_else(|| panic!("no method {method}")).run;
-    let fit = run(posterior.target(), &settings, &mut Silent).expect("a fit");
+    let run = find(method).ok_or(format!("no method {method}"))?.run;
+    let fit = run(posterior.target(), &settings, &mut Silent).map_err(|e| e.to_string())?;
     let seconds = began.elapsed().as_secs_f64();
     let (elbo, elbo_se) = fit.elbo.unwrap_or((f64::NAN, f64::NAN));
     let (iwae, log_z, log_z_se) =
@@ -161,7 +210,7 @@ fn fit(
         fit.iterations.to_string(),
         format!("{seconds:.1}"),
     ]);
-    fields
+    Ok(fields)
 }
 
 fn compile(task: &Task) -> Option<Posterior> {

@@ -37,18 +37,14 @@ impl Checker<'_> {
         }
         // Missing elements are latent, so the array is known only with the parameters.
         let stage = if support.missing { Stage::Parameter } else { Stage::Data };
+        // Missing integers are summed out.
         if support.missing && ty.scalar() != Some(Scalar::Real) {
-            self.report(
-                Diagnostic::error(
-                    Code::E0303,
-                    d.ty.span,
-                    "missing integers would be discrete latents",
-                    "cannot be `?`",
-                )
-                .with_help(
-                    "declare the missing values as `marginal`, or leave them out of the data",
-                ),
+            self.require_range(
+                &support,
+                d.ty.span,
+                &format!("missing elements of `{}`", d.name.text),
             );
+            self.facts.discrete.insert(var);
         }
         let entry = self.var_mut(var);
         (entry.ty, entry.stage) = (ty, stage);
@@ -116,15 +112,10 @@ impl Checker<'_> {
 
     fn report_no_type(&mut self, d: &ast::Param) {
         let name = &d.name.text;
-        self.report(
-            Diagnostic::error(
-                Code::E0309,
-                d.name.span,
-                format!("the type of `{name}` is not known"),
-                "needs a type, or a prior that gives one",
-            )
-            .with_help(format!("`param {name}: real ~ flat()`, or `param {name} ~ normal(0, 1)`")),
-        );
+        let message = format!("the type of `{name}` is not known");
+        let label = "needs a type, or a prior that gives one";
+        let help = format!("`param {name}: real ~ flat()`, or `param {name} ~ normal(0, 1)`");
+        self.refuse(Code::E0309, &d.name, message, label, help);
     }
 
     /// Bounds may not be random.
@@ -206,16 +197,10 @@ impl Checker<'_> {
             }
             (None, None) => {
                 let name = &d.name.text;
-                self.report(
-                    Diagnostic::error(
-                        Code::E0309,
-                        d.name.span,
-                        format!("the type of `{name}` is not known"),
-                        "needs a type, or a distribution that gives one",
-                    )
-                    .with_help(format!("`marginal {name}: int<lower=1, upper=K>`")),
-                );
-                return;
+                let message = format!("the type of `{name}` is not known");
+                let label = "needs a type, or a distribution that gives one";
+                let help = format!("`marginal {name}: int<lower=1, upper=K>`");
+                return self.refuse(Code::E0309, &d.name, message, label, help);
             }
         };
         self.declare_marginal(var, d, support, ty, prior);
@@ -232,40 +217,43 @@ impl Checker<'_> {
     ) {
         if ty.scalar() == Some(Scalar::Real) {
             let found = self.show(&ty);
-            self.report(
-                Diagnostic::error(
-                    Code::E0303,
-                    d.name.span,
-                    format!("`{}` is {found}; only discrete latents are summed out", d.name.text),
-                    "continuous",
-                )
-                .with_help("declare it `param`"),
-            );
-            return;
+            let message =
+                format!("`{}` is {found}; only discrete latents are summed out", d.name.text);
+            return self.refuse(Code::E0303, &d.name, message, "continuous", "declare it `param`");
         }
-        if let Structure::Scalar { scalar: Scalar::Int, lower, upper, .. } = &support.structure {
-            let (Some(lower), Some(upper)) = (lower, upper) else {
-                self.report(
-                    Diagnostic::error(
-                        Code::E0310,
-                        d.name.span,
-                        format!("`{}` has no finite range to sum over", d.name.text),
-                        "unbounded",
-                    )
-                    .with_help("declare both ends: `int<lower=1, upper=K>`"),
-                );
-                return;
-            };
-            for bound in [lower, upper] {
-                if !self.require_data(bound, "a bound of a marginal") {
-                    return;
-                }
-            }
+        if !self.require_range(&support, d.name.span, &format!("`{}`", d.name.text)) {
+            return;
         }
         self.var_mut(var).ty = ty;
         self.facts.discrete.insert(var);
         self.facts.supports.insert(var, support.clone());
         self.model.decls.push(Decl::Marginal { var, support, prior, span: d.span });
+    }
+
+    /// Reports what is wrong with a name's declaration.
+    fn refuse(
+        &mut self,
+        code: Code,
+        name: &ast::Ident,
+        message: String,
+        label: &str,
+        help: impl Into<String>,
+    ) {
+        self.report(Diagnostic::error(code, name.span, message, label).with_help(help));
+    }
+
+    /// Requires that integers to sum over have two ends that data decides.
+    fn require_range(&mut self, support: &Support, span: Span, what: &str) -> bool {
+        let Structure::Scalar { scalar: Scalar::Int, lower, upper, .. } = &support.structure else {
+            return true;
+        };
+        let (Some(lower), Some(upper)) = (lower, upper) else {
+            let message = format!("no finite range to sum {what} over");
+            let error = Diagnostic::error(Code::E0310, span, message, "unbounded");
+            self.report(error.with_help("declare both ends: `int<lower=1, upper=K>`"));
+            return false;
+        };
+        [lower, upper].into_iter().all(|bound| self.require_data(bound, "a bound to sum between"))
     }
 
     pub(super) fn top_level_let(&mut self, id: usize, d: &ast::Let) {

@@ -8,7 +8,7 @@ use crate::check::typed::{Decl, Model, VarId};
 use crate::data::DataSet;
 use crate::diagnostics::Diagnostic;
 use crate::lower::{self, Lowered, Role, Space};
-use crate::posterior::Values;
+use crate::posterior::{Values, with_probabilities};
 
 use super::Session;
 
@@ -64,9 +64,11 @@ impl Session {
                 lowered
             }
         };
-        let stream = match parameters {
-            Parameters::Given => "predictive",
-            Parameters::Drawn => "prior",
+        let (lowered, stream) = match parameters {
+            Parameters::Given => {
+                (with_probabilities(lowered.clone()).unwrap_or(lowered), "predictive")
+            }
+            Parameters::Drawn => (lowered, "prior"),
         };
         let mut absent: Vec<VarId> = absent.into_iter().collect();
         absent.sort_unstable();

@@ -5,14 +5,17 @@
 
 pub mod affine;
 pub mod assess;
+mod auto;
 pub mod bridge;
 pub mod checkpoint;
+mod examine;
 mod fit;
 pub mod fused;
 pub mod gaussian;
 pub mod langevin;
 mod lbfgs;
 mod method;
+pub mod mlp;
 mod modes;
 pub mod network;
 mod nuts;
@@ -20,6 +23,7 @@ pub mod optimizer;
 mod semi_implicit;
 mod settings;
 pub mod start;
+mod stein;
 pub mod tape;
 pub mod train;
 pub mod weights;

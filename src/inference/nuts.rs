@@ -22,19 +22,19 @@ use nuts_rs::{
     Chain, CpuLogpFunc, CpuMath, CpuMathError, DiagNutsSettings, HasDims, LogpError, Math,
     Settings as _, Storable, Value,
 };
-use rand::{Rng, RngCore};
+use rand::RngCore;
 use serde::{Deserialize, Serialize};
 
 use super::assess::{self, ChainHealth, Checks};
 use super::checkpoint;
+use super::examine::examine;
 use super::method::option;
-use super::modes;
-use super::start::{self, Gaussian};
+use super::start;
 use super::{
     Fit, InferenceError, Method, Monitor, Progress, Settings, Target, Trace, VerdictLevel,
 };
 use crate::density::LogDensity;
-use crate::random::{Stream, fill_std_normal, stream};
+use crate::random::stream;
 
 /// The row of the method table.
 pub(super) const NUTS: Method = Method {
@@ -65,9 +65,6 @@ pub(super) const NUTS: Method = Method {
 const STAGE: &str = "nuts";
 /// Most numbers of answers in a checkpoint, over all chains (about 40 MB of text).
 const MOST_ANSWERS: usize = 2_000_000;
-
-/// Starting points tried per chain before giving up, as in Stan.
-const STARTS: usize = 100;
 
 struct Plan {
     chains: usize,
@@ -123,7 +120,7 @@ fn run(
     let starts: Vec<Vec<f64>> = (0..plan.chains)
         .map(|c| {
             let mut rng = stream(settings.seed, &format!("nuts start {c}"));
-            start(density, given.as_ref(), &mut rng)
+            start::point(density, given.as_ref(), &mut rng)
         })
         .collect::<Result<_, _>>()?;
     let seeds: Vec<[u8; 32]> = (0..plan.chains)
@@ -209,30 +206,6 @@ fn answers(
 fn locked(answers: &Mutex<Answers>) -> MutexGuard<'_, Answers> {
     // Answers are added whole, so a thread that panicked left none half-written.
     answers.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A point, drawn from the given Gaussian or else from Uniform(−2, 2) in each coordinate, where density
-/// and score are finite.
-fn start(
-    density: &dyn LogDensity<f64>,
-    given: Option<&Gaussian>,
-    rng: &mut Stream,
-) -> Result<Vec<f64>, InferenceError> {
-    let d = density.dim();
-    let (mut z, mut log_p, mut score) = (vec![0.0; d], [0.0], vec![0.0; d]);
-    for _ in 0..STARTS {
-        if let Some(given) = given {
-            fill_std_normal(rng, &mut z);
-            z = given.point(&z);
-        } else {
-            z.fill_with(|| rng.gen_range(-2.0..2.0));
-        }
-        density.score(&z, &mut log_p, &mut score);
-        if log_p[0].is_finite() && score.iter().all(|g| g.is_finite()) {
-            return Ok(z);
-        }
-    }
-    Err(InferenceError::NonFinite { tried: STARTS, place: density.explain_non_finite(&z) })
 }
 
 /// Runs the chains `mine` in turn until they are done or `stop` is set.
@@ -413,7 +386,7 @@ impl Record {
             if interrupted {
                 checks.interrupted();
             } else {
-                modes::search(&mut checks, density, &draws, seed);
+                examine(&mut checks, density, &draws, seed);
             }
         }
         let next = if plan.warmup < 1000 {

@@ -1,12 +1,20 @@
-//! `--init`: the Gaussian that a method starts from, taken from another method or an earlier run.
+//! Where methods start from: with `--init` the Gaussian of another method or an earlier run, else a random
+//! point.
 
 use faer::{Mat, Side};
+use rand::Rng;
+use serde::{Deserialize, Serialize};
 
 use super::affine::Coordinates;
 use super::{InferenceError, Monitor, Settings, Target, find};
+use crate::density::LogDensity;
+use crate::random::{Stream, fill_std_normal};
+
+/// Dimension above which a covariance is not taken from draws.
+const LARGEST: usize = 1000;
 
 /// Mean and covariance of draws on the unconstrained space.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Gaussian {
     /// The mean, `[D]`.
     pub mean: Vec<f64>,
@@ -25,21 +33,37 @@ impl Gaussian {
         if n < 2 {
             return None;
         }
+        Self::of_weighted(draws, &vec![1.0 / n as f64; n], d)
+    }
+
+    /// That of draws `[S, D]` under weights `[S]` that add up to 1.
+    pub(super) fn of_weighted(draws: &[f64], weights: &[f64], d: usize) -> Option<Self> {
+        let n = weights.len();
         let mut mean = vec![0.0; d];
-        for row in draws.chunks_exact(d) {
-            mean.iter_mut().zip(row).for_each(|(m, x)| *m += x / n as f64);
+        for (row, w) in draws.chunks_exact(d).zip(weights) {
+            mean.iter_mut().zip(row).for_each(|(m, x)| *m += w * x);
         }
-        let centred = Mat::from_fn(n, d, |i, j| draws[i * d + j] - mean[j]);
-        let covariance = centred.transpose() * &centred * faer::Scale(1.0 / (n - 1) as f64);
-        let sd: Vec<f64> = (0..d).map(|j| covariance[(j, j)].sqrt()).collect();
+        let squares: f64 = weights.iter().map(|w| w * w).sum();
+        let mut sd = vec![0.0; d];
+        for (row, w) in draws.chunks_exact(d).zip(weights) {
+            let off = row.iter().zip(&mean).map(|(x, m)| w * (x - m).powi(2) / (1.0 - squares));
+            sd.iter_mut().zip(off).for_each(|(s, o)| *s += o);
+        }
+        sd.iter_mut().for_each(|s| *s = s.sqrt());
         if !mean.iter().all(|m| m.is_finite()) || !sd.iter().all(|s| s.is_finite() && *s > 0.0) {
             return None;
         }
         // With hardly more draws than dimensions the correlations are noise.
-        let factor = (n > 2 * d).then(|| covariance.llt(Side::Lower).ok()).flatten().map(|llt| {
+        let enough = squares.recip() > 2.0 * d as f64 && d <= LARGEST;
+        let factor = enough.then(|| {
+            let share = |i: usize| (weights[i] / (1.0 - squares)).sqrt();
+            let centred = Mat::from_fn(n, d, |i, j| share(i) * (draws[i * d + j] - mean[j]));
+            let llt = (centred.transpose() * &centred).llt(Side::Lower).ok()?;
             let l = llt.L();
-            (0..d * d).map(|k| if k % d <= k / d { l[(k / d, k % d)] } else { 0.0 }).collect()
+            let entry = |k: usize| if k % d <= k / d { l[(k / d, k % d)] } else { 0.0 };
+            Some((0..d * d).map(entry).collect())
         });
+        let factor = factor.flatten();
         Some(Gaussian { mean, sd, factor })
     }
 
@@ -113,9 +137,79 @@ pub fn of_settings(
     })
 }
 
+/// Points tried before giving up, as in Stan.
+const TRIES: usize = 100;
+/// Most steps away from an absurd start.
+const STEPS: usize = 100;
+
+/// A point, drawn from the given Gaussian or else from Uniform(−2, 2) in each coordinate, where density
+/// and score are finite.
+///
+/// From some random points the density rises so much that a trajectory started there flies off to where
+/// parameters are their bounds to the last bit, and does not come back: `exp` of a cubic polynomial may
+/// be 1e20. So as long as a step of at most 1 in each coordinate up the gradient gains more nats than
+/// draws lie below a mode, it is taken first; an ordinary start stays where it is.
+///
+/// # Errors
+/// When the density is finite at none of the points tried.
+pub(super) fn point(
+    density: &dyn LogDensity<f64>,
+    given: Option<&Gaussian>,
+    rng: &mut Stream,
+) -> Result<Vec<f64>, InferenceError> {
+    let d = density.dim();
+    let mut z = vec![0.0; d];
+    for _ in 0..TRIES {
+        if let Some(given) = given {
+            fill_std_normal(rng, &mut z);
+            z = given.point(&z);
+        } else {
+            z.fill_with(|| rng.gen_range(-2.0..2.0));
+        }
+        let Some(mut now) = Place::new(density, z.clone()) else { continue };
+        for _ in 0..STEPS {
+            match now.uphill(density) {
+                Some(next) if next.log_p - now.log_p > 10.0 * (d as f64 + 100.0) => now = next,
+                _ => break,
+            }
+        }
+        return Ok(now.z);
+    }
+    Err(InferenceError::NonFinite { tried: TRIES, place: density.explain_non_finite(&z) })
+}
+
+/// A point with its log density and score, both finite.
+struct Place {
+    z: Vec<f64>,
+    log_p: f64,
+    score: Vec<f64>,
+}
+
+impl Place {
+    fn new(density: &dyn LogDensity<f64>, z: Vec<f64>) -> Option<Self> {
+        let (mut log_p, mut score) = ([0.0], vec![0.0; z.len()]);
+        density.score(&z, &mut log_p, &mut score);
+        let finite = log_p[0].is_finite() && score.iter().all(|g| g.is_finite());
+        finite.then_some(Place { z, log_p: log_p[0], score })
+    }
+
+    /// The highest place along the gradient at distances of 1, 1/4, 1/16 … in the steepest coordinate.
+    fn uphill(&self, density: &dyn LogDensity<f64>) -> Option<Self> {
+        let steepest = self.score.iter().fold(0.0_f64, |m, g| m.max(g.abs()));
+        let at = |k: i32| {
+            let step = 0.25_f64.powi(k) / steepest;
+            let z = self.z.iter().zip(&self.score).map(|(z, g)| z + step * g).collect();
+            Place::new(density, z)
+        };
+        (0..8).filter_map(at).max_by(|a, b| a.log_p.total_cmp(&b.log_p))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::density::Residuals;
+    use crate::random::stream;
 
     #[test]
     fn mean_factor_and_coordinates_are_those_of_the_draws() {
@@ -143,5 +237,44 @@ mod tests {
         let s: f64 = (0..2).map(|k| c.scale[0] * w[k] * w[2 + k] * c.scale[1]).sum();
         assert!(close(s, 3.0), "{s}");
         assert_eq!(Gaussian::of_draws(&[1.0, 2.0, 1.0, 3.0], 2), None, "no spread");
+    }
+
+    /// log p(z) = −exp(a z) − z² / 2 in each coordinate.
+    struct Wall(f64);
+
+    impl LogDensity<f64> for Wall {
+        fn dim(&self) -> usize {
+            2
+        }
+        fn log_density(&self, z: &[f64], log_p: &mut [f64]) {
+            self.score(z, log_p, &mut vec![0.0; z.len()]);
+        }
+        fn score(&self, z: &[f64], log_p: &mut [f64], score: &mut [f64]) {
+            for (k, z) in z.chunks_exact(2).enumerate() {
+                log_p[k] = z.iter().map(|z| -(self.0 * z).exp() - 0.5 * z * z).sum();
+                for (g, z) in score[2 * k..].iter_mut().zip(z) {
+                    *g = -self.0 * (self.0 * z).exp() - z;
+                }
+            }
+        }
+        fn hvp(&self, _: &Residuals<f64>, _: &[f64], _: &mut [f64]) {
+            unreachable!("no start needs it")
+        }
+    }
+
+    #[test]
+    fn a_start_is_left_alone_unless_it_is_absurd() {
+        for seed in 0..20 {
+            let mut rng = stream(seed, "test");
+            let drawn = [rng.gen_range(-2.0..2.0), rng.gen_range(-2.0..2.0)];
+            let start = |a| point(&Wall(a), None, &mut stream(seed, "test")).unwrap();
+            assert_eq!(start(1.0), drawn);
+            // exp(40) is far more than any draw lies below a mode.
+            let steep = start(20.0);
+            let mut log_p = [0.0];
+            Wall(20.0).log_density(&steep, &mut log_p);
+            assert!(log_p[0] > -3000.0, "{drawn:?} to {steep:?}: {log_p:?}");
+            assert!(steep.iter().all(|z| z.abs() < 20.0), "{drawn:?} to {steep:?}");
+        }
     }
 }

@@ -155,7 +155,7 @@ impl Lowerer<'_> {
             } else {
                 self.b.add(Op::Convert(ty), [value].as_slice())
             };
-            self.latents.drawn.insert(latent.var, Val::plain(value));
+            self.latents.drawn.push((latent.var, value));
         }
     }
 

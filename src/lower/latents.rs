@@ -25,7 +25,7 @@ use super::walk;
 /// Most numbers in a table.
 pub(super) const LARGEST_TABLE: usize = 1 << 24;
 
-/// A `marginal`.
+/// A `marginal`, or the missing elements of integer data.
 #[derive(Debug, Clone)]
 pub(super) struct Latent {
     pub(super) var: VarId,
@@ -90,7 +90,7 @@ pub(super) struct Latents {
     /// The generated quantities, in order of definition.
     pub(super) gens: Vec<(VarId, LetValue)>,
     /// Draws of the latents, for these.
-    pub(super) drawn: HashMap<VarId, Val>,
+    pub(super) drawn: Vec<(VarId, ValueId)>,
     /// Sites that have a distribution.
     given: BTreeSet<Site>,
     /// Numbers of the inputs that stand for latents; hidden, so that nothing is decided by them.
@@ -103,7 +103,7 @@ impl Latents {
         self.all.partition_point(|l| l.first <= site) - 1
     }
 
-    fn has(&self, var: VarId) -> bool {
+    pub(super) fn has(&self, var: VarId) -> bool {
         self.vars.contains(&var)
     }
 
@@ -121,36 +121,46 @@ impl Latents {
     pub(super) fn in_dist(&self, dist: &crate::check::typed::Dist) -> bool {
         !self.vars.is_empty() && walk::dist_reads(dist, &|var| self.has(var))
     }
-
-    /// What a site is called: `z[3]`.
-    pub(super) fn site_name(&self, model: &crate::check::typed::Model, site: Site) -> String {
-        let latent = &self.all[self.owner(site)];
-        let name = &model.var(latent.var).name;
-        let at = crate::data::unravel(&latent.shape, (site - latent.first) as usize);
-        let at: Vec<String> = at.iter().map(usize::to_string).collect();
-        if at.is_empty() { name.clone() } else { format!("{name}[{}]", at.join(", ")) }
-    }
 }
 
 impl Lowerer<'_> {
-    /// Declares a marginal.
+    /// What a site is called: `z[3]`.
+    fn site_name(&self, site: Site) -> String {
+        let latent = &self.latents.all[self.latents.owner(site)];
+        let name = &self.model.var(latent.var).name;
+        let which = (site - latent.first) as usize;
+        let at = match self.missing.contains_key(&latent.var) {
+            true => self.missing_place(latent.var, which),
+            false => crate::data::unravel(&latent.shape, which),
+        };
+        let at: Vec<String> = at.iter().map(usize::to_string).collect();
+        if at.is_empty() { name.clone() } else { format!("{name}[{}]", at.join(", ")) }
+    }
+
+    /// Declares a marginal, or the missing elements of integer data.
     pub(super) fn declare_latent(
         &mut self,
         var: VarId,
         support: &Support,
         span: Span,
     ) -> Lower<()> {
-        let shape = self.size_list(&support.array)?;
+        let is_missing = self.missing.contains_key(&var);
+        let shape =
+            if is_missing { self.missing_shape(var) } else { self.size_list(&support.array)? };
         let entry = self.model.var(var);
+        let name = self.param_name(var);
         let Structure::Scalar { scalar, lower, upper, .. } = &support.structure else {
             return Err(self.not_yet("a marginal of this type"));
         };
         let sites: usize = shape.iter().product();
         let ends = match (scalar, lower, upper) {
             (Scalar::Int, Some(lower), Some(upper)) => {
+                let bounds = match is_missing {
+                    true => self.missing_bounds(var, support)?,
+                    false => [Some(self.expr(lower)?), Some(self.expr(upper)?)],
+                };
                 let mut ends = Vec::with_capacity(2);
-                for end in [lower, upper] {
-                    let v = self.expr(end)?;
+                for v in bounds.into_iter().flatten() {
                     let id = self.axes.spread(&mut self.b, &v, &Axes::new(), &shape);
                     let Some(numbers) = self.numbers(id) else {
                         return Err(self.error(
@@ -172,7 +182,7 @@ impl Lowerer<'_> {
                 Code::E0504,
                 format!(
                     "`{}` has no value: its bounds are {} and {}",
-                    entry.name, ends[0][site], ends[1][site]
+                    name, ends[0][site], ends[1][site]
                 ),
                 "with these bounds",
             ));
@@ -184,15 +194,14 @@ impl Lowerer<'_> {
         };
         if sites.saturating_mul(values) > LARGEST_TABLE {
             let message = format!(
-                "`{}` has {sites} elements of {values} values each, which is too many to sum over",
-                entry.name
+                "`{name}` has {sites} elements of {values} values each, which is too many to sum over"
             );
             return Err(self.error(Code::E0511, message, "declared here"));
         }
         let ty = Type::new(dtype(&entry.ty), shape.clone());
-        let input = self.hidden_input(&entry.name, ty);
+        let input = self.hidden_input(&name, ty);
         let table = [sites, values];
-        let probe = self.hidden_input(&probe_name(&entry.name), Type::real(&table[..]));
+        let probe = self.hidden_input(&probe_name(&name), Type::real(&table[..]));
         #[allow(clippy::cast_precision_loss, reason = "integers are exact below 2^53")]
         let within = |i: usize, k: usize| {
             let x = (lowest + i64::try_from(k).expect("few values")) as f64;
@@ -219,7 +228,7 @@ impl Lowerer<'_> {
             outside,
         });
         self.latents.vars.insert(var);
-        self.define(var, Val::plain(input.1));
+        self.define_with_missing(var, &Val::plain(input.1));
         Ok(())
     }
 
@@ -253,7 +262,9 @@ impl Lowerer<'_> {
         if gens.is_empty() {
             return Ok(Vec::new());
         }
-        self.env.extend(std::mem::take(&mut self.latents.drawn));
+        for (var, value) in std::mem::take(&mut self.latents.drawn) {
+            self.define_with_missing(var, &Val::plain(value));
+        }
         let lets = std::mem::take(&mut self.latents.lets);
         let mut values = Vec::with_capacity(gens.len());
         for (i, (var, value)) in lets.iter().chain(&gens).enumerate() {
@@ -279,7 +290,7 @@ impl Lowerer<'_> {
         let latent =
             |l: &&Latent| (l.first..l.first + l.sites()).find(|s| !self.latents.given.contains(s));
         let (l, site) = self.latents.all.iter().find_map(|l| Some((l, latent(&l)?)))?;
-        let name = self.latents.site_name(self.model, site);
+        let name = self.site_name(site);
         let error = Diagnostic::error(
             Code::E0512,
             l.span,
@@ -445,7 +456,7 @@ impl Lowerer<'_> {
                 (0..slots.len()).filter(|&i| slots[i].0 == l).map(|i| axes[i]).collect();
             if !own.is_empty() {
                 let value = self.all_values(l, colours, &own);
-                self.define(self.latents.all[l].var, value);
+                self.define_with_missing(self.latents.all[l].var, &value);
             }
         }
         self.enumerated = axes.into_iter().collect();

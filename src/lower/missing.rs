@@ -1,4 +1,5 @@
 //! Missing data: elements that are `null` in the file are latents, with the likelihood as their prior.
+//! Reals are parameters; integers are summed out like a `marginal` (`latents`).
 
 use std::collections::HashMap;
 
@@ -23,7 +24,8 @@ pub(super) struct Missing {
 pub(super) type MissingData = HashMap<VarId, Missing>;
 
 impl Lowerer<'_> {
-    /// Notes which elements of a field are missing, and gives the sizes of the latent in their place.
+    /// Notes which elements of a field are missing, and gives the sizes of the parameter in their place,
+    /// if they are real.
     pub(super) fn note_missing(
         &mut self,
         var: VarId,
@@ -34,16 +36,31 @@ impl Lowerer<'_> {
             return None;
         }
         let known = self.env[&var].id;
-        let array: Shape = match self.b.ty(known).rank() {
-            0 => Shape::new(),
-            _ => [positions.len()].as_slice().into(),
-        };
         self.missing.insert(var, Missing { positions, known });
+        if self.b.ty(known).dtype != DType::Real {
+            return None;
+        }
+        let array = self.missing_shape(var);
         let Structure::Scalar { lower, upper, .. } = &support.structure else {
             unreachable!("the checker refuses `?` on structured types")
         };
         let transform = scalar_transform(lower.is_some(), upper.is_some(), false);
         Some((var, Shapes { array, constrained: Shape::new(), free: 1, transform }))
+    }
+
+    /// The shape of what a field misses: a vector, or a scalar as the field.
+    pub(super) fn missing_shape(&self, var: VarId) -> Shape {
+        let Missing { positions, known } = &self.missing[&var];
+        match self.b.ty(*known).rank() {
+            0 => Shape::new(),
+            _ => [positions.len()].as_slice().into(),
+        }
+    }
+
+    /// Which element of the field a missing one is, as `y[3]`; none in a scalar.
+    pub(super) fn missing_place(&self, var: VarId, which: usize) -> Vec<usize> {
+        let Missing { positions, known } = &self.missing[&var];
+        crate::data::unravel(&self.b.shape(*known), positions[which])
     }
 
     /// The name of a parameter, or of the latent in the place of what a data field misses.
@@ -76,18 +93,24 @@ impl Lowerer<'_> {
         Ok([bound(lower)?, bound(upper)?])
     }
 
-    /// Gives a field its value: what is known of it, and `x` for what is missing.
+    /// Gives a variable its value; a field with missing elements what is known of it, and `x` for what
+    /// is missing.
     pub(super) fn define_with_missing(&mut self, var: VarId, x: &Val) {
-        let Missing { positions, known } = self.missing[&var].clone();
+        let Some(Missing { positions, known }) = self.missing.get(&var).cloned() else {
+            return self.define(var, x.clone());
+        };
         let shape = self.b.shape(known);
         let n: usize = shape.iter().product();
-        let flat = self.b.reshape(x.id, &[positions.len()]);
-        let index = self.b.ints(positions);
-        let op = Op::ScatterAdd { axis: 0, size: n };
-        let spread = self.b.add(op, [flat, index].as_slice());
-        let spread = self.b.reshape(spread, &shape);
-        let value = self.b.plus(known, spread);
-        self.define(var, Val::plain(value));
+        let flat = self.b.reshape(known, &[n]);
+        let known = self.axes.spread(&mut self.b, &Val::plain(flat), &x.axes, &[n]);
+        let x = self.reshape_own(x, &[positions.len()]);
+        let all = self.b.concat(&[known, x.id], x.axes.len());
+        let mut places: Vec<usize> = (0..n).collect();
+        positions.iter().enumerate().for_each(|(i, &at)| places[at] = n + i);
+        let index = self.b.ints(places);
+        let id = self.b.gather(all, x.axes.len(), index);
+        let value = self.reshape_own(&Val { id, axes: x.axes }, &shape);
+        self.define(var, value);
     }
 
     /// Splits the last term, the likelihood of `lhs`, into that of what is observed and that of what is

@@ -38,7 +38,7 @@ mod walk;
 
 use std::collections::HashMap;
 
-use crate::check::typed::{Decl, Model, Stage, VarId, VarKind};
+use crate::check::typed::{Decl, Model, Scalar, Stage, VarId, VarKind};
 use crate::data::DataSet;
 use crate::diagnostics::{Code, Diagnostic, Outcome};
 use crate::ir::{Function, Shape, Tensor, Type, ValueId};
@@ -276,6 +276,13 @@ fn parameter_stage(
     let mut next = shapes.iter().zip(starts).enumerate();
     for decl in &model.decls {
         match decl {
+            Decl::Data { var, missing: Some(support), .. }
+                if l.missing.contains_key(var)
+                    && model.var(*var).ty.scalar() != Some(Scalar::Real) =>
+            {
+                let span = model.var(*var).span;
+                l.at(span, |l| l.declare_latent(*var, support, span))?;
+            }
             Decl::Data { var, missing: Some(support), .. } if l.missing.contains_key(var) => {
                 let (i, ((_, shapes), start)) = next.next().expect("every parameter has its sizes");
                 let entry = model.var(*var);
@@ -361,7 +368,7 @@ fn parameter_stage(
                 let Some(prior) = prior else { return Ok(()) };
                 l.latent_stmt(&mut |l| {
                     let x = l.env[var].clone();
-                    l.latent_prior(&x, prior, *span)
+                    l.latent_prior(&x, prior, *span, None)
                 })
             })?,
             Decl::Stmt(s) if l.latents.in_stmt(s) => {
@@ -504,7 +511,7 @@ fn finish(mut l: Lowerer<'_>, parts: Parts, sizes: HashMap<VarId, i64>) -> Lower
     });
     let outside = outside.map(|count| place(&mut l, "outside".into(), count.id));
     let latents = l.latents.all.iter().map(|latent| Latent {
-        name: l.model.var(latent.var).name.clone(),
+        name: l.param_name(latent.var),
         shape: latent.shape.clone(),
         probe: latent.probe as usize,
         values: latent.values,

@@ -20,7 +20,10 @@ impl Lowerer<'_> {
                 let x = l.expr(lhs)?;
                 l.subject = Some(Subject { lhs: lhs.clone(), axes: Vec::new() });
                 let stated = match l.variable_kind(lhs) {
-                    Some((VarKind::Marginal, _)) => l.latent_prior(&x, dist, s.span),
+                    Some((VarKind::Marginal, _)) => l.latent_prior(&x, dist, s.span, None),
+                    Some((VarKind::Data, field)) if l.latents.has(field) => {
+                        l.latent_prior(&x, dist, s.span, l.observed(lhs))
+                    }
                     Some((VarKind::Data, field)) => l
                         .tilde(&x, dist, s.span, l.observed(lhs))
                         .and_then(|()| l.split_missing(lhs, field)),
@@ -108,10 +111,16 @@ impl Lowerer<'_> {
         self.add_term(&density, span, observed)
     }
 
-    /// Adds the log probability of a discrete latent to the log joint.
-    pub(super) fn latent_prior(&mut self, x: &Val, dist: &Dist, span: Span) -> Lower<()> {
+    /// Adds the log probability of a discrete latent, or of data with some in it, to the log joint.
+    pub(super) fn latent_prior(
+        &mut self,
+        x: &Val,
+        dist: &Dist,
+        span: Span,
+        observed: Option<String>,
+    ) -> Lower<()> {
         self.note_given(x);
-        self.tilde(x, dist, span, None)?;
+        self.tilde(x, dist, span, observed)?;
         if let Some(term) = self.terms.last_mut() {
             term.of_latent = true;
         }

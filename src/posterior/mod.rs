@@ -10,4 +10,5 @@ mod subsample;
 pub use compile::Posterior;
 pub use constrain::Values;
 pub use points::{LogJoint, Parts, constrained_density};
+pub use probabilities::with_probabilities;
 pub use subsample::Minibatch;

@@ -8,7 +8,10 @@ use crate::lower::{Lowered, Role, Variable};
 /// draw reports: `z_prob`, of the shape of `z` with an axis for its values behind. They are the
 /// derivative of the log joint in the latent's probe: differentiating the forward algorithm gives the
 /// backward one [eisner2016].
-pub(super) fn with_probabilities(mut lowered: Lowered) -> Result<Lowered, NotDifferentiable> {
+///
+/// # Errors
+/// When the log joint has no derivative in the probe.
+pub fn with_probabilities(mut lowered: Lowered) -> Result<Lowered, NotDifferentiable> {
     for latent in lowered.latents.clone() {
         let f = &lowered.function;
         let joint = f.extract(vec![f.outputs[0].clone()]);

@@ -39,8 +39,10 @@ pub(crate) fn compile(model: &str, data: &DataSet) -> Posterior {
     posterior.unwrap_or_else(|| panic!("{}", session.render(false)))
 }
 
+/// A file as Python writes it: with NaN where there is no number.
 pub(crate) fn read_json(path: &Path) -> Value {
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    let text = std::fs::read_to_string(path).unwrap().replace(": NaN", ": null");
+    serde_json::from_str(&text).unwrap()
 }
 
 pub(crate) fn reals(v: &Value) -> Vec<f64> {

@@ -254,7 +254,7 @@ fn mean_weights_are_the_evidence_whatever_the_parameters() {
         println!("{name}: {elbo:.4}, {:.4} ± {:.4}", evidence.value, evidence.se);
         assert!(elbo < -4.0 * se && elbo < evidence.iwae.0, "{name}: {elbo} {evidence:?}");
         assert!(evidence.value.abs() < 4.0 * evidence.se, "{name}: {evidence:?}");
-        assert!(evidence.se < 0.02, "{name}: {evidence:?}");
+        assert!(evidence.se < 0.05, "{name}: {evidence:?}");
     }
 }
 

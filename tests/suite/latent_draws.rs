@@ -1,8 +1,11 @@
 //! Generated quantities that read discrete latents: draws from their distribution given the parameters
 //! of the draw and the data.
 
+use ppl::check::generative::Parameters;
+use ppl::data::{DataSet, Format};
+use ppl::driver::Session;
 use ppl::posterior::Posterior;
-use ppl::results::Variable;
+use ppl::results::{Role, Variable};
 
 use crate::marginals::posterior;
 
@@ -92,4 +95,61 @@ fn draws_of_chains_keep_to_what_is_possible() {
     for i in 0..12 {
         is_share(share(state, i, 1.0), prob.values[2 * i + 1], "alive");
     }
+}
+
+/// Predictions of a fit with the data of `json`.
+fn predicted(text: &str, json: &str, theta: &[f64]) -> Vec<Variable> {
+    let data = DataSet::from_bytes("data.json", Some(Format::Json), json.as_bytes()).unwrap();
+    let mut session = Session::new();
+    let model =
+        session.check("model.ppl", text).unwrap_or_else(|| panic!("{}", session.render(false)));
+    let generator = session.generator(&model, &data, Parameters::Given).unwrap();
+    assert_eq!(generator.reasons, Vec::<String>::new());
+    let values = generator.values(&[Role::Gen, Role::Predicted]);
+    values.at(&theta.repeat(DRAWS), DRAWS, 1, 1).variables
+}
+
+#[test]
+fn predictions_draw_latents_anew_and_generated_quantities_given_the_data() {
+    let text = "data y: real[N]\nparam m ~ normal(0, 5)\n\
+                marginal z: int<lower=0, upper=1>[N] ~ bernoulli(0.25)\nlet mean_of = m * real(z)\n\
+                let off = y - m\ny ~ normal(mean_of, 1)\n\
+                gen class = z\ngen means = mean_of\ngen total = sum(off)\n";
+    let find = |of: &[Variable], name: &str| of.iter().find(|v| v.name == name).unwrap().clone();
+    let same = predicted(text, r#"{"y": [20.1, -0.2]}"#, &[20.0]);
+    let [class, means, total, prob, y] =
+        ["class", "means", "total", "z_prob", "y"].map(|name| find(&same, name));
+    assert!(class.values.chunks(2).all(|z| z == [1.0, 0.0]));
+    assert!(means.values.chunks(2).all(|m| m == [20.0, 0.0]));
+    assert!(total.values.iter().all(|t| (t - (20.1 - 0.2 - 40.0)).abs() < 1e-12));
+    assert!((prob.values[1] - 1.0).abs() < 1e-12 && prob.values[3] < 1e-12);
+    // Copies of the data have classes of their own.
+    for n in 0..2 {
+        let large = y.values.chunks(2).filter(|y| y[n] > 10.0).count() as f64 / DRAWS as f64;
+        is_share(large, 0.25, "y");
+    }
+    // New data of another length; some of it absent.
+    let new = predicted(text, r#"{"y": [0.3, 20.1, 19.7]}"#, &[20.0]);
+    assert!(find(&new, "class").values.chunks(3).all(|z| z == [0.0, 1.0, 1.0]));
+    let without = text.replace("let off = y - m\n", "").replace("gen total = sum(off)\n", "");
+    let absent = predicted(&without, r#"{"N": 2}"#, &[20.0]);
+    is_share(share(&find(&absent, "class"), 0, 1.0), 0.25, "class");
+    assert!((find(&absent, "z_prob").values[1] - 0.25).abs() < 1e-12);
+}
+
+/// A chain whose likelihood stands in the loop of its transitions, with and without the data.
+#[test]
+fn statements_of_a_loop_are_kept_as_far_as_there_is_data() {
+    let text = "data y: int<lower=0, upper=1>[T]\nparam p ~ beta(2, 2)\n\
+                marginal z: int<lower=0, upper=1>[T]\nz[1] ~ bernoulli(1)\ny[1] ~ bernoulli(p)\n\
+                for t in 2:T {\n  z[t] ~ bernoulli(0.5 * z[t-1])\n  y[t] ~ bernoulli(p * z[t])\n}\n\
+                gen state = z\n";
+    let state =
+        |json: &str| predicted(text, json, &[0.0]).into_iter().find(|v| v.name == "state").unwrap();
+    let seen = state(r#"{"y": [1, 0, 1, 0]}"#);
+    assert!(seen.values.chunks(4).all(|z| z[..3] == [1.0, 1.0, 1.0]));
+    // Dead with ½, alive and missed with ¼.
+    is_share(share(&seen, 3, 1.0), 1.0 / 3.0, "after the last capture");
+    let unseen = state(r#"{"T": 4}"#);
+    is_share(share(&unseen, 3, 1.0), 0.125, "without data");
 }

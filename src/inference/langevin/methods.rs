@@ -2,7 +2,7 @@
 
 use super::chain::{Correction, Dynamics, Momentum};
 use super::fit::fit;
-use crate::inference::method::{RESAMPLE_AUTO, option};
+use crate::inference::method::{RESAMPLE, option};
 use crate::inference::{Fit, InferenceError, Method, MethodOption, Monitor, Settings, Target};
 
 /// What sets a method apart.
@@ -155,7 +155,7 @@ const OVERDAMPED: &[MethodOption] = &[
     STEPS,
     START,
     PRECONDITION,
-    RESAMPLE_AUTO,
+    RESAMPLE,
 ];
 /// What `uha` can be set to.
 const RETAINED: &[MethodOption] = &[
@@ -170,7 +170,7 @@ const RETAINED: &[MethodOption] = &[
     RETENTION,
     START,
     PRECONDITION,
-    RESAMPLE_AUTO,
+    RESAMPLE,
 ];
 /// What the damped methods can be set to.
 const DAMPED: &[MethodOption] = &[
@@ -185,5 +185,5 @@ const DAMPED: &[MethodOption] = &[
     FRICTION,
     START,
     PRECONDITION,
-    RESAMPLE_AUTO,
+    RESAMPLE,
 ];

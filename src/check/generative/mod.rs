@@ -2,24 +2,32 @@
 //!
 //! In:  a checked model; whether its parameters are given or drawn from their priors; which data it
 //!      goes without.
-//! Out: a model without `~` in which each parameter (if drawn), each discrete latent and a copy of
-//!      each observed variable is a `let` whose elements are draws, in order of dependence; and what
-//!      stands in the way of the rest.
+//! Out: a model in which each parameter (if drawn), each discrete latent and a copy of each observed
+//!      variable is a `let` whose elements are draws, in order of dependence; and what stands in the way
+//!      of the rest.
+//!
+//! Where parameters are given, predictions and generated quantities read different things: predictions
+//! the copies, and copies of the discrete latents and of the `let`s that depend on either; a `gen` the
+//! data, and discrete latents given that data. So these latents stay, with what is said about them.
 //!
 //! A statement about elements, in loops or under conditions, becomes an element-by-element definition
 //! of its variable: the loops around it are kept, other statements in them left out. What reads an
 //! observed variable after it (another statement, a parameter-dependent `let`) reads the copy; what
 //! data alone determines reads the data. Elements that no statement draws are as in the data.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+mod copies;
+mod order;
+
+use std::collections::{BTreeMap, HashSet};
 
 use crate::source::Span;
 
 use super::typed::{
     Decl, Dist, DistKind, Expr, ExprKind, LetValue, Model, Order, Scalar, Stage, Stmt, StmtKind,
-    Structure, Support, Type, Var, VarId, VarKind,
+    Structure, Support, Type, VarId, VarKind,
 };
 use super::{lagged, subst::Subst, visit};
+use order::{Node, reads};
 
 /// Where the parameters of a generative model come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,11 +68,12 @@ pub fn generative(model: &Model, parameters: Parameters, absent: &HashSet<VarId>
         absent,
         targets: BTreeMap::new(),
         copies: Subst::default(),
+        latent: HashSet::new(),
         nodes: Vec::new(),
         obstacles: Vec::new(),
     };
     reader.find_targets();
-    reader.copy_observed();
+    reader.make_copies();
     for decl in &model.decls {
         reader.node_of(decl);
     }
@@ -130,15 +139,6 @@ fn tildes<'s>(stmt: &'s Stmt, f: &mut dyn FnMut(&'s Expr, Option<&'s Dist>, Span
     }
 }
 
-/// A declaration of the new model.
-struct Node {
-    decl: Decl,
-    defines: Option<VarId>,
-    /// The declaration with data where `decl` has drawn copies, for a cycle through it.
-    original: Option<Decl>,
-    span: Span,
-}
-
 struct Reader<'m> {
     source: &'m Model,
     model: Model,
@@ -148,6 +148,8 @@ struct Reader<'m> {
     targets: BTreeMap<VarId, Vec<&'m Stmt>>,
     /// Observed variables → their copies.
     copies: Subst,
+    /// Discrete latents that are summed out, and the `let`s of them.
+    latent: HashSet<VarId>,
     nodes: Vec<Node>,
     obstacles: Vec<Obstacle>,
 }
@@ -242,66 +244,72 @@ impl<'m> Reader<'m> {
         found
     }
 
-    /// Makes a copy of each observed variable.
-    fn copy_observed(&mut self) {
-        let observed: Vec<VarId> =
-            self.targets.keys().copied().filter(|&v| self.is_observed(v)).collect();
-        let mut copies = Vec::with_capacity(observed.len());
-        for var in observed {
-            let copy = VarId(u32::try_from(self.model.vars.len()).unwrap_or(u32::MAX));
-            let entry = Var {
-                kind: VarKind::Predicted,
-                stage: Stage::Generated,
-                ..self.source.var(var).clone()
-            };
-            let (ty, span) = (entry.ty.clone(), entry.span);
-            let e = Expr { kind: ExprKind::Var(copy), ty, stage: Stage::Generated, span };
-            self.model.vars.push(entry);
-            self.copies.bind_expr(var, &e, None);
-            copies.push((var, copy, span));
-        }
-        for (var, copy, span) in copies {
-            if let Some(value) = self.drawn(var, copy, None) {
-                let decl = Decl::Let { var: copy, value };
-                self.nodes.push(Node { decl, defines: Some(copy), original: None, span });
-            }
-        }
-    }
-
     fn node_of(&mut self, decl: &Decl) {
-        let node =
-            |decl: Decl, var: VarId, span| Node { decl, defines: Some(var), original: None, span };
+        let node = |decl: Decl, var: VarId, span, named| Node {
+            decl,
+            defines: Some(var),
+            original: None,
+            span,
+            named,
+        };
+        let given = self.parameters == Parameters::Given;
         match decl {
             Decl::Data { var, .. } if self.absent.contains(var) => {}
             Decl::Data { var, .. } => {
                 let span = self.source.var(*var).span;
-                self.nodes.push(node(decl.clone(), *var, span));
+                self.nodes.push(node(decl.clone(), *var, span, true));
             }
-            Decl::Param { var, support, prior, span } => match self.parameters {
-                Parameters::Given => {
-                    let (var, support, span) = (*var, support.clone(), *span);
-                    let decl = Decl::Param { var, support, prior: None, span };
-                    self.nodes.push(node(decl, var, span));
+            Decl::Param { var, support, prior, span } if given => {
+                // A prior says something about the latents that it reads.
+                let prior = prior.clone().filter(|prior| {
+                    let mut of_latent = false;
+                    visit::dist_exprs(prior, &mut |e| {
+                        visit::vars(e, &mut |var, _| of_latent |= self.latent.contains(&var));
+                    });
+                    of_latent
+                });
+                let (var, support, span) = (*var, support.clone(), *span);
+                self.nodes.push(node(Decl::Param { var, support, prior, span }, var, span, true));
+            }
+            Decl::Marginal { var, .. } if given => {
+                let of_absent = |stmt: &&Stmt| {
+                    let mut found = false;
+                    tildes(stmt, &mut |lhs, dist, _| {
+                        found |= base(lhs) == Some(*var) && self.reads_absent(lhs, dist);
+                    });
+                    found
+                };
+                // Without its distribution it cannot be summed out.
+                if !self.targets.get(var).is_some_and(|stmts| stmts.iter().any(of_absent)) {
+                    let span = self.source.var(*var).span;
+                    self.nodes.push(node(decl.clone(), *var, span, false));
                 }
-                Parameters::Drawn => {
-                    if let Some(value) = self.drawn(*var, *var, Some((support, prior, *span))) {
-                        self.nodes.push(node(Decl::Let { var: *var, value }, *var, *span));
-                    }
-                }
-            },
-            Decl::Marginal { var, support, prior, span } => {
+            }
+            Decl::Param { var, support, prior, span }
+            | Decl::Marginal { var, support, prior, span } => {
                 if let Some(value) = self.drawn(*var, *var, Some((support, prior, *span))) {
-                    self.nodes.push(node(Decl::Let { var: *var, value }, *var, *span));
+                    self.nodes.push(node(Decl::Let { var: *var, value }, *var, *span, true));
                 }
             }
             Decl::Let { var, value } => {
                 let entry = self.source.var(*var);
-                let reads_data = entry.stage == Stage::Data
-                    || (entry.kind == VarKind::Gen && self.parameters == Parameters::Given);
-                let original = (!reads_data && entry.kind == VarKind::Let).then(|| decl.clone());
-                let value = if reads_data { value.clone() } else { self.copies.let_value(value) };
-                let decl = Decl::Let { var: *var, value };
-                self.nodes.push(Node { decl, defines: Some(*var), original, span: entry.span });
+                let as_it_is = given || entry.stage == Stage::Data;
+                let value = if as_it_is { value.clone() } else { self.copies.let_value(value) };
+                let named = !as_it_is || entry.kind == VarKind::Gen;
+                self.nodes.push(node(Decl::Let { var: *var, value }, *var, entry.span, named));
+            }
+            Decl::Stmt(stmt) if given => {
+                if let Some(stmt) = self.about_latents(stmt) {
+                    let span = stmt.span;
+                    let decl = Decl::Stmt(stmt);
+                    self.nodes.push(Node {
+                        decl,
+                        defines: None,
+                        original: None,
+                        span,
+                        named: false,
+                    });
+                }
             }
             Decl::Constraint { .. } | Decl::Stmt(_) => {}
         }
@@ -365,8 +373,9 @@ impl<'m> Reader<'m> {
                 }
             }
         }
-        // Priors read data, the distributions of data read what is drawn.
-        let copies = if param.is_some() { Subst::default() } else { self.copies.clone() };
+        // Priors read data, the distributions of data read what is drawn; so do those of latents beside it.
+        let copies =
+            if param.is_some() && var == copy { Subst::default() } else { self.copies.clone() };
         if let Some(prior) = prior {
             return Some(LetValue::Expr(self.draw(prior, &ty, order, &copies)));
         }
@@ -453,149 +462,6 @@ impl<'m> Reader<'m> {
         let draws = kept.iter().any(|s| !matches!(s.kind, StmtKind::Let { .. }));
         draws.then_some(kept)
     }
-
-    /// Sizes that only absent data would give are read from the file by their names.
-    fn stated_sizes(&mut self) {
-        let mut given = HashSet::new();
-        let mut wanted = BTreeMap::new();
-        for decl in &self.source.decls {
-            let Decl::Data { var, support, .. } = decl else { continue };
-            visit::support_exprs(support, &mut |e| {
-                if let ExprKind::Var(size) = e.kind
-                    && self.source.var(size).kind == VarKind::Size
-                {
-                    if self.absent.contains(var) {
-                        wanted.insert(size, e.span);
-                    } else {
-                        given.insert(size);
-                    }
-                }
-            });
-        }
-        for (var, span) in wanted.into_iter().filter(|(var, _)| !given.contains(var)) {
-            let zero = Expr { kind: ExprKind::Int(0), ty: Type::INT, stage: Stage::Data, span };
-            let structure = Structure::Scalar {
-                scalar: Scalar::Int,
-                lower: Some(zero),
-                upper: None,
-                offset: None,
-                multiplier: None,
-            };
-            let support = Support { array: Vec::new(), structure, missing: false };
-            let decl = Decl::Data { var, support, missing: None, default: None };
-            self.nodes.insert(0, Node { decl, defines: Some(var), original: None, span });
-        }
-    }
-
-    /// Leaves out what reads something that is not there.
-    fn leave_out_unavailable(&mut self) {
-        let defined: HashSet<VarId> = self.nodes.iter().filter_map(|n| n.defines).collect();
-        let declared = self.source.decls.iter().filter_map(|decl| match decl {
-            Decl::Data { var, .. }
-            | Decl::Param { var, .. }
-            | Decl::Let { var, .. }
-            | Decl::Marginal { var, .. } => Some(*var),
-            Decl::Constraint { .. } | Decl::Stmt(_) => None,
-        });
-        let copies = (0..).map(VarId).zip(&self.model.vars);
-        let copies = copies.filter(|(_, v)| v.kind == VarKind::Predicted).map(|(id, _)| id);
-        let mut gone: HashSet<VarId> =
-            declared.chain(copies).filter(|var| !defined.contains(var)).collect();
-        loop {
-            let mut lost = Vec::new();
-            self.nodes.retain(|node| {
-                let mut read: Vec<VarId> = reads(&node.decl).into_iter().collect();
-                read.sort_unstable();
-                let missing = |var: &VarId| gone.contains(var) && Some(*var) != node.defines;
-                match read.into_iter().find(missing) {
-                    Some(culprit) => {
-                        lost.extend(node.defines.map(|var| (var, culprit, node.span)));
-                        false
-                    }
-                    None => true,
-                }
-            });
-            if lost.is_empty() {
-                return;
-            }
-            for (var, culprit, span) in lost {
-                gone.insert(var);
-                let why = if self.absent.contains(&culprit) {
-                    "is not in the data"
-                } else {
-                    "cannot be drawn"
-                };
-                let (var, of) = (self.model.var(var), self.model.var(culprit));
-                let parameter = var.kind == VarKind::Param;
-                let reason = format!("`{}` depends on `{}`, which {why}", var.name, of.name);
-                self.obstacle(span, parameter, reason);
-            }
-        }
-    }
-
-    /// Brings the declarations into an order of dependence.
-    fn in_order(&mut self) {
-        let mut waiting: Vec<Option<Node>> =
-            std::mem::take(&mut self.nodes).into_iter().map(Some).collect();
-        let definer: HashMap<VarId, usize> = waiting
-            .iter()
-            .enumerate()
-            .filter_map(|(i, n)| n.as_ref()?.defines.map(|var| (var, i)))
-            .collect();
-        let needs = |node: &Node| -> BTreeSet<usize> {
-            let read = reads(&node.decl);
-            let others = read.iter().filter(|var| Some(**var) != node.defines);
-            others.filter_map(|var| definer.get(var).copied()).collect()
-        };
-        let mut missing: Vec<BTreeSet<usize>> = waiting.iter().flatten().map(needs).collect();
-        let mut readers: Vec<Vec<usize>> = vec![Vec::new(); waiting.len()];
-        for (i, needed) in missing.iter().enumerate() {
-            needed.iter().for_each(|&n| readers[n].push(i));
-        }
-        let mut ready: BTreeSet<usize> =
-            (0..waiting.len()).filter(|&i| missing[i].is_empty()).collect();
-        loop {
-            while let Some(next) = ready.pop_first() {
-                let Some(node) = waiting[next].take() else { continue };
-                self.model.decls.push(node.decl);
-                for &reader in &readers[next] {
-                    missing[reader].remove(&next);
-                    if missing[reader].is_empty() {
-                        ready.insert(reader);
-                    }
-                }
-            }
-            // A cycle: what is drawn depends on itself through a `let`. Given the parameters, that
-            // `let` is computed from the data: each element is drawn given the data before it.
-            let from_data = |node: &Node| {
-                let original = node.original.as_ref()?;
-                let there = reads(original).iter().all(|var| !self.absent.contains(var));
-                (there && self.parameters == Parameters::Given).then(|| original.clone())
-            };
-            let through = waiting
-                .iter()
-                .enumerate()
-                .find_map(|(i, node)| Some((i, from_data(node.as_ref()?)?)));
-            let Some((at, original)) = through else { break };
-            let Some(node) = &mut waiting[at] else { break };
-            node.decl = original;
-            node.original = None;
-            let done = |i: &usize| waiting[*i].is_none();
-            missing[at] = waiting[at].as_ref().map(needs).unwrap_or_default();
-            missing[at] = missing[at].iter().copied().filter(|i| !done(i)).collect();
-            if missing[at].is_empty() {
-                ready.insert(at);
-            }
-        }
-        for node in waiting.iter().flatten() {
-            if let Some(var) = node.defines {
-                let var = self.model.var(var);
-                let parameter = var.kind == VarKind::Param;
-                let reason = format!("`{}` depends on itself through other variables", var.name);
-                self.obstacle(node.span, parameter, reason);
-            }
-        }
-    }
 }
 
 /// The variable whose draws become assignments to its copy.
@@ -604,24 +470,4 @@ struct Target<'a> {
     copy: VarId,
     /// What its distributions read instead of data.
     copies: &'a Subst,
-}
-
-/// The variables that a declaration reads.
-fn reads(decl: &Decl) -> HashSet<VarId> {
-    let mut found = HashSet::new();
-    let mut note = |e: &Expr| {
-        visit::vars(e, &mut |var, _| {
-            found.insert(var);
-        });
-    };
-    match decl {
-        Decl::Data { support, default, .. } => {
-            visit::support_exprs(support, &mut note);
-            default.iter().for_each(note);
-        }
-        Decl::Param { support, .. } => visit::support_exprs(support, &mut note),
-        Decl::Let { value, .. } => visit::let_exprs(value, &mut note),
-        Decl::Constraint { .. } | Decl::Marginal { .. } | Decl::Stmt(_) => {}
-    }
-    found
 }

@@ -1,0 +1,203 @@
+//! The declarations of a generative model in an order of dependence; those left out that need what is
+//! not there.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use crate::source::Span;
+
+use super::super::typed::{
+    Decl, Expr, ExprKind, Scalar, Stage, Structure, Support, Type, VarId, VarKind,
+};
+use super::super::visit;
+use super::{Parameters, Reader};
+
+/// A declaration of the new model.
+pub(super) struct Node {
+    pub(super) decl: Decl,
+    pub(super) defines: Option<VarId>,
+    /// The declaration with data where `decl` has drawn copies, for a cycle through it.
+    pub(super) original: Option<Decl>,
+    pub(super) span: Span,
+    /// Whether to say so when it is left out.
+    pub(super) named: bool,
+}
+
+impl Reader<'_> {
+    /// Sizes that only absent data would give are read from the file by their names.
+    pub(super) fn stated_sizes(&mut self) {
+        let mut given = HashSet::new();
+        let mut wanted = BTreeMap::new();
+        for decl in &self.source.decls {
+            let Decl::Data { var, support, .. } = decl else { continue };
+            visit::support_exprs(support, &mut |e| {
+                if let ExprKind::Var(size) = e.kind
+                    && self.source.var(size).kind == VarKind::Size
+                {
+                    if self.absent.contains(var) {
+                        wanted.insert(size, e.span);
+                    } else {
+                        given.insert(size);
+                    }
+                }
+            });
+        }
+        for (var, span) in wanted.into_iter().filter(|(var, _)| !given.contains(var)) {
+            let zero = Expr { kind: ExprKind::Int(0), ty: Type::INT, stage: Stage::Data, span };
+            let structure = Structure::Scalar {
+                scalar: Scalar::Int,
+                lower: Some(zero),
+                upper: None,
+                offset: None,
+                multiplier: None,
+            };
+            let support = Support { array: Vec::new(), structure, missing: false };
+            let decl = Decl::Data { var, support, missing: None, default: None };
+            self.nodes
+                .insert(0, Node { decl, defines: Some(var), original: None, span, named: true });
+        }
+    }
+
+    /// Leaves out what reads something that is not there.
+    pub(super) fn leave_out_unavailable(&mut self) {
+        let defined: HashSet<VarId> = self.nodes.iter().filter_map(|n| n.defines).collect();
+        let declared = self.source.decls.iter().filter_map(|decl| match decl {
+            Decl::Data { var, .. }
+            | Decl::Param { var, .. }
+            | Decl::Let { var, .. }
+            | Decl::Marginal { var, .. } => Some(*var),
+            Decl::Constraint { .. } | Decl::Stmt(_) => None,
+        });
+        let copies = (0..).map(VarId).zip(&self.model.vars);
+        let copies = copies.filter(|(_, v)| v.kind == VarKind::Predicted).map(|(id, _)| id);
+        let mut gone: HashSet<VarId> =
+            declared.chain(copies).filter(|var| !defined.contains(var)).collect();
+        // Lost for want of data without a word, which is for those to say that are missed.
+        let mut unnamed: HashSet<VarId> = HashSet::new();
+        loop {
+            let before = self.nodes.len();
+            let mut lost = Vec::new();
+            self.nodes.retain(|node| {
+                let mut read: Vec<VarId> = reads(&node.decl).into_iter().collect();
+                read.sort_unstable();
+                let missing = |var: &VarId| gone.contains(var) && Some(*var) != node.defines;
+                match read.into_iter().find(missing) {
+                    Some(culprit) => {
+                        lost.extend(node.defines.map(|var| (var, culprit, node.span, node.named)));
+                        false
+                    }
+                    None => true,
+                }
+            });
+            if self.nodes.len() == before {
+                return;
+            }
+            for (var, culprit, span, named) in lost {
+                gone.insert(var);
+                let why = if self.absent.contains(&culprit) {
+                    "is not in the data"
+                } else if unnamed.contains(&culprit) {
+                    unnamed.insert(var);
+                    "needs data that is not there"
+                } else {
+                    "cannot be drawn"
+                };
+                if !named {
+                    unnamed.insert(var);
+                    continue;
+                }
+                let (var, of) = (self.model.var(var), self.model.var(culprit));
+                let parameter = var.kind == VarKind::Param;
+                let reason = format!("`{}` depends on `{}`, which {why}", var.name, of.name);
+                self.obstacle(span, parameter, reason);
+            }
+        }
+    }
+
+    /// Brings the declarations into an order of dependence.
+    pub(super) fn in_order(&mut self) {
+        let mut waiting: Vec<Option<Node>> =
+            std::mem::take(&mut self.nodes).into_iter().map(Some).collect();
+        let definer: HashMap<VarId, usize> = waiting
+            .iter()
+            .enumerate()
+            .filter_map(|(i, n)| n.as_ref()?.defines.map(|var| (var, i)))
+            .collect();
+        let needs = |node: &Node| -> BTreeSet<usize> {
+            let read = reads(&node.decl);
+            let others = read.iter().filter(|var| Some(**var) != node.defines);
+            others.filter_map(|var| definer.get(var).copied()).collect()
+        };
+        let mut missing: Vec<BTreeSet<usize>> = waiting.iter().flatten().map(needs).collect();
+        let mut readers: Vec<Vec<usize>> = vec![Vec::new(); waiting.len()];
+        for (i, needed) in missing.iter().enumerate() {
+            needed.iter().for_each(|&n| readers[n].push(i));
+        }
+        let mut ready: BTreeSet<usize> =
+            (0..waiting.len()).filter(|&i| missing[i].is_empty()).collect();
+        loop {
+            while let Some(next) = ready.pop_first() {
+                let Some(node) = waiting[next].take() else { continue };
+                self.model.decls.push(node.decl);
+                for &reader in &readers[next] {
+                    missing[reader].remove(&next);
+                    if missing[reader].is_empty() {
+                        ready.insert(reader);
+                    }
+                }
+            }
+            // A cycle: what is drawn depends on itself through a `let`. Given the parameters, that
+            // `let` is computed from the data: each element is drawn given the data before it.
+            let from_data = |node: &Node| {
+                let original = node.original.as_ref()?;
+                let there = reads(original).iter().all(|var| !self.absent.contains(var));
+                (there && self.parameters == Parameters::Given).then(|| original.clone())
+            };
+            let through = waiting
+                .iter()
+                .enumerate()
+                .find_map(|(i, node)| Some((i, from_data(node.as_ref()?)?)));
+            let Some((at, original)) = through else { break };
+            let Some(node) = &mut waiting[at] else { break };
+            node.decl = original;
+            node.original = None;
+            let done = |i: &usize| waiting[*i].is_none();
+            missing[at] = waiting[at].as_ref().map(needs).unwrap_or_default();
+            missing[at] = missing[at].iter().copied().filter(|i| !done(i)).collect();
+            if missing[at].is_empty() {
+                ready.insert(at);
+            }
+        }
+        for node in waiting.iter().flatten() {
+            if let Some(var) = node.defines {
+                let var = self.model.var(var);
+                let parameter = var.kind == VarKind::Param;
+                let reason = format!("`{}` depends on itself through other variables", var.name);
+                self.obstacle(node.span, parameter, reason);
+            }
+        }
+    }
+}
+
+/// The variables that a declaration reads.
+pub(super) fn reads(decl: &Decl) -> HashSet<VarId> {
+    let mut found = HashSet::new();
+    let mut note = |e: &Expr| {
+        visit::vars(e, &mut |var, _| {
+            found.insert(var);
+        });
+    };
+    match decl {
+        Decl::Data { support, default, .. } => {
+            visit::support_exprs(support, &mut note);
+            default.iter().for_each(note);
+        }
+        Decl::Param { support, prior, .. } | Decl::Marginal { support, prior, .. } => {
+            visit::support_exprs(support, &mut note);
+            prior.iter().for_each(|prior| visit::dist_exprs(prior, &mut note));
+        }
+        Decl::Let { value, .. } => visit::let_exprs(value, &mut note),
+        Decl::Stmt(stmt) => visit::stmt_exprs(stmt, &mut note),
+        Decl::Constraint { .. } => {}
+    }
+    found
+}
