@@ -54,6 +54,17 @@ fn check_and_lower(bencher: Bencher<'_, '_>, lines: usize) {
     });
 }
 
+/// To the program that evaluates the log joint, its gradient and Hessian-vector product.
+#[divan::bench(args = [100, 300, 1_000, 3_000, 10_000])]
+fn compile(bencher: Bencher<'_, '_>, lines: usize) {
+    let (text, data) = (model(lines), small_data());
+    bencher.counter(ItemsCount::new(lines)).bench(|| {
+        let mut session = Session::new();
+        let model = session.check("m.ppl", black_box(&text)).expect("checks");
+        session.compile(&model, &data).expect("compiles")
+    });
+}
+
 /// All statements on one line, which is a mistake in each; the same number of lines.
 #[divan::bench(args = [100, 1_000, 10_000, 100_000])]
 fn one_line(bencher: Bencher<'_, '_>, statements: usize) {

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use smallvec::SmallVec;
+
 use crate::ir::{BinaryOp, Builder, DType, Function, Op, Scan, TernaryOp, ValueId};
 
 use super::{NotDifferentiable, rules, scan};
@@ -138,18 +140,42 @@ fn inputs_among(f: &Function, values: &[bool]) -> Vec<bool> {
 
 /// Cotangents being accumulated.
 pub(super) struct Cotangents {
-    of: Vec<Option<ValueId>>,
+    of: Vec<Sum>,
     of_component: HashMap<(usize, usize), ValueId>,
+}
+
+/// A sum being accumulated: partial sums with how many terms each has, longest first.
+///
+/// A few terms are added one after the other. Many are added like the digits of a binary number, each
+/// to one of its length: the slices of a long vector of parameters are put together by passes that
+/// look at all parts of a sum, which for a chain of sums would take the square of its length.
+#[derive(Clone, Default)]
+struct Sum(SmallVec<[(ValueId, u32); 1]>);
+
+impl Sum {
+    const FEW: u32 = 8;
+
+    fn add(&mut self, b: &mut Builder, term: ValueId) {
+        let (mut sum, mut terms) = (term, 1);
+        while let Some(&(before, count)) = self.0.last()
+            && (count <= terms || count < Self::FEW)
+        {
+            self.0.pop();
+            (sum, terms) = (b.plus(before, sum), count + terms);
+        }
+        self.0.push((sum, terms));
+    }
+
+    fn total(&self, b: &mut Builder) -> Option<ValueId> {
+        let (last, before) = self.0.split_last()?;
+        Some(before.iter().rev().fold(last.0, |sum, (part, _)| b.plus(*part, sum)))
+    }
 }
 
 impl Cotangents {
     /// Adds a contribution to the cotangent of `v`, a value of the function.
     pub(super) fn add(&mut self, b: &mut Builder, v: ValueId, contribution: ValueId) {
-        let sum = match self.of[v.index()] {
-            Some(so_far) => b.plus(so_far, contribution),
-            None => contribution,
-        };
-        self.of[v.index()] = Some(sum);
+        self.of[v.index()].add(b, contribution);
     }
 
     /// The cotangent of component `i` of the scan `v`, if anything depends on it.
@@ -166,7 +192,8 @@ pub(super) fn backward(
     forward: &Forward,
     seeds: &[(ValueId, ValueId)],
 ) -> Result<Vec<Option<ValueId>>, NotDifferentiable> {
-    let mut cotangents = Cotangents { of: vec![None; f.insts.len()], of_component: HashMap::new() };
+    let of = vec![Sum::default(); f.insts.len()];
+    let mut cotangents = Cotangents { of, of_component: HashMap::new() };
     for &(value, seed) in seeds {
         if forward.is_active(value) {
             cotangents.add(b, value, seed);
@@ -181,7 +208,8 @@ pub(super) fn backward(
             continue;
         }
         b.set_span(inst.span.or(outer));
-        match (&inst.op, cotangents.of[index]) {
+        let cotangent = std::mem::take(&mut cotangents.of[index]).total(b);
+        match (&inst.op, cotangent) {
             (Op::Scan(s), _) => {
                 scan::transpose(b, f, forward, value, s, &mut cotangents)?;
             }

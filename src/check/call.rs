@@ -303,7 +303,7 @@ impl Checker<'_> {
             if rank == 0 && !arg.ty.dims().is_empty() {
                 lifted.push(arg);
             } else if arg.ty.dims().len() != rank {
-                self.report_rank(*param, arg, name);
+                self.report_argument(Code::E0203, *param, arg, name);
                 return None;
             }
             self.check_argument_stage(*param, arg, name)?;
@@ -364,26 +364,16 @@ impl Checker<'_> {
         if fits {
             return Some(());
         }
-        let (found, wanted) = (self.show(&arg.ty), self.show(&wanted));
-        let param = self.model.var(param).name.clone();
-        let mut diagnostic = Diagnostic::error(
-            Code::E0201,
-            arg.span,
-            format!("`{param}` of `{name}` is {wanted}, found {found}"),
-            format!("this is {found}"),
-        );
-        if let Some((span, text)) = self.origin(arg) {
-            diagnostic = diagnostic.with_label(span, text);
-        }
-        self.report(diagnostic);
+        self.report_argument(Code::E0201, param, arg, name);
         None
     }
 
-    pub(super) fn report_rank(&mut self, param: VarId, arg: &Expr, name: &str) {
+    /// Reports an argument that is of another kind (E0201) or rank (E0203) than its parameter.
+    pub(super) fn report_argument(&mut self, code: Code, param: VarId, arg: &Expr, name: &str) {
         let (found, wanted) = (self.show(&arg.ty), self.show(&self.model.var(param).ty));
         let param = self.model.var(param).name.clone();
         let mut diagnostic = Diagnostic::error(
-            Code::E0203,
+            code,
             arg.span,
             format!("`{param}` of `{name}` is {wanted}, found {found}"),
             format!("this is {found}"),

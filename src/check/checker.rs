@@ -399,6 +399,12 @@ impl<'a> Checker<'a> {
         let item = &self.entries[id].file.items[self.entries[id].item];
         if matches!(item, ast::Item::Fn(_) | ast::Item::Dist(_)) {
             diagnostic = diagnostic.with_note("functions are not recursive");
+        } else if circle.len() > 1 && circle.iter().all(|(entry, _)| self.has_elements(*entry)) {
+            diagnostic = diagnostic.with_help(
+                "recursions that read each other are the columns of one array: \
+                 `let s: real[T, 2] { s[1] = [a1, b1]  for t in 2:T { s[t] = [… s[t - 1, 2], …] } }`, \
+                 of which `s[:, 1]` and `s[:, 2]` are the two",
+            );
         } else if circle.len() == 1 && matches!(item, ast::Item::Let(_)) {
             diagnostic = diagnostic.with_help(format!(
                 "a recursion over an array is written element by element: `let {}: real[N] {{ … }}`",
@@ -406,6 +412,12 @@ impl<'a> Checker<'a> {
             ));
         }
         self.report(diagnostic);
+    }
+
+    /// Tells whether an entry is an array defined element by element.
+    fn has_elements(&self, id: usize) -> bool {
+        let item = &self.entries[id].file.items[self.entries[id].item];
+        matches!(item, ast::Item::Let(d) if matches!(d.value, ast::LetValue::Elements(_)))
     }
 
     pub(super) fn report(&mut self, diagnostic: Diagnostic) {

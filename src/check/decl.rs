@@ -112,15 +112,10 @@ impl Checker<'_> {
 
     fn report_no_type(&mut self, d: &ast::Param) {
         let name = &d.name.text;
-        self.report(
-            Diagnostic::error(
-                Code::E0309,
-                d.name.span,
-                format!("the type of `{name}` is not known"),
-                "needs a type, or a prior that gives one",
-            )
-            .with_help(format!("`param {name}: real ~ flat()`, or `param {name} ~ normal(0, 1)`")),
-        );
+        let message = format!("the type of `{name}` is not known");
+        let label = "needs a type, or a prior that gives one";
+        let help = format!("`param {name}: real ~ flat()`, or `param {name} ~ normal(0, 1)`");
+        self.refuse(Code::E0309, &d.name, message, label, help);
     }
 
     /// Bounds may not be random.
@@ -202,16 +197,10 @@ impl Checker<'_> {
             }
             (None, None) => {
                 let name = &d.name.text;
-                self.report(
-                    Diagnostic::error(
-                        Code::E0309,
-                        d.name.span,
-                        format!("the type of `{name}` is not known"),
-                        "needs a type, or a distribution that gives one",
-                    )
-                    .with_help(format!("`marginal {name}: int<lower=1, upper=K>`")),
-                );
-                return;
+                let message = format!("the type of `{name}` is not known");
+                let label = "needs a type, or a distribution that gives one";
+                let help = format!("`marginal {name}: int<lower=1, upper=K>`");
+                return self.refuse(Code::E0309, &d.name, message, label, help);
             }
         };
         self.declare_marginal(var, d, support, ty, prior);
@@ -228,16 +217,9 @@ impl Checker<'_> {
     ) {
         if ty.scalar() == Some(Scalar::Real) {
             let found = self.show(&ty);
-            self.report(
-                Diagnostic::error(
-                    Code::E0303,
-                    d.name.span,
-                    format!("`{}` is {found}; only discrete latents are summed out", d.name.text),
-                    "continuous",
-                )
-                .with_help("declare it `param`"),
-            );
-            return;
+            let message =
+                format!("`{}` is {found}; only discrete latents are summed out", d.name.text);
+            return self.refuse(Code::E0303, &d.name, message, "continuous", "declare it `param`");
         }
         if !self.require_range(&support, d.name.span, &format!("`{}`", d.name.text)) {
             return;
@@ -246,6 +228,18 @@ impl Checker<'_> {
         self.facts.discrete.insert(var);
         self.facts.supports.insert(var, support.clone());
         self.model.decls.push(Decl::Marginal { var, support, prior, span: d.span });
+    }
+
+    /// Reports what is wrong with a name's declaration.
+    fn refuse(
+        &mut self,
+        code: Code,
+        name: &ast::Ident,
+        message: String,
+        label: &str,
+        help: impl Into<String>,
+    ) {
+        self.report(Diagnostic::error(code, name.span, message, label).with_help(help));
     }
 
     /// Requires that integers to sum over have two ends that data decides.

@@ -161,6 +161,11 @@ impl Checker<'_> {
         if let Some((ours, form)) = foreign {
             diagnostic.primary.text = form.into();
             diagnostic = diagnostic.with_fix(format!("write `{ours}`"), name.span, ours);
+        } else if matches!(name.text.as_str(), "string" | "str" | "char" | "text" | "factor") {
+            diagnostic = diagnostic
+                .with_help("text is no data; number the categories: `int<lower=1, upper=K>[N]`");
+        } else if name.text.starts_with("complex") {
+            diagnostic = diagnostic.with_help("numbers are real; declare two parts");
         } else if let Some(near) = suggest::nearest(&name.text, STRUCTURES.into_iter()) {
             diagnostic.primary.text = format!("did you mean `{near}`?");
             diagnostic = diagnostic.with_fix(format!("write `{near}`"), name.span, near);
@@ -178,10 +183,16 @@ impl Checker<'_> {
                 "offset" => &mut offset,
                 "multiplier" => &mut multiplier,
                 other => {
-                    let near = suggest::nearest(
-                        other,
-                        ["lower", "upper", "offset", "multiplier"].into_iter(),
-                    );
+                    let near = match other {
+                        "min" | "minimum" | "low" | "lb" | "ge" | "gt" => Some("lower"),
+                        "max" | "maximum" | "high" | "ub" | "le" | "lt" => Some("upper"),
+                        "loc" | "location" => Some("offset"),
+                        "scale" => Some("multiplier"),
+                        _ => suggest::nearest(
+                            other,
+                            ["lower", "upper", "offset", "multiplier"].into_iter(),
+                        ),
+                    };
                     let mut diagnostic = Diagnostic::error(
                         Code::E0108,
                         bound.name.span,

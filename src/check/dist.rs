@@ -201,7 +201,7 @@ impl Checker<'_> {
             self.kind_fits(*param, arg, &def.name)?;
             let rank = self.model.var(*param).ty.dims().len();
             let Some(lead) = arg.ty.dims().len().checked_sub(rank) else {
-                self.report_rank(*param, arg, &def.name);
+                self.report_argument(Code::E0203, *param, arg, &def.name);
                 return None;
             };
             extra.push(lead);

@@ -177,7 +177,25 @@ impl Checker<'_> {
             }
             (None, None) => return true,
         };
+        let running = position.vars().find(|var| self.facts.ranges.contains_key(var));
+        let step = running.and_then(|var| Some((var, position.linear_in(var)?.0)));
+        let help = match (step, below, beyond) {
+            (Some((var, 1)), Some(n), _) => {
+                let first = self.facts.ranges[&var].0.offset(least - n);
+                Some(format!("begin the loop at {}", self.show_dim(&first)))
+            }
+            (Some((var, 1)), None, Some(n)) => {
+                let last = self.facts.ranges[&var].1.offset(-n);
+                Some(format!("end the loop at {}", self.show_dim(&last)))
+            }
+            (None, Some(0), _) => Some("the first element has the index 1".into()),
+            (None, Some(_), _) => {
+                Some(format!("the last element has the index {}", self.show_dim(most)))
+            }
+            _ => None,
+        };
         let mut diagnostic = Diagnostic::error(Code::E0204, at.span, problem, "outside the array");
+        diagnostic.help = help;
         if let Some((span, text)) = self.origin(base) {
             diagnostic = diagnostic.with_label(span, text);
         }

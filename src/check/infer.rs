@@ -267,6 +267,16 @@ impl Checker<'_> {
                 diagnostic = diagnostic.with_label(span, text);
             }
         }
+        let may_agree = |m: &Dim, n: &Dim| self.compare(m, n) != Agreement::Differ;
+        match (what, a.ty.dims(), b.ty.dims()) {
+            ("*", [.., inner], [first, ..]) if may_agree(inner, first) => {
+                diagnostic = diagnostic.with_suggestion("the matrix product is `@`", at, "@");
+            }
+            ("@", [rows, _], [first, ..]) if may_agree(rows, first) => {
+                diagnostic = diagnostic.with_help("`X'` is the transposed matrix");
+            }
+            _ => {}
+        }
         self.report(diagnostic);
     }
 

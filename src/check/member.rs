@@ -83,7 +83,7 @@ impl Checker<'_> {
             self.kind_fits(*param, arg, name)?;
             let rank = self.model.var(*param).ty.dims().len();
             let Some(lead) = arg.ty.dims().len().checked_sub(rank) else {
-                self.report_rank(*param, arg, name);
+                self.report_argument(Code::E0203, *param, arg, name);
                 return None;
             };
             extra.push(lead);

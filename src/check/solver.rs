@@ -173,7 +173,7 @@ impl Checker<'_> {
         if !lift.is_empty() {
             let rank = |i: &usize| self.model.var(function.params[*i]).ty.dims().len();
             let wrong = (0..call.len()).find(|i| rank(i) < call[*i].ty.dims().len())?;
-            self.report_rank(function.params[wrong], &call[wrong], name);
+            self.report_argument(Code::E0203, function.params[wrong], &call[wrong], name);
             return None;
         }
         if self.facts.random_fns.contains(&id) {

@@ -5,6 +5,7 @@ use crate::syntax::ast;
 
 use super::checker::Checker;
 use super::dist::Value;
+use super::subst::Subst;
 use super::typed::{
     Decl, Expr, ExprKind, Index, Model, Scalar, Stage, Stmt, StmtKind, Structure, Support, Type,
     VarId, VarKind,
@@ -176,6 +177,7 @@ impl Checker<'_> {
 
     fn tilde(&mut self, lhs: &ast::Expr, dist: &ast::Expr) -> Option<StmtKind> {
         let lhs = self.expr(lhs);
+        let lhs = self.picked(lhs);
         let fits = self.require_in_joint(&lhs);
         if lhs.ty.is_error() {
             self.draw(dist, None);
@@ -264,6 +266,23 @@ impl Checker<'_> {
                 *place = Some(missing.clone());
             }
         }
+    }
+
+    /// A function of a variable that only picks some of its elements, as `segment` does: those elements.
+    fn picked(&self, lhs: Expr) -> Expr {
+        let ExprKind::Call(f, args) = &lhs.kind else { return lhs };
+        let def = self.model.function(*f);
+        let ExprKind::Index(base, _) = &def.body.kind else { return lhs };
+        let ExprKind::Var(of) = base.kind else { return lhs };
+        let arg = def.params.iter().zip(args).find(|(param, _)| **param == of).map(|(_, arg)| arg);
+        if !arg.is_some_and(|arg| matches!(arg.kind, ExprKind::Var(_))) {
+            return lhs;
+        }
+        let mut given = Subst::default();
+        for (param, arg) in def.params.iter().zip(args) {
+            given.bind_expr(*param, arg, None);
+        }
+        Expr { kind: given.expr(&def.body).kind, ..lhs }
     }
 
     /// Returns the marginal that a left side is, or is an element of.

@@ -3,7 +3,7 @@
 use super::builtins::Builtin;
 use super::stdlib;
 
-pub(super) use crate::syntax::nearest;
+pub(super) use crate::diagnostics::nearest;
 
 /// Advice about a name of another language.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -49,16 +49,27 @@ pub(super) enum Command {
     Simulate(SimulateArgs),
     /// Draw data and generated quantities from a finished run, also for new data
     Predict(PredictArgs),
+    /// Fit data simulated from the prior many times over: does the method find what it should?
+    #[command(visible_alias = "calibrate")]
+    Sbc(SbcArgs),
     /// Print the summary of a finished run again
     Summary(SummaryArgs),
+    /// Write one HTML page with the verdict, tables and plots of finished runs
+    Report(ReportArgs),
     /// Put model files into the canonical layout
     Fmt(FmtArgs),
     /// Explain an error code
     Explain(ExplainArgs),
     /// List the inference methods and their options
     Methods(MethodsArgs),
+    /// Compare the posteriors of two finished runs
+    Compare(CompareArgs),
     /// Print a script that completes commands and flags in a shell
     Completions(CompletionsArgs),
+    /// Print the manual page, or write all of them to a folder
+    Man(ManArgs),
+    /// Say what this machine offers: instruction set, threads, memory, GPU
+    Doctor(DoctorArgs),
     /// Make a folder with a model, its data and a README, ready to run
     New(NewArgs),
 }
@@ -342,6 +353,57 @@ pub(super) struct SimulateArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct SbcArgs {
+    /// The model, and its data: predictors and sizes; data that `~` draws may be absent
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+
+    /// Inference method; `ppl methods` lists them
+    #[arg(long, value_name = "METHOD", default_value = "auto")]
+    pub(super) infer: String,
+
+    /// Number of data sets to simulate and fit
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+    pub(super) replicates: usize,
+
+    /// Posterior draws that each true value is ranked among
+    #[arg(long, value_name = "L", default_value_t = 100)]
+    pub(super) ranks: usize,
+
+    /// A size that no data gives, such as `N=20`; may be repeated
+    #[arg(long, value_name = "NAME=N")]
+    pub(super) size: Vec<String>,
+
+    /// Seed of the simulation, and of the first fit
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+
+    /// Training iterations, or warm-up transitions of a sampler
+    #[arg(long, value_name = "N")]
+    pub(super) iterations: Option<usize>,
+
+    /// An option of a method; may be repeated
+    #[arg(long, value_name = "METHOD.OPTION=VALUE")]
+    pub(super) set: Vec<String>,
+
+    /// Seconds that each fit may take
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) max_seconds: Option<f64>,
+
+    /// Worker threads; results do not depend on them [default: as many as there are cores]
+    #[arg(long, value_name = "N")]
+    pub(super) threads: Option<usize>,
+
+    /// Exit with code 3 when the ranks are not uniform
+    #[arg(long)]
+    pub(super) strict: bool,
+
+    /// Print JSON with every rank instead of the table
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct PredictArgs {
     /// The run directory
     pub(super) run: PathBuf,
@@ -378,6 +440,18 @@ pub(super) struct SummaryArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// Run directories; several are shown side by side
+    #[arg(required = true, value_name = "RUN_DIR")]
+    pub(super) runs: Vec<PathBuf>,
+
+    /// Where to write the page; `-` is standard output [default: RUN_DIR/report.html, of several runs
+    /// report.html]
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct FmtArgs {
     /// Model files; `-` reads standard input and writes standard output
     #[arg(required = true)]
@@ -405,6 +479,35 @@ pub(super) struct MethodsArgs {
 pub(super) struct CompletionsArgs {
     /// The shell
     pub(super) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompareArgs {
+    /// The run that is taken as the reference
+    #[arg(value_name = "A")]
+    pub(super) first: PathBuf,
+
+    /// The other one
+    #[arg(value_name = "B")]
+    pub(super) second: PathBuf,
+
+    /// Print as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ManArgs {
+    /// Write ppl.1, ppl-run.1 and so on to this folder, such as ~/.local/share/man/man1
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// Print as JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]

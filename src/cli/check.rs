@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::diagnostics::{Diagnostic, Severity};
 use crate::driver::{Applied, Session, fix};
-use crate::lower::{Lowered, Space};
+use crate::lower::Lowered;
+use crate::posterior::Posterior;
 use crate::source::Span;
 
 use super::args::CheckArgs;
@@ -28,12 +29,14 @@ pub(super) fn run(args: &CheckArgs, console: Console) -> Outcome {
     let model = session.check(&input.name, &input.text);
     // Without data only what needs none is checked, unless the model has none to wait for.
     let with_data = input.data_path.is_some();
-    let lowered = match &model {
-        Some(model) if with_data => session.lower(model, &input.data, Space::Unconstrained),
+    // As far as a run compiles it: that the log joint lacks a derivative shows only there.
+    let compiled = match &model {
+        Some(model) if with_data => session.compile(model, &input.data),
         _ => None,
     };
+    let lowered = compiled.as_ref().map(Posterior::lowered);
     if args.json {
-        let mut report = report(&session, lowered.as_ref());
+        let mut report = report(&session, lowered);
         if args.fix {
             let entry =
                 |a: &Applied| json!({"line": a.at.line, "column": a.at.column, "title": a.title});

@@ -60,6 +60,11 @@ impl Groups {
         self.add("prior_predictive", predicted);
     }
 
+    /// The group of that name, if there is one.
+    pub(super) fn get(&self, name: &str) -> Option<&Draws> {
+        self.draws.iter().find(|(n, _)| *n == name).map(|(_, draws)| draws)
+    }
+
     /// References, as the results want them.
     pub(super) fn by_name(&self) -> Vec<(&str, &Draws)> {
         self.draws.iter().map(|(name, draws)| (*name, draws)).collect()

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::data::{DataArray, DataSet};
 use crate::diagnostics::Code;
 use crate::driver::Session;
+use crate::source::line_ends;
 
 use super::args::ModelArgs;
 use super::console::Console;
@@ -64,7 +65,7 @@ pub(super) fn print_diagnostics(session: &Session, console: Console) {
 pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
     let bytes = read_bytes(path)
         .map_err(|e| Failure::model(format!("cannot read {}: {e}", path.display())))?;
-    String::from_utf8(bytes).map_err(|e| {
+    String::from_utf8(bytes).map(line_ends).map_err(|e| {
         let valid = String::from_utf8_lossy(&e.as_bytes()[..e.utf8_error().valid_up_to()]);
         let (line, before) = (valid.matches('\n').count() + 1, valid.rsplit('\n').next());
         let column = before.unwrap_or_default().chars().count() + 1;

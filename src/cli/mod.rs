@@ -5,8 +5,10 @@
 
 mod args;
 mod check;
+mod compare;
 mod completions;
 mod console;
+mod doctor;
 mod emit;
 mod explain;
 mod failure;
@@ -15,13 +17,16 @@ mod generate;
 mod init;
 mod input;
 mod log_density;
+mod man;
 mod methods;
 mod new;
 mod predict;
 mod progress;
 mod replace;
+mod report;
 mod resume;
 mod run;
+mod sbc;
 mod settings;
 mod simulate;
 mod summary;
@@ -55,15 +60,19 @@ pub fn main() -> ExitCode {
             env!("CARGO_PKG_VERSION")
         ));
     }));
-    let outcome = panic::catch_unwind(|| dispatch(cli.command, console));
-    match outcome {
-        Err(_) => Exit::Bug.into(),
-        Ok(Ok(exit)) => exit.into(),
+    conclude(|| dispatch(cli.command, console), console).into()
+}
+
+/// Runs a subcommand to its exit code: what failed is said, and a panic is a bug.
+fn conclude(subcommand: impl FnOnce() -> Outcome + panic::UnwindSafe, console: Console) -> Exit {
+    match panic::catch_unwind(subcommand) {
+        Err(_) => Exit::Bug,
+        Ok(Ok(exit)) => exit,
         Ok(Err(failure)) => {
             if !failure.message.is_empty() {
                 console.error(failure.code, &failure.message);
             }
-            failure.exit.into()
+            failure.exit
         }
     }
 }
@@ -75,12 +84,33 @@ fn dispatch(command: Command, console: Console) -> Outcome {
         Command::Emit(args) => emit::run(&args, console),
         Command::LogDensity(args) => log_density::run(&args, console),
         Command::Simulate(args) => simulate::run(&args, console),
+        Command::Sbc(args) => sbc::run(&args, console),
         Command::Predict(args) => predict::run(&args, console),
         Command::Summary(args) => summary::run(&args, console),
+        Command::Report(args) => report::run(&args, console),
         Command::Fmt(args) => fmt::run(&args, console),
         Command::Explain(args) => explain::run(&args, console),
         Command::Methods(args) => methods::run(&args, console),
+        Command::Compare(args) => compare::run(&args, console),
+        Command::Man(args) => man::run(&args, console),
+        Command::Doctor(args) => doctor::run(&args, console),
         Command::Completions(args) => completions::run(&args, console),
         Command::New(args) => new::run(&args, console),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::failure::Failure;
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_bug_and_a_failure_is_not() {
+        let cli = Cli::try_parse_from(["ppl", "-q", "explain", "E0001"]).unwrap();
+        let console = Console::new(&cli);
+        assert_eq!(conclude(|| panic!("expected by the test"), console) as u8, 70);
+        assert_eq!(conclude(|| Err(Failure::inference("expected")), console) as u8, 4);
+        assert_eq!(conclude(|| Ok(Exit::Failed), console) as u8, 3);
+        assert_eq!(conclude(|| Ok(Exit::Done), console) as u8, 0);
     }
 }

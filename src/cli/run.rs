@@ -13,7 +13,7 @@ use crate::lower::Term;
 use crate::posterior::{Posterior, Values};
 use crate::results::{
     Checkpoint, Config, Role, Run, RunDirectory, RunDirectoryError, RunInfo, Source, Style,
-    Summary, default_out, model_name, table,
+    Summary, check_predictions, default_out, model_name, table,
 };
 
 use super::args::{RunArgs, RunFlags};
@@ -89,7 +89,7 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
     let mut watcher = Watcher::new(console, checkpoint, &out, interval)?;
     let fit = (method.run)(posterior.target(), &settings, &mut watcher);
     watcher.finish();
-    let fit = fit.map_err(|e| inference_failure(&e))?;
+    let mut fit = fit.map_err(|e| inference_failure(&e))?;
     let info = RunInfo {
         model: name,
         seed: settings.seed,
@@ -97,6 +97,10 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
         train_s: started.elapsed().as_secs_f64(),
     };
     let groups = groups(&session, &model, &input, &posterior, &fit, settings.seed);
+    if let Some(predicted) = groups.get("posterior_predictive") {
+        let observed: Vec<_> = input.data.iter().collect();
+        check_predictions(&mut fit.verdict, predicted, &observed);
+    }
     let imports: Vec<String> = session.imported().map(|(_, text)| text.to_owned()).collect();
     let checkpoint = watcher.checkpoint();
     let written = write(&directory, &input, &imports, &posterior, &fit, &info, checkpoint, &groups);

@@ -2,6 +2,7 @@
 //!
 //! A [`Session`] holds the files of one compilation and everything the stages had to say about them.
 
+mod calibrate;
 mod fix;
 mod generate;
 mod stage;
@@ -14,10 +15,11 @@ use crate::data::DataSet;
 use crate::diagnostics::{Color, Diagnostic, Outcome, render_all};
 use crate::lower::{self, Lowered, Space};
 use crate::posterior::{Minibatch, Posterior};
-use crate::source::SourceMap;
+use crate::source::{SourceMap, line_ends};
 use crate::syntax::Allowances;
 use crate::{check, syntax};
 
+pub use calibrate::{Calibration, Ranks, Uniformity, calibrate};
 pub use fix::{Applied, Fixed, fix};
 pub use generate::Generator;
 pub use stage::Stage;
@@ -168,7 +170,7 @@ fn read_import(path: &str, importer: &str, texts: &HashMap<String, String>) -> c
         return Ok((name, text.clone()));
     }
     match std::fs::read_to_string(&path) {
-        Ok(text) => Ok((name, text)),
+        Ok(text) => Ok((name, line_ends(text))),
         Err(error) => Err(format!("cannot read {name}: {error}")),
     }
 }

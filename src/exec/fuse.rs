@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::kernels::elementwise::Micro;
 use super::plan::{Arg, FusedLoop, Home, LoopOp, Value};
-use super::view::{Class, Map, View};
+use super::view::{Class, Map, View, ViewKey};
 
 /// Elementwise operations over one domain that run in one loop.
 #[derive(Debug)]
@@ -59,6 +59,7 @@ enum Operand {
 /// Lowers a group; `values` says which results must be stored (they have a home).
 pub(super) fn lower(group: &Group, values: &[Value]) -> FusedLoop {
     let mut sources: Vec<View> = Vec::new();
+    let mut known: HashMap<ViewKey, usize> = HashMap::new();
     let made: HashMap<usize, ()> = group
         .ops
         .iter()
@@ -75,8 +76,7 @@ pub(super) fn lower(group: &Group, values: &[Value]) -> FusedLoop {
                 if group.has_in_register(view, made.contains_key(&view.value)) {
                     return Operand::Value(view.value);
                 }
-                let known = sources.iter().position(|s| s.same(view));
-                Operand::Source(known.unwrap_or_else(|| {
+                Operand::Source(*known.entry(view.key()).or_insert_with(|| {
                     sources.push(view.clone());
                     sources.len() - 1
                 }))

@@ -22,7 +22,7 @@ use super::plan::{Home, Places, Plan, Step, Value};
 use super::pool::Pool;
 use super::reference;
 use super::slots;
-use super::view::{Class, Map, View};
+use super::view::{Class, Map, View, ViewKey};
 
 /// How an input of a function is stored.
 #[derive(Debug, Clone)]
@@ -58,7 +58,7 @@ pub(super) fn plan<E: Element>(f: &Function, bindings: &[Binding], pool: &mut Po
         tuples: HashMap::new(),
         nodes: Vec::new(),
         loops: HashMap::new(),
-        copies: Vec::new(),
+        copies: HashMap::new(),
         inputs: vec![None; f.inputs.len()],
         pinned: Vec::new(),
         scans: 0,
@@ -86,7 +86,7 @@ pub(super) struct Planner<'a, E> {
     /// Fused loops by length and class, in order.
     loops: HashMap<(usize, Class), Vec<usize>>,
     /// Views that have been copied to a value of that class.
-    copies: Vec<(View, Class, usize)>,
+    copies: HashMap<(ViewKey, Class), (View, usize)>,
     pub(super) inputs: Vec<Option<usize>>,
     /// Values whose slots are the caller's to write.
     pub(super) pinned: Vec<usize>,
@@ -378,16 +378,14 @@ impl<E: Element> Planner<'_, E> {
         if matches!(view.map, Map::Contiguous(_)) && self.values[view.value].class == class {
             return view;
         }
-        if let Some((_, _, copy)) =
-            self.copies.iter().find(|(v, c, _)| *c == class && v.same(&view))
-        {
+        if let Some((_, copy)) = self.copies.get(&(view.key(), class)) {
             return View::whole(*copy, view.len);
         }
         let len = view.len;
         let node = self.join(len, class, None, &[&view]);
         let copy = self.value(len, class, Home::Register, Some((node, true)));
         self.push(node, GroupOp::Apply { op: Micro::Copy, args: vec![view.clone()], value: copy });
-        self.copies.push((view, class, copy));
+        self.copies.insert((view.key(), class), (view, copy));
         View::whole(copy, len)
     }
 

@@ -29,16 +29,8 @@ impl<E: Element> Planner<'_, E> {
         let (before, size, after) = around(&self.f.ty(inst.args[0]).shape, axis);
         if self.is_known(inst.args[1]) {
             let index = self.tensor(inst.args[1]);
-            let rows: Option<Vec<usize>> =
-                index.data.iter().map(|&i| reference::in_bounds(i, size)).collect();
-            if let Some(rows) = rows {
-                let mut places = Vec::with_capacity(inst.ty.len());
-                for i in 0..before {
-                    for &row in &rows {
-                        let start = (i * size + row) * after;
-                        places.extend(start..start + after);
-                    }
-                }
+            let places: Option<Vec<usize>> = row_places(&index, before, size, after).collect();
+            if let Some(places) = places {
                 return self.view(inst.args[0]).select(&places);
             }
         }
@@ -61,19 +53,8 @@ impl<E: Element> Planner<'_, E> {
         let data = self.stored_arg(inst, 0, class);
         if self.is_known(inst.args[1]) {
             let index = self.tensor(inst.args[1]);
-            let mut places = Vec::with_capacity(data.len);
-            for i in 0..before {
-                for &row in &*index.data {
-                    match reference::in_bounds(row, size) {
-                        Some(row) => {
-                            let start = (i * size + row) * after;
-                            places.extend((start..start + after).map(place));
-                        }
-                        None => places.extend(std::iter::repeat_n(u32::MAX, after)),
-                    }
-                }
-            }
-            let places = places.into();
+            let places = row_places(&index, before, size, after);
+            let places = places.map(|at| at.map_or(u32::MAX, place)).collect();
             return self.step(inst.ty.len(), class, |out| Step::Scatter { data, places, out });
         }
         let index = self.view(inst.args[1]);
@@ -182,4 +163,19 @@ impl<E: Element> Planner<'_, E> {
         self.scans += 1;
         parts
     }
+}
+
+/// Where the elements of the rows `index` of an array of shape `[before, size, after]` are, in order;
+/// `None` for those of a row that does not exist.
+fn row_places(
+    index: &Tensor,
+    before: usize,
+    size: usize,
+    after: usize,
+) -> impl Iterator<Item = Option<usize>> {
+    let rows =
+        move |i: usize| index.data.iter().map(move |&row| (i, reference::in_bounds(row, size)));
+    (0..before).flat_map(rows).flat_map(move |(i, row)| {
+        (0..after).map(move |k| row.map(|row| (i * size + row) * after + k))
+    })
 }

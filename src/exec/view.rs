@@ -49,6 +49,14 @@ pub(super) struct View {
     pub(super) len: usize,
 }
 
+/// See [`View::key`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct ViewKey {
+    value: usize,
+    len: usize,
+    map: (u8, usize),
+}
+
 impl View {
     /// All of a value.
     pub(super) fn whole(value: usize, len: usize) -> Self {
@@ -88,14 +96,15 @@ impl View {
         View { value: self.value, map, len }
     }
 
-    /// Whether both read the same elements of the same value.
-    pub(super) fn same(&self, other: &View) -> bool {
-        let same_map = match (&self.map, &other.map) {
-            (Map::Contiguous(a), Map::Contiguous(b)) | (Map::Splat(a), Map::Splat(b)) => a == b,
-            (Map::Table(a), Map::Table(b)) => Arc::ptr_eq(a, b),
-            _ => false,
+    /// What two views that read the same elements of the same value have in common, as long as both
+    /// live: a table is known by where it is.
+    pub(super) fn key(&self) -> ViewKey {
+        let map = match &self.map {
+            Map::Contiguous(offset) => (0, *offset),
+            Map::Splat(offset) => (1, *offset),
+            Map::Table(table) => (2, Arc::as_ptr(table).addr()),
         };
-        self.value == other.value && self.len == other.len && same_map
+        ViewKey { value: self.value, len: self.len, map }
     }
 
     /// Copies elements `start..` of the view to `out`, as many as fit.

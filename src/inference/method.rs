@@ -7,7 +7,7 @@ use super::{Fit, InferenceError, Monitor, Settings, Target};
 pub struct Method {
     /// Name for `--infer`.
     pub name: &'static str,
-    /// Family: `Langevin`, `semi-implicit`, `Gaussian`, `reference`.
+    /// Family: `Langevin`, `semi-implicit`, `Gaussian`, `reference`, `choice`.
     pub group: &'static str,
     /// One sentence.
     pub summary: &'static str,
@@ -45,16 +45,13 @@ pub(in crate::inference) const fn option(
     MethodOption { name, default, meaning, symbol }
 }
 
-/// Resampling, off unless asked for: for methods whose draws are a distribution in its own right.
+/// Resampling, for the methods whose draws have weights.
 pub(in crate::inference) const RESAMPLE: MethodOption = option(
     "resample",
-    "false",
-    "resample the draws by their smoothed importance weights: auto (where k-hat allows), true or false",
+    "auto",
+    "resample the draws by their smoothed importance weights: auto (where k-hat allows, from a better proposal where there is one), true or false",
     "",
 );
-/// The same, on where the weights can be trusted.
-pub(in crate::inference) const RESAMPLE_AUTO: MethodOption =
-    MethodOption { default: "auto", ..RESAMPLE };
 
 /// Every method, in the order in which `ppl methods` lists them.
 pub const METHODS: &[Method] = &[
@@ -64,11 +61,17 @@ pub const METHODS: &[Method] = &[
     super::langevin::LDVI,
     super::langevin::CMCD,
     super::semi_implicit::SIVI_SM,
+    super::semi_implicit::SIVI,
+    super::semi_implicit::UIVI,
+    super::semi_implicit::KSIVI,
     super::gaussian::MEAN_FIELD,
     super::gaussian::FULL_RANK,
+    super::gaussian::LOW_RANK,
     super::gaussian::LAPLACE,
     super::gaussian::PATHFINDER,
+    super::gaussian::BAM,
     super::nuts::NUTS,
+    super::auto::AUTO,
 ];
 
 /// The method of that name.

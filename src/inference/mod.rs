@@ -5,13 +5,16 @@
 
 pub mod affine;
 pub mod assess;
+mod auto;
 pub mod bridge;
 pub mod checkpoint;
+mod examine;
 mod fit;
 pub mod gaussian;
 pub mod langevin;
 mod lbfgs;
 mod method;
+pub mod mlp;
 mod modes;
 pub mod network;
 mod nuts;
@@ -19,6 +22,7 @@ pub mod optimizer;
 mod semi_implicit;
 mod settings;
 pub mod start;
+mod stein;
 pub mod tape;
 pub mod train;
 pub mod weights;

@@ -115,16 +115,11 @@ impl Mode {
             .collect()
     }
 
-    /// The point that standard normals `xi` mean for the Gaussian with this mode and curvature, and
-    /// its log density there.
-    pub(super) fn gaussian(&self, xi: &[f64]) -> (Vec<f64>, f64) {
-        let along: Vec<f64> = xi.iter().zip(&self.values).map(|(x, v)| x / v.sqrt()).collect();
-        let z = self.out_of(&along).iter().zip(&self.at).map(|(x, m)| x + m).collect();
-        let mut log_q = 0.0;
-        for ((x, v), s) in xi.iter().zip(&self.values).zip(&self.scale) {
-            log_q += 0.5 * (v.ln() - x * x - (2.0 * std::f64::consts::PI).ln()) - s.ln();
-        }
-        (z, log_q)
+    /// `A` with `A Aᵀ` the inverse of the curvature, `[D, D]`.
+    pub(super) fn map(&self) -> Mat<f64> {
+        Mat::from_fn(self.at.len(), self.at.len(), |i, k| {
+            self.scale[i] * self.vectors[(i, k)] / self.values[k].sqrt()
+        })
     }
 
     /// `(z − mode)ᵀ C (z − mode)` with the curvature `C`.

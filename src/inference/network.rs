@@ -1,6 +1,6 @@
-//! The multilayer perceptrons: sizes known at run time, weights in a [`Parameters`].
+//! Layers and the residual score network: sizes known at run time, weights in a [`Parameters`].
 //!
-//! Weights are `[in, out]`, row-major, applied as `x W + b`.
+//! Weights are `[in, out]`, row-major, applied as `x W + b`. The multilayer perceptron is in `mlp`.
 
 use dfdx::prelude::{
     Axes2, Axis, BroadcastTo, HasShape, PutTape, ReshapeTo, SplitTape, Tape, TryMatMul,
@@ -81,48 +81,6 @@ impl Linear {
 /// `n` draws from `N(0, sd²)`.
 pub fn normals<E: Element>(n: usize, sd: f64, rng: &mut impl RngCore) -> Vec<E> {
     (0..n).map(|_| StandardNormal.sample(rng)).map(|x: f64| E::of(sd * x)).collect()
-}
-
-/// A chain of [`Linear`] layers with `relu` between them, such as the networks of SIVI-SM.
-#[derive(Debug, Clone)]
-pub struct ReluMlp {
-    /// The layers, first to last.
-    pub layers: Vec<Linear>,
-}
-
-impl ReluMlp {
-    /// Layers of widths `sizes` (input first, output last), PyTorch's initial values.
-    pub fn new<E: Element>(
-        parameters: &mut Parameters<E>,
-        group: usize,
-        sizes: &[usize],
-        rng: &mut impl RngCore,
-    ) -> Self {
-        let layers = sizes
-            .windows(2)
-            .map(|w| Linear::new(parameters, group, (w[0], w[1]), Init::FanIn, rng))
-            .collect();
-        ReluMlp { layers }
-    }
-
-    /// The network at each row of `x: [B, in]`; with `tape` [off](SharedTape::off) the weights are
-    /// constants.
-    #[must_use]
-    pub fn forward<E: Element>(
-        &self,
-        parameters: &Parameters<E>,
-        x: Matrix<E>,
-        tape: &SharedTape<E>,
-    ) -> Matrix<E> {
-        let mut h = x;
-        for (i, layer) in self.layers.iter().enumerate() {
-            h = layer.forward(parameters, h, tape);
-            if i + 1 < self.layers.len() {
-                h = h.relu();
-            }
-        }
-        h
-    }
 }
 
 /// Two residual blocks `h + softplus(h W + b)` as wide as the input, then a linear layer, times one
@@ -209,6 +167,7 @@ pub fn broadcast_scalar<E: Element>(x: Vector<E>, shape: (usize, usize)) -> Matr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inference::mlp::ReluMlp;
     use crate::inference::tape::backward;
     use dfdx::prelude::{Rank0, SumTo};
 

@@ -27,8 +27,8 @@ use serde::{Deserialize, Serialize};
 
 use super::assess::{self, ChainHealth, Checks};
 use super::checkpoint;
+use super::examine::examine;
 use super::method::option;
-use super::modes;
 use super::start;
 use super::{
     Fit, InferenceError, Method, Monitor, Progress, Settings, Target, Trace, VerdictLevel,
@@ -386,7 +386,7 @@ impl Record {
             if interrupted {
                 checks.interrupted();
             } else {
-                modes::search(&mut checks, density, &draws, seed);
+                examine(&mut checks, density, &draws, seed);
             }
         }
         let next = if plan.warmup < 1000 {

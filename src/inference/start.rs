@@ -3,14 +3,18 @@
 
 use faer::{Mat, Side};
 use rand::Rng;
+use serde::{Deserialize, Serialize};
 
 use super::affine::Coordinates;
 use super::{InferenceError, Monitor, Settings, Target, find};
 use crate::density::LogDensity;
 use crate::random::{Stream, fill_std_normal};
 
+/// Dimension above which a covariance is not taken from draws.
+const LARGEST: usize = 1000;
+
 /// Mean and covariance of draws on the unconstrained space.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Gaussian {
     /// The mean, `[D]`.
     pub mean: Vec<f64>,
@@ -29,21 +33,37 @@ impl Gaussian {
         if n < 2 {
             return None;
         }
+        Self::of_weighted(draws, &vec![1.0 / n as f64; n], d)
+    }
+
+    /// That of draws `[S, D]` under weights `[S]` that add up to 1.
+    pub(super) fn of_weighted(draws: &[f64], weights: &[f64], d: usize) -> Option<Self> {
+        let n = weights.len();
         let mut mean = vec![0.0; d];
-        for row in draws.chunks_exact(d) {
-            mean.iter_mut().zip(row).for_each(|(m, x)| *m += x / n as f64);
+        for (row, w) in draws.chunks_exact(d).zip(weights) {
+            mean.iter_mut().zip(row).for_each(|(m, x)| *m += w * x);
         }
-        let centred = Mat::from_fn(n, d, |i, j| draws[i * d + j] - mean[j]);
-        let covariance = centred.transpose() * &centred * faer::Scale(1.0 / (n - 1) as f64);
-        let sd: Vec<f64> = (0..d).map(|j| covariance[(j, j)].sqrt()).collect();
+        let squares: f64 = weights.iter().map(|w| w * w).sum();
+        let mut sd = vec![0.0; d];
+        for (row, w) in draws.chunks_exact(d).zip(weights) {
+            let off = row.iter().zip(&mean).map(|(x, m)| w * (x - m).powi(2) / (1.0 - squares));
+            sd.iter_mut().zip(off).for_each(|(s, o)| *s += o);
+        }
+        sd.iter_mut().for_each(|s| *s = s.sqrt());
         if !mean.iter().all(|m| m.is_finite()) || !sd.iter().all(|s| s.is_finite() && *s > 0.0) {
             return None;
         }
         // With hardly more draws than dimensions the correlations are noise.
-        let factor = (n > 2 * d).then(|| covariance.llt(Side::Lower).ok()).flatten().map(|llt| {
+        let enough = squares.recip() > 2.0 * d as f64 && d <= LARGEST;
+        let factor = enough.then(|| {
+            let share = |i: usize| (weights[i] / (1.0 - squares)).sqrt();
+            let centred = Mat::from_fn(n, d, |i, j| share(i) * (draws[i * d + j] - mean[j]));
+            let llt = (centred.transpose() * &centred).llt(Side::Lower).ok()?;
             let l = llt.L();
-            (0..d * d).map(|k| if k % d <= k / d { l[(k / d, k % d)] } else { 0.0 }).collect()
+            let entry = |k: usize| if k % d <= k / d { l[(k / d, k % d)] } else { 0.0 };
+            Some((0..d * d).map(entry).collect())
         });
+        let factor = factor.flatten();
         Some(Gaussian { mean, sd, factor })
     }
 

@@ -8,13 +8,17 @@
 //! `x + x`, and `clone`, `reshape` and `broadcast` keep the identity). Use `square`, `* 2`.
 
 use std::cell::RefCell;
-use std::ops::DerefMut;
+use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
+use std::thread::LocalKey;
 
 use dfdx::prelude::{
     Backward, Cache, Cpu, Device as DfdxDevice, Dtype, Gradients, HasErr, Merge, OwnedTape,
     PutTape, Rank0, Shape, SplitTape, Storage, Tape, Tensor, ZerosTensor,
 };
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
 
 use super::InferenceError;
 use crate::real::Real;
@@ -26,7 +30,16 @@ pub trait Element: Real + Dtype {
 
     /// This thread's device; one for all, because buffers are recycled within a device.
     fn device() -> Self::Device;
+
+    /// This thread's idle buffers.
+    fn pool() -> &'static LocalKey<Pool<Self>>;
+
+    /// `out = a b`, or `out += a b`, on one thread.
+    fn product(out: MatMut<'_, Self>, accum: Accum, a: MatRef<'_, Self>, b: MatRef<'_, Self>);
 }
+
+/// Idle buffers.
+pub type Pool<E> = RefCell<Vec<Vec<E>>>;
 
 thread_local! {
     static CPU: Cpu = {
@@ -36,19 +49,77 @@ thread_local! {
         device.enable_cache();
         device
     };
+    static POOL_F32: Pool<f32> = const { RefCell::new(Vec::new()) };
+    static POOL_F64: Pool<f64> = const { RefCell::new(Vec::new()) };
 }
 
-impl Element for f32 {
-    type Device = Cpu;
-    fn device() -> Cpu {
-        CPU.with(Cpu::clone)
+macro_rules! element {
+    ($type:ty, $pool:ident) => {
+        impl Element for $type {
+            type Device = Cpu;
+
+            fn device() -> Cpu {
+                CPU.with(Cpu::clone)
+            }
+
+            fn pool() -> &'static LocalKey<Pool<Self>> {
+                &$pool
+            }
+
+            fn product(
+                out: MatMut<'_, Self>,
+                accum: Accum,
+                a: MatRef<'_, Self>,
+                b: MatRef<'_, Self>,
+            ) {
+                matmul(out, accum, a, b, 1.0, Par::Seq);
+            }
+        }
+    };
+}
+
+element!(f32, POOL_F32);
+element!(f64, POOL_F64);
+
+/// A buffer that is lent by this thread's pool and goes back when it is dropped, so that what is
+/// needed again in every iteration is allocated once.
+#[derive(Debug)]
+pub struct Pooled<E: Element>(Vec<E>);
+
+impl<E: Element> Pooled<E> {
+    /// A buffer of `n` numbers, whatever they are.
+    #[must_use]
+    pub fn new(n: usize) -> Self {
+        let idle = E::pool().with_borrow_mut(|pool| {
+            // The smallest that is large enough.
+            let fits = (0..pool.len()).filter(|i| pool[*i].capacity() >= n);
+            fits.min_by_key(|i| pool[*i].capacity()).map(|i| pool.swap_remove(i))
+        });
+        let mut buffer = idle.unwrap_or_default();
+        buffer.resize(n, E::zero());
+        Pooled(buffer)
     }
 }
 
-impl Element for f64 {
-    type Device = Cpu;
-    fn device() -> Cpu {
-        CPU.with(Cpu::clone)
+impl<E: Element> Drop for Pooled<E> {
+    fn drop(&mut self) {
+        let buffer = std::mem::take(&mut self.0);
+        // The pool may be gone already when a thread ends.
+        let _ = E::pool().try_with(|pool| pool.borrow_mut().push(buffer));
+    }
+}
+
+impl<E: Element> Deref for Pooled<E> {
+    type Target = [E];
+
+    fn deref(&self) -> &[E] {
+        &self.0
+    }
+}
+
+impl<E: Element> DerefMut for Pooled<E> {
+    fn deref_mut(&mut self) -> &mut [E] {
+        &mut self.0
     }
 }
 
@@ -79,6 +150,12 @@ impl<E: Element> SharedTape<E> {
     #[must_use]
     pub fn off() -> Self {
         SharedTape(None)
+    }
+
+    /// Whether operations are recorded.
+    #[must_use]
+    pub fn is_recording(&self) -> bool {
+        self.0.is_some()
     }
 }
 

@@ -60,6 +60,8 @@ impl Resample {
 
 /// Numbers (draws times dimension) that a pool may take up.
 const POOLED_NUMBERS: usize = 20_000_000;
+/// Largest standard error that the weights may leave in a mean or a standard deviation, in sd.
+const LARGEST_ERROR: f64 = 0.05;
 /// Effective number of weighted draws below which they are not trusted to replace plain ones.
 const FEWEST_EFFECTIVE: f64 = 400.0;
 
@@ -85,8 +87,8 @@ impl Judgement {
 /// Adds to `checks` what the weights of the draws `[S, D]` say, and chooses `wanted` of the draws.
 ///
 /// Beyond k-hat itself: while the smoothed weights can be trusted, weighted means and standard
-/// deviations are better than plain ones, so a difference between them is an error of the fit. It is
-/// one that resampling mends, unless it is so large that the fit is no guide to the posterior.
+/// deviations are better than plain ones. A difference between them is an error of the fit; resampled,
+/// the draws have none but the weights' own, whose standard error says whether there are enough.
 #[allow(clippy::too_many_arguments, reason = "each is one independent fact about the weights")]
 pub fn judge(
     checks: &mut Checks,
@@ -113,9 +115,10 @@ pub fn judge(
         Resample::Auto => trusted && effective >= FEWEST_EFFECTIVE,
         Resample::Always => true,
     };
-    if trusted {
-        let shifts = Shifts::of(draws, &weights);
-        shifts.judge(checks, resampled, effective, density);
+    if resampled && trusted {
+        Errors::of(draws, &weights).judge(checks, effective, density);
+    } else if trusted {
+        Shifts::of(draws, &weights).judge(checks, effective, density);
     } else if resampled {
         checks.add(
             VerdictLevel::Doubtful,
@@ -173,42 +176,26 @@ impl Shifts {
         shifts
     }
 
-    fn judge(
-        &self,
-        checks: &mut Checks,
-        resampled: bool,
-        effective: f64,
-        density: &dyn LogDensity<f64>,
-    ) {
+    fn judge(&self, checks: &mut Checks, effective: f64, density: &dyn LogDensity<f64>) {
         let ((moved, where_mean), (factor, where_sd)) = (self.mean, self.sd);
         let log_factor = factor.ln().abs();
         let percent = 100.0 * (log_factor.exp() - 1.0);
         let noise = effective.sqrt().recip();
-        let (most_mean, most_sd) = if resampled { (0.3, 0.25) } else { (0.1, 0.15) };
-        let (mean_good, sd_good) = (moved <= most_mean + noise, log_factor <= most_sd + noise);
+        let (mean_good, sd_good) = (moved <= 0.1 + noise, log_factor <= 0.15 + noise);
         if mean_good && sd_good {
             checks.add(
                 VerdictLevel::Ok,
-                if resampled {
-                    format!(
-                        "The draws are resampled by their importance weights ({effective:.0} count \
-                         in full), which moves means by up to {moved:.2} sd and standard deviations \
-                         by up to {percent:.0} %."
-                    )
-                } else {
-                    format!(
-                        "Importance weights confirm means (within {moved:.2} sd) and standard \
-                         deviations (within {percent:.0} %)."
-                    )
-                },
+                format!(
+                    "Importance weights confirm means (within {moved:.2} sd) and standard \
+                     deviations (within {percent:.0} %)."
+                ),
             );
         }
-        let so_far = if resampled { ", too far for resampling to be relied on" } else { "" };
         if !mean_good {
             checks.add(
                 VerdictLevel::Doubtful,
                 format!(
-                    "Importance weights put the mean of {} {moved:.2} sd elsewhere{so_far}.",
+                    "Importance weights put the mean of {} {moved:.2} sd elsewhere.",
                     density.coordinate_name(where_mean)
                 ),
             );
@@ -218,12 +205,82 @@ impl Shifts {
                 VerdictLevel::Doubtful,
                 format!(
                     "Importance weights put the standard deviation of {} at {:.2} times that of the \
-                     draws{so_far}.",
+                     draws.",
                     density.coordinate_name(where_sd),
                     1.0 / factor
                 ),
             );
         }
+    }
+}
+
+/// Whether so many draws count in full under the smoothed log weights, and leave standard errors well
+/// below what a verdict of ok takes.
+#[must_use]
+pub(super) fn suffice(draws: &[f64], log_weights: &[f64], effective: f64) -> bool {
+    let weights: Vec<f64> = log_weights.iter().map(|w| w.exp()).collect();
+    let kish = weights.iter().map(|w| w * w).sum::<f64>().recip();
+    let errors = Errors::of(draws, &weights);
+    kish >= effective && errors.mean.0.max(errors.sd.0) <= 0.6 * LARGEST_ERROR
+}
+
+/// The largest standard errors that the weights leave, and the coordinates that have them.
+struct Errors {
+    /// Of means, in weighted standard deviations.
+    mean: (f64, usize),
+    /// Of standard deviations, relative.
+    sd: (f64, usize),
+}
+
+impl Errors {
+    /// Standard errors of a ratio of weighted sums, by the delta method [owen2013, sec. 9.2].
+    fn of(draws: &[f64], weights: &[f64]) -> Errors {
+        let d = draws.len() / weights.len();
+        let mut errors = Errors { mean: (0.0, 0), sd: (0.0, 0) };
+        for j in 0..d {
+            let column = || draws.iter().skip(j).step_by(d);
+            let (mean, sd) = moments(column(), weights);
+            let (mut first, mut second) = (0.0, 0.0);
+            for (x, w) in column().zip(weights) {
+                let off = (x - mean) / sd;
+                first += (w * off).powi(2);
+                second += (w * (off * off - 1.0)).powi(2);
+            }
+            let (first, second) = (first.sqrt(), 0.5 * second.sqrt());
+            if first.is_nan() || first > errors.mean.0 {
+                errors.mean = (first, j);
+            }
+            if second.is_nan() || second > errors.sd.0 {
+                errors.sd = (second, j);
+            }
+        }
+        errors
+    }
+
+    fn judge(&self, checks: &mut Checks, effective: f64, density: &dyn LogDensity<f64>) {
+        let ((mean, where_mean), (sd, where_sd)) = (self.mean, self.sd);
+        if mean <= LARGEST_ERROR && sd <= LARGEST_ERROR {
+            checks.add(
+                VerdictLevel::Ok,
+                format!(
+                    "The draws are resampled by their importance weights ({effective:.0} count in \
+                     full), which leaves standard errors of {mean:.3} sd in means and {:.1} % in \
+                     standard deviations.",
+                    100.0 * sd
+                ),
+            );
+            return;
+        }
+        let (what, j) = if mean > LARGEST_ERROR { ("mean", where_mean) } else { ("sd", where_sd) };
+        checks.add(
+            VerdictLevel::Doubtful,
+            format!(
+                "The draws are resampled by their importance weights, of which {effective:.0} count \
+                 in full: too few for the {what} of {}, which may be off by {:.2} sd.",
+                density.coordinate_name(j),
+                2.0 * mean.max(sd)
+            ),
+        );
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::check::typed::{Expr, ExprKind, Scalar, Structure, Support, Type, VarId, VarKind};
 use crate::data::{DataArray, DataSet, unravel};
-use crate::diagnostics::{Code, Diagnostic};
+use crate::diagnostics::{Code, Diagnostic, nearest};
 use crate::ir::{DType, Shape, Tensor, Type as IrType};
 use crate::source::Span;
 
@@ -90,6 +90,13 @@ impl Lowerer<'_> {
         } else {
             error.with_note(format!("fields in the file: {}", fields.join(", ")))
         };
+        let undeclared =
+            fields.iter().copied().filter(|f| self.model.vars.iter().all(|v| v.name != **f));
+        if let Some(near) = nearest(name, undeclared) {
+            return Box::new(error.with_help(format!(
+                "did you mean the field `{near}`? A field has the name of its declaration"
+            )));
+        }
         Box::new(error.with_help(format!(
             "add `{name}` to the file, or give a default: `data {name}: … = value`"
         )))
@@ -187,7 +194,17 @@ impl Lowerer<'_> {
                 n => format!("{n} dimensions are declared"),
             };
             let message = format!("`{name}` {found} in {}, but {declared}", file.file());
-            return Err(self.error(Code::E0413, message, "declared here"));
+            let help = match (array.shape.as_slice(), sizes.len()) {
+                ([1], 0) => "write the number without brackets in the file".to_string(),
+                ([], 1) => "write it in brackets in the file, also a single number: `[3]`".into(),
+                (shape, _) => format!(
+                    "the levels of brackets in the file are the dimensions: `{name}` has {}",
+                    shape.len()
+                ),
+            };
+            return Err(Box::new(
+                self.error(Code::E0413, message, "declared here").with_help(help),
+            ));
         }
         for (axis, (&n, size)) in array.shape.iter().zip(&sizes).enumerate() {
             if let ExprKind::Var(v) = size.kind

@@ -24,6 +24,12 @@ pub(super) fn add(b: &mut Builder, op: Op, args: impl Into<Args>) -> ValueId {
     }
     for rule in rules::all() {
         if let Some(value) = (rule.apply)(b, &op, &args) {
+            debug_assert_eq!(
+                rules::result_type(b, &op, &args).as_ref(),
+                Some(b.ty(value)),
+                "bug in ppl: the rule `{}` changes the type",
+                rule.name
+            );
             return value;
         }
     }

@@ -106,6 +106,12 @@ pub struct VariableSummary {
 }
 
 impl VariableSummary {
+    /// Name of the scalar at row-major position `element`, as in the language: `theta[2, 3]`.
+    #[must_use]
+    pub fn element_name(&self, element: usize) -> String {
+        super::draws::element_name(&self.name, &self.shape, element)
+    }
+
     fn of(variable: &Variable, chains: usize, independent: bool) -> Self {
         let scalars = (0..variable.size())
             .map(|i| Statistics::of(&variable.scalar(i), chains, independent))
@@ -113,6 +119,21 @@ impl VariableSummary {
         let (name, shape) = (variable.name.clone(), variable.shape.clone());
         VariableSummary { name, shape, role: variable.role, scalars }
     }
+}
+
+/// The axis on which intervals of these scalars are drawn: from the smallest 5 % quantile to the largest
+/// 95 % quantile, and to zero where that is near. `None` when there is nothing to draw.
+pub(crate) fn interval_axis<'a>(
+    scalars: impl IntoIterator<Item = &'a Statistics>,
+) -> Option<(f64, f64)> {
+    let ends = scalars.into_iter().filter(|s| s.q5.is_finite() && s.q95.is_finite());
+    let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), s| {
+        (low.min(s.q5), high.max(s.q95))
+    });
+    let near = 0.5 * (high - low);
+    let low = if low > 0.0 && low < near { 0.0 } else { low };
+    let high = if high < 0.0 && -high < near { 0.0 } else { high };
+    (low < high).then_some((low, high))
 }
 
 /// Everything in `summary.json`.
@@ -159,14 +180,24 @@ pub struct Summary {
 impl Summary {
     /// Summarises a fit and its constrained draws.
     ///
-    /// Draws are taken as independent unless the method samples chains (the group `reference`).
+    /// Draws are taken as independent unless they are those of a sampler's chains, or repeat each other,
+    /// as resampled ones do.
     #[must_use]
     pub fn new(info: &RunInfo, fit: &Fit, draws: &Draws) -> Self {
-        let sampler = inference::find(fit.method).is_some_and(|m| m.group == "reference");
+        let sampler = inference::find(fit.method)
+            .is_some_and(|m| m.group == "reference" || (m.group == "choice" && fit.chains > 1));
+        let rows = || fit.draws.chunks_exact(fit.dim.max(1));
+        let repeated = rows().zip(rows().skip(1)).any(|(a, b)| a == b);
         let variables = draws
             .variables
             .iter()
-            .map(|v| VariableSummary::of(v, draws.chains, !sampler))
+            .map(|v| {
+                let mut summary = VariableSummary::of(v, draws.chains, !sampler && !repeated);
+                if !sampler {
+                    summary.scalars.iter_mut().for_each(|s| s.rhat = None);
+                }
+                summary
+            })
             .collect();
         Summary {
             method: fit.method.into(),

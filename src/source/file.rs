@@ -133,9 +133,29 @@ impl SourceMap {
     }
 }
 
+/// Makes line breaks of carriage returns that stand alone, as old Macs wrote them; no byte moves.
+#[must_use]
+pub fn line_ends(text: String) -> String {
+    let alone = |(at, _): &(usize, &str)| text.as_bytes().get(at + 1) != Some(&b'\n');
+    if !text.match_indices('\r').any(|found| alone(&found)) {
+        return text;
+    }
+    let mut ended = text.clone();
+    for (at, _) in text.match_indices('\r').filter(alone) {
+        ended.replace_range(at..=at, "\n");
+    }
+    ended
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lone_carriage_returns_end_lines() {
+        assert_eq!(line_ends("a\rb\r\nc\n\r".into()), "a\nb\r\nc\n\n");
+        assert_eq!(line_ends("a\r\nb\n".into()), "a\r\nb\n");
+    }
 
     #[test]
     fn locations_count_lines_and_characters() {

@@ -3,5 +3,5 @@
 mod file;
 mod span;
 
-pub use file::{FileId, Location, SourceFile, SourceMap};
+pub use file::{FileId, Location, SourceFile, SourceMap, line_ends};
 pub use span::Span;

@@ -1,7 +1,8 @@
 //! What people write who come from Stan, R or Python: blocks, types in front of names, `T[,]`,
-//! `target +=`, `return`, `def`. Each gets its ppl form in the help.
+//! `target +=`, `return`, `def`, `numpyro.sample`. Each gets its ppl form in the help.
 
 use super::error::Stop;
+use super::parser::Rule;
 use super::token::{Token, TokenKind};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::source::Span;
@@ -30,7 +31,9 @@ const TYPES: &[(&str, &str)] = &[
 /// nothing in it will be right.
 pub(super) fn item(text: &str, item: &[Token]) -> Option<Diagnostic> {
     let tokens: Vec<Token> = item.iter().filter(|token| !token.kind.is_trivia()).copied().collect();
-    block(text, &tokens).or_else(|| typed_declaration(text, &tokens))
+    block(text, &tokens)
+        .or_else(|| typed_declaration(text, &tokens))
+        .or_else(|| python(text, &tokens))
 }
 
 /// Tells whether a word is one of Stan's types.
@@ -84,7 +87,13 @@ fn typed_declaration(text: &str, tokens: &[Token]) -> Option<Diagnostic> {
         TokenKind::KwData | TokenKind::KwParam | TokenKind::KwLet | TokenKind::KwGen
     );
     let declared = Declared::read(text, tokens, usize::from(keyword))?;
-    let Declared { name, ty, span, assigned } = declared;
+    let Declared { name, ty, span, next } = declared;
+    if next == Some(TokenKind::LParen) && !keyword {
+        let message = "functions are declared with `fn`";
+        let help = format!("write `fn {name}(x: real) -> {ty} = …`, or a body in braces");
+        let error = Diagnostic::error(Code::E0007, span, message, "of another language");
+        return Some(error.with_help(help));
+    }
     let error = Diagnostic::error(
         Code::E0007,
         span,
@@ -95,7 +104,7 @@ fn typed_declaration(text: &str, tokens: &[Token]) -> Option<Diagnostic> {
         let form = format!("{name}: {ty}");
         return Some(error.with_fix(format!("write `{form}`"), span, form.clone()));
     }
-    if assigned {
+    if next == Some(TokenKind::Equals) {
         let form = format!("let {name}: {ty}");
         return Some(error.with_fix(format!("write `{form}`"), span, form.clone()));
     }
@@ -116,8 +125,8 @@ struct Declared {
     ty: String,
     /// From the type to the end of the name and its dimensions.
     span: Span,
-    /// Whether a value follows.
-    assigned: bool,
+    /// What follows.
+    next: Option<TokenKind>,
 }
 
 impl Declared {
@@ -151,9 +160,9 @@ impl Declared {
                 if dims.is_empty() { String::new() } else { format!("[{}]", dims.join(", ")) };
             format!("{word}{bounds}{dims}")
         };
-        let assigned = reader.peek().is_some_and(|token| token.kind == TokenKind::Equals);
+        let next = reader.peek().map(|token| token.kind);
         let name = text[name.span.range()].to_string();
-        Some(Self { name, ty, span: first.to(last.span), assigned })
+        Some(Self { name, ty, span: first.to(last.span), next })
     }
 }
 
@@ -236,6 +245,65 @@ pub(super) fn compound_assignment(stop: &Stop<'_>) -> Option<Diagnostic> {
     )
 }
 
+/// Recognises `fn f(real x, vector[N] y)`.
+pub(super) fn typed_parameter(stop: &Stop<'_>) -> Option<Diagnostic> {
+    let start = stop.at.checked_sub(1).filter(|_| stop.expects(Rule::colon))?;
+    let declared = Declared::read(stop.text, &stop.tokens, start)?;
+    let form = format!("{}: {}", declared.name, declared.ty);
+    Some(
+        Diagnostic::error(
+            Code::E0007,
+            declared.span,
+            "the type stands behind the name",
+            "a type in front of a name",
+        )
+        .with_fix(format!("write `{form}`"), declared.span, form.clone()),
+    )
+}
+
+/// Recognises statements of NumPyro's and PyMC's models: `import numpyro`, `with pm.Model()`,
+/// `mu = numpyro.sample("mu", dist.Normal(0, 1))`.
+fn python(text: &str, tokens: &[Token]) -> Option<Diagnostic> {
+    let shown = |at: usize| tokens.get(at).map_or("", |token| &text[token.span.range()]);
+    let whole = tokens.first()?.span.to(tokens.last()?.span);
+    let error = |message: &str, help: &str| {
+        Some(Diagnostic::error(Code::E0007, whole, message, "of another language").with_help(help))
+    };
+    let imports = tokens[0].kind == TokenKind::KwImport && matches!(shown(2), "." | "as")
+        || shown(0) == "from" && tokens.iter().any(|token| token.kind == TokenKind::KwImport);
+    if imports {
+        return error(
+            "Python's modules are not imported",
+            "remove the line; distributions and functions are known by their names",
+        );
+    }
+    if shown(0) == "with" && tokens.get(1).is_some_and(|token| token.kind == TokenKind::Ident) {
+        return error(
+            "there are no `with` blocks",
+            "declarations stand at the top level; a plate is an array: `param z: real[N] ~ …`",
+        );
+    }
+    let strings = tokens.iter().any(|token| token.kind == TokenKind::Str);
+    let dotted = (0..tokens.len()).any(|at| {
+        let module = matches!(shown(at), "numpyro" | "pyro" | "pm" | "pymc" | "tfd");
+        module && shown(at + 1) == "."
+    });
+    if !strings || !dotted {
+        return None;
+    }
+    let observed = tokens.windows(2).any(|pair| {
+        matches!(&text[pair[0].span.range()], "obs" | "observed")
+            && pair[1].kind == TokenKind::Equals
+    });
+    if observed {
+        return error(
+            "an observation is a statement",
+            "declare the data, then state its distribution: `y ~ normal(mu, sigma)`",
+        );
+    }
+    error("a latent is declared", "write `param mu ~ normal(0, 1)`")
+}
+
 /// Recognises `y ~ normal(mu, sigma) T[0, ]`.
 pub(super) fn truncation(stop: &Stop<'_>) -> Option<Diagnostic> {
     let is_stan = stop.shown(0) == "T"
@@ -243,14 +311,40 @@ pub(super) fn truncation(stop: &Stop<'_>) -> Option<Diagnostic> {
         && stop.kind(1) == Some(TokenKind::LBracket);
     is_stan.then(|| {
         let span = stop.span().to(stop.end());
-        Diagnostic::error(
+        let error = Diagnostic::error(
             Code::E0007,
             span,
             "truncation is a distribution of its own",
             "of another language",
-        )
-        .with_help("write `y ~ truncate(normal(mu, sigma), lower=0)`")
+        );
+        match truncated(stop) {
+            Some((whole, form)) => error.with_fix(format!("write `{form}`"), whole, form.clone()),
+            None => error.with_help("write `y ~ truncate(normal(mu, sigma), lower=0)`"),
+        }
     })
+}
+
+/// The distribution in front of `T[a, b]`, to the end of that, and what it is here.
+fn truncated(stop: &Stop<'_>) -> Option<(Span, String)> {
+    let before = &stop.tokens[..stop.at];
+    let tilde = before.iter().rposition(|token| token.kind == TokenKind::Tilde)?;
+    let dist = before.get(tilde + 1)?.span.to(before.last()?.span);
+    let rest = &stop.tokens[stop.at + 2..];
+    let close = rest.iter().rposition(|token| token.kind == TokenKind::RBracket)?;
+    let whole = dist.to(rest[close].span);
+    let mut depth = 0usize;
+    let mut ends = rest[..close].split(|token| {
+        depth += usize::from(token.kind.closer().is_some());
+        depth = depth.saturating_sub(usize::from(token.kind.is_closer()));
+        depth == 0 && token.kind == TokenKind::Comma
+    });
+    let mut form = format!("truncate({}", &stop.text[dist.range()]);
+    for bound in ["lower", "upper"] {
+        if let Some([first, .., last] | [first @ last]) = ends.next() {
+            form += &format!(", {bound}={}", &stop.text[first.span.to(last.span).range()]);
+        }
+    }
+    Some((whole, form + ")"))
 }
 
 /// Recognises words that begin a statement in other languages: `return x`, `def f(x):`.

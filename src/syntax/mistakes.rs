@@ -7,10 +7,10 @@
 use super::build::is_distribution;
 use super::error::Stop;
 use super::foreign;
-use super::nearest::nearest;
 use super::parser::Rule;
 use super::token::TokenKind;
-use crate::diagnostics::{Code, Diagnostic};
+use super::types;
+use crate::diagnostics::{Code, Diagnostic, nearest};
 use crate::source::Span;
 
 /// Recognises a known mistake where a parse stopped.
@@ -29,11 +29,16 @@ pub(super) fn recognise(stop: &Stop<'_>) -> Option<Diagnostic> {
         keyword_as_name,
         stray_else,
         loop_head,
-        bounds,
-        dimensions,
+        types::bounds,
+        types::bounds_in_parentheses,
+        types::bounds_behind,
+        types::dimensions,
+        types::two_brackets,
+        foreign::typed_parameter,
         stray_string,
         missing_braces,
         missing_type,
+        missing_value,
         missing_quotes,
         missing_separator,
     ];
@@ -264,55 +269,6 @@ fn declaration_in_braces(stop: &Stop<'_>) -> Option<Diagnostic> {
     })
 }
 
-/// `real<0, 1>`, `real<lower 0>`, `real<lower=0`, `real<lower=a < b>`.
-fn bounds(stop: &Stop<'_>) -> Option<Diagnostic> {
-    let before = &stop.tokens[..stop.at];
-    let opener = before.iter().rposition(|token| token.kind == TokenKind::Less)?;
-    let word = opener.checked_sub(1).and_then(|at| before.get(at))?;
-    if !foreign::is_type(&stop.text[word.span.range()]) {
-        return None;
-    }
-    let error = |message: String, label: &str| {
-        Diagnostic::error(Code::E0001, stop.span(), message, label)
-            .with_label(before[opener].span, "bounds begin here")
-    };
-    let found = stop.found();
-    if stop.at == opener + 1 || stop.expects(Rule::equals) {
-        let error = error(format!("expected a bound such as `lower=0`, found {found}"), "no name");
-        return Some(error.with_help("bounds are named: `<lower=0, upper=1>`"));
-    }
-    if !stop.expects(Rule::gt) {
-        return None;
-    }
-    Some(match stop.kind(0) {
-        Some(TokenKind::Less | TokenKind::LessEq | TokenKind::EqEq | TokenKind::NotEq) => {
-            error(format!("expected `>`, found {found}"), "not an operator of bounds")
-                .with_help("a comparison in a bound needs parentheses")
-        }
-        _ => error(format!("expected `>`, found {found}"), "the bounds should end before this")
-            .with_fix("close the bounds with `>`", stop.behind_previous(), ">"),
-    })
-}
-
-/// `real(N)`, `real[]`.
-fn dimensions(stop: &Stop<'_>) -> Option<Diagnostic> {
-    let help = "dimensions are names or sizes in square brackets: `real[N, 3]`";
-    let error = |message: &str, label: &str| {
-        Some(Diagnostic::error(Code::E0001, stop.span(), message, label).with_help(help))
-    };
-    match (stop.kind(-1)?, stop.kind(0)?) {
-        (TokenKind::Ident | TokenKind::Greater, TokenKind::LParen)
-            if stop.expects(Rule::lbracket) || stop.expects(Rule::dims) =>
-        {
-            error("dimensions stand in square brackets", "expected `[`")
-        }
-        (TokenKind::LBracket, TokenKind::RBracket) if stop.typed_before() => {
-            error("a dimension is missing", "nothing between brackets")
-        }
-        _ => None,
-    }
-}
-
 /// `print("…")`.
 fn stray_string(stop: &Stop<'_>) -> Option<Diagnostic> {
     (stop.kind(0)? == TokenKind::Str && !stop.expects(Rule::string)).then(|| {
@@ -322,6 +278,8 @@ fn stray_string(stop: &Stop<'_>) -> Option<Diagnostic> {
             Some(callee) if &stop.text[callee.span.range()] == "print" => {
                 error.with_help("a model prints nothing; name a value with `gen` to see its draws")
             }
+            Some(callee) if &stop.text[callee.span.range()] == "reject" => error
+                .with_help("nothing is rejected; the type says what is allowed: `real<lower=0>`"),
             _ => error,
         }
     })
@@ -422,6 +380,23 @@ fn missing_type(stop: &Stop<'_>) -> Option<Diagnostic> {
         ),
         _ => None,
     }
+}
+
+/// `let q: real[N]` and nothing more.
+fn missing_value(stop: &Stop<'_>) -> Option<Diagnostic> {
+    let defines = matches!(stop.tokens[0].kind, TokenKind::KwLet | TokenKind::KwGen);
+    let ends = defines && stop.kind(0).is_none() && stop.expects(Rule::equals);
+    let name = stop.tokens.get(1).map(|token| &stop.text[token.span.range()])?;
+    ends.then(|| {
+        let head = &stop.text[stop.tokens[0].span.to(stop.end()).range()];
+        let message = format!("`{name}` has no value");
+        Diagnostic::error(Code::E0001, stop.span(), message, "expected `=` or `{`").with_help(
+            format!(
+                "define it where it is declared: `{head} = …`, or element by element: \
+                 `{head} {{ {name}[1] = … }}`"
+            ),
+        )
+    })
 }
 
 /// `import helpers`.

@@ -4,17 +4,18 @@
 //! |---|---|---|
 //! | lex | `lexer`, `token` | lossless tokens, comments included |
 //! | split | `split` | where each item begins and ends |
-//! | check tokens | `precheck` | what is wrong before any grammar |
+//! | check tokens | `precheck`, `divisor` | what is wrong before any grammar |
 //! | parse | `parser` | one item → grammar nodes; the only file that imports pest |
 //! | build | `build` | grammar nodes → [`ast`] |
 //! | silence | `allow` | comments that allow lints |
-//! | explain | `error`, `mistakes` | a parse that stopped → a message |
+//! | explain | `error`, `mistakes`, `types`, `foreign` | a parse that stopped → a message |
 //!
 //! Names are not resolved and types are not known here; see [`crate::check`].
 
 mod allow;
 pub mod ast;
 mod build;
+mod divisor;
 mod emit;
 mod error;
 mod foreign;
@@ -22,18 +23,17 @@ mod format;
 mod highlight;
 mod lexer;
 mod mistakes;
-mod nearest;
 mod parser;
 mod precheck;
 mod split;
 pub mod token;
+mod types;
 
 pub use allow::Allowances;
 pub use emit::{emit_ast, expr_text, type_text};
 pub use format::format;
 pub use highlight::{Class, highlight};
 pub use lexer::{emit_tokens, lex};
-pub use nearest::nearest;
 
 use crate::diagnostics::{Code, Diagnostic, Outcome};
 use crate::source::{FileId, Span};
@@ -92,6 +92,7 @@ pub fn parse(file: FileId, text: &str) -> Outcome<ast::File> {
         }
     }
     diagnostics.extend(bad_tokens);
+    diagnostics.extend(divisor::check_divisors(text, &tokens));
     let span = Span::new(file, 0, text.len());
     Outcome::new(ast::File { doc: split.doc, items, span }, diagnostics)
 }

@@ -1,6 +1,7 @@
 //! What can be found wrong in tokens alone, before the grammar is tried: characters without
 //! meaning, comments and strings without end, brackets without partner, too deep nesting.
 
+use super::divisor::{ADVICE, swallowed};
 use super::token::{Token, TokenKind};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::source::Span;
@@ -121,13 +122,28 @@ fn unknown_character(token: Token, shown: &str, text: &str) -> Diagnostic {
                     .with_help("there are no modules; every name stands alone")
                     .with_fix(title, module, "")
             }
-            None => error.with_help("there are no fields").with_fix(
-                "use `_` within names",
-                token.span,
-                "_",
-            ),
+            None => field(error, token, text),
         },
         _ => error,
+    }
+}
+
+/// `y.shape`, `x.sum()`, `X.T`, or R's `a.name`.
+fn field(error: Diagnostic, dot: Token, text: &str) -> Diagnostic {
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    let (before, after) = (&text[..dot.span.range().start], &text[dot.span.range().end..]);
+    let name = &before[before.trim_end_matches(word).len()..];
+    let member = &after[..after.len() - after.trim_start_matches(word).len()];
+    let called = after[member.len()..].starts_with('(');
+    match member {
+        "shape" | "size" | "len" | "length" => error.with_help(
+            "the number of elements is `size(y)`, of rows `rows(X)`, of columns `cols(X)`",
+        ),
+        "T" => error.with_help("the transposed matrix is `X'`"),
+        _ if called && !name.is_empty() => error.with_help(format!(
+            "there are no methods; what acts on `{name}` takes it as argument: `f({name})`"
+        )),
+        _ => error.with_help("there are no fields").with_fix("use `_` within names", dot.span, "_"),
     }
 }
 
@@ -214,6 +230,12 @@ fn unclosed(opener: Token, tokens: &[Token], text: &str) -> Diagnostic {
         Some(last) => {
             let end = Span { start: last.span.end, ..last.span };
             let insert = if wanted == "}" { "\n}" } else { wanted };
+            let error = match swallowed(text, tokens, opener.span, wanted) {
+                Some(comment) => error
+                    .with_label(comment, format!("a `{wanted}` in a comment"))
+                    .with_note(ADVICE),
+                None => error,
+            };
             error.with_label(end, format!("no `{wanted}` up to here")).with_fix(
                 format!("insert the missing `{wanted}`"),
                 end,

@@ -124,8 +124,11 @@ fn item_end(text: &str, tokens: &[Token], first: usize, braces: Braces) -> (usiz
             let previous = tokens[last].kind;
             let boundary = match open.last() {
                 None => {
-                    kind == TokenKind::Semicolon
-                        || kind.opens_declaration() && (line_start || previous.ends_operand())
+                    kind == TokenKind::Semicolon && !within_bounds(&tokens[first..at])
+                        || kind.opens_declaration()
+                            && (line_start
+                                || previous.ends_operand()
+                                    && !imports(text, tokens[first], tokens[last], kind))
                         || line_start && begins_line(tokens, at, previous)
                         || line_start && !indented() && states_distribution(tokens, at, previous)
                 }
@@ -201,12 +204,25 @@ fn closes_bounds(tokens: &[Token]) -> bool {
     let Some(opener) = tokens.iter().rposition(|token| token.kind == TokenKind::Less) else {
         return false;
     };
+    opens_bounds(tokens, opener)
+}
+
+/// Tells whether the `<` at `opener` begins bounds: a type's name before it, `name =` behind it.
+fn opens_bounds(tokens: &[Token], opener: usize) -> bool {
     let significant = |token: &&Token| !token.kind.is_trivia();
     let before = tokens[..opener].iter().rfind(significant).map(|token| token.kind);
     let mut after = tokens[opener + 1..].iter().filter(significant).map(|token| token.kind);
     before == Some(TokenKind::Ident)
         && after.next() == Some(TokenKind::Ident)
         && after.next() == Some(TokenKind::Equals)
+}
+
+/// Tells whether bounds are open at the end of `tokens`, as in `real<lower=0`.
+fn within_bounds(tokens: &[Token]) -> bool {
+    let tokens = &tokens[tokens.len().saturating_sub(LONGEST_BOUNDS)..];
+    let last =
+        tokens.iter().rposition(|token| matches!(token.kind, TokenKind::Less | TokenKind::Greater));
+    last.is_some_and(|at| tokens[at].kind == TokenKind::Less && opens_bounds(tokens, at))
 }
 
 /// Tells whether a line `y[i] ~ …` begins here although the line above is unfinished: no
@@ -245,6 +261,13 @@ fn opens_top_level(kind: TokenKind) -> bool {
             | TokenKind::KwDist
             | TokenKind::KwImport
     )
+}
+
+/// Tells whether a keyword is a word of Python's `import x as dist`, `from x import y`.
+fn imports(text: &str, first: Token, previous: Token, kind: TokenKind) -> bool {
+    let is = |token: Token, word: &str| &text[token.span.range()] == word;
+    first.kind == TokenKind::KwImport && is(previous, "as")
+        || is(first, "from") && kind == TokenKind::KwImport
 }
 
 /// Returns how many bytes precede the token on its line.

@@ -170,9 +170,11 @@ fn simulated_data_files_can_be_fitted() {
 #[test]
 fn a_seed_repeats_a_run_bit_for_bit_with_any_number_of_threads() {
     let dir = tempfile::tempdir().unwrap();
-    let draws = |name: &str, seed: &str, threads: &str| {
-        let out = dir.path().join(name);
-        let run = ["run", "gauss.ppl", "-q", "--infer", "nuts", "--draws", "200", "--out"];
+    let mut runs = 0;
+    let mut draws = |method: &str, seed: &str, threads: &str| {
+        runs += 1;
+        let out = dir.path().join(runs.to_string());
+        let run = ["run", "trend.ppl", "-q", "--draws", "200", "--infer", method, "--out"];
         let output =
             ppl(&run).arg(&out).args(["--seed", seed, "--threads", threads]).output().unwrap();
         assert_eq!(code(&output), 0, "{}", stderr(&output));
@@ -180,9 +182,57 @@ fn a_seed_repeats_a_run_bit_for_bit_with_any_number_of_threads() {
         let text = std::fs::read_to_string(out.join("draws.csv")).unwrap();
         text.lines().filter(|l| !l.starts_with('#')).collect::<Vec<_>>().join("\n")
     };
-    let first = draws("a", "5", "1");
-    assert_eq!(first, draws("b", "5", "4"));
-    assert_ne!(first, draws("c", "6", "1"));
+    for method in ["nuts", "mean-field", "pathfinder", "laplace"] {
+        let first = draws(method, "5", "1");
+        for threads in ["2", "3", "7"] {
+            assert!(first == draws(method, "5", threads), "{method} with {threads} threads");
+        }
+        assert!(first != draws(method, "6", "1"), "{method} with another seed");
+    }
+}
+
+#[test]
+fn single_precision_gives_the_same_posterior_in_other_bits() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |method: &str, precision: &str, threads: &str| {
+        let out = dir.path().join(format!("{method}-{precision}-{threads}"));
+        let args = ["run", "gauss.ppl", "-q", "--draws", "1000", "--infer", method];
+        let rest = ["--precision", precision, "--threads", threads, "--out"];
+        let output = ppl(&args).args(rest).arg(&out).output().unwrap();
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        assert_eq!(json(&out.join("config.json"))["precision"], precision);
+        let draws = std::fs::read_to_string(out.join("draws.csv")).unwrap();
+        let draws = draws.lines().filter(|l| !l.starts_with('#')).collect::<Vec<_>>().join("\n");
+        (json(&out.join("summary.json"))["variables"]["mu"].clone(), draws)
+    };
+    for method in ["mean-field", "full-rank"] {
+        let (double, in_double) = run(method, "f64", "1");
+        let (single, in_single) = run(method, "f32", "1");
+        assert!(in_double != in_single, "{method}: --precision changes nothing");
+        assert!(in_single == run(method, "f32", "3").1, "{method}: threads change bits");
+        // Prior N(0, 10), noise sd 2, 20 observations of mean 8.21: exact by conjugacy.
+        for mu in [double, single] {
+            assert!(close(mu["mean"].as_f64().unwrap(), 8.049, 0.0, 0.1), "{method}: {mu}");
+            assert!(close(mu["sd"].as_f64().unwrap(), 0.4428, 0.0, 0.08), "{method}: {mu}");
+        }
+    }
+}
+
+#[test]
+fn a_failed_verdict_is_an_exit_code_only_where_strictness_was_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |strict: &[&str]| {
+        let out = dir.path().join(format!("run{}", strict.len()));
+        // One step from a standard normal: nowhere near the posterior.
+        let args = ["run", "gauss.ppl", "-q", "--infer", "mean-field", "--iterations", "1"];
+        let output = ppl(&args).args(strict).arg("--out").arg(&out).output().unwrap();
+        let summary = json(&out.join("summary.json"));
+        assert_eq!(summary["verdict"], "failed", "{summary}");
+        assert!(out.join("draws.csv").is_file());
+        code(&output)
+    };
+    assert_eq!(run(&[]), 0);
+    assert_eq!(run(&["--strict"]), 3);
 }
 
 #[test]
@@ -396,4 +446,35 @@ fn completion_scripts_know_commands_and_flags() {
         }
     }
     assert_eq!(code(&ppl(&["completions", "tcsh"]).output().unwrap()), 2);
+}
+
+#[test]
+fn manual_pages_cover_every_command() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("man1");
+    let output = ppl(&["man", "--out"]).arg(&out).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let page = |name: &str| std::fs::read_to_string(out.join(name)).unwrap();
+    for command in ["run", "log-density", "report", "compare", "doctor"] {
+        let text = page(&format!("ppl-{command}.1"));
+        assert!(text.contains(".TH") && text.contains(&command.replace('-', "\\-")), "{text}");
+    }
+    assert!(page("ppl-run.1").contains("grad\\-samples"));
+    let main = stdout(&ppl(&["man"]).output().unwrap());
+    assert!(main.contains(".TH ppl 1") && main.contains("ppl\\-report(1)"), "{main}");
+}
+
+#[test]
+fn the_doctor_knows_this_machine() {
+    let output = ppl(&["doctor", "--json"]).output().unwrap();
+    let facts: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let threads = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(facts["threads"], threads);
+    assert_eq!(facts["ppl"], env!("CARGO_PKG_VERSION"));
+    assert!(matches!(facts["simd"]["lanes_f64"].as_u64(), Some(1 | 2 | 4)), "{facts}");
+    assert_eq!(facts["cuda"]["built"], cfg!(feature = "cuda"));
+    let text = stdout(&ppl(&["doctor"]).output().unwrap());
+    for name in ["ppl", "cpu", "simd", "threads", "memory", "cuda"] {
+        assert!(text.lines().any(|line| line.starts_with(name)), "{text}");
+    }
 }

@@ -16,6 +16,12 @@ fn fit_by(method: &str, density: &Both, settings: &Settings) -> Fit {
     (find(method).unwrap().run)(density.target(), settings, &mut Silent).unwrap()
 }
 
+/// Settings under which draws are those of the family.
+fn plain() -> Settings {
+    let options = [("resample".to_owned(), "false".to_owned())].into();
+    Settings { options, ..Settings::default() }
+}
+
 /// Mean and standard deviation of coordinate `j` of the draws.
 pub(crate) fn moments(fit: &Fit, j: usize) -> (f64, f64) {
     let column: Vec<f64> = fit.draws.iter().skip(j).step_by(fit.dim).copied().collect();
@@ -64,7 +70,7 @@ fn correlated_gaussian_has_the_known_optimum() {
     // by the correlation's information.
     let rho: f64 = 0.8;
     let density = Mixture::correlated([1.0, -2.0], [[1.0, rho], [rho, 1.0]]);
-    let fit = fit(&Both::new(Points(density)), &Settings::default());
+    let fit = fit(&Both::new(Points(density)), &plain());
     let conditional = (1.0 - rho * rho).sqrt();
     for (j, want) in [1.0, -2.0].into_iter().enumerate() {
         let (mean, sd) = moments(&fit, j);
@@ -78,12 +84,12 @@ fn correlated_gaussian_has_the_known_optimum() {
 }
 
 #[test]
-fn correlations_are_exact_by_laplace_full_rank_and_pathfinder() {
+fn correlations_are_exact_by_every_gaussian_method_that_has_them() {
     // Far from the origin, narrow in one direction, correlation 0.99.
     let density = Mixture::correlated([300.0, -0.02], [[25.0, 0.0495], [0.0495, 1e-4]]);
-    for method in ["laplace", "full-rank", "pathfinder"] {
+    for method in &GAUSSIAN[1..] {
         for precision in [Precision::F64, Precision::F32] {
-            let settings = Settings { precision, ..Settings::default() };
+            let settings = Settings { precision, ..plain() };
             let fit = fit_by(method, &Both::new(Points(density.clone())), &settings);
             let ((a, sd_a), (b, sd_b)) = (moments(&fit, 0), moments(&fit, 1));
             assert!((a - 300.0).abs() < 0.3 && (b + 0.02).abs() < 6e-4, "{method}: {a} {b}");
@@ -94,7 +100,7 @@ fn correlations_are_exact_by_laplace_full_rank_and_pathfinder() {
             assert!((product / n / sd_a / sd_b - 0.99).abs() < 0.003, "{method}");
             assert_eq!(fit.verdict.level, VerdictLevel::Ok, "{method}: {:?}", fit.verdict);
             // The density is normalised and in the family; pathfinder's last curvature is an estimate.
-            let bound = if method == "pathfinder" { 0.03 } else { 5e-3 };
+            let bound = if *method == "pathfinder" { 0.03 } else { 5e-3 };
             let (elbo, _) = fit.elbo.unwrap();
             assert!(elbo.abs() < bound && fit.log_z.unwrap().abs() < bound, "{method}: {elbo}");
         }
@@ -111,7 +117,7 @@ fn laplace_needs_a_maximum() {
 
 /// `log p = z`.
 #[derive(Clone)]
-struct Slope;
+pub(crate) struct Slope;
 
 impl<E: ppl::real::Real> LogDensity<E> for Slope {
     fn dim(&self) -> usize {
@@ -141,7 +147,7 @@ fn a_mode_that_the_draws_miss_is_reported() {
 fn eight_schools_in_a_moment() {
     let density = Both::new(EightSchools);
     let began = Instant::now();
-    let fit = fit(&density, &Settings::default());
+    let fit = fit(&density, &plain());
     let elapsed = began.elapsed().as_secs_f64();
     assert!(elapsed < 5.0, "{elapsed} s");
     // The family's own optimum; posteriordb's means and standard deviations.
@@ -153,6 +159,24 @@ fn eight_schools_in_a_moment() {
     assert_eq!(fit.verdict.level, VerdictLevel::Doubtful, "{:?}", fit.verdict);
     assert!(fit.verdict.reasons[0].contains("coordinate 10"), "{:?}", fit.verdict);
 }
+
+#[test]
+fn eight_schools_come_out_right_by_every_gaussian_method() {
+    let Some(reference) = crate::eight_schools::reference() else { return };
+    for method in GAUSSIAN {
+        let fit = fit_by(method, &Both::new(EightSchools), &Settings::default());
+        assert_eq!(fit.verdict.level, VerdictLevel::Ok, "{method}: {:?}", fit.verdict);
+        let ours = crate::eight_schools::moments(&fit.draws);
+        for (truth, (mean, sd)) in reference.iter().zip(ours) {
+            let (moved, ratio) = ((mean - truth.mean).abs() / truth.sd, sd / truth.sd);
+            let name = &truth.name;
+            assert!(moved < 0.1 && (ratio - 1.0).abs() < 0.1, "{method}, {name}: {moved} {ratio}");
+        }
+    }
+}
+
+/// Those whose draws are weighed.
+const GAUSSIAN: [&str; 6] = ["mean-field", "full-rank", "low-rank", "laplace", "pathfinder", "bam"];
 
 #[test]
 fn cut_short_is_never_ok() {

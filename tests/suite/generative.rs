@@ -344,3 +344,35 @@ fn what_prevents_a_draw_is_said_with_its_place() {
     assert!(has_prior, "{found:?}");
     assert_eq!(found, ["3:1: a `factor` is no distribution to draw from"]);
 }
+
+#[test]
+fn segments_of_ragged_data_are_drawn_and_have_a_pointwise_likelihood() {
+    let text = "data n: int<lower=0>[I]\ndata y: real[sum(n)]\nparam mu: real[I] ~ normal(0, 1)\n\
+                let first: int[I] { for i in 1:I { first[i] = 1 + sum(n[1:i - 1]) } }\n\
+                for i in 1:I { segment(y, first[i], n[i]) ~ normal(mu[i], 1) }\n";
+    let lengths = DataArray::ints(vec![3], vec![2, 3, 1]);
+    let draws = prior(text, &data(&[("n", lengths)]), DRAWS);
+    let y: Vec<Vec<f64>> = (0..6).map(|i| scalar(&draws, "y", i)).collect();
+    for y in &y {
+        has_moments(y, 0.0, 2.0, "y");
+    }
+    // One group shares its mean.
+    for (a, b, wanted) in [(0, 1, 1.0), (2, 4, 1.0), (1, 2, 0.0), (4, 5, 0.0)] {
+        assert!((covariance(&y[a], &y[b]) - wanted).abs() < 0.06, "{a} {b}");
+    }
+    let json = r#"{"n": [2, 3, 1], "y": [0.3, -1.0, 2.5, 4.0, 0.1, 0.7]}"#;
+    let fitted = crate::marginals::posterior(text, json);
+    let pointwise = fitted.log_likelihood().at(&[0.1, 0.2, 0.3], 1, 1, 0).variables;
+    assert_eq!((pointwise[0].name.as_str(), pointwise[0].values.len()), ("y", 6));
+}
+
+#[test]
+fn correlations_of_lkj_have_their_variance() {
+    let text = "param L: cholesky_corr[3] ~ lkj_corr_cholesky(2)\nparam O: corr_matrix[3] ~ lkj_corr(2)\n\
+                gen R = L @ L'\n";
+    let draws = prior(text, &data(&[]), DRAWS);
+    // (r + 1) / 2 is Beta(η + (K − 2) / 2, the same).
+    for (name, i) in [("R", 3), ("R", 6), ("R", 7), ("O", 3), ("O", 6), ("O", 7)] {
+        has_moments(&scalar(&draws, name, i), 0.0, 1.0 / 6.0, name);
+    }
+}

@@ -230,7 +230,7 @@ fn judge(methods: &[&str]) {
 
 #[test]
 fn quick_methods_are_honest() {
-    judge(&["mean-field", "full-rank", "laplace", "pathfinder", "nuts"]);
+    judge(&["mean-field", "full-rank", "low-rank", "laplace", "pathfinder", "bam", "nuts"]);
 }
 
 #[test]

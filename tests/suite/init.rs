@@ -19,18 +19,17 @@ fn every_method_starts_from_another() {
     for (method, init) in [
         ("mean-field", "laplace"),
         ("full-rank", "laplace"),
+        ("low-rank", "bam"),
+        ("bam", "pathfinder"),
+        ("auto", "mean-field"),
         ("ldvi", "full-rank"),
         ("ula", "laplace"),
         ("sivi-sm", "laplace"),
-        ("nuts", "laplace"),
+        ("nuts", "low-rank"),
     ] {
         let settings = Settings {
             init: Some(init.into()),
-            iterations: Some(if method == "mean-field" || method == "full-rank" {
-                4000
-            } else {
-                400
-            }),
+            iterations: Some(if matches!(method, "ldvi" | "ula" | "sivi-sm") { 400 } else { 4000 }),
             draws: 1000,
             ..Settings::default()
         };

@@ -3,7 +3,9 @@
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod assess;
+mod auto;
 mod blocks;
+mod calibrate;
 mod cli;
 mod combinators;
 mod conformance;
@@ -38,6 +40,7 @@ mod python;
 mod random_ir;
 mod recovery;
 mod reference;
+mod report;
 mod results;
 mod resume;
 mod semi_implicit;

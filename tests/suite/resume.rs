@@ -14,9 +14,16 @@ use ppl::posterior::Posterior;
 const MODEL: &str = "param mu ~ normal(0, 3)\nparam tau: real<lower=0> ~ exponential(1)\n\
                      param x: real[3] ~ normal(mu, 1 + tau)\nfactor -square(x[1] - 2)\n";
 
+/// Which no Gaussian is right about.
+const FUNNEL: &str = "param v ~ normal(0, 3)\nparam x: real[4] ~ normal(0, exp(v / 2))\n";
+
 fn posterior() -> Posterior {
+    posterior_of(MODEL)
+}
+
+fn posterior_of(model: &str) -> Posterior {
     let mut session = Session::new();
-    let model = session.check("m.ppl", MODEL).unwrap();
+    let model = session.check("m.ppl", model).unwrap();
     session.compile(&model, &DataSet::from_arrays([])).unwrap()
 }
 
@@ -104,6 +111,36 @@ fn mean_field_goes_on_to_the_same_bits() {
 }
 
 #[test]
+fn gaussians_with_correlations_go_on_to_the_same_bits() {
+    for method in ["full-rank", "low-rank", "bam"] {
+        let settings = Settings { iterations: Some(600), draws: 100, ..Settings::default() };
+        every_interruption_is_without_effect(method, &settings);
+    }
+}
+
+#[test]
+fn auto_goes_on_to_the_same_bits_on_whichever_rung_it_was() {
+    // None of them is ok here, so all are climbed.
+    let options = [("methods".to_owned(), "pathfinder,full-rank,mean-field".to_owned())].into();
+    let settings = Settings { draws: 100, options, ..Settings::default() };
+    let posterior = posterior_of(FUNNEL);
+    let run = |monitor: &mut Interrupting| {
+        (find("auto").unwrap().run)(posterior.target(), &settings, monitor)
+    };
+    let mut whole = Interrupting { left: usize::MAX, ..Interrupting::default() };
+    let expected = run(&mut whole).unwrap();
+    assert!(expected.verdict.reasons.iter().any(|r| r.contains("mean-field was")), "{expected:?}");
+    let n = whole.calls;
+    for left in [2, 10, n / 3, n / 2, n - 3] {
+        let mut broken = Interrupting { left, ..Interrupting::default() };
+        let _ = run(&mut broken);
+        let mut last = Interrupting::after(broken.states, usize::MAX);
+        let resumed = run(&mut last).unwrap();
+        assert_same(&expected, &resumed, &format!("auto: after {left} of {n}"));
+    }
+}
+
+#[test]
 fn langevin_methods_go_on_to_the_same_bits() {
     for method in ["ula", "mcd", "uha", "ldvi"] {
         let settings = Settings {
@@ -129,6 +166,20 @@ fn sivi_sm_goes_on_to_the_same_bits() {
         ..Settings::default()
     };
     every_interruption_is_without_effect("sivi-sm", &settings);
+}
+
+#[test]
+fn uivi_goes_on_to_the_same_bits() {
+    // Its inner chain's step size is part of the state.
+    let options = [("hidden", "8"), ("critic-hidden", "8"), ("mixing-draws", "50")];
+    let settings = Settings {
+        iterations: Some(40),
+        grad_samples: Some(8),
+        draws: 50,
+        options: options.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+        ..Settings::default()
+    };
+    every_interruption_is_without_effect("uivi", &settings);
 }
 
 #[test]

@@ -9,10 +9,11 @@
 use std::sync::Arc;
 
 use dfdx::prelude::{Axis, BroadcastTo, PutTape, SumTo, TryMatMul};
+use faer::{Mat, Side};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
 
-use super::mean_field::Config;
+use super::config::Config;
 use crate::density::{LogDensity, Part};
 use crate::inference::assess::Checks;
 use crate::inference::bridge::Bridge;
@@ -28,23 +29,26 @@ const FIRST_ROUND: usize = 100;
 const TRAVELLING: f64 = 0.5;
 
 /// Which Gaussians there are to choose from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Rank {
     /// Independent coordinates.
     Diagonal,
     /// Any covariance.
     Full,
+    /// That of independent coordinates and a few directions more.
+    Low(usize),
 }
 
-/// The Gaussian `z = mean + L ξ`, where `L` has the diagonal `exp(log_sd)`.
+/// The Gaussian `z = mean + A ξ`.
 #[derive(Debug, Clone)]
 pub(super) struct Ascended {
     /// `[D]`.
     pub(super) mean: Vec<f64>,
-    /// Log diagonal of `L`, `[D]`.
+    /// Log of the diagonal part of `A`, `[D]`.
     pub(super) log_sd: Vec<f64>,
-    /// `L` below its diagonal, `[D, D]`, zero elsewhere; empty where coordinates are independent.
-    pub(super) below: Vec<f64>,
+    /// The rest of `A`: nothing where coordinates are independent; what is below the diagonal, `[D, D]`;
+    /// or further columns, `[r, D]`, a row each.
+    pub(super) rest: Vec<f64>,
     /// Whether two rounds agreed.
     pub(super) converged: bool,
     /// Largest divergence of a coordinate between the last two rounds, if there were two.
@@ -52,11 +56,13 @@ pub(super) struct Ascended {
     pub(super) training: Training,
 }
 
-/// Climbs from the standard normal; `config` gives iterations, time, learning rate and draws a step,
+/// Climbs from the standard normal, with the further columns `columns: [r, D]` where there are any;
+/// `config` gives iterations, time, learning rate and draws a step,
 /// `stage` names the stage and, with ` noise`, its random stream.
 pub(super) fn ascend<E: Element>(
     density: &Arc<dyn LogDensity<E>>,
     rank: Rank,
+    columns: &[f64],
     config: &Config,
     stage: &'static str,
     monitor: &mut dyn Monitor,
@@ -65,11 +71,16 @@ pub(super) fn ascend<E: Element>(
     let bridge = Bridge::new(density);
     let mut parameters = Parameters::default();
     let mut zeros = |name, n| parameters.add(name, 0, vec![E::zero(); n]);
-    let family = Family {
-        location: zeros("location", d),
-        log_sd: zeros("log_sd", d),
-        below: (rank == Rank::Full).then(|| zeros("below", d * d)),
+    let (location, log_sd) = (zeros("location", d), zeros("log_sd", d));
+    let rest = match rank {
+        Rank::Diagonal => None,
+        Rank::Full => Some(zeros("below", d * d)),
+        Rank::Low(_) => {
+            let columns = columns.iter().map(|x| E::of(*x)).collect();
+            Some(parameters.add("columns", 0, columns))
+        }
     };
+    let family = Family { rank, location, log_sd, rest };
     let rng = stream(config.seed, &format!("{stage} noise"));
     let mut state = State { rounds: Rounds::new(family, config.agreement), rng };
     let plan = Plan {
@@ -101,7 +112,7 @@ pub(super) fn ascend<E: Element>(
     Ok(Ascended {
         mean: wide(&parameters.values(family.location)),
         log_sd: wide(&parameters.values(family.log_sd)),
-        below: family.lower(&parameters),
+        rest: family.rest(&parameters),
         converged: rounds.agreed,
         divergence: rounds.divergence,
         training,
@@ -148,30 +159,35 @@ fn wide<E: Element>(x: &[E]) -> Vec<f64> {
 /// The parameters of the Gaussian.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Family {
+    rank: Rank,
     location: Handle,
     log_sd: Handle,
-    /// `Lᵀ: [D, D]`, of which only what is above the diagonal is used.
-    below: Option<Handle>,
+    /// `Lᵀ: [D, D]`, of which only what is above the diagonal is used, or the columns, `[r, D]`.
+    rest: Option<Handle>,
 }
 
 impl Family {
-    /// `L` below its diagonal, zero elsewhere; empty where there is none.
-    fn lower<E: Element>(&self, parameters: &Parameters<E>) -> Vec<f64> {
+    /// See [`Ascended::rest`].
+    fn rest<E: Element>(&self, parameters: &Parameters<E>) -> Vec<f64> {
+        let Some(handle) = self.rest else { return Vec::new() };
+        let values = wide(&parameters.values(handle));
+        if self.rank != Rank::Full {
+            return values;
+        }
         let d = parameters.values(self.location).len();
-        let Some(below) = self.below else { return Vec::new() };
-        let transposed = parameters.values(below);
-        let at = |k: usize| if k % d < k / d { transposed[k % d * d + k / d].f64() } else { 0.0 };
+        let at = |k: usize| if k % d < k / d { values[k % d * d + k / d] } else { 0.0 };
         (0..d * d).map(at).collect()
     }
 
     /// Means and log standard deviations of the coordinates.
     fn marginals<E: Element>(&self, parameters: &Parameters<E>) -> (Vec<f64>, Vec<f64>) {
-        let mut log_sd = wide(&parameters.values(self.log_sd));
+        let log_sd = wide(&parameters.values(self.log_sd));
         let d = log_sd.len();
-        for (sd, row) in log_sd.iter_mut().zip(self.lower(parameters).chunks_exact(d)) {
-            let rest: f64 = row.iter().map(|l| l * l).sum();
-            *sd = 0.5 * ((2.0 * *sd).exp() + rest).ln();
+        let mut variance: Vec<f64> = log_sd.iter().map(|l| (2.0 * l).exp()).collect();
+        for (k, l) in self.rest(parameters).iter().enumerate() {
+            variance[if self.rank == Rank::Full { k / d } else { k % d }] += l * l;
         }
+        let log_sd = variance.iter().map(|v| 0.5 * v.ln()).collect();
         (wide(&parameters.values(self.location)), log_sd)
     }
 
@@ -187,29 +203,97 @@ impl Family {
         let shape = (n, d);
         let xi = antithetic::<E>(n, d, rng);
         let log_sd = parameters.values(self.log_sd);
-        // -∇_z log q = L⁻ᵀ ξ at the present L, held constant: only the path through z is differentiated.
-        let mut pull = xi.clone();
-        solve_transposed(&mut pull, &log_sd, &self.lower(parameters));
-        let squares: f64 = xi.iter().map(|x| x.f64() * x.f64()).sum::<f64>() / n as f64;
-        let constant = |v: &[E]| tensor(v, shape).put_tape(SharedTape::off());
+        let constant = |v: &[E], d| tensor(v, (n, d)).put_tape(SharedTape::off());
         let tape = SharedTape::recording();
         let mean = parameters.vector(self.location, &tape).broadcast_like::<_, Axis<0>>(&shape);
         let sd = parameters.vector(self.log_sd, &tape).exp().broadcast_like::<_, Axis<0>>(&shape);
-        let mut z = mean + sd * constant(&xi);
-        if let Some(below) = self.below {
-            let mask: Vec<E> =
-                (0..d * d).map(|k| if k % d > k / d { E::one() } else { E::zero() }).collect();
-            let mask = tensor(&mask, (d, d)).put_tape(SharedTape::off());
-            z = z + constant(&xi).matmul(parameters.matrix(below, (d, d), &tape) * mask);
+        let mut off = sd * constant(&xi, d);
+        let mut pull = xi.clone();
+        let mut log_det: f64 = log_sd.iter().map(|r| r.f64()).sum();
+        match (self.rank, self.rest) {
+            (Rank::Full, Some(below)) => {
+                let mask: Vec<E> =
+                    (0..d * d).map(|k| if k % d > k / d { E::one() } else { E::zero() }).collect();
+                let mask = tensor(&mask, (d, d)).put_tape(SharedTape::off());
+                let below = parameters.matrix(below, (d, d), &tape) * mask;
+                off = off + constant(&xi, d).matmul(below);
+                solve_transposed(&mut pull, &log_sd, &self.rest(parameters));
+            }
+            (Rank::Low(r), Some(columns)) => {
+                let more = antithetic::<E>(n, r, rng);
+                let columns = parameters.matrix(columns, (r, d), &tape);
+                off = off + constant(&more, r).matmul(columns);
+                let inverse = Woodbury::new(&wide(&log_sd), &self.rest(parameters), r)?;
+                pull = off.as_vec();
+                for row in pull.chunks_exact_mut(d) {
+                    inverse.apply(row);
+                }
+                log_det = inverse.half_log_det;
+            }
+            _ => solve_transposed(&mut pull, &log_sd, &[]),
         }
+        // `pull` is −∇_z log q at the present parameters, held constant: only the path through z is
+        // differentiated.
+        let squares: f64 = off.as_vec().iter().zip(&pull).map(|(o, p)| o.f64() * p.f64()).sum();
+        let z = mean + off;
         let first = z.as_vec()[..d].to_vec();
         let log_p = bridge.log_density(z.clone()).sum::<(), _>();
         let value = log_p.as_vec()[0].f64() / n as f64
-            + log_sd.iter().map(|r| r.f64()).sum::<f64>()
-            + 0.5 * (squares + d as f64 * (2.0 * std::f64::consts::PI).ln());
-        let path = (z * constant(&pull)).sum::<(), _>();
+            + log_det
+            + 0.5 * (squares / n as f64 + d as f64 * (2.0 * std::f64::consts::PI).ln());
+        let path = (z * constant(&pull, d)).sum::<(), _>();
         let loss = (log_p + path) * E::of(-1.0 / n as f64);
         Ok((value, backward(loss)?, first))
+    }
+}
+
+/// `(S² + U Uᵀ)⁻¹` for diagonal `S` and `U: [D, r]`.
+struct Woodbury {
+    /// `S⁻²`.
+    precision: Vec<f64>,
+    /// `S⁻² U`, a row for each column of `U`.
+    scaled: Vec<f64>,
+    /// Lower Cholesky factor of `I + Uᵀ S⁻² U`.
+    factor: Mat<f64>,
+    half_log_det: f64,
+}
+
+impl Woodbury {
+    fn new(log_sd: &[f64], columns: &[f64], r: usize) -> Result<Woodbury, InferenceError> {
+        let d = log_sd.len();
+        let precision: Vec<f64> = log_sd.iter().map(|l| (-2.0 * l).exp()).collect();
+        let scaled: Vec<f64> =
+            columns.iter().enumerate().map(|(k, u)| u * precision[k % d]).collect();
+        let inner = Mat::from_fn(r, r, |i, k| {
+            let products = columns[i * d..][..d].iter().zip(&scaled[k * d..]);
+            f64::from(i == k) + products.map(|(u, s)| u * s).sum::<f64>()
+        });
+        let factor = inner.llt(Side::Lower).map_err(|_| {
+            InferenceError::Breakdown("the covariance of the fit is not finite any more".into())
+        })?;
+        let factor = factor.L().to_owned();
+        let half_log_det =
+            log_sd.iter().sum::<f64>() + (0..r).map(|i| factor[(i, i)].ln()).sum::<f64>();
+        Ok(Woodbury { precision, scaled, factor, half_log_det })
+    }
+
+    fn apply<E: Element>(&self, x: &mut [E]) {
+        let (d, r) = (x.len(), self.factor.nrows());
+        let row = |k: usize| &self.scaled[k * d..][..d];
+        let mut along: Vec<f64> =
+            (0..r).map(|k| row(k).iter().zip(&*x).map(|(s, x)| s * x.f64()).sum()).collect();
+        for i in 0..r {
+            let known: f64 = (0..i).map(|k| self.factor[(i, k)] * along[k]).sum();
+            along[i] = (along[i] - known) / self.factor[(i, i)];
+        }
+        for i in (0..r).rev() {
+            let known: f64 = (i + 1..r).map(|k| self.factor[(k, i)] * along[k]).sum();
+            along[i] = (along[i] - known) / self.factor[(i, i)];
+        }
+        for (j, (x, p)) in x.iter_mut().zip(&self.precision).enumerate() {
+            let shared: f64 = along.iter().enumerate().map(|(k, a)| a * row(k)[j]).sum();
+            *x = E::of(x.f64() * p - shared);
+        }
     }
 }
 
@@ -309,7 +393,7 @@ impl Rounds {
 }
 
 /// Largest symmetrised KL divergence of a coordinate, between Gaussians given as (mean, log sd).
-fn largest_divergence(a: &(Vec<f64>, Vec<f64>), b: &(Vec<f64>, Vec<f64>)) -> f64 {
+pub(super) fn largest_divergence(a: &(Vec<f64>, Vec<f64>), b: &(Vec<f64>, Vec<f64>)) -> f64 {
     let mut largest = 0.0_f64;
     for j in 0..a.0.len() {
         let (va, vb) = ((2.0 * a.1[j]).exp(), (2.0 * b.1[j]).exp());
@@ -373,19 +457,49 @@ mod tests {
     fn a_full_rank_ascent_from_the_standard_normal_finds_every_correlation() {
         let density: Arc<dyn LogDensity<f64>> = Arc::new(Correlated);
         let config = Config::new(&Settings::default()).unwrap();
-        let fit = ascend(&density, Rank::Full, &config, "ascent-test", &mut Silent).unwrap();
+        let fit = ascend(&density, Rank::Full, &[], &config, "ascent-test", &mut Silent).unwrap();
         assert!(fit.converged);
         for i in 0..3 {
             assert!((fit.mean[i] - MEAN[i]).abs() < 0.02, "{fit:?}");
             for j in 0..=i {
-                let l = if i == j { fit.log_sd[i].exp() } else { fit.below[i * 3 + j] };
+                let l = if i == j { fit.log_sd[i].exp() } else { fit.rest[i * 3 + j] };
                 assert!((l - FACTOR[i * 3 + j]).abs() < 0.02, "{i} {j}: {l}");
             }
         }
-        // log Z = ½ log |2π Σ| is the bound's value where the family has the posterior.
-        let exact = [0, 4, 8].iter().map(|k| FACTOR[*k].ln()).sum::<f64>()
-            + 1.5 * (2.0 * std::f64::consts::PI).ln();
+        let exact = evidence();
         let last = fit.training.objective.last().unwrap();
         assert!((last - exact).abs() < 0.02, "{last} {exact}");
+    }
+
+    /// `½ log |2π Σ|`: the bound's value where the family has the posterior.
+    fn evidence() -> f64 {
+        [0, 4, 8].iter().map(|k| FACTOR[*k].ln()).sum::<f64>()
+            + 1.5 * (2.0 * std::f64::consts::PI).ln()
+    }
+
+    #[test]
+    fn a_low_rank_ascent_finds_them_in_as_many_directions_as_it_takes() {
+        let density: Arc<dyn LogDensity<f64>> = Arc::new(Correlated);
+        let config = Config::new(&Settings::default()).unwrap();
+        let columns: Vec<f64> = (0..6).map(|k| 0.1 * f64::from(k + 1).sin()).collect();
+        let low = Rank::Low(2);
+        let fit = ascend(&density, low, &columns, &config, "ascent-test", &mut Silent).unwrap();
+        assert!(fit.converged);
+        let covariance = |i: usize, j: usize| {
+            let diagonal = if i == j { (2.0 * fit.log_sd[i]).exp() } else { 0.0 };
+            diagonal + (0..2).map(|k| fit.rest[k * 3 + i] * fit.rest[k * 3 + j]).sum::<f64>()
+        };
+        let exact = |i: usize, j: usize| -> f64 {
+            (0..3).map(|k| FACTOR[i * 3 + k] * FACTOR[j * 3 + k]).sum()
+        };
+        for (i, mean) in MEAN.iter().enumerate() {
+            assert!((fit.mean[i] - mean).abs() < 0.03, "{fit:?}");
+            for j in 0..=i {
+                let (ours, theirs) = (covariance(i, j), exact(i, j));
+                assert!((ours - theirs).abs() < 0.06, "{i} {j}: {ours} {theirs}");
+            }
+        }
+        let last = fit.training.objective.last().unwrap();
+        assert!((last - evidence()).abs() < 0.02, "{last}");
     }
 }

@@ -1,19 +1,29 @@
-//! From a fitted Gaussian, or any fit with a known density, to draws and a verdict.
+//! From a fit with a known density to draws and a verdict.
 
-use crate::inference::assess::Checks;
+use super::importance::{Adapted, Pool, adapt, is_good};
+use super::proposal::Proposal;
+use crate::density::LogDensity;
+use crate::inference::assess::{Checks, khat_threshold, psis};
+use crate::inference::examine::examine;
+use crate::inference::start::Gaussian;
 use crate::inference::train::Training;
 use crate::inference::weights::{self, Resample};
-use crate::inference::{Fit, KhatKind, Settings, Target, modes};
-use crate::random::{fill_std_normal, stream};
+use crate::inference::{Fit, KhatKind, Monitor, Progress, Settings, Target, VerdictLevel};
+use crate::random::{Stream, stream};
 
-/// From standard normals `[D]` to a draw and its log density.
-type Draw<'a> = dyn Fn(&[f64]) -> (Vec<f64>, f64) + 'a;
+/// Draws that are weighed at least.
+const FEWEST: usize = 1000;
+/// Effective number of draws that the pool is to have, whatever is asked for.
+const EFFECTIVE: usize = 2000;
+/// Numbers (draws times dimension) that a pool may take up.
+const POOLED_NUMBERS: usize = 20_000_000;
+/// Times the number of draws asked for that are weighed at most.
+const MOST_WEIGHED: usize = 10;
 
-/// A fit whose draws are a function of standard normals.
+/// A fit that draws can be taken from and weighed.
 pub(super) struct Fitted<'a> {
     pub(super) method: &'static str,
-    /// The draw that standard normals `[D]` mean, and its log density.
-    pub(super) draw: &'a Draw<'a>,
+    pub(super) proposal: &'a dyn Proposal,
     /// What is known about the training.
     pub(super) checks: Checks,
     pub(super) resample: Resample,
@@ -26,48 +36,84 @@ pub(super) struct Fitted<'a> {
 
 impl Fitted<'_> {
     /// Draws, their weights and the verdict.
-    pub(super) fn conclude(mut self, target: Target<'_>, settings: &Settings) -> Fit {
+    pub(super) fn conclude(
+        mut self,
+        target: Target<'_>,
+        settings: &Settings,
+        monitor: &mut dyn Monitor,
+    ) -> Fit {
         let density = target.f64.as_ref();
         let d = density.dim();
-        let pool = self.resample.pool(settings.draws, d);
-        let mut xi = vec![0.0; pool * d];
-        fill_std_normal(&mut stream(settings.seed, &format!("{} draws", self.method)), &mut xi);
-        let (mut draws, mut log_q) = (Vec::with_capacity(pool * d), Vec::with_capacity(pool));
-        for xi in xi.chunks_exact(d) {
-            let (z, l) = (self.draw)(xi);
-            draws.extend(z);
-            log_q.push(l);
+        let random = |what: &str| stream(settings.seed, &format!("{} {what}", self.method));
+        let mut rng = random("draws");
+        let mut pool = Pool::default();
+        pool.grow(density, self.proposal, settings.draws.max(FEWEST), &mut rng);
+        let elbo = Some(weights::lower_bound(&pool.log_weights())).filter(|(e, _)| e.is_finite());
+        let fisher = fisher_divergence(density, self.proposal, &pool);
+        let own = pool.quality();
+        let mut stopped = false;
+        let mut adapted = None;
+        if self.resample == Resample::Auto
+            && !self.training.interrupted()
+            && density.estimate().is_none()
+        {
+            adapted = improve(
+                &mut pool,
+                self.proposal,
+                density,
+                settings.draws,
+                &mut random("adaptation"),
+                |done, total| {
+                    let progress =
+                        Progress { phase: "weighing", done, total, objective: None, trend: None };
+                    stopped |= monitor.progress(progress).is_break();
+                    !stopped
+                },
+            );
         }
-        let mut log_p = vec![0.0; pool];
-        density.log_density(&draws, &mut log_p);
-        let log_weights: Vec<f64> = log_p.iter().zip(&log_q).map(|(p, q)| p - q).collect();
+        let log_weights = pool.log_weights();
         let judged = weights::judge(
             &mut self.checks,
             &log_weights,
-            &draws,
+            &pool.draws,
             KhatKind::Exact,
             density,
             self.resample,
             settings.draws,
-            &mut stream(settings.seed, &format!("{} resampling", self.method)),
+            &mut random("resampling"),
         );
-        self.checks.estimated(density.estimate());
-        let (draws, log_p) = judged.select(&draws, &log_p);
-        let interrupted = self.training.interrupted();
-        if !interrupted {
-            modes::search(&mut self.checks, density, &draws, settings.seed);
+        if let Some(Adapted { rounds, .. }) = adapted {
+            self.checks.add(
+                VerdictLevel::Ok,
+                format!(
+                    "The fit's own weights have a k-hat of {:.2} and leave {:.0} % of its draws in \
+                     effect; {rounds} rounds of adaptive importance sampling moved the proposal.",
+                    own.0,
+                    100.0 * own.1 / settings.draws.max(FEWEST) as f64
+                ),
+            );
         }
+        self.checks.estimated(density.estimate());
+        let (draws, log_p) = judged.select(&pool.draws, &pool.log_p);
+        let interrupted = self.training.interrupted() || stopped;
+        if stopped && !self.training.interrupted() {
+            self.checks.interrupted();
+        }
+        if !interrupted {
+            examine(&mut self.checks, density, &draws, settings.seed);
+        }
+        let log_q = self.proposal.log_density(&draws).0;
         Fit {
             method: self.method,
             dim: d,
             chains: 1,
             draws,
             log_p,
-            log_q: Some(judged.chosen.iter().map(|i| log_q[*i]).collect()),
-            elbo: Some(weights::lower_bound(&log_weights)).filter(|(e, _)| e.is_finite()),
+            log_q: Some(log_q),
+            elbo,
             log_z: Some(weights::log_mean_weight(&log_weights)).filter(|z| z.is_finite()),
             khat: Some(judged.khat),
-            fisher_divergence: None,
+            fisher_divergence: fisher,
             traces: self.training.traces,
             iterations: self.iterations,
             median_iteration_ms: self.training.median_iteration_ms,
@@ -75,4 +121,73 @@ impl Fitted<'_> {
             verdict: self.checks.verdict(Some(&self.next)),
         }
     }
+}
+
+/// Makes the pool large enough, or one of a better proposal where the fit's own draws are no good.
+fn improve(
+    pool: &mut Pool,
+    proposal: &dyn Proposal,
+    density: &dyn LogDensity<f64>,
+    wanted: usize,
+    rng: &mut Stream,
+    mut go_on: impl FnMut(usize, usize) -> bool,
+) -> Option<Adapted> {
+    let adapted = if is_good(pool.quality(), pool.log_p.len()) {
+        None
+    } else {
+        adapt(density, pool, rng, &mut go_on)
+    };
+    let own = adapted.is_none();
+    let mut better = if own { std::mem::take(pool) } else { Pool::default() };
+    let proposal = adapted.as_ref().map_or(proposal, |a| &a.proposal);
+    let block = wanted.max(FEWEST);
+    let most = (MOST_WEIGHED * block).min(POOLED_NUMBERS / density.dim().max(1)).max(block);
+    loop {
+        if !better.log_p.is_empty() {
+            let smoothed = psis(&better.log_weights());
+            let hopeless = smoothed.khat > khat_threshold(better.log_p.len());
+            let effective = wanted.max(EFFECTIVE) as f64;
+            if hopeless
+                || better.log_p.len() + block > most
+                || weights::suffice(&better.draws, &smoothed.log_weights, effective)
+            {
+                break;
+            }
+        }
+        if !go_on(better.log_p.len(), most) {
+            break;
+        }
+        better.grow(density, proposal, block, rng);
+    }
+    let trusted = |p: &Pool| !p.log_p.is_empty() && p.quality().0 <= khat_threshold(p.log_p.len());
+    if own || trusted(&better) {
+        *pool = better;
+        adapted
+    } else {
+        None
+    }
+}
+
+/// `E_q |Lᵀ (∇ log p − ∇ log q)|²` with `L Lᵀ` the covariance of the draws: the Fisher divergence in
+/// coordinates in which they have unit covariance.
+fn fisher_divergence(
+    density: &dyn LogDensity<f64>,
+    proposal: &dyn Proposal,
+    pool: &Pool,
+) -> Option<f64> {
+    let d = density.dim();
+    let scale = Gaussian::of_draws(&pool.draws, d)?;
+    let n = pool.log_p.len().min(FEWEST);
+    let draws = &pool.draws[..n * d];
+    let (mut log_p, mut score) = (vec![0.0; n], vec![0.0; n * d]);
+    density.score(draws, &mut log_p, &mut score);
+    let (_, own) = proposal.log_density(draws);
+    let gaps = score.chunks_exact(d).zip(own.chunks_exact(d));
+    let total: f64 = gaps
+        .map(|(p, q)| {
+            let gap: Vec<f64> = p.iter().zip(q).map(|(p, q)| p - q).collect();
+            scale.pull_back(&gap).iter().map(|g| g * g).sum::<f64>()
+        })
+        .sum();
+    Some(total / n as f64).filter(|f| f.is_finite())
 }

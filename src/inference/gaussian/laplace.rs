@@ -8,6 +8,7 @@ use super::warm_start::{WarmStart, warm_start};
 use crate::inference::assess::Checks;
 use crate::inference::method::{RESAMPLE, option};
 use crate::inference::modes::Mode;
+use crate::inference::start::Gaussian;
 use crate::inference::train::{Stop, Training};
 use crate::inference::weights::Resample;
 use crate::inference::{
@@ -41,7 +42,7 @@ fn run(
 ) -> Result<Fit, InferenceError> {
     let budget: usize = settings.option("iterations", settings.iterations.unwrap_or(2000))?;
     let starts: usize = settings.option("starts", 4)?;
-    let resample = settings.option("resample", Resample::Never)?;
+    let resample = settings.option("resample", Resample::Auto)?;
     if budget == 0 || starts == 0 {
         return Err(InferenceError::Setting("`iterations` and `starts` must be at least 1".into()));
     }
@@ -89,14 +90,17 @@ fn run(
     if stopped {
         checks.interrupted();
     }
+    let Some(gaussian) = Gaussian::of_map(mode.at.clone(), &mode.map()) else {
+        return Err(InferenceError::Breakdown("laplace: the curvature is degenerate".into()));
+    };
     let fitted = Fitted {
         method: LAPLACE.name,
-        draw: &|xi| mode.gaussian(xi),
+        proposal: &gaussian,
         checks,
         resample,
         training: Training::none(if stopped { Stop::Interrupted } else { Stop::Converged }),
         iterations: done,
         next: "--infer ldvi".to_owned(),
     };
-    Ok(fitted.conclude(target, settings))
+    Ok(fitted.conclude(target, settings, monitor))
 }

@@ -4,120 +4,21 @@
 //! and a stochastic ascent from there (see [`super::ascent`]) ends by itself.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::ascent::{Rank, ascend, judge_ascent};
-use super::conclude::Fitted;
+use super::ascent::{Rank, ascend};
+use super::config::Config;
 use super::warm_start::{WarmStart, warm_start};
 use crate::density::{LogDensity, Part};
 use crate::inference::affine::{Affine, Coordinates};
-use crate::inference::assess::Checks;
 use crate::inference::checkpoint;
-use crate::inference::method::{RESAMPLE, option};
-use crate::inference::start::{self, Gaussian};
+use crate::inference::start::Gaussian;
 use crate::inference::tape::Element;
 use crate::inference::train::{Stop, Training};
-use crate::inference::weights::Resample;
-use crate::inference::{
-    Fit, InferenceError, Method, MethodOption, Monitor, Precision, Progress, Settings, Target,
-};
+use crate::inference::{InferenceError, Monitor, Progress};
 use crate::random::stream;
-
-/// The row of the method table.
-pub const MEAN_FIELD: Method = Method {
-    name: "mean-field",
-    group: "Gaussian",
-    summary: "Independent Gaussians on the unconstrained space: the fastest first look.",
-    paper: "Kucukelbir et al., JMLR 2017; stopping: Welandawe et al., JMLR 2024",
-    options: &[ITERATIONS, RATE, GRAD_SAMPLES, AGREEMENT, RESAMPLE],
-    run,
-};
-
-pub(super) const ITERATIONS: MethodOption = option(
-    "iterations",
-    "10000",
-    "steps at most, the warm start's evaluations included; usually far fewer",
-    "",
-);
-pub(super) const RATE: MethodOption = option(
-    "learning-rate",
-    "0.1",
-    "Adam's rate in the first round, in standard deviations; halved by rounds",
-    "γ₀",
-);
-pub(super) const GRAD_SAMPLES: MethodOption =
-    option("grad-samples", "10", "draws per gradient, in antithetic pairs", "M");
-pub(super) const AGREEMENT: MethodOption = option(
-    "agreement",
-    "0.0025",
-    "two rounds agree when no coordinate's symmetrised KL divergence exceeds this",
-    "ξ",
-);
-
-/// How to fit; the options of the method.
-#[derive(Debug, Clone, Copy)]
-pub struct Config {
-    /// Seed of the run.
-    pub seed: u64,
-    /// Steps at most, evaluations of the warm start included.
-    pub iterations: usize,
-    /// Adam's rate in the first round.
-    pub learning_rate: f64,
-    /// Draws per gradient.
-    pub grad_samples: usize,
-    /// Largest divergence of a coordinate between two rounds that counts as agreement.
-    pub agreement: f64,
-    /// Relative gain of the objective below which to stop, if the user gave one.
-    pub tolerance: Option<f64>,
-    /// Wall-clock limit.
-    pub max_time: Option<Duration>,
-}
-
-impl Config {
-    /// What the user set, and defaults.
-    ///
-    /// # Errors
-    /// [`InferenceError::Setting`] for values out of range.
-    pub fn new(settings: &Settings) -> Result<Self, InferenceError> {
-        let config = Config {
-            learning_rate: settings
-                .option("learning-rate", settings.learning_rate.unwrap_or(0.1))?,
-            grad_samples: settings.option("grad-samples", settings.grad_samples.unwrap_or(10))?,
-            agreement: settings.option("agreement", 0.0025)?,
-            tolerance: settings.tolerance,
-            ..Config::start_of(settings)
-        };
-        let config = Config {
-            iterations: settings.option("iterations", settings.iterations.unwrap_or(10_000))?,
-            ..config
-        };
-        if config.grad_samples == 0 || config.iterations == 0 {
-            return Err(InferenceError::Setting(
-                "`grad-samples` and `iterations` must be at least 1".into(),
-            ));
-        }
-        if config.learning_rate.is_nan() || config.learning_rate <= 0.0 {
-            return Err(InferenceError::Setting("`learning-rate` must be positive".into()));
-        }
-        Ok(config)
-    }
-
-    /// Defaults, for use as the start of another method.
-    #[must_use]
-    pub fn start_of(settings: &Settings) -> Self {
-        Config {
-            seed: settings.seed,
-            iterations: 10_000,
-            learning_rate: 0.1,
-            grad_samples: 10,
-            agreement: 0.0025,
-            tolerance: None,
-            max_time: settings.max_time,
-        }
-    }
-}
 
 /// A fitted mean-field Gaussian.
 #[derive(Debug, Clone)]
@@ -199,7 +100,7 @@ pub fn fit_mean_field<E: Element>(
     let left = if stopped { 0 } else { config.iterations.saturating_sub(warm.evaluations) };
     let max_time = config.max_time.map(|limit| limit.saturating_sub(began.elapsed()).mul_f64(0.9));
     let config = Config { iterations: left, max_time, ..*config };
-    let mut fit = ascend(&affine, Rank::Diagonal, &config, "mean-field", monitor)?;
+    let mut fit = ascend(&affine, Rank::Diagonal, &[], &config, "mean-field", monitor)?;
     if stopped {
         fit.training.stop = Stop::Interrupted;
     }
@@ -248,47 +149,4 @@ struct Start {
     sd: Vec<f64>,
     converged: bool,
     iterations: usize,
-}
-
-fn run(
-    target: Target<'_>,
-    settings: &Settings,
-    monitor: &mut dyn Monitor,
-) -> Result<Fit, InferenceError> {
-    let config = Config::new(settings)?;
-    let resample = settings.option("resample", Resample::Never)?;
-    let start = start::of_settings(MEAN_FIELD.name, target, settings, monitor)?;
-    let q = match settings.precision {
-        Precision::F32 => fit_mean_field(target.f32, &config, start.as_ref(), monitor)?,
-        Precision::F64 => fit_mean_field(target.f64, &config, start.as_ref(), monitor)?,
-    };
-    Ok(assess(&q, resample, target, settings))
-}
-
-/// The verdict on the fit, and draws from it.
-fn assess(q: &MeanField, resample: Resample, target: Target<'_>, settings: &Settings) -> Fit {
-    let d = q.mean.len();
-    let constant: f64 = q.sd.iter().map(|s| s.ln()).sum::<f64>()
-        + 0.5 * d as f64 * (2.0 * std::f64::consts::PI).ln();
-    let draw = |xi: &[f64]| {
-        let z = xi.iter().enumerate().map(|(j, x)| q.mean[j] + q.sd[j] * x).collect();
-        (z, -0.5 * xi.iter().map(|x| x * x).sum::<f64>() - constant)
-    };
-    target.f64.see(Part::Whole(&q.mean));
-    let mut checks = Checks::new();
-    judge_ascent(&mut checks, q.converged, q.divergence, q.iterations, &q.training);
-    Fitted {
-        method: MEAN_FIELD.name,
-        draw: &draw,
-        checks,
-        resample,
-        training: q.training.clone(),
-        iterations: q.iterations,
-        next: if q.converged {
-            "--infer ldvi".to_owned()
-        } else {
-            format!("--infer mean-field --iterations {}", (10 * q.iterations).max(10_000))
-        },
-    }
-    .conclude(target, settings)
 }

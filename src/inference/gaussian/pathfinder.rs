@@ -5,7 +5,6 @@
 //! the one with the largest evidence lower bound wins. Draws of several paths are pooled and resampled
 //! by their importance weights [zhang2022].
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -13,17 +12,18 @@ use faer::{Mat, Side};
 use rand::Rng;
 
 use super::conclude::Fitted;
+use super::proposal::{LowRank, Mixture, Proposal};
 use crate::density::LogDensity;
 use crate::inference::assess::Checks;
 use crate::inference::lbfgs::{Point, maximise};
-use crate::inference::method::{RESAMPLE_AUTO, option};
+use crate::inference::method::{RESAMPLE, option};
 use crate::inference::modes::Hill;
 use crate::inference::train::{Stop, Training};
 use crate::inference::weights::Resample;
 use crate::inference::{
     Fit, InferenceError, Method, Monitor, Progress, Settings, Target, VerdictLevel,
 };
-use crate::random::{fill_std_normal, stream};
+use crate::random::{Stream, stream};
 
 /// The row of the method table.
 pub const PATHFINDER: Method = Method {
@@ -36,7 +36,7 @@ pub const PATHFINDER: Method = Method {
         option("paths", "4", "climbs from different places", "I"),
         option("elbo-draws", "25", "draws that judge a Gaussian on the way", "K"),
         option("history", "6", "steps that the inverse curvature is estimated from", "J"),
-        RESAMPLE_AUTO,
+        RESAMPLE,
     ],
     run,
 };
@@ -98,22 +98,17 @@ fn run(
     if stopped {
         checks.interrupted();
     }
-    // Draws are taken from the paths in turn.
-    let turn = Cell::new(0);
-    let draw = |xi: &[f64]| {
-        let path = turn.replace((turn.get() + 1) % found.len());
-        found[path].draw(xi)
-    };
+    let mixture = Mixture(found.into_iter().map(|local| local.gaussian).collect());
     let fitted = Fitted {
         method: PATHFINDER.name,
-        draw: &draw,
+        proposal: &mixture,
         checks,
         resample,
         training: Training::none(if stopped { Stop::Interrupted } else { Stop::Converged }),
         iterations,
         next: "--infer ldvi".to_owned(),
     };
-    Ok(fitted.conclude(target, settings))
+    Ok(fitted.conclude(target, settings, monitor))
 }
 
 /// The points that L-BFGS accepts, from a random start.
@@ -149,13 +144,12 @@ fn best_on(
     density: &dyn LogDensity<f64>,
     judges: usize,
     history: usize,
-    rng: &mut impl Rng,
+    rng: &mut Stream,
 ) -> Option<Local> {
     let d = density.dim();
     let mut alpha = vec![1.0; d];
     let mut pairs: VecDeque<(Vec<f64>, Vec<f64>)> = VecDeque::new();
     let mut best: Option<Local> = None;
-    let mut xi = vec![0.0; judges * d];
     let mut log_p = vec![0.0; judges];
     for step in way.windows(2) {
         let s: Vec<f64> = step[1].at.iter().zip(&step[0].at).map(|(a, b)| a - b).collect();
@@ -168,18 +162,14 @@ fn best_on(
             }
             pairs.push_back((s, y));
         }
-        let Some(mut local) = Local::new(&step[1], &alpha, &pairs) else { continue };
-        fill_std_normal(rng, &mut xi);
-        let (mut points, mut log_q) = (Vec::with_capacity(xi.len()), 0.0);
-        for xi in xi.chunks_exact(d) {
-            let (z, l) = local.draw(xi);
-            points.extend(z);
-            log_q += l;
-        }
+        let Some(gaussian) = gaussian(&step[1], &alpha, &pairs) else { continue };
+        let points = gaussian.draw(judges, rng);
         density.log_density(&points, &mut log_p);
-        local.elbo = (log_p.iter().sum::<f64>() - log_q) / judges as f64;
-        if local.elbo.is_finite() && best.as_ref().is_none_or(|b| local.elbo > b.elbo) {
-            best = Some(local);
+        let log_q = gaussian.log_density(&points).0;
+        let gaps = log_p.iter().zip(&log_q).map(|(p, q)| p - q);
+        let elbo = gaps.sum::<f64>() / judges as f64;
+        if elbo.is_finite() && best.as_ref().is_none_or(|b| elbo > b.elbo) {
+            best = Some(Local { gaussian, elbo });
         }
     }
     best
@@ -199,71 +189,52 @@ fn rescale(alpha: &mut [f64], s: &[f64], y: &[f64]) {
     }
 }
 
-/// A Gaussian `N(mean, diag(α) + β γ βᵀ)` in factors that its draws need [zhang2022, algorithm 4].
+/// A Gaussian on a path.
 struct Local {
-    mean: Vec<f64>,
-    /// `√α`.
-    width: Vec<f64>,
-    /// Orthonormal columns, `[D, r]`.
-    basis: Mat<f64>,
-    /// Cholesky factor of `I + R γ Rᵀ`, `[r, r]`, where `α^{-½} β = basis · R`.
-    factor: Mat<f64>,
-    log_det: f64,
+    gaussian: LowRank,
     elbo: f64,
 }
 
-impl Local {
-    /// At `point`, one Newton step further; `None` where the estimate is not positive definite.
-    fn new(point: &Point, alpha: &[f64], pairs: &VecDeque<(Vec<f64>, Vec<f64>)>) -> Option<Local> {
-        let (d, j) = (alpha.len(), pairs.len());
-        let width: Vec<f64> = alpha.iter().map(|a| a.sqrt()).collect();
-        // E is upper triangular with s_iᵀ y_k; β = [α Y, S].
-        let upper =
-            Mat::from_fn(j, j, |i, k| if i <= k { dot(&pairs[i].0, &pairs[k].1) } else { 0.0 });
-        let inverse = invert_upper(&upper)?;
-        let mut middle = Mat::from_fn(j, j, |i, k| {
-            let curved = pairs[i].1.iter().zip(&pairs[k].1).zip(alpha);
-            curved.map(|((a, b), alpha)| a * b * alpha).sum::<f64>()
-        });
-        (0..j).for_each(|i| middle[(i, i)] += upper[(i, i)]);
-        let corner = inverse.transpose() * middle * &inverse;
-        let gamma = Mat::from_fn(2 * j, 2 * j, |i, k| match (i < j, k < j) {
-            (true, true) => 0.0,
-            (true, false) => -inverse[(i, k - j)],
-            (false, true) => -inverse[(k, i - j)],
-            (false, false) => corner[(i - j, k - j)],
-        });
-        let scaled = Mat::from_fn(d, 2 * j, |i, k| {
-            if k < j { width[i] * pairs[k].1[i] } else { pairs[k - j].0[i] / width[i] }
-        });
-        let qr = scaled.qr();
-        let (basis, r) = (qr.compute_thin_Q(), qr.thin_R().to_owned());
-        let mut inner = &r * &gamma * r.transpose();
-        let rank = inner.nrows();
-        (0..rank).for_each(|i| inner[(i, i)] += 1.0);
-        let symmetric = Mat::from_fn(rank, rank, |i, k| 0.5 * (inner[(i, k)] + inner[(k, i)]));
-        let factor = symmetric.llt(Side::Lower).ok()?.L().to_owned();
-        let log_det = 2.0 * width.iter().map(|w| w.ln()).sum::<f64>()
-            + 2.0 * (0..rank).map(|i| factor[(i, i)].ln()).sum::<f64>();
-        // mean = x + H g with H = √α (I + Q (I + R γ Rᵀ − I) Qᵀ) √α.
-        let g = Mat::from_fn(d, 1, |i, _| width[i] * point.gradient[i]);
-        let along = basis.transpose() * &g;
-        let moved = &g + &basis * (&symmetric * &along - &along);
-        let mean: Vec<f64> = (0..d).map(|i| point.at[i] + width[i] * moved[(i, 0)]).collect();
-        let usable = log_det.is_finite() && mean.iter().all(|m| m.is_finite());
-        usable.then_some(Local { mean, width, basis, factor, log_det, elbo: f64::NAN })
-    }
-
-    /// The draw that standard normals `xi` mean, and its log density.
-    fn draw(&self, xi: &[f64]) -> (Vec<f64>, f64) {
-        let d = xi.len();
-        let u = Mat::from_fn(d, 1, |i, _| xi[i]);
-        let along = self.basis.transpose() * &u;
-        let bent = &u + &self.basis * (&self.factor * &along - &along);
-        let z = (0..d).map(|i| self.mean[i] + self.width[i] * bent[(i, 0)]).collect();
-        let squares: f64 = xi.iter().map(|x| x * x).sum();
-        (z, -0.5 * (self.log_det + squares + d as f64 * (2.0 * std::f64::consts::PI).ln()))
-    }
+/// `N(mean, diag(α) + β γ βᵀ)` at `point`, its mean one Newton step further [zhang2022, algorithm 4];
+/// `None` where the estimate of the covariance is not positive definite.
+fn gaussian(
+    point: &Point,
+    alpha: &[f64],
+    pairs: &VecDeque<(Vec<f64>, Vec<f64>)>,
+) -> Option<LowRank> {
+    let (d, j) = (alpha.len(), pairs.len());
+    let width: Vec<f64> = alpha.iter().map(|a| a.sqrt()).collect();
+    // E is upper triangular with s_iᵀ y_k; β = [α Y, S].
+    let upper = Mat::from_fn(j, j, |i, k| if i <= k { dot(&pairs[i].0, &pairs[k].1) } else { 0.0 });
+    let inverse = invert_upper(&upper)?;
+    let mut middle = Mat::from_fn(j, j, |i, k| {
+        let curved = pairs[i].1.iter().zip(&pairs[k].1).zip(alpha);
+        curved.map(|((a, b), alpha)| a * b * alpha).sum::<f64>()
+    });
+    (0..j).for_each(|i| middle[(i, i)] += upper[(i, i)]);
+    let corner = inverse.transpose() * middle * &inverse;
+    let gamma = Mat::from_fn(2 * j, 2 * j, |i, k| match (i < j, k < j) {
+        (true, true) => 0.0,
+        (true, false) => -inverse[(i, k - j)],
+        (false, true) => -inverse[(k, i - j)],
+        (false, false) => corner[(i - j, k - j)],
+    });
+    let scaled = Mat::from_fn(d, 2 * j, |i, k| {
+        if k < j { width[i] * pairs[k].1[i] } else { pairs[k - j].0[i] / width[i] }
+    });
+    let qr = scaled.qr();
+    let (basis, r) = (qr.compute_thin_Q(), qr.thin_R().to_owned());
+    let mut inner = &r * &gamma * r.transpose();
+    let rank = inner.nrows();
+    (0..rank).for_each(|i| inner[(i, i)] += 1.0);
+    let symmetric = Mat::from_fn(rank, rank, |i, k| 0.5 * (inner[(i, k)] + inner[(k, i)]));
+    let factor = symmetric.llt(Side::Lower).ok()?.L().to_owned();
+    // mean = x + H g with H = √α (I + Q (I + R γ Rᵀ − I) Qᵀ) √α.
+    let g = Mat::from_fn(d, 1, |i, _| width[i] * point.gradient[i]);
+    let along = basis.transpose() * &g;
+    let moved = &g + &basis * (&symmetric * &along - &along);
+    let mean: Vec<f64> = (0..d).map(|i| point.at[i] + width[i] * moved[(i, 0)]).collect();
+    LowRank::new(mean, width, basis, factor)
 }
 
 /// The inverse of an upper triangular matrix; `None` where it has none.

@@ -18,8 +18,8 @@ use crate::density::{LogDensity, Part};
 use crate::inference::affine::{Affine, Coordinates};
 use crate::inference::assess::Checks;
 use crate::inference::bridge::Bridge;
+use crate::inference::examine::examine;
 use crate::inference::gaussian::{self, MeanField, start_mean_field};
-use crate::inference::modes;
 use crate::inference::optimizer::{Group, Parameters, Schedule, Update};
 use crate::inference::start::{self, Gaussian};
 use crate::inference::tape::{Element, SharedTape, backward};
@@ -337,7 +337,7 @@ fn assess(
     }
     let (draws, log_p) = judged.select(&draws, &log_p);
     if !interrupted {
-        modes::search(&mut checks, target.f64.as_ref(), &draws, settings.seed);
+        examine(&mut checks, target.f64.as_ref(), &draws, settings.seed);
     }
     let next = if interrupted {
         format!("--infer {name} --bridges {}", config.bridges)

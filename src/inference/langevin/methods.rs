@@ -2,7 +2,7 @@
 
 use super::chain::{Correction, Dynamics, Momentum};
 use super::fit::fit;
-use crate::inference::method::{RESAMPLE_AUTO, Run, option};
+use crate::inference::method::{RESAMPLE, Run, option};
 use crate::inference::{Method, MethodOption};
 
 const BRIDGES: MethodOption =
@@ -29,13 +29,13 @@ const PRECONDITION: MethodOption = option(
 
 /// What the overdamped methods can be set to.
 const OVERDAMPED: &[MethodOption] =
-    &[OVERDAMPED_BRIDGES, ITERATIONS, RATE, CHAINS, OVERDAMPED_STEP, PRECONDITION, RESAMPLE_AUTO];
+    &[OVERDAMPED_BRIDGES, ITERATIONS, RATE, CHAINS, OVERDAMPED_STEP, PRECONDITION, RESAMPLE];
 /// What `uha` can be set to.
 const RETAINED: &[MethodOption] =
-    &[BRIDGES, ITERATIONS, RATE, CHAINS, STEP, RETENTION, PRECONDITION, RESAMPLE_AUTO];
+    &[BRIDGES, ITERATIONS, RATE, CHAINS, STEP, RETENTION, PRECONDITION, RESAMPLE];
 /// What `ldvi` can be set to.
 const DAMPED: &[MethodOption] =
-    &[BRIDGES, ITERATIONS, RATE, CHAINS, STEP, FRICTION, PRECONDITION, RESAMPLE_AUTO];
+    &[BRIDGES, ITERATIONS, RATE, CHAINS, STEP, FRICTION, PRECONDITION, RESAMPLE];
 
 /// Unadjusted Langevin annealing.
 pub const ULA: Method = row(

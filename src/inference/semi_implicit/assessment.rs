@@ -5,11 +5,12 @@
 //! weights with the density estimated from many components, and the means and standard deviations
 //! that those weights would change.
 
+use super::fit::Measure;
 use super::marginal::DensityEstimate;
 use super::standardize::{Affine, Standardized};
 use crate::density::LogDensity;
 use crate::inference::assess::{self, Checks, FEWEST_ITERATIONS};
-use crate::inference::modes;
+use crate::inference::examine::examine;
 use crate::inference::train::{Stop, Training};
 use crate::inference::{Fit, Khat, KhatKind, VerdictLevel};
 
@@ -37,6 +38,7 @@ pub(super) struct Evidence {
 /// Draws, measures and verdict. `examined`: whether the critic had its time on the finished family.
 pub(super) fn conclude(
     method: &'static str,
+    measure: &Measure,
     evidence: &Evidence,
     training: Training,
     examined: bool,
@@ -57,7 +59,7 @@ pub(super) fn conclude(
     if interrupted {
         checks.interrupted();
     }
-    judge_training(&mut checks, &training);
+    judge_training(&mut checks, measure, &training);
     judge_stein(&mut checks, &stein);
     let (khat, confirmed) = judge_weights(&mut checks, evidence, &log_weights);
     judge_fisher(&mut checks, &fisher, confirmed);
@@ -66,7 +68,7 @@ pub(super) fn conclude(
     // hardly any start in them leads elsewhere.
     if !interrupted {
         let points = evidence.affine.points(&evidence.u);
-        modes::search(&mut checks, evidence.density.inner(), &points, seed);
+        examine(&mut checks, evidence.density.inner(), &points, seed);
     }
     let bound = mean_and_se(&log_weights);
 
@@ -151,15 +153,10 @@ fn mean_and_se(x: &[f64]) -> (f64, f64) {
     (mean, (variance / n).sqrt())
 }
 
-fn judge_training(checks: &mut Checks, training: &Training) {
+fn judge_training(checks: &mut Checks, measure: &Measure, training: &Training) {
     checks.trained(training.iterations);
     if training.iterations >= FEWEST_ITERATIONS && training.stop != Stop::Converged {
-        checks.settled(
-            "Fisher divergence per dimension",
-            &training.objective,
-            0.05,
-            "(standardised)",
-        );
+        checks.settled(measure.words, &training.objective, measure.tolerance, measure.unit);
     }
     if training.skipped * 100 > training.iterations {
         checks.add(

@@ -1,12 +1,13 @@
 //! The semi-implicit family `u = A z + μ(z) + σ ⊙ ξ` with `z` and `ξ` standard normal: its networks and
 //! draws. Its density is in `marginal`.
 
-use dfdx::prelude::{Axis, BroadcastTo, HasShape, PutTape, TryMatMul};
+use dfdx::prelude::{Axis, BroadcastTo, HasShape, PutTape, Rank0, SumTo, TryMatMul};
 use rand::RngCore;
 
-use crate::inference::network::ReluMlp;
+use crate::inference::InferenceError;
+use crate::inference::mlp::ReluMlp;
 use crate::inference::optimizer::{Handle, Parameters};
-use crate::inference::tape::{Element, Matrix, SharedTape, tensor};
+use crate::inference::tape::{Element, Matrix, SharedTape, Vector, backward, tensor};
 use crate::random::fill_std_normal;
 
 /// Sizes and starting values.
@@ -34,6 +35,17 @@ pub(super) struct Family {
     /// `ρ`, with `σ² = floor + exp ρ`: unlike a clamp this always has a gradient.
     rho: Handle,
     floor: f64,
+}
+
+/// What draws say about their mixing variables; see [`Family::conditional`].
+#[derive(Debug, Clone)]
+pub(super) struct Conditional<E> {
+    /// Log density of `z` given `u` up to a constant, `[B]`.
+    pub(super) log: Vec<E>,
+    /// Its gradient by `z`, `[B, m]`.
+    pub(super) gradient: Vec<E>,
+    /// `(u − centre(z)) / σ²`, the negative conditional score, `[B, D]`.
+    pub(super) pull: Vec<E>,
 }
 
 /// One batch of standard normal noise.
@@ -103,20 +115,38 @@ impl Family {
         Family { latent, dim, network, linear, rho, floor }
     }
 
-    /// `μ(z) + A z` for `z: [B, m]`.
+    /// `μ(z) + A z` for `z: [B, m]`; the parameters are tracked by `tape`, and `z` by its own.
     fn centre<E: Element>(
+        &self,
+        parameters: &Parameters<E>,
+        z: Matrix<E>,
+        tape: &SharedTape<E>,
+    ) -> Matrix<E> {
+        let centre = self.network.forward(parameters, z.clone(), tape);
+        match self.linear {
+            Some(a) => centre + z.matmul(parameters.matrix(a, (self.latent, self.dim), tape)),
+            None => centre,
+        }
+    }
+
+    /// `μ(z) + A z` for constants `z: [B, m]`.
+    pub(super) fn centre_at<E: Element>(
         &self,
         parameters: &Parameters<E>,
         z: &[E],
         tape: &SharedTape<E>,
     ) -> Matrix<E> {
-        let batch = z.len() / self.latent;
-        let input = || tensor(z, (batch, self.latent)).put_tape(SharedTape::off());
-        let centre = self.network.forward(parameters, input(), tape);
-        match self.linear {
-            Some(a) => centre + input().matmul(parameters.matrix(a, (self.latent, self.dim), tape)),
-            None => centre,
-        }
+        let input = tensor(z, (z.len() / self.latent, self.latent)).put_tape(SharedTape::off());
+        self.centre(parameters, input, tape)
+    }
+
+    /// `σ: [D]`, tracked by `tape`.
+    pub(super) fn scale<E: Element>(
+        &self,
+        parameters: &Parameters<E>,
+        tape: &SharedTape<E>,
+    ) -> Vector<E> {
+        (parameters.vector(self.rho, tape).exp() + E::of(self.floor)).sqrt()
     }
 
     /// Draws `u: [B, D]` and the negative conditional score `ξ/σ: [B, D]`, both tracked by `tape`.
@@ -126,14 +156,49 @@ impl Family {
         noise: &Noise<E>,
         tape: &SharedTape<E>,
     ) -> (Matrix<E>, Matrix<E>) {
-        let centre = self.centre(parameters, &noise.z, tape);
+        let centre = self.centre_at(parameters, &noise.z, tape);
         let shape = *centre.shape();
         let xi = || tensor(&noise.xi, shape).put_tape(SharedTape::off());
-        let variance = parameters.vector(self.rho, tape).exp() + E::of(self.floor);
-        let sigma = variance.sqrt();
+        let sigma = self.scale(parameters, tape);
         let spread: Matrix<E> = sigma.clone().broadcast_like::<_, Axis<0>>(&shape);
         let precise: Matrix<E> = sigma.recip().broadcast_like::<_, Axis<0>>(&shape);
         (centre + xi() * spread, xi() * precise)
+    }
+
+    /// What `u: [B, D]` says about `z: [B, m]`, up to a constant: `log N(z; 0, I) N(u; centre(z), σ²)`,
+    /// its gradient by `z`, and the negative conditional score.
+    pub(super) fn conditional<E: Element>(
+        &self,
+        parameters: &Parameters<E>,
+        u: &[E],
+        z: &[E],
+    ) -> Result<Conditional<E>, InferenceError> {
+        let precision: Vec<E> = self.sigma(parameters).iter().map(|s| E::of(s.powi(-2))).collect();
+        let leaf = tensor(z, (z.len() / self.latent, self.latent));
+        let input = leaf.clone().put_tape(SharedTape::recording());
+        let tracked = self.centre(parameters, input, &SharedTape::off());
+        let centre = tracked.as_vec();
+        let mut pull = vec![E::zero(); centre.len()];
+        let mut log = Vec::with_capacity(z.len() / self.latent);
+        let half = E::of(0.5);
+        let rows = z.chunks_exact(self.latent).zip(u.chunks_exact(self.dim));
+        let centres = centre.chunks_exact(self.dim).zip(pull.chunks_exact_mut(self.dim));
+        for ((z, u), (c, pull)) in rows.zip(centres) {
+            let mut sum: E = z.iter().map(|z| *z * *z).sum();
+            for (((u, c), p), pull) in u.iter().zip(c).zip(&precision).zip(pull) {
+                *pull = (*u - *c) * *p;
+                sum += (*u - *c) * *pull;
+            }
+            log.push(-half * sum);
+        }
+        let shape = *tracked.shape();
+        let pulled = tracked * tensor(&pull, shape).put_tape(SharedTape::off());
+        let mut gradients = backward(pulled.sum::<Rank0, _>())?;
+        let mut gradient: Vec<E> = z.iter().map(|z| -*z).collect();
+        if let Ok(by_centre) = gradients.get_or_alloc_mut(&leaf) {
+            gradient.iter_mut().zip(by_centre.iter()).for_each(|(g, c)| *g += *c);
+        }
+        Ok(Conditional { log, gradient, pull })
     }
 
     /// Draws `u: [B, D]` and `ξ/σ: [B, D]` as plain numbers.
@@ -174,6 +239,6 @@ impl Family {
 
     /// The centres `A z + μ(z): [B, D]` as plain numbers.
     pub(super) fn centres<E: Element>(&self, parameters: &Parameters<E>, z: &[E]) -> Vec<f64> {
-        self.centre(parameters, z, &SharedTape::off()).as_vec().iter().map(|x| x.f64()).collect()
+        self.centre_at(parameters, z, &SharedTape::off()).as_vec().iter().map(|x| x.f64()).collect()
     }
 }

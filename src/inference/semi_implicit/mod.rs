@@ -10,14 +10,29 @@
 //! | `family` | the mixture: networks and draws |
 //! | `marginal` | estimates of the mixture's density |
 //! | `options` | what can be set |
-//! | `sivi_sm` | training by score matching [yu2023] |
+//! | `critic` | the network that learns by how much the scores of `q` and of the target differ |
+//! | `fit` | training and examination, the same for all methods; what they descend is an `Objective` |
+//! | `sivi_sm` | the objective of score matching [yu2023] |
+//! | `sivi` | that of the surrogate bound [yin2018] |
+//! | `uivi` | that of the evidence lower bound with the score of `q` by an inner chain [titsias2019] |
+//! | `ksivi` | the kernel Stein discrepancy [cheng2024] |
 //! | `assessment` | what can be said about a fit without its density |
 
 mod assessment;
+mod critic;
 mod family;
+mod fit;
+mod ksivi;
 mod marginal;
 mod options;
+mod sivi;
 mod sivi_sm;
 mod standardize;
+#[cfg(test)]
+mod testing;
+mod uivi;
 
+pub(super) use ksivi::KSIVI;
+pub(super) use sivi::SIVI;
 pub(super) use sivi_sm::SIVI_SM;
+pub(super) use uivi::UIVI;

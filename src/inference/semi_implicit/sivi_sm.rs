@@ -21,524 +21,283 @@
 //! only, which is smooth and known for the standard normal; several critic steps; a learning rate
 //! that ends near zero; the draws come from an average of the last iterates.
 
-use std::sync::Arc;
-use std::time::Instant;
+use dfdx::prelude::{HasShape, Rank0, SumTo};
 
-use dfdx::prelude::{HasShape, PutTape, Rank0, SumTo};
-
-use super::assessment::{self, Evidence};
-use super::family::{Family, Noise};
-use super::marginal::Marginal;
-use super::options::{OPTIONS, Objective, Options};
-use super::standardize::{Affine, Standardized, fit_gaussian};
-use crate::density::{LogDensity, Part};
-use crate::inference::bridge::Bridge;
-use crate::inference::checkpoint;
-use crate::inference::network::ReluMlp;
-use crate::inference::optimizer::{Average, Group, Parameters, Schedule, Update};
-use crate::inference::start;
-use crate::inference::tape::{Element, Matrix, Scalar, SharedTape, backward, tensor};
-use crate::inference::train::{Context, Plan, Step, Stop, Training, train};
-use crate::inference::{Fit, InferenceError, Method, Monitor, Precision, Settings, Target};
-use crate::random::{Stream, stream};
+use super::critic;
+use super::fit::{self, At, Loss, Measure, Objective, Setup};
+use super::options::{
+    ANNEALING, ANTITHETIC, AVERAGE, CLIP, CRITIC_HIDDEN, CRITIC_LEARNING_RATE, DECAY_EVERY,
+    GRAD_SAMPLES, HIDDEN, ITERATIONS, LATENT, LEARNING_RATE, LINEAR, LOG_VARIANCE,
+    LOG_VARIANCE_FLOOR, MIXING_DRAWS, Reader, SCHEDULE, STANDARDIZE,
+};
+use crate::inference::method::option;
+use crate::inference::optimizer::Parameters;
+use crate::inference::tape::{Element, Matrix, Scalar, SharedTape};
+use crate::inference::{InferenceError, Method, MethodOption};
+use crate::random::Stream;
 
 /// The row of the method table.
 pub(in crate::inference) const SIVI_SM: Method = Method {
-    name: "sivi-sm",
+    name: SiviSm::NAME,
     group: "semi-implicit",
     summary: "A Gaussian mixed by a network, trained by score matching against a critic network.",
     paper: "Yu & Zhang, ICLR 2023, arXiv 2308.10014",
-    options: OPTIONS,
-    run,
+    options: SiviSm::OPTIONS,
+    run: fit::run::<SiviSm>,
 };
 
-/// Parameter group of the family.
-const FAMILY: usize = 0;
-/// Parameter group of the critic.
-const CRITIC: usize = 1;
-/// Decay rates of Adam's moments [yu2023].
-const BETAS: [f64; 2] = [0.9, 0.99];
-/// Draws, at most, at which the density of the fit is estimated.
-const WEIGHED: usize = 2000;
-/// Critic updates on the finished family, before it is judged.
-const EXAMINATION: usize = 1000;
-/// Draws that go through the networks at once when there is nothing to train.
-const CHUNK: usize = 4096;
+/// What the family descends; the critic is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Descent {
+    /// The Fisher divergence, as in the paper.
+    Fisher,
+    /// The Kullback-Leibler divergence `KL(q‖p)`.
+    Kl,
+}
 
-fn run(
-    target: Target<'_>,
-    settings: &Settings,
-    monitor: &mut dyn Monitor,
-) -> Result<Fit, InferenceError> {
-    let dim = target.f64.dim();
-    let options = Options::new(settings, dim)?;
-    let began = Instant::now();
-    target.f64.see(Part::Large);
-    let affine = match start::of_settings(SIVI_SM.name, target, settings, monitor)? {
-        Some(start) => Affine::of(&start, options.standardize),
-        None => checkpoint::once(monitor, "sivi-sm-standardize", |_| {
-            let mut rng = stream(settings.seed, "sivi-sm standardize");
-            let mut fit = || fit_gaussian(&**target.f64, options.standardize, &mut rng);
-            let first = fit()?;
-            if target.f64.estimate().is_none() {
-                return Ok(first);
-            }
-            // Of a part of the data; around there it is corrected to all of it.
-            target.f64.see(Part::Whole(&first.mean));
-            fit()
-        })?,
-    };
-    let mut settings = settings.clone();
-    settings.max_time = settings.max_time.map(|limit| limit.saturating_sub(began.elapsed()));
-    match settings.precision {
-        Precision::F64 => fit(target.f64, target, affine, &options, &settings, monitor),
-        Precision::F32 => fit(target.f32, target, affine, &options, &settings, monitor),
+impl std::str::FromStr for Descent {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "fisher" => Ok(Descent::Fisher),
+            "kl" => Ok(Descent::Kl),
+            _ => Err(()),
+        }
     }
 }
 
-/// The critic `f(u) = c (s_p(u) + u) + network(u)`; without the part `u` where there is no linear part.
-struct Critic {
-    network: ReluMlp,
-    identity: bool,
-}
-
-impl Critic {
-    /// What is added to `c s_p`.
-    fn rest<E: Element>(
-        &self,
-        parameters: &Parameters<E>,
-        u: Matrix<E>,
-        c: f64,
-        tape: &SharedTape<E>,
-    ) -> Matrix<E> {
-        let network = self.network.forward(parameters, u.clone(), tape);
-        if self.identity { network + u * E::of(c) } else { network }
+impl Descent {
+    /// Critic steps, residual and clip that suit it.
+    ///
+    /// The descent of the Fisher divergence is a game that the family can win by moving draws to where
+    /// the critic is wrong. There a residual, with its linear part, is wrong without bound; a critic
+    /// that is kept close to its optimum, and gradients of nearly one length, leave little to win.
+    fn suited(self) -> (usize, f64, f64) {
+        match self {
+            Descent::Kl => (2, 1.0, 10.0),
+            Descent::Fisher => (5, 0.0, 0.1),
+        }
     }
 }
 
-/// Networks, target and noise of one run.
-struct Trainer<'a, E: Element> {
-    target: Bridge<E>,
-    family: Family,
-    critic: Critic,
-    options: &'a Options,
+/// Its own settings.
+pub(super) struct SiviSm {
+    descent: Descent,
+    critic_steps: usize,
+    critic_warmup: usize,
+    residual: f64,
+    residual_decay: f64,
 }
 
-impl<E: Element> Trainer<'_, E> {
-    fn constant(&self, values: &[E]) -> Matrix<E> {
-        let d = self.target.dim();
-        let rows = values.len() / d;
-        tensor(values, (rows, d)).put_tape(SharedTape::off())
-    }
-
-    fn noise(&self, rng: &mut Stream) -> Noise<E> {
-        Noise::draw(&self.family, self.options.batch, self.options.antithetic, rng)
-    }
-
-    /// Weight `c` of the target's score in the critic.
-    fn residual(&self, iteration: usize) -> f64 {
-        self.options.residual / self.options.residual_decay.powf((iteration / 100) as f64)
-    }
-
-    /// Weight of the target's score while annealing.
-    fn temperature(&self, done: f64) -> f64 {
-        if self.options.annealing > 0.0 {
-            (0.1 + done / self.options.annealing).min(1.0)
-        } else {
-            1.0
-        }
-    }
-
-    /// One descent step of the family; the objective, per dimension.
-    fn family_step(
-        &self,
-        parameters: &mut Parameters<E>,
-        context: Context,
-        rng: &mut Stream,
-    ) -> Result<Step, InferenceError> {
-        let noise = self.noise(rng);
-        let (c, heat) = (self.residual(context.iteration), self.temperature(context.done));
-        let tape = SharedTape::recording();
-        let (u, n) = self.family.sample(parameters, &noise, &tape);
-        let points = u.as_vec();
-        let outcome = match self.options.objective {
-            Objective::Fisher => self.fisher_objective(parameters, (u, n), c, heat),
-            Objective::Kl => self.kl_objective(parameters, (u, n), c, heat),
-        };
-        let place = || {
-            let d = self.target.dim();
-            points.chunks_exact(d).find_map(|u| self.target.density().explain_non_finite(u))
-        };
-        let Some((objective, divergence)) = outcome else { return Ok(Step::NonFinite(place())) };
-        let mut gradients = backward(objective)?;
-        let group =
-            Group { betas: BETAS, clip_norm: Some(self.options.clip), ..Group::adam(FAMILY) };
-        Ok(match parameters.update(&group, context.rate, &mut gradients) {
-            Update::Stepped { .. } => Step::Done(divergence / self.target.dim() as f64),
-            Update::NonFinite => Step::NonFinite(place()),
-        })
-    }
-
-    /// The paper's objective and its value, which estimates the Fisher divergence; `None` where it is
-    /// not finite.
-    fn fisher_objective(
-        &self,
-        parameters: &Parameters<E>,
-        (u, n): (Matrix<E>, Matrix<E>),
-        c: f64,
-        heat: f64,
-    ) -> Option<(Scalar<E>, f64)> {
-        let s = self.target.score(u.clone()) * E::of(heat);
-        // The critic's weights are constants here.
-        let rest = self.critic.rest(parameters, u, c, &SharedTape::off());
-        let f = s.clone() * E::of(c) + rest;
-        let gap = f.clone() * ((s + n) * E::of(2.0)) - f.square();
-        let size = E::of(gap.shape().0 as f64);
-        let objective = gap.sum::<Rank0, _>() / size;
-        let value = objective.as_vec()[0].f64();
-        value.is_finite().then_some((objective, value))
-    }
-
-    /// An objective whose gradient is that of `KL(q‖p)` along the path, `−E f(u)ᵀ ∂u/∂φ`, and the same
-    /// estimate of the Fisher divergence. Draws with a score that is not finite are left out; `None`
-    /// where that is every second one.
-    fn kl_objective(
-        &self,
-        parameters: &Parameters<E>,
-        (u, n): (Matrix<E>, Matrix<E>),
-        c: f64,
-        heat: f64,
-    ) -> Option<(Scalar<E>, f64)> {
-        let d = self.target.dim();
-        let points = u.as_vec();
-        let batch = points.len() / d;
-        let (mut log_p, mut s) = (vec![E::zero(); batch], vec![E::zero(); points.len()]);
-        self.target.density().score(&points, &mut log_p, &mut s);
-        let mut f =
-            self.critic.rest(parameters, self.constant(&points), c, &SharedTape::off()).as_vec();
-        let (heat, c, two) = (E::of(heat), E::of(c), E::of(2.0));
-        let (mut divergence, mut used) = (0.0, 0);
-        for ((f, s), n) in f.chunks_exact_mut(d).zip(s.chunks_exact(d)).zip(n.as_vec().chunks(d)) {
-            let mut gap = 0.0;
-            for ((f, s), n) in f.iter_mut().zip(s).zip(n) {
-                let s = *s * heat;
-                *f += c * s;
-                gap += (*f * (two * (s + *n) - *f)).f64();
-            }
-            if gap.is_finite() {
-                divergence += gap;
-                used += 1;
-            } else {
-                f.fill(E::zero());
-            }
-        }
-        if used * 2 < batch {
-            return None;
-        }
-        let size = used as f64;
-        let objective = (u * self.constant(&f)).sum::<Rank0, _>() / E::of(-size);
-        Some((objective, divergence / size))
-    }
-
-    /// One ascent step of the critic on fresh draws, which are constants here; the gap, per dimension,
-    /// up to the part that does not depend on the critic.
-    fn critic_step(
-        &self,
-        parameters: &mut Parameters<E>,
-        rate: f64,
-        (c, heat): (f64, f64),
-        rng: &mut Stream,
-    ) -> Result<Step, InferenceError> {
-        let noise = self.noise(rng);
-        let (u, mut n) = self.family.values(parameters, &noise);
-        // f (2s + 2n − f) with f = cs + r is r (2(1−c)s + 2n − r) and a part without r: at c = 1 the
-        // critic learns −s_q alone and needs nothing of the target.
-        if c != 1.0 {
-            let (mut log_p, mut s) =
-                (vec![E::zero(); u.len() / self.target.dim()], vec![E::zero(); u.len()]);
-            self.target.density().score(&u, &mut log_p, &mut s);
-            for (n, s) in n.iter_mut().zip(&s) {
-                *n += E::of((1.0 - c) * heat) * *s;
-            }
-        }
-        let tape = SharedTape::recording();
-        let r = self.critic.rest(parameters, self.constant(&u), c, &tape);
-        let size = (r.shape().0 * self.target.dim()) as f64;
-        let gap = r.clone().square() - r * (self.constant(&n) * E::of(2.0));
-        let loss = gap.sum::<Rank0, _>() / E::of(size);
-        let value = -loss.as_vec()[0].f64();
-        if !value.is_finite() {
-            return Ok(Step::NonFinite(None));
-        }
-        let mut gradients = backward(loss)?;
-        let group = Group { betas: BETAS, ..Group::adam(CRITIC) };
-        Ok(match parameters.update(&group, rate, &mut gradients) {
-            Update::Stepped { .. } => Step::Done(value),
-            Update::NonFinite => Step::NonFinite(None),
-        })
-    }
-}
-
-/// Trains in precision `E` and assesses in `f64`.
-fn fit<E: Element>(
-    density: &Arc<dyn LogDensity<E>>,
-    target: Target<'_>,
-    affine: Affine,
-    options: &Options,
-    settings: &Settings,
-    monitor: &mut dyn Monitor,
-) -> Result<Fit, InferenceError> {
-    let dim = density.dim();
-    let mut parameters = Parameters::<E>::default();
-    let mut rng = stream(settings.seed, "sivi-sm networks");
-    let family = Family::new(dim, &options.family, &mut parameters, FAMILY, &mut rng);
-    let sizes: Vec<usize> = std::iter::once(dim)
-        .chain(options.critic_hidden.iter().copied())
-        .chain(std::iter::once(dim))
-        .collect();
-    let critic = Critic {
-        network: ReluMlp::new(&mut parameters, CRITIC, &sizes, &mut rng),
-        identity: options.family.linear,
-    };
-    density.see(Part::Whole(&affine.mean));
-    let seen: Arc<dyn LogDensity<E>> = Arc::new(Standardized::new(density, &affine));
-    let trainer = Trainer { target: Bridge::new(&seen), family, critic, options };
-
-    let plan = Plan {
-        stage: "sivi-sm",
-        phase: "training",
-        objective: "fisher_divergence",
-        maximise: false,
-        iterations: options.iterations,
-        learning_rate: options.learning_rate,
-        schedule: options.schedule[0],
-        tolerance: settings.tolerance,
-        window: 500,
-        // The rest is for the examination.
-        max_time: settings.max_time.map(|t| t.mul_f64(0.85)),
-    };
-    let horizon = (options.average * options.iterations as f64).max(1.0);
-    let mut state =
-        (stream(settings.seed, "sivi-sm training"), Average::exponential(1.0 - 1.0 / horizon));
-    let step = |parameters: &mut Parameters<E>, state: &mut (Stream, Average), context: Context| {
-        let (rng, average) = state;
-        if context.iteration == 0 {
-            let at = (trainer.residual(0), trainer.temperature(0.0));
-            for _ in 0..options.critic_warmup {
-                trainer.critic_step(parameters, options.critic_learning_rate, at, rng)?;
-            }
-        }
-        density.see(Part::Fresh(context.iteration as u64));
-        let outcome = trainer.family_step(parameters, context, rng)?;
-        let factor = options.schedule[1].factor(context.iteration, context.done);
-        let rate = options.critic_learning_rate * factor;
-        let at = (trainer.residual(context.iteration), trainer.temperature(context.done));
-        for _ in 0..options.critic_steps {
-            trainer.critic_step(parameters, rate, at, rng)?;
-        }
-        if matches!(outcome, Step::Done(_)) && options.average > 0.0 {
-            average.add(parameters);
-        }
-        Ok(outcome)
-    };
-    let training = train(&plan, &mut parameters, &mut state, monitor, step)?;
-    let (mut rng, average) = state;
-    if options.average > 0.0 {
-        average.store(&mut parameters);
-    }
-    let c = trainer.residual(training.iterations);
-    let examined = examine(&trainer, &mut parameters, &mut rng, c, &training, settings, monitor)?;
-    let evidence = evidence(&trainer, &parameters, target, affine, c, settings);
-    Ok(assessment::conclude(SIVI_SM.name, &evidence, training, examined, settings.seed))
-}
-
-/// Trains the critic further on the finished family, so that it finds what differences there are.
-/// Whether it got to its end.
-fn examine<E: Element>(
-    trainer: &Trainer<'_, E>,
-    parameters: &mut Parameters<E>,
-    rng: &mut Stream,
-    c: f64,
-    training: &Training,
-    settings: &Settings,
-    monitor: &mut dyn Monitor,
-) -> Result<bool, InferenceError> {
-    if training.stop == Stop::Interrupted {
-        return Ok(false);
-    }
-    let plan = Plan {
-        stage: "sivi-sm-examination",
-        phase: "examination",
-        objective: "critic_gap",
-        maximise: true,
-        iterations: EXAMINATION,
-        learning_rate: trainer.options.critic_learning_rate,
-        schedule: Schedule::Cosine { warmup: 0.0, floor: 0.01 },
-        tolerance: None,
-        window: EXAMINATION,
-        max_time: settings.max_time.map(|t| t.mul_f64(0.15)),
-    };
-    let run = train(&plan, parameters, rng, monitor, |parameters, rng, context| {
-        trainer.critic_step(parameters, context.rate, (c, 1.0), rng)
-    })?;
-    Ok(run.stop == Stop::Iterations)
-}
-
-/// Fresh draws, their densities, and the critic's opinion of them.
-fn evidence<E: Element>(
-    trainer: &Trainer<'_, E>,
-    parameters: &Parameters<E>,
-    target: Target<'_>,
-    affine: Affine,
-    c: f64,
-    settings: &Settings,
-) -> Evidence {
-    target.f64.see(Part::Whole(&affine.mean));
-    let family = &trainer.family;
-    let mut rng = stream(settings.seed, "sivi-sm draws");
-    let (mut u, mut n, mut rest, mut z) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let wide = |x: &[E]| x.iter().map(|x| x.f64()).collect::<Vec<f64>>();
-    while u.len() < settings.draws * affine.dim() {
-        let rows = CHUNK.min(settings.draws - u.len() / affine.dim());
-        let noise: Noise<E> = Noise::draw(family, rows, false, &mut rng);
-        let (points, scores) = family.values(parameters, &noise);
-        let seen = trainer.constant(&points);
-        rest.extend(wide(&trainer.critic.rest(parameters, seen, c, &SharedTape::off()).as_vec()));
-        u.extend(wide(&points));
-        n.extend(wide(&scores));
-        z.extend(wide(&noise.z));
-    }
-    let mixing_draws = trainer.options.mixing_draws;
-    let weighed = settings.draws.min(WEIGHED);
-    let (some_u, some_z) = (&u[..weighed * affine.dim()], &z[..weighed * family.latent()]);
-    Evidence {
-        estimate: Marginal::new(family, parameters).estimate(
-            some_u,
-            some_z,
-            mixing_draws,
-            &mut rng,
+impl Objective for SiviSm {
+    const NAME: &'static str = "sivi-sm";
+    const OPTIONS: &'static [MethodOption] = &[
+        ITERATIONS,
+        LEARNING_RATE,
+        CRITIC_LEARNING_RATE,
+        GRAD_SAMPLES,
+        LATENT,
+        HIDDEN,
+        CRITIC_HIDDEN,
+        option("objective", "kl", "what the family descends: kl, or the paper's fisher", ""),
+        option(
+            "critic-steps",
+            "auto",
+            "critic updates per iteration; auto is 2 for kl, 5 for fisher",
+            "",
         ),
-        u,
-        negative_conditional_score: n,
-        critic_rest: rest,
-        critic_residual: c,
-        density: Standardized::new(target.f64, &affine),
-        affine,
+        option("critic-warmup", "200", "critic updates before the first iteration", ""),
+        option(
+            "residual",
+            "auto",
+            "weight c of the target's score in the critic at the start; auto is 1 for kl, 0 for fisher",
+            "c",
+        ),
+        option("residual-decay", "1", "c is divided by this every 100 iterations", "ψ_t"),
+        LOG_VARIANCE,
+        LOG_VARIANCE_FLOOR,
+        LINEAR,
+        ANTITHETIC,
+        STANDARDIZE,
+        MethodOption {
+            default: "auto",
+            meaning: "longest gradient of the family; auto is 10 for kl, 0.1 for fisher, inf is no limit",
+            ..CLIP
+        },
+        ANNEALING,
+        SCHEDULE,
+        DECAY_EVERY,
+        AVERAGE,
+        MIXING_DRAWS,
+    ];
+    const STAGES: [&'static str; 3] = ["sivi-sm-standardize", "sivi-sm", "sivi-sm-examination"];
+    const MEASURE: Measure = Measure::FISHER;
+    const EXAMINATION: usize = 1000;
+    type State = ();
+
+    fn new(reader: &Reader<'_>) -> Result<Self, InferenceError> {
+        let descent: Descent = reader.get("objective")?;
+        let (critic_steps, residual, _) = descent.suited();
+        let own = SiviSm {
+            descent,
+            critic_steps: reader.or_auto("critic-steps", critic_steps)?,
+            critic_warmup: reader.get("critic-warmup")?,
+            residual: reader.or_auto("residual", residual)?,
+            residual_decay: reader.get("residual-decay")?,
+        };
+        if own.critic_steps == 0 || own.residual_decay < 1.0 {
+            return Err(InferenceError::Setting(
+                "`critic-steps` and `residual-decay` must be at least 1".into(),
+            ));
+        }
+        Ok(own)
     }
+
+    fn clip(&self) -> f64 {
+        self.descent.suited().2
+    }
+
+    fn residual(&self, iteration: usize) -> f64 {
+        self.residual / self.residual_decay.powf((iteration / 100) as f64)
+    }
+
+    fn begin<E: Element>(
+        &self,
+        setup: &Setup<'_, E>,
+        parameters: &mut Parameters<E>,
+        at: At,
+        rng: &mut Stream,
+    ) -> Result<(), InferenceError> {
+        for _ in 0..self.critic_warmup {
+            critic::step(setup, parameters, setup.options.critic_learning_rate, at, rng)?;
+        }
+        Ok(())
+    }
+
+    fn loss<E: Element>(
+        &self,
+        setup: &Setup<'_, E>,
+        parameters: &Parameters<E>,
+        (): &mut (),
+        at: At,
+        rng: &mut Stream,
+    ) -> Result<Loss<E>, InferenceError> {
+        let noise = setup.noise(rng);
+        let (u, n) = setup.family.sample(parameters, &noise, &SharedTape::recording());
+        let points = u.as_vec();
+        let descent = match self.descent {
+            Descent::Fisher => fisher(setup, parameters, (u, n), at),
+            Descent::Kl => kl(setup, parameters, (u, n), at),
+        };
+        let per_dimension = |(loss, value)| (loss, value / setup.target.dim() as f64);
+        Ok(Loss { descent: descent.map(per_dimension), points })
+    }
+
+    fn follow<E: Element>(
+        &self,
+        setup: &Setup<'_, E>,
+        parameters: &mut Parameters<E>,
+        factor: f64,
+        at: At,
+        rng: &mut Stream,
+    ) -> Result<(), InferenceError> {
+        for _ in 0..self.critic_steps {
+            let rate = setup.options.critic_learning_rate * factor;
+            critic::step(setup, parameters, rate, at, rng)?;
+        }
+        Ok(())
+    }
+}
+
+/// The paper's objective and its value, which estimates the Fisher divergence; `None` where it is
+/// not finite.
+fn fisher<E: Element>(
+    setup: &Setup<'_, E>,
+    parameters: &Parameters<E>,
+    (u, n): (Matrix<E>, Matrix<E>),
+    At { heat, residual: c }: At,
+) -> Option<(Scalar<E>, f64)> {
+    let s = setup.target.score(u.clone()) * E::of(heat);
+    // The critic's weights are constants here.
+    let rest = setup.critic.rest(parameters, u, c, &SharedTape::off());
+    let f = s.clone() * E::of(c) + rest;
+    let gap = f.clone() * ((s + n) * E::of(2.0)) - f.square();
+    let size = E::of(gap.shape().0 as f64);
+    let objective = gap.sum::<Rank0, _>() / size;
+    let value = objective.as_vec()[0].f64();
+    value.is_finite().then_some((objective, value))
+}
+
+/// An objective whose gradient is that of `KL(q‖p)` along the path, `−E f(u)ᵀ ∂u/∂φ`, and the same
+/// estimate of the Fisher divergence. Draws with a score that is not finite are left out; `None`
+/// where that is every second one.
+fn kl<E: Element>(
+    setup: &Setup<'_, E>,
+    parameters: &Parameters<E>,
+    (u, n): (Matrix<E>, Matrix<E>),
+    At { heat, residual: c }: At,
+) -> Option<(Scalar<E>, f64)> {
+    let d = setup.target.dim();
+    let points = u.as_vec();
+    let batch = points.len() / d;
+    let (_, s) = setup.score(&points);
+    let seen = setup.constant(&points);
+    let mut f = setup.critic.rest(parameters, seen, c, &SharedTape::off()).as_vec();
+    let (heat, c, two) = (E::of(heat), E::of(c), E::of(2.0));
+    let (mut divergence, mut used) = (0.0, 0);
+    for ((f, s), n) in f.chunks_exact_mut(d).zip(s.chunks_exact(d)).zip(n.as_vec().chunks(d)) {
+        let mut gap = 0.0;
+        for ((f, s), n) in f.iter_mut().zip(s).zip(n) {
+            let s = *s * heat;
+            *f += c * s;
+            gap += (*f * (two * (s + *n) - *f)).f64();
+        }
+        if gap.is_finite() {
+            divergence += gap;
+            used += 1;
+        } else {
+            f.fill(E::zero());
+        }
+    }
+    if used * 2 < batch {
+        return None;
+    }
+    let size = used as f64;
+    let objective = (u * setup.constant(&f)).sum::<Rank0, _>() / E::of(-size);
+    Some((objective, divergence / size))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::family::Noise;
+    use super::super::testing::{self, AT, gradient_agrees_with_differences, parsed, settings};
     use super::*;
-    use crate::density::Residuals;
-
-    /// `−¼ Σ (x_j − ½ x_{j+1})⁴`: a Hessian that varies, so that a wrong product shows.
-    struct Quartic;
-
-    impl Quartic {
-        fn gap(x: &[f64], j: usize) -> f64 {
-            x[j] - 0.5 * x[(j + 1) % 3]
-        }
-    }
-
-    impl LogDensity<f64> for Quartic {
-        fn dim(&self) -> usize {
-            3
-        }
-        fn log_density(&self, z: &[f64], log_p: &mut [f64]) {
-            for (x, l) in z.chunks_exact(3).zip(log_p) {
-                *l = (0..3).map(|j| -0.25 * Self::gap(x, j).powi(4)).sum();
-            }
-        }
-        fn score(&self, z: &[f64], log_p: &mut [f64], score: &mut [f64]) {
-            self.log_density(z, log_p);
-            for (x, g) in z.chunks_exact(3).zip(score.chunks_exact_mut(3)) {
-                for (j, g) in g.iter_mut().enumerate() {
-                    *g = -Self::gap(x, j).powi(3) + 0.5 * Self::gap(x, (j + 2) % 3).powi(3);
-                }
-            }
-        }
-        fn hvp(&self, keep: &Residuals<f64>, v: &[f64], out: &mut [f64]) {
-            let rows = keep.points.chunks_exact(3).zip(v.chunks_exact(3));
-            for ((x, v), o) in rows.zip(out.chunks_exact_mut(3)) {
-                let change = |j: usize| 3.0 * Self::gap(x, j).powi(2) * Self::gap(v, j);
-                for (j, o) in o.iter_mut().enumerate() {
-                    *o = -change(j) + 0.5 * change((j + 2) % 3);
-                }
-            }
-        }
-    }
-
-    fn trainer(options: &Options) -> (Trainer<'_, f64>, Parameters<f64>, Stream) {
-        let density: Arc<dyn LogDensity<f64>> = Arc::new(Quartic);
-        let mut parameters = Parameters::default();
-        let mut rng = stream(5, "sivi-sm test");
-        let family = Family::new(3, &options.family, &mut parameters, FAMILY, &mut rng);
-        let network = ReluMlp::new(&mut parameters, CRITIC, &[3, 6, 3], &mut rng);
-        let critic = Critic { network, identity: true };
-        (Trainer { target: Bridge::new(&density), family, critic, options }, parameters, rng)
-    }
-
-    fn options() -> Options {
-        let mut settings = Settings::default();
-        for (name, value) in [("hidden", "5"), ("grad-samples", "6"), ("latent", "2")] {
-            settings.options.insert(name.into(), value.into());
-        }
-        Options::new(&settings, 3).unwrap()
-    }
 
     #[test]
     fn the_paper_s_gradient_agrees_with_differences() {
-        let options = options();
-        let (trainer, mut parameters, mut rng) = trainer(&options);
-        let noise = trainer.noise(&mut rng);
-        let value = |parameters: &Parameters<f64>, tape: &SharedTape<f64>| {
-            let sample = trainer.family.sample(parameters, &noise, tape);
-            trainer.fisher_objective(parameters, sample, 0.7, 0.9).unwrap()
-        };
-        let mut gradients = backward(value(&parameters, &SharedTape::recording()).0).unwrap();
-        for handle in trainer.family.handles() {
-            let gradient = parameters.gradient(handle, &mut gradients);
-            let start = parameters.values(handle);
-            for i in 0..start.len() {
-                let mut at = |step: f64| {
-                    let mut moved = start.clone();
-                    moved[i] += step;
-                    parameters.set(handle, &moved);
-                    value(&parameters, &SharedTape::recording()).1
-                };
-                let difference = (at(1e-6) - at(-1e-6)) / 2e-6;
-                let tolerance = 1e-6 * (1.0 + difference.abs());
-                assert!(
-                    (gradient[i] - difference).abs() < tolerance,
-                    "{} {difference}",
-                    gradient[i]
-                );
-                parameters.set(handle, &start);
-            }
-        }
+        gradient_agrees_with_differences::<SiviSm>("objective=fisher", AT, 3.0);
     }
 
     #[test]
     fn both_objectives_report_the_same_divergence() {
-        let options = options();
-        let (trainer, parameters, mut rng) = trainer(&options);
-        let noise = trainer.noise(&mut rng);
-        let sample = || trainer.family.sample(&parameters, &noise, &SharedTape::recording());
-        let (_, fisher) = trainer.fisher_objective(&parameters, sample(), 0.7, 0.9).unwrap();
-        let (_, kl) = trainer.kl_objective(&parameters, sample(), 0.7, 0.9).unwrap();
-        assert!((fisher - kl).abs() < 1e-12 * fisher.abs(), "{fisher} {kl}");
+        let (_, options) = parsed::<SiviSm>(&settings(""));
+        let (setup, parameters, mut rng) = testing::setup(&options);
+        let noise = setup.noise(&mut rng);
+        let sample = || setup.family.sample(&parameters, &noise, &SharedTape::recording());
+        let (_, a) = fisher(&setup, &parameters, sample(), AT).unwrap();
+        let (_, b) = kl(&setup, &parameters, sample(), AT).unwrap();
+        assert!((a - b).abs() < 1e-12 * a.abs(), "{a} {b}");
     }
 
     #[test]
     fn antithetic_noise_comes_in_pairs() {
-        let options = options();
-        let (trainer, _, mut rng) = trainer(&options);
-        let noise = trainer.noise(&mut rng);
+        let (_, options) = parsed::<SiviSm>(&settings(""));
+        let (setup, _, mut rng) = testing::setup(&options);
+        let noise = setup.noise(&mut rng);
         assert_eq!(noise.z[..6], noise.z[6..]);
         assert!(noise.xi[..9].iter().zip(&noise.xi[9..]).all(|(a, b)| *a == -*b));
         // An odd batch loses one of the second halves.
-        let odd: Noise<f64> = Noise::draw(&trainer.family, 5, true, &mut rng);
+        let odd: Noise<f64> = Noise::draw(&setup.family, 5, true, &mut rng);
         assert_eq!((odd.z.len(), odd.xi.len()), (10, 15));
     }
 }

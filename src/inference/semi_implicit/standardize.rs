@@ -1,18 +1,17 @@
 //! A first Gaussian fit to the posterior, and the posterior seen through it.
 //!
-//! The fit is batch-and-match [cai2024]: closed-form updates from draws and scores alone, which find
-//! location and scale by themselves however far away they are. It only has to be roughly right: the
-//! method that works in the standardised coordinates does the rest.
+//! The fit is batch-and-match (see [`batch_and_match`]). It only has to be roughly right: the method
+//! that works in the standardised coordinates does the rest.
 
 use std::sync::Arc;
 
-use faer::{Mat, Side};
 use serde::{Deserialize, Serialize};
 
 use crate::density::{LogDensity, Part, Residuals};
 use crate::inference::InferenceError;
+use crate::inference::gaussian::{FULL_DIM, batch_and_match};
 use crate::inference::start::Gaussian;
-use crate::random::{Stream, fill_std_normal};
+use crate::random::Stream;
 use crate::real::Real;
 
 /// `x = mean + L u`, `L` lower triangular or diagonal.
@@ -43,15 +42,6 @@ pub(super) enum Standardize {
     /// Work in the model's own coordinates.
     None,
 }
-
-/// Dimension up to which a full covariance is worth its `D²` multiplications a draw.
-const FULL_DIM: usize = 150;
-/// Updates of the fit once it has arrived, with steps that fall off.
-const UPDATES: usize = 100;
-/// Updates at most, those of the way there included.
-const MOST_UPDATES: usize = 2000;
-/// Mean score in units of the fit (per square root of the dimension) above which it is on its way.
-const ARRIVED: f64 = 2.0;
 
 impl std::str::FromStr for Standardize {
     type Err = ();
@@ -226,192 +216,23 @@ impl<E: Real> LogDensity<E> for Standardized<E> {
     }
 }
 
-/// Mean `[D]` and covariance (divided by the number of rows) of rows `[S, D]`.
-struct Moments {
-    mean: Vec<f64>,
-    covariance: Mat<f64>,
-}
-
-impl Moments {
-    fn of(rows: &[f64], dim: usize) -> Moments {
-        let n = (rows.len() / dim) as f64;
-        let mut mean = vec![0.0; dim];
-        for row in rows.chunks_exact(dim) {
-            for (m, x) in mean.iter_mut().zip(row) {
-                *m += x / n;
-            }
-        }
-        let centred = Mat::from_fn(rows.len() / dim, dim, |b, i| rows[b * dim + i] - mean[i]);
-        let covariance = centred.transpose() * &centred * faer::Scale(1.0 / n);
-        Moments { mean, covariance }
-    }
-}
-
-/// The lower Cholesky factor, row-major; `None` where the matrix is not positive definite.
-fn cholesky(matrix: &Mat<f64>) -> Option<Vec<f64>> {
-    let d = matrix.nrows();
-    let factor = matrix.llt(Side::Lower).ok()?;
-    let l = factor.L();
-    let lower: Vec<f64> =
-        (0..d * d).map(|k| if k % d <= k / d { l[(k / d, k % d)] } else { 0.0 }).collect();
-    lower.iter().all(|x| x.is_finite()).then_some(lower)
-}
-
 /// Fits a Gaussian to `density` by batch-and-match.
 ///
 /// # Errors
-/// [`InferenceError::NonFinite`] when no draw around the start has a finite score.
+/// As [`batch_and_match`].
 pub(super) fn fit_gaussian(
     density: &dyn LogDensity<f64>,
     kind: Standardize,
     rng: &mut Stream,
 ) -> Result<Affine, InferenceError> {
     let d = density.dim();
-    let mut affine = start(density, rng)?;
     let full = match kind {
         Standardize::None => return Ok(Affine::identity(d)),
         Standardize::Auto => d <= FULL_DIM,
         Standardize::Full => true,
         Standardize::Diagonal => false,
     };
-    let batch = if full { (2 * d + 16).min(256) } else { 64 };
-    let mut u = vec![0.0; batch * d];
-    let (mut log_p, mut score) = (vec![0.0; batch], vec![0.0; batch * d]);
-    let (mut failures, mut arrived) = (0, 0);
-    for _ in 0..MOST_UPDATES {
-        if arrived >= UPDATES || failures >= UPDATES {
-            break;
-        }
-        fill_std_normal(rng, &mut u);
-        let x = affine.points(&u);
-        density.score(&x, &mut log_p, &mut score);
-        let (mut xs, mut gs) = (Vec::with_capacity(x.len()), Vec::with_capacity(x.len()));
-        for (x, g) in x.chunks_exact(d).zip(score.chunks_exact(d)) {
-            if g.iter().all(|g| g.is_finite()) {
-                xs.extend_from_slice(x);
-                gs.extend_from_slice(g);
-            }
-        }
-        let step = ((batch * d) as f64).max(100.0) / (arrived + 1) as f64;
-        let updated = if xs.len() > d { update(&affine, &xs, &gs, step, full) } else { None };
-        match updated {
-            Some(next) => {
-                // Steps stay long until the fit is near: a short step moves by less than the fit's
-                // own width, which may be far too small for the way still to go.
-                let far = affine.drift(&gs) > ARRIVED * (d as f64).sqrt();
-                arrived = if far { arrived } else { arrived + 1 };
-                affine = next;
-            }
-            None => {
-                // Too wide for this density: come closer to the centre, where it was finite.
-                failures += 1;
-                affine.shrink();
-            }
-        }
-    }
-    if failures >= UPDATES {
-        return Err(InferenceError::NonFinite {
-            tried: failures * batch,
-            place: density.explain_non_finite(&affine.points(&u[..d])),
-        });
-    }
-    Ok(affine)
-}
-
-impl Affine {
-    /// `|Lᵀ ḡ|` for scores `g: [B, D]`: how many of its own widths the fit is pulled by.
-    fn drift(&self, g: &[f64]) -> f64 {
-        let d = self.mean.len();
-        let mut mean = Moments::of(g, d).mean;
-        self.multiply_transposed(&mut mean);
-        mean.iter().map(|m| m * m).sum::<f64>().sqrt()
-    }
-
-    fn shrink(&mut self) {
-        match &mut self.scale {
-            Scale::Diagonal(s) | Scale::Lower(s) => s.iter_mut().for_each(|s| *s *= 0.5),
-        }
-    }
-
-    fn covariance(&self) -> Mat<f64> {
-        let d = self.mean.len();
-        match &self.scale {
-            Scale::Diagonal(s) => Mat::from_fn(d, d, |i, j| if i == j { s[i] * s[i] } else { 0.0 }),
-            Scale::Lower(l) => {
-                let l = Mat::from_fn(d, d, |i, j| l[i * d + j]);
-                &l * l.transpose()
-            }
-        }
-    }
-}
-
-/// A unit Gaussian around the origin, or around a point of Uniform(−2, 2) where the origin is bad.
-fn start(density: &dyn LogDensity<f64>, rng: &mut Stream) -> Result<Affine, InferenceError> {
-    use rand::Rng;
-    const TRIES: usize = 100;
-    let d = density.dim();
-    let mut affine = Affine::identity(d);
-    let (mut log_p, mut score) = ([0.0], vec![0.0; d]);
-    for _ in 0..TRIES {
-        density.score(&affine.mean, &mut log_p, &mut score);
-        if log_p[0].is_finite() && score.iter().all(|g| g.is_finite()) {
-            return Ok(affine);
-        }
-        affine.mean.fill_with(|| rng.gen_range(-2.0..2.0));
-    }
-    Err(InferenceError::NonFinite { tried: TRIES, place: density.explain_non_finite(&affine.mean) })
-}
-
-/// One batch-and-match update with step `λ` from draws `x` and their scores `g`, `[B, D]` each.
-///
-/// `U = λ G + λ/(1+λ) ḡḡᵀ` and `V = Σ + λ C + λ/(1+λ) (μ − x̄)(μ − x̄)ᵀ`, with `C` and `G` the
-/// covariances of draws and scores; then `Σ' U Σ' + Σ' = V`. With `V = L Lᵀ` and the eigenvalues `e`
-/// of the symmetric `Lᵀ U L`, `Σ' = L Q diag(2/(1 + √(1 + 4e))) Qᵀ Lᵀ`. The diagonal fit solves the
-/// same equation for each coordinate alone.
-///
-/// # Reference
-/// [cai2024, algorithm 1]
-fn update(now: &Affine, x: &[f64], g: &[f64], step: f64, full: bool) -> Option<Affine> {
-    let d = now.mean.len();
-    let (draws, scores) = (Moments::of(x, d), Moments::of(g, d));
-    let pull = step / (1.0 + step);
-    let off: Vec<f64> = now.mean.iter().zip(&draws.mean).map(|(m, x)| m - x).collect();
-    let u = Mat::from_fn(d, d, |i, j| {
-        step * scores.covariance[(i, j)] + pull * scores.mean[i] * scores.mean[j]
-    });
-    let sigma = now.covariance();
-    let v = Mat::from_fn(d, d, |i, j| {
-        sigma[(i, j)] + step * draws.covariance[(i, j)] + pull * off[i] * off[j]
-    });
-    let shape = |e: f64| 2.0 / (1.0 + (1.0 + 4.0 * e.max(0.0)).sqrt());
-    let (sigma, scale) = if full {
-        let l = cholesky(&v)?;
-        let l = Mat::from_fn(d, d, |i, j| l[i * d + j]);
-        let inner = l.transpose() * &u * &l;
-        let eigen = inner.self_adjoint_eigen(Side::Lower).ok()?;
-        let (q, e) = (eigen.U(), eigen.S());
-        let half = &l * q;
-        let half = Mat::from_fn(d, d, |i, j| half[(i, j)] * shape(e[j]).sqrt());
-        let sigma = &half * half.transpose();
-        let lower = cholesky(&sigma)?;
-        (sigma, Scale::Lower(lower))
-    } else {
-        let variance: Vec<f64> = (0..d).map(|i| v[(i, i)] * shape(u[(i, i)] * v[(i, i)])).collect();
-        let sigma = Mat::from_fn(d, d, |i, j| if i == j { variance[i] } else { 0.0 });
-        (sigma, Scale::Diagonal(variance.iter().map(|v| v.sqrt()).collect()))
-    };
-    let mean: Vec<f64> = (0..d)
-        .map(|i| {
-            let towards: f64 = (0..d).map(|j| sigma[(i, j)] * scores.mean[j]).sum();
-            now.mean[i] / (1.0 + step) + pull * (towards + draws.mean[i])
-        })
-        .collect();
-    let finite = mean.iter().all(|m| m.is_finite())
-        && match &scale {
-            Scale::Diagonal(s) => s.iter().all(|s| s.is_finite() && *s > 0.0),
-            Scale::Lower(_) => true,
-        };
-    finite.then_some(Affine { mean, scale })
+    Ok(Affine::of(&batch_and_match(density, full, rng)?, kind))
 }
 
 #[cfg(test)]
@@ -453,14 +274,9 @@ mod tests {
     }
 
     #[test]
-    fn a_far_and_narrow_gaussian_is_found_exactly() {
+    fn through_its_own_fit_a_gaussian_is_standard_normal() {
         let mut rng = crate::random::stream(1, "standardize test");
         let fit = fit_gaussian(&Far, Standardize::Auto, &mut rng).unwrap();
-        let sigma = fit.covariance();
-        assert!((fit.mean[0] - 300.0).abs() < 1e-3 && (fit.mean[1] + 0.02).abs() < 1e-6, "{fit:?}");
-        for (ij, want) in [((0, 0), 25.0), ((0, 1), 0.04), ((1, 1), 1e-4)] {
-            assert!((sigma[ij] / want - 1.0).abs() < 1e-3, "{ij:?}: {}", sigma[ij]);
-        }
         // Through it, the density is the standard normal.
         let seen = Standardized::new(&(Arc::new(Far) as Arc<dyn LogDensity<f64>>), &fit);
         let u = [0.3, -1.1, 2.0, 0.4];
@@ -477,14 +293,5 @@ mod tests {
         }
         let log_det = 0.5 * (25e-4_f64 - 0.0016).ln();
         assert!((log_p[0] - (-0.5 * (0.09 + 1.21) + log_det)).abs() < 1e-2, "{log_p:?}");
-    }
-
-    #[test]
-    fn the_diagonal_fit_finds_location_and_conditional_scale() {
-        let mut rng = crate::random::stream(1, "standardize test");
-        let fit = fit_gaussian(&Far, Standardize::Diagonal, &mut rng).unwrap();
-        let Scale::Diagonal(sd) = &fit.scale else { panic!("{fit:?}") };
-        assert!((fit.mean[0] - 300.0).abs() < 1.0, "{fit:?}");
-        assert!(sd[0] > 2.0 && sd[0] < 6.0 && sd[1] > 0.004 && sd[1] < 0.012, "{fit:?}");
     }
 }

@@ -12,7 +12,6 @@ use crate::ir::{BinaryOp, Builder, DType, Op, Type, UnaryOp, ValueId, infer_type
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rule {
     /// What it does, as `pattern → replacement`.
-    #[allow(dead_code, reason = "documents the row, and names it in tests")]
     pub(super) name: &'static str,
     /// The replacement for this operation on these operands, if the rule applies.
     pub(super) apply: fn(&mut Builder, &Op, &[ValueId]) -> Option<ValueId>,
@@ -48,7 +47,7 @@ fn binary(b: &mut Builder, op: BinaryOp, x: ValueId, y: ValueId) -> ValueId {
 }
 
 /// The type of the instruction that a rule replaces.
-fn result_type(b: &Builder, op: &Op, args: &[ValueId]) -> Option<Type> {
+pub(super) fn result_type(b: &Builder, op: &Op, args: &[ValueId]) -> Option<Type> {
     infer_type(op, &args.iter().map(|&a| b.ty(a)).collect::<Vec<_>>()).ok()
 }
 

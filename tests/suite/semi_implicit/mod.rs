@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "tests say what they skip and what they measured")]
 
 mod metrics;
+mod neighbours;
 
 use std::ops::ControlFlow;
 
@@ -31,8 +32,12 @@ fn settings(options: &str) -> Settings {
     settings
 }
 
+fn run(method: &str, density: &Both, options: &str) -> Result<Fit, InferenceError> {
+    (find(method).unwrap().run)(density.target(), &settings(options), &mut Silent)
+}
+
 fn sivi_sm(density: &Both, options: &str) -> Result<Fit, InferenceError> {
-    (find("sivi-sm").unwrap().run)(density.target(), &settings(options), &mut Silent)
+    run("sivi-sm", density, options)
 }
 
 /// Small networks and few iterations, for what does not depend on the answer.
@@ -56,27 +61,27 @@ fn a_gaussian_posterior_is_right_on_defaults() {
 }
 
 /// Means within 0.2 reference sd and sds within 20 %, on the constrained scale.
-fn eight_schools_is_right(options: &str) {
+fn eight_schools_is_right(method: &str, options: &str) {
     let Some(reference) = eight_schools::reference() else { return };
-    let fit = sivi_sm(&Both::new(EightSchools), options).unwrap();
+    let fit = run(method, &Both::new(EightSchools), options).unwrap();
     for (r, (mean, sd)) in reference.iter().zip(eight_schools::moments(&fit.draws)) {
-        assert!((mean - r.mean).abs() < 0.2 * r.sd, "{options}: {r:?}: mean {mean}");
-        assert!((sd / r.sd - 1.0).abs() < 0.2, "{options}: {r:?}: sd {sd}");
+        assert!((mean - r.mean).abs() < 0.2 * r.sd, "{method} {options}: {r:?}: mean {mean}");
+        assert!((sd / r.sd - 1.0).abs() < 0.2, "{method} {options}: {r:?}: sd {sd}");
     }
-    assert_ne!(fit.verdict.level, VerdictLevel::Failed, "{options}: {:?}", fit.verdict);
+    assert_ne!(fit.verdict.level, VerdictLevel::Failed, "{method} {options}: {:?}", fit.verdict);
 }
 
 #[test]
 fn eight_schools_matches_posteriordb_early() {
-    eight_schools_is_right("iterations=2000");
+    eight_schools_is_right("sivi-sm", "iterations=2000");
 }
 
 #[test]
 fn eight_schools_matches_posteriordb_on_defaults() {
     if slow() {
         for seed in 1..=4 {
-            eight_schools_is_right(&format!("seed={seed}"));
-            eight_schools_is_right(&format!("objective=fisher seed={seed}"));
+            eight_schools_is_right("sivi-sm", &format!("seed={seed}"));
+            eight_schools_is_right("sivi-sm", &format!("objective=fisher seed={seed}"));
         }
     }
 }
@@ -212,7 +217,7 @@ const AUTHORS: &str = "objective=fisher iterations=50000 learning-rate=0.001 \
                        residual=0 linear=false antithetic=false standardize=none log-variance=0 \
                        average=0 clip=inf";
 
-fn toys_are_within(options: &str, bounds: [f64; 3]) {
+fn toys_are_within(method: &str, options: &str, bounds: [f64; 3]) {
     let toys = [
         ("banana", Both::new(banana()), ""),
         ("x-shaped", Both::new(x_shaped()), ""),
@@ -220,39 +225,47 @@ fn toys_are_within(options: &str, bounds: [f64; 3]) {
     ];
     for ((name, density, own), bound) in toys.into_iter().zip(bounds) {
         let own = if options.contains("objective=fisher") { own } else { "" };
-        let fit = sivi_sm(&density, &format!("{TOY} {options} {own}")).unwrap();
+        let fit = run(method, &density, &format!("{TOY} {options} {own}")).unwrap();
         let kl = metrics::grid_kl(&*density.f64, &fit.draws);
-        println!("{name}: grid KL {kl:.5}, moments {:?}", metrics::moments(&fit.draws, 2));
-        assert!(kl < bound, "{name}: grid KL {kl}");
+        println!("{method} {name}: grid KL {kl:.5}, moments {:?}", metrics::moments(&fit.draws, 2));
+        assert!(kl < bound, "{method} {name}: grid KL {kl}");
     }
 }
 
 #[test]
 fn toys_compare_with_the_authors_code() {
     if slow() {
-        // Half of their iterations. Theirs: 0.0757, 0.0003, 0.0001.
-        toys_are_within("iterations=25000", [0.0757, 0.0003, 0.0003]);
+        // A fifth of their iterations. Theirs: 0.0757, 0.0003, 0.0001. What is left of the divergence
+        // is the critic's noise: it falls with the critic's learning rate.
+        let options = "iterations=10000 critic-learning-rate=0.001";
+        toys_are_within("sivi-sm", options, [0.0757, 0.0003, 0.0001]);
     }
 }
 
 #[test]
 fn the_authors_settings_give_the_authors_numbers() {
     if slow() {
-        toys_are_within(AUTHORS, [0.09, 0.001, 0.001]);
+        toys_are_within("sivi-sm", AUTHORS, [0.09, 0.001, 0.001]);
     }
+}
+
+/// The network sizes of the paper for the waveform logistic regression.
+const WAVEFORM: &str =
+    "latent=10 hidden=100,100 critic-hidden=256,256 draws=20000 mixing-draws=500";
+
+fn waveform_is_right(method: &str, options: &str) {
+    let Some(waveform) = metrics::waveform() else { return };
+    let fit = run(method, &waveform.both(), &format!("{WAVEFORM} {options}")).unwrap();
+    let (kl, mean, sd) = metrics::waveform_score(&fit.draws);
+    println!("{method} waveform: Gaussian KL {kl:.4}, worst mean {mean:.3} sd, worst sd {sd:.3}");
+    assert!(kl < 0.05 && mean < 0.1 && sd < 0.1, "{method}: {kl} {mean} {sd}");
 }
 
 #[test]
 fn waveform_matches_hmc() {
-    let Some(waveform) = metrics::waveform() else { return };
-    if !slow() {
-        return;
+    if slow() {
+        waveform_is_right("sivi-sm", "");
     }
-    let options = "latent=10 hidden=100,100 critic-hidden=256,256 draws=20000 mixing-draws=500";
-    let fit = sivi_sm(&waveform.both(), options).unwrap();
-    let (kl, mean, sd) = metrics::waveform_score(&fit.draws);
-    println!("waveform: Gaussian KL {kl:.4}, worst mean {mean:.3} sd, worst sd {sd:.3}");
-    assert!(kl < 0.05 && mean < 0.1 && sd < 0.1, "{kl} {mean} {sd}");
 }
 
 #[test]

@@ -1,0 +1,32 @@
+//! Tables of measured results: each command rewrites its own section of `benches/RESULTS.md`.
+//!
+//! `cargo bench --bench tables -- posteriors` fits the posteriors of `../shared/reference/posteriordb`
+//! by every method; see [`posteriors`] for what it takes.
+
+#![allow(clippy::print_stdout, reason = "a command that reports what it measures")]
+
+mod posteriors;
+mod section;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // `cargo bench` adds a flag of its own.
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let outcome = match arguments.split_first() {
+        Some((command, rest)) if command == "posteriors" => posteriors::run(rest),
+        // Without a command there is nothing to measure, as in a run of all benches.
+        None => {
+            println!("tables: say which: {}", posteriors::USAGE);
+            Ok(())
+        }
+        Some((other, _)) => Err(format!("no table `{other}`; {}", posteriors::USAGE)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            println!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Sections of `benches/RESULTS.md`, one for each table.
+
+use std::path::PathBuf;
+
+fn path() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/RESULTS.md"))
+}
+
+fn text() -> String {
+    let head = "# Results\n\nMeasured by `cargo bench --bench tables -- TABLE`; \
+                each section says with which arguments and where.\n";
+    std::fs::read_to_string(path()).unwrap_or_else(|_| head.to_owned())
+}
+
+/// Start and end of the section under the heading `## TITLE`.
+fn bounds(text: &str, title: &str) -> Option<(usize, usize)> {
+    let start = text.find(&format!("## {title}\n"))?;
+    let end = text[start + 3..].find("\n## ").map_or(text.len(), |at| start + 3 + at + 1);
+    Some((start, end))
+}
+
+/// The rows of the first table under a heading, as cells.
+pub(super) fn rows(title: &str) -> Vec<Vec<String>> {
+    let text = text();
+    let Some((start, end)) = bounds(&text, title) else { return Vec::new() };
+    let table = text[start..end].lines().skip_while(|l| !l.starts_with('|'));
+    table
+        .take_while(|l| l.starts_with('|'))
+        .skip(2)
+        .map(|l| l.trim_matches('|').split('|').map(|c| c.trim().to_owned()).collect())
+        .collect()
+}
+
+/// Puts `body` under the heading, in place of what is there.
+pub(super) fn write(title: &str, body: &str) -> Result<(), String> {
+    let mut text = text();
+    let section = format!("## {title}\n\n{}\n", body.trim_end());
+    match bounds(&text, title) {
+        Some((start, end)) => {
+            let gap = if end < text.len() { "\n" } else { "" };
+            text.replace_range(start..end, &format!("{section}{gap}"));
+        }
+        None => text.push_str(&format!("\n{section}")),
+    }
+    std::fs::write(path(), text).map_err(|e| format!("benches/RESULTS.md: {e}"))
+}

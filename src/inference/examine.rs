@@ -1,0 +1,16 @@
+//! What is asked of the draws of every method at its end.
+
+use super::assess::Checks;
+use super::{modes, stein};
+use crate::density::LogDensity;
+
+/// Adds to `checks` whether the draws `[S, D]` agree with the score, and whether they miss a mode.
+pub(super) fn examine(
+    checks: &mut Checks,
+    density: &dyn LogDensity<f64>,
+    draws: &[f64],
+    seed: u64,
+) {
+    stein::test(checks, density, draws, seed);
+    modes::search(checks, density, draws, seed);
+}

@@ -1,0 +1,93 @@
+//! The critic: a network that learns, from draws alone, by how much the family's score differs from
+//! the target's.
+//!
+//! Denoising score matching [yu2023]: over functions `f`, the maximum of
+//! `E_{z,ξ}[f(u)ᵀ (2 s_p(u) + 2 ξ/σ − f(u))]` is the Fisher divergence `E_q|s_p − s_q|²`, at
+//! `f = s_p − s_q`. Here `f = c s_p + c u + network`: with `c = 1` the network has to learn `−s_q − u`
+//! only, which is smooth, and zero for the standard normal.
+
+use dfdx::prelude::{HasShape, Rank0, SumTo};
+use rand::RngCore;
+
+use super::fit::{At, Setup};
+use crate::inference::InferenceError;
+use crate::inference::mlp::ReluMlp;
+use crate::inference::optimizer::{Group, Parameters, Update};
+use crate::inference::tape::{Element, Matrix, SharedTape, backward};
+use crate::inference::train::Step;
+use crate::random::Stream;
+
+/// Parameter group of the critic.
+pub(super) const CRITIC: usize = 1;
+/// Decay rates of Adam's moments, for the family as well [yu2023, app. C].
+pub(super) const BETAS: [f64; 2] = [0.9, 0.99];
+
+/// `f(u) = c (s_p(u) + u) + network(u)`; without the part `u` where the family has no linear part.
+#[derive(Debug, Clone)]
+pub(super) struct Critic {
+    network: ReluMlp,
+    identity: bool,
+}
+
+impl Critic {
+    /// A critic in `dim` dimensions with hidden layers of these widths.
+    pub(super) fn new<E: Element>(
+        dim: usize,
+        hidden: &[usize],
+        identity: bool,
+        parameters: &mut Parameters<E>,
+        rng: &mut impl RngCore,
+    ) -> Self {
+        let sizes: Vec<usize> = [&[dim], hidden, &[dim]].concat();
+        Critic { network: ReluMlp::new(parameters, CRITIC, &sizes, rng), identity }
+    }
+
+    /// What is added to `c s_p`.
+    pub(super) fn rest<E: Element>(
+        &self,
+        parameters: &Parameters<E>,
+        u: Matrix<E>,
+        c: f64,
+        tape: &SharedTape<E>,
+    ) -> Matrix<E> {
+        let network = self.network.forward(parameters, u.clone(), tape);
+        if self.identity { network + u * E::of(c) } else { network }
+    }
+}
+
+/// One ascent step of the critic on fresh draws, which are constants here; the gap, per dimension,
+/// up to the part that does not depend on the critic.
+pub(super) fn step<E: Element>(
+    setup: &Setup<'_, E>,
+    parameters: &mut Parameters<E>,
+    rate: f64,
+    at: At,
+    rng: &mut Stream,
+) -> Result<Step, InferenceError> {
+    let noise = setup.noise(rng);
+    let (u, mut n) = setup.family.values(parameters, &noise);
+    let d = setup.target.dim();
+    // f (2s + 2n − f) with f = cs + r is r (2(1−c)s + 2n − r) and a part without r: at c = 1 the
+    // critic learns −s_q alone and needs nothing of the target.
+    if at.residual != 1.0 {
+        let (_, s) = setup.score(&u);
+        for (n, s) in n.iter_mut().zip(&s) {
+            *n += E::of((1.0 - at.residual) * at.heat) * *s;
+        }
+    }
+    let tape = SharedTape::recording();
+    let r = setup.critic.rest(parameters, setup.constant(&u), at.residual, &tape);
+    let size = (r.shape().0 * d) as f64;
+    let gap = r.clone().square() - r * (setup.constant(&n) * E::of(2.0));
+    let loss = gap.sum::<Rank0, _>() / E::of(size);
+    let value = -loss.as_vec()[0].f64();
+    if !value.is_finite() {
+        return Ok(Step::NonFinite(None));
+    }
+    let mut gradients = backward(loss)?;
+    let group = Group { betas: BETAS, ..Group::adam(CRITIC) };
+    Ok(match parameters.update(&group, rate, &mut gradients) {
+        Update::Stepped { .. } => Step::Done(value),
+        Update::NonFinite => Step::NonFinite(None),
+    })
+}

@@ -1,0 +1,1 @@
+run gauss.ppl --infer nuts --precision f16 --out $OUT

@@ -1,0 +1,1 @@
+run gauss.ppl --infer nuts --threads many --out $OUT

@@ -1,0 +1,1 @@
+run gauss.ppl --infer nuts --threads 0 --out $OUT
