@@ -28,6 +28,7 @@ mod init;
 mod langevin;
 mod language;
 mod latent_draws;
+mod laws;
 mod marginals;
 mod minibatch;
 mod missing;

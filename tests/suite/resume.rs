@@ -169,6 +169,20 @@ fn sivi_sm_goes_on_to_the_same_bits() {
 }
 
 #[test]
+fn uivi_goes_on_to_the_same_bits() {
+    // Its inner chain's step size is part of the state.
+    let options = [("hidden", "8"), ("critic-hidden", "8"), ("mixing-draws", "50")];
+    let settings = Settings {
+        iterations: Some(40),
+        grad_samples: Some(8),
+        draws: 50,
+        options: options.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+        ..Settings::default()
+    };
+    every_interruption_is_without_effect("uivi", &settings);
+}
+
+#[test]
 fn nuts_goes_on_to_the_same_bits() {
     for threads in [1, 3] {
         let settings =
