@@ -13,6 +13,7 @@
 //! | execute | [`exec`] | IR → numbers, many particles at once |
 //! | infer | [`inference`] | [`density::LogDensity`] → draws and a verdict |
 //! | write | [`results`] | draws → tables and files |
+//! | tell | [`report`] | finished runs → one HTML page |
 //!
 //! [`driver`] sequences them; [`cli`] is the command line. No logic lives in this file.
 
@@ -31,6 +32,7 @@ pub mod passes;
 pub mod posterior;
 pub mod random;
 pub mod real;
+pub mod report;
 pub mod results;
 pub mod source;
 pub mod special;

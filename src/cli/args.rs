@@ -54,14 +54,22 @@ pub(super) enum Command {
     Sbc(SbcArgs),
     /// Print the summary of a finished run again
     Summary(SummaryArgs),
+    /// Write one HTML page with the verdict, tables and plots of finished runs
+    Report(ReportArgs),
     /// Put model files into the canonical layout
     Fmt(FmtArgs),
     /// Explain an error code
     Explain(ExplainArgs),
     /// List the inference methods and their options
     Methods(MethodsArgs),
+    /// Compare the posteriors of two finished runs
+    Compare(CompareArgs),
     /// Print a script that completes commands and flags in a shell
     Completions(CompletionsArgs),
+    /// Print the manual page, or write all of them to a folder
+    Man(ManArgs),
+    /// Say what this machine offers: instruction set, threads, memory, GPU
+    Doctor(DoctorArgs),
     /// Make a folder with a model, its data and a README, ready to run
     New(NewArgs),
 }
@@ -432,6 +440,18 @@ pub(super) struct SummaryArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// Run directories; several are shown side by side
+    #[arg(required = true, value_name = "RUN_DIR")]
+    pub(super) runs: Vec<PathBuf>,
+
+    /// Where to write the page; `-` is standard output [default: RUN_DIR/report.html, of several runs
+    /// report.html]
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct FmtArgs {
     /// Model files; `-` reads standard input and writes standard output
     #[arg(required = true)]
@@ -459,6 +479,35 @@ pub(super) struct MethodsArgs {
 pub(super) struct CompletionsArgs {
     /// The shell
     pub(super) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompareArgs {
+    /// The run that is taken as the reference
+    #[arg(value_name = "A")]
+    pub(super) first: PathBuf,
+
+    /// The other one
+    #[arg(value_name = "B")]
+    pub(super) second: PathBuf,
+
+    /// Print as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ManArgs {
+    /// Write ppl.1, ppl-run.1 and so on to this folder, such as ~/.local/share/man/man1
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// Print as JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]

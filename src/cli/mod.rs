@@ -5,8 +5,10 @@
 
 mod args;
 mod check;
+mod compare;
 mod completions;
 mod console;
+mod doctor;
 mod emit;
 mod explain;
 mod failure;
@@ -15,11 +17,13 @@ mod generate;
 mod init;
 mod input;
 mod log_density;
+mod man;
 mod methods;
 mod new;
 mod predict;
 mod progress;
 mod replace;
+mod report;
 mod resume;
 mod run;
 mod sbc;
@@ -83,9 +87,13 @@ fn dispatch(command: Command, console: Console) -> Outcome {
         Command::Sbc(args) => sbc::run(&args, console),
         Command::Predict(args) => predict::run(&args, console),
         Command::Summary(args) => summary::run(&args, console),
+        Command::Report(args) => report::run(&args, console),
         Command::Fmt(args) => fmt::run(&args, console),
         Command::Explain(args) => explain::run(&args, console),
         Command::Methods(args) => methods::run(&args, console),
+        Command::Compare(args) => compare::run(&args, console),
+        Command::Man(args) => man::run(&args, console),
+        Command::Doctor(args) => doctor::run(&args, console),
         Command::Completions(args) => completions::run(&args, console),
         Command::New(args) => new::run(&args, console),
     }

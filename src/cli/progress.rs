@@ -3,7 +3,8 @@
 //! States of the run that methods offer are written to its checkpoint every so often, and at once when
 //! the user stops it. A checkpoint that cannot be written is said once and does not end the run.
 //!
-//! The bar shows on a terminal only. The first Ctrl-C asks the method to stop and keep what it has;
+//! The bar shows on a terminal only, with the objective, how it moves, what the verdict would say of it so
+//! far, and the time left. The first Ctrl-C asks the method to stop and keep what it has;
 //! the second ends the program at once.
 
 use std::collections::BTreeSet;
@@ -16,11 +17,15 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::inference::assess::Trend;
 use crate::inference::{Monitor, Progress};
-use crate::results::Checkpoint;
+use crate::results::{Checkpoint, format_number};
 
 use super::console::Console;
 use super::failure::{Exit, Failure};
+
+/// A change of the objective over the last quarter, in nats, that counts as none; as for the verdict.
+const SETTLED: f64 = 0.1;
 
 /// Redraws are at least this far apart.
 const REDRAW: Duration = Duration::from_millis(100);
@@ -31,6 +36,8 @@ pub(super) struct Watcher {
     interrupted: Arc<AtomicBool>,
     bar: Option<ProgressBar>,
     phase: String,
+    /// The objective in this phase so far, for the running verdict.
+    history: History,
     drawn: Instant,
     console: Console,
     checkpoint: Checkpoint,
@@ -73,6 +80,7 @@ impl Watcher {
             interrupted,
             bar,
             phase: String::new(),
+            history: History::default(),
             drawn: Instant::now(),
             console,
             resumable: checkpoint.stages().map(str::to_owned).collect(),
@@ -118,9 +126,16 @@ impl Watcher {
             self.phase = progress.phase.to_owned();
             bar.set_prefix(self.phase.clone());
             bar.reset();
+            self.history = History::default();
         }
         bar.set_position(progress.done as u64);
-        bar.set_message(message(&progress));
+        let (word, color) = self.history.verdict();
+        let word = match color {
+            Some(color) if self.console.color_messages => format!("\u{1b}[{color}m{word}\u{1b}[0m"),
+            _ => word.to_owned(),
+        };
+        let all = [message(&progress), word];
+        bar.set_message(all.into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(", "));
     }
 }
 
@@ -133,15 +148,62 @@ fn style(color: bool) -> ProgressStyle {
 /// `elbo -32.14 (+0.02 per 100)`.
 fn message(progress: &Progress<'_>) -> String {
     let Some((name, value)) = progress.objective else { return String::new() };
+    let value = format_number(value);
     match progress.trend {
-        Some(trend) => format!("{name} {value:.2} ({trend:+.2} per 100)"),
-        None => format!("{name} {value:.2}"),
+        Some(trend) => format!("{name} {value} ({trend:+.2} per 100)"),
+        None => format!("{name} {value}"),
+    }
+}
+
+/// Values of the objective, thinned as they become many.
+#[derive(Debug, Default)]
+struct History {
+    values: Vec<f64>,
+    /// Each kept value is the mean of so many.
+    block: usize,
+    pending: (f64, usize),
+}
+
+impl History {
+    const MOST: usize = 2000;
+
+    fn add(&mut self, value: f64) {
+        self.pending.0 += value;
+        self.pending.1 += 1;
+        if self.pending.1 < self.block.max(1) {
+            return;
+        }
+        let (sum, count) = std::mem::take(&mut self.pending);
+        self.values.push(sum / count as f64);
+        if self.values.len() == Self::MOST {
+            self.values =
+                self.values.chunks(2).map(|c| c.iter().sum::<f64>() / c.len() as f64).collect();
+            self.block = 2 * self.block.max(1);
+        }
+    }
+
+    /// What the verdict would say of the objective if the run ended now, and its colour.
+    fn verdict(&self) -> (&'static str, Option<&'static str>) {
+        let Some(trend) = Trend::of(&self.values) else { return ("", None) };
+        let change = trend.change.abs();
+        // Objectives that are no log densities live on scales of their own.
+        let tolerance = SETTLED.min(0.02 * self.values.last().map_or(0.0, |x| x.abs()));
+        if change.is_nan() {
+            ("not a number at times", Some("31"))
+        } else if change <= tolerance.max(2.0 * trend.se) {
+            ("settled so far", Some("32"))
+        } else {
+            ("still moving", Some("33"))
+        }
     }
 }
 
 impl Monitor for Watcher {
     fn progress(&mut self, progress: Progress<'_>) -> ControlFlow<()> {
         if let Some(bar) = self.bar.clone() {
+            if let Some((_, value)) = progress.objective {
+                self.history.add(value);
+            }
             let last = progress.done >= progress.total;
             if last || progress.phase != self.phase || self.drawn.elapsed() >= REDRAW {
                 self.drawn = Instant::now();
@@ -175,6 +237,21 @@ impl Monitor for Watcher {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_running_verdict_is_that_of_the_objective_so_far() {
+        let mut history = History::default();
+        assert_eq!(history.verdict().0, "");
+        for i in 0..5000 {
+            history.add(-f64::from(i));
+        }
+        assert!(history.values.len() < History::MOST);
+        assert_eq!(history.verdict().0, "still moving");
+        for i in 0..50_000 {
+            history.add(f64::from(i % 7) - 5000.0);
+        }
+        assert_eq!(history.verdict().0, "settled so far");
+    }
 
     #[test]
     fn the_message_shows_objective_and_trend() {

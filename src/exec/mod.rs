@@ -34,3 +34,17 @@ mod steps;
 mod tape;
 mod view;
 mod workspace;
+
+/// The instruction set that vector loops run on here, and how many doubles it takes at a time.
+#[must_use]
+pub fn instruction_set() -> (&'static str, usize) {
+    #[cfg(target_arch = "x86_64")]
+    if pulp::x86::V3::try_new().is_some() {
+        return ("x86-64-v3 (AVX2 and FMA)", 4);
+    }
+    #[cfg(target_arch = "aarch64")]
+    if pulp::aarch64::Neon::try_new().is_some() {
+        return ("NEON", 2);
+    }
+    ("scalar", 1)
+}

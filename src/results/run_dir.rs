@@ -10,8 +10,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::checkpoint::{self, Checkpoint};
-use super::write::{csv, json, parquet};
-use super::{Config, Draws, StoredFit, Summary, zarr};
+use super::write::{csv, json, parquet as parquet_file};
+use super::{Config, Draws, StoredArray, StoredFit, Summary, zarr};
 use crate::data::DataArray;
 use crate::inference::Fit;
 
@@ -287,8 +287,7 @@ impl RunDirectory {
     /// When there are none or they are damaged.
     pub fn read_draws(path: &Path) -> Result<StoredDraws, RunDirectoryError> {
         let mut draws = StoredDraws { chains: 0, draws_per_chain: 0, parameters: Vec::new() };
-        let group = Self::open_fit(path)?.group("unconstrained_posterior");
-        for array in group.map_err(|e| unreadable(path, &e))? {
+        for array in Self::read_group(path, &Self::open_fit(path)?, "unconstrained_posterior")? {
             if let [chains, per_chain, _] = array.shape[..] {
                 (draws.chains, draws.draws_per_chain) = (chains, per_chain);
             }
@@ -308,6 +307,18 @@ impl RunDirectory {
             return Err(RunDirectoryError::NotARun { path, missing: "fit.zarr" });
         }
         StoredFit::open(&store).map_err(|e| unreadable(path, &e))
+    }
+
+    /// Reads a group of the store of the run at `path`; nothing when the run has no such group.
+    ///
+    /// # Errors
+    /// When an array is damaged.
+    pub fn read_group(
+        path: &Path,
+        store: &StoredFit,
+        name: &str,
+    ) -> Result<Vec<StoredArray>, RunDirectoryError> {
+        store.group(name).map_err(|e| unreadable(path, &e))
     }
 
     /// Reads the configuration of the run at `path`.
@@ -371,7 +382,7 @@ fn write_files(at: &Path, run: &Run<'_>) -> Result<(), RunDirectoryError> {
     }
     let draws = at.join("draws.csv");
     write_draws(&draws, run).map_err(|e| failed("write", &draws, e))?;
-    parquet::write(&at.join("draws.parquet"), Some((run.config, &run.fit.log_p)), run.draws)?;
+    parquet_file::write(&at.join("draws.parquet"), Some((run.config, &run.fit.log_p)), run.draws)?;
     let store = at.join("fit.zarr");
     zarr::write(&store, run)
         .map_err(|e| RunDirectoryError::Unwritable { path: store, message: e.to_string() })

@@ -106,6 +106,12 @@ pub struct VariableSummary {
 }
 
 impl VariableSummary {
+    /// Name of the scalar at row-major position `element`, as in the language: `theta[2, 3]`.
+    #[must_use]
+    pub fn element_name(&self, element: usize) -> String {
+        super::draws::element_name(&self.name, &self.shape, element)
+    }
+
     fn of(variable: &Variable, chains: usize, independent: bool) -> Self {
         let scalars = (0..variable.size())
             .map(|i| Statistics::of(&variable.scalar(i), chains, independent))
@@ -113,6 +119,21 @@ impl VariableSummary {
         let (name, shape) = (variable.name.clone(), variable.shape.clone());
         VariableSummary { name, shape, role: variable.role, scalars }
     }
+}
+
+/// The axis on which intervals of these scalars are drawn: from the smallest 5 % quantile to the largest
+/// 95 % quantile, and to zero where that is near. `None` when there is nothing to draw.
+pub(crate) fn interval_axis<'a>(
+    scalars: impl IntoIterator<Item = &'a Statistics>,
+) -> Option<(f64, f64)> {
+    let ends = scalars.into_iter().filter(|s| s.q5.is_finite() && s.q95.is_finite());
+    let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), s| {
+        (low.min(s.q5), high.max(s.q95))
+    });
+    let near = 0.5 * (high - low);
+    let low = if low > 0.0 && low < near { 0.0 } else { low };
+    let high = if high < 0.0 && -high < near { 0.0 } else { high };
+    (low < high).then_some((low, high))
 }
 
 /// Everything in `summary.json`.
@@ -144,6 +165,12 @@ pub struct Summary {
     pub elbo_se: Option<f64>,
     /// Estimate of the log evidence, nats.
     pub log_z: Option<f64>,
+    /// Its standard error.
+    pub log_z_se: Option<f64>,
+    /// Importance-weighted bound of ten draws, nats.
+    pub iwae: Option<f64>,
+    /// Its standard error.
+    pub iwae_se: Option<f64>,
     /// Pareto shape of the importance weights.
     pub khat: Option<f64>,
     /// What the weights were of.
@@ -191,7 +218,10 @@ impl Summary {
             interrupted: fit.interrupted,
             elbo: fit.elbo.map(|(value, _)| value),
             elbo_se: fit.elbo.map(|(_, se)| se),
-            log_z: fit.log_z,
+            log_z: fit.log_z.map(|z| z.value),
+            log_z_se: fit.log_z.map(|z| z.se),
+            iwae: fit.log_z.map(|z| z.iwae.0),
+            iwae_se: fit.log_z.map(|z| z.iwae.1),
             khat: fit.khat.map(|k| k.value),
             khat_kind: fit.khat.map(|k| k.kind),
             fisher_divergence: fit.fisher_divergence,

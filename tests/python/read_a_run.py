@@ -100,4 +100,5 @@ if method != "nuts":
     loo = az.loo_approximate_posterior(fit, log_p=log_p, log_q=log_q)
 # What ArviZ's own example draws of this model give, within their standard error of 1.4.
 assert abs(loo.elpd + 30.8) < 0.5, loo
+(run / "elpd.txt").write_text(repr(float(loo.elpd)))
 print(f"{method}: {len(plots) + 2} plots, elpd_loo {loo.elpd:.2f}")

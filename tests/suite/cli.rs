@@ -448,3 +448,34 @@ fn completion_scripts_know_commands_and_flags() {
     }
     assert_eq!(code(&ppl(&["completions", "tcsh"]).output().unwrap()), 2);
 }
+
+#[test]
+fn manual_pages_cover_every_command() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("man1");
+    let output = ppl(&["man", "--out"]).arg(&out).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let page = |name: &str| std::fs::read_to_string(out.join(name)).unwrap();
+    for command in ["run", "log-density", "report", "compare", "doctor"] {
+        let text = page(&format!("ppl-{command}.1"));
+        assert!(text.contains(".TH") && text.contains(&command.replace('-', "\\-")), "{text}");
+    }
+    assert!(page("ppl-run.1").contains("grad\\-samples"));
+    let main = stdout(&ppl(&["man"]).output().unwrap());
+    assert!(main.contains(".TH ppl 1") && main.contains("ppl\\-report(1)"), "{main}");
+}
+
+#[test]
+fn the_doctor_knows_this_machine() {
+    let output = ppl(&["doctor", "--json"]).output().unwrap();
+    let facts: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let threads = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(facts["threads"], threads);
+    assert_eq!(facts["ppl"], env!("CARGO_PKG_VERSION"));
+    assert!(matches!(facts["simd"]["lanes_f64"].as_u64(), Some(1 | 2 | 4)), "{facts}");
+    assert_eq!(facts["cuda"]["built"], cfg!(feature = "cuda"));
+    let text = stdout(&ppl(&["doctor"]).output().unwrap());
+    for name in ["ppl", "cpu", "simd", "threads", "memory", "cuda"] {
+        assert!(text.lines().any(|line| line.starts_with(name)), "{text}");
+    }
+}

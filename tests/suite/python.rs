@@ -89,4 +89,13 @@ fn slow_arviz_and_cmdstanpy_read_runs() {
         print!("{}", String::from_utf8_lossy(&read.stdout));
         assert!(read.status.success(), "{method}: {}", String::from_utf8_lossy(&read.stderr));
     }
+    // `ppl compare` estimates the same elpd.
+    let [a, b] = ["mean-field", "nuts"].map(|method| dir.path().join(method).display().to_string());
+    let compared = ppl(&["compare", &a, &b, "--json"]);
+    let compared: serde_json::Value = serde_json::from_slice(&compared.stdout).unwrap();
+    for (run, path) in compared["runs"].as_array().unwrap().iter().zip([a, b]) {
+        let text = std::fs::read_to_string(Path::new(&path).join("elpd.txt")).unwrap();
+        let (ours, theirs) = (run["loo"]["elpd"].as_f64().unwrap(), text.parse::<f64>().unwrap());
+        assert!((ours - theirs).abs() < 0.05, "{path}: {ours}, ArviZ {theirs}");
+    }
 }

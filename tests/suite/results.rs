@@ -199,6 +199,8 @@ fn the_table_fits_the_terminal_and_says_what_to_do() {
         assert!(text.contains("verdict: DOUBTFUL"), "{text}");
         assert!(text.contains("next: ppl run m.ppl --infer nuts"), "{text}");
         assert_eq!(text.contains("rhat"), method == "nuts");
+        let mu = text.lines().find(|line| line.starts_with("mu ")).unwrap();
+        assert!(mu.contains('\u{25cf}') && mu.contains('\u{2500}'), "a dot on its interval: {mu}");
     }
     let colored = table(&Example::new("nuts").summary(), Style { color: true }, "", "");
     assert!(colored.contains("\u{1b}[1;33mDOUBTFUL\u{1b}[0m"));

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::inference::{KhatKind, VerdictLevel};
-use crate::results::draws::element_name;
+use crate::results::summary::interval_axis;
 use crate::results::{Statistics, Summary, VariableSummary};
 
 /// Lines are at most this wide.
@@ -14,6 +14,15 @@ const LONGEST: usize = 12;
 const SHOWN: usize = 6;
 /// Longest name; what is longer is cut.
 const NAME: usize = 20;
+/// Narrowest and widest drawing of an interval.
+const INTERVAL: (usize, usize) = (9, 24);
+/// What the columns of numbers are called.
+const HEADINGS: [&str; 5] = ["mean", "sd", "5%", "50%", "95%"];
+
+/// Colours: what is said beside the numbers, a doubt, a failure.
+const DIM: &str = "2";
+const YELLOW: &str = "33";
+const RED: &str = "31";
 
 /// How a table looks.
 #[derive(Debug, Clone, Copy, Default)]
@@ -55,52 +64,141 @@ fn shown(variable: &VariableSummary) -> (usize, usize) {
     if n > LONGEST { (SHOWN, n - SHOWN) } else { (n, 0) }
 }
 
+/// A row as text, ready to be aligned.
+struct Row {
+    name: String,
+    numbers: [String; 5],
+    ess: String,
+    rhat: String,
+    /// The 5 %, 50 % and 95 % quantiles and the axis of their variable.
+    interval: Option<([f64; 3], (f64, f64))>,
+    /// Colours of `ess` and `rhat`, where they are beyond their limits.
+    warnings: [Option<&'static str>; 2],
+}
+
+/// A line of the table's body.
+enum Line {
+    Scalar(Row),
+    /// So many elements of the array are not shown.
+    More(usize),
+}
+
 fn rows(text: &mut String, summary: &Summary, style: Style, out: &str) {
-    let names = summary
-        .variables
-        .iter()
-        .flat_map(|v| (0..shown(v).0).map(|i| element_name(&v.name, &v.shape, i).chars().count()));
-    let width = names.max().unwrap_or(0).clamp(4, NAME);
-    let with_rhat = summary.variables.iter().flat_map(|v| &v.scalars).any(|s| s.rhat.is_some());
-    let mut header = format!("{:width$}", "");
-    for name in ["mean", "sd", "5%", "50%", "95%"] {
-        let _ = write!(header, "{name:>10}");
+    let lines = lines(summary);
+    let scalars = || {
+        lines.iter().filter_map(|line| match line {
+            Line::Scalar(row) => Some(row),
+            Line::More(_) => None,
+        })
+    };
+    let widest =
+        |get: &dyn Fn(&Row) -> usize, least: usize| scalars().map(get).fold(least, usize::max);
+    let columns: [usize; 5] =
+        std::array::from_fn(|i| widest(&|row: &Row| row.numbers[i].len(), HEADINGS[i].len()) + 2);
+    let ess = widest(&|row: &Row| row.ess.len(), 3) + 2;
+    let with_rhat = scalars().any(|row| !row.rhat.is_empty());
+    let rhat = if with_rhat { widest(&|row: &Row| row.rhat.len(), 4) + 2 } else { 0 };
+    let fixed = columns.iter().sum::<usize>() + ess + rhat;
+    let width = widest(&|row: &Row| row.name.chars().count(), 4).min(NAME).min(WIDTH - fixed);
+    // The interval takes what is left, or goes.
+    let picture = (WIDTH - fixed - width).saturating_sub(2).min(INTERVAL.1);
+    let picture = if picture < INTERVAL.0 { 0 } else { picture };
+
+    let gap = if picture > 0 { picture + 2 } else { 0 };
+    let mut header = " ".repeat(width + gap);
+    for (name, column) in HEADINGS.iter().zip(columns) {
+        let _ = write!(header, "{name:>column$}");
     }
-    header.push_str("     ess");
+    let _ = write!(header, "{:>ess$}", "ess");
     if with_rhat {
-        header.push_str("  rhat");
+        let _ = write!(header, "{:>rhat$}", "rhat");
     }
-    let _ = writeln!(text, "{}", style.paint("2", &header));
-    let mut elided = false;
-    for variable in &summary.variables {
-        let (first, rest) = shown(variable);
-        for (i, s) in variable.scalars.iter().take(first).enumerate() {
-            let name = clip(&element_name(&variable.name, &variable.shape, i), width);
-            row(text, &name, s, with_rhat, width);
+    let _ = writeln!(text, "{}", style.paint(DIM, &header));
+    for line in &lines {
+        let row = match line {
+            Line::Scalar(row) => row,
+            Line::More(rest) => {
+                let _ = writeln!(text, "{}", style.paint(DIM, &format!("  ... {rest} more")));
+                continue;
+            }
+        };
+        let _ = write!(text, "{:width$}", clip(&row.name, width));
+        if picture > 0 {
+            let drawn =
+                row.interval.map_or_else(String::new, |(q, axis)| interval(q, axis, picture));
+            let _ = write!(text, "  {drawn:picture$}");
         }
-        if rest > 0 {
-            elided = true;
-            let _ = writeln!(text, "{}", style.paint("2", &format!("  ... {rest} more")));
+        for (number, column) in row.numbers.iter().zip(columns) {
+            let _ = write!(text, "{number:>column$}");
         }
+        for ((value, column), color) in
+            [(&row.ess, ess), (&row.rhat, rhat)].into_iter().zip(row.warnings)
+        {
+            let cell = format!("{value:>column$}");
+            text.push_str(&color.map_or(cell.clone(), |color| style.paint(color, &cell)));
+        }
+        text.push('\n');
     }
-    if elided {
+    if lines.iter().any(|line| matches!(line, Line::More(_))) {
         let _ = writeln!(text, "\nall scalars: {out}");
     }
 }
 
-fn row(text: &mut String, name: &str, s: &Statistics, with_rhat: bool, width: usize) {
-    let _ = write!(text, "{name:width$}");
-    for x in [s.mean, s.sd, s.q5, s.q50, s.q95] {
-        let _ = write!(text, "{:>10}", format_number(x));
+/// The table's body, from the first variable to the last.
+fn lines(summary: &Summary) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for variable in &summary.variables {
+        let (first, rest) = shown(variable);
+        let scalars = &variable.scalars[..first];
+        let axis = interval_axis(scalars);
+        for (i, s) in scalars.iter().enumerate() {
+            let known = s.rhat.map(|r| if r.is_finite() { format!("{r:.2}") } else { "-".into() });
+            let quantiles = [s.q5, s.q50, s.q95];
+            let drawable = quantiles.iter().all(|q| q.is_finite());
+            lines.push(Line::Scalar(Row {
+                name: variable.element_name(i),
+                numbers: [s.mean, s.sd, s.q5, s.q50, s.q95].map(format_number),
+                ess: if s.ess.is_finite() { format!("{:.0}", s.ess) } else { "-".into() },
+                rhat: known.unwrap_or_default(),
+                interval: axis.filter(|_| drawable).map(|axis| (quantiles, axis)),
+                warnings: warnings(s, summary.chains),
+            }));
+        }
+        if rest > 0 {
+            lines.push(Line::More(rest));
+        }
     }
-    let ess = if s.ess.is_finite() { format!("{:.0}", s.ess) } else { "-".into() };
-    let _ = write!(text, "{ess:>8}");
-    if with_rhat {
-        let known = s.rhat.filter(|r| r.is_finite());
-        let rhat = known.map_or_else(|| "-".into(), |r| format!("{r:.2}"));
-        let _ = write!(text, "{rhat:>6}");
+    lines
+}
+
+/// Colours where a diagnostic of chains is beyond the limits of the verdict.
+fn warnings(s: &Statistics, chains: usize) -> [Option<&'static str>; 2] {
+    let Some(rhat) = s.rhat else { return [None; 2] };
+    let few = s.ess < (100 * chains) as f64;
+    let apart = match rhat {
+        r if r > 1.05 => Some(RED),
+        r if r > 1.01 => Some(YELLOW),
+        _ => None,
+    };
+    [few.then_some(YELLOW), apart]
+}
+
+/// A line from the first to the last quantile with a dot at the middle one; zero is marked.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a position in the line, not negative"
+)]
+fn interval([low, middle, high]: [f64; 3], (from, to): (f64, f64), width: usize) -> String {
+    let last = (width - 1) as f64;
+    let at = |x: f64| ((x - from) / (to - from) * last).round().clamp(0.0, last) as usize;
+    let mut line = vec![' '; width];
+    line[at(low)..=at(high)].fill('\u{2500}');
+    if (from..=to).contains(&0.0) {
+        line[at(0.0)] = if (low..=high).contains(&0.0) { '\u{253c}' } else { '\u{250a}' };
     }
-    text.push('\n');
+    line[at(middle)] = '\u{25cf}';
+    line.into_iter().collect()
 }
 
 fn clip(name: &str, width: usize) -> String {
@@ -134,12 +232,15 @@ pub fn format_number(x: f64) -> String {
 
 fn fit_line(text: &mut String, summary: &Summary) {
     let mut facts = Vec::new();
-    if let Some(elbo) = summary.elbo {
-        let se = summary.elbo_se.map_or_else(String::new, |se| format!(" (se {se:.2})"));
-        facts.push(format!("ELBO {elbo:.2}{se}"));
-    }
-    if let Some(log_z) = summary.log_z {
-        facts.push(format!("log evidence {log_z:.2}"));
+    let bounds = [
+        ("ELBO", summary.elbo, summary.elbo_se),
+        ("IWAE bound", summary.iwae, summary.iwae_se),
+        ("log evidence", summary.log_z, summary.log_z_se),
+    ];
+    for (name, value, se) in bounds {
+        let Some(value) = value else { continue };
+        let se = se.map_or_else(String::new, |se| format!(" (se {se:.2})"));
+        facts.push(format!("{name} {value:.2}{se}"));
     }
     if let Some(khat) = summary.khat {
         let kind = match summary.khat_kind {
@@ -219,6 +320,13 @@ mod tests {
             assert_eq!(format_number(x), expected);
             assert!(expected.len() <= 9);
         }
+    }
+
+    #[test]
+    fn intervals_mark_the_median_and_zero() {
+        assert_eq!(interval([-1.0, 0.5, 1.0], (-2.0, 2.0), 9), "  ──┼●─  ");
+        assert_eq!(interval([1.0, 1.5, 2.0], (0.0, 2.0), 9), "┊   ──●──");
+        assert_eq!(interval([1.0, 1.0, 1.0], (1.0, 2.0), 9), "●        ");
     }
 
     #[test]
