@@ -99,13 +99,15 @@ pub(super) fn transpose(
                         Some(b.binary(product, ct, d))
                     }
                     BinaryOp::Lbeta => Some(lbeta_part(b, product, ct, x, z)),
-                    BinaryOp::GammaP | BinaryOp::GammaQ => {
-                        let d = b.binary(BinaryOp::GammaPShape(ShapeDerivative::A), x, z);
-                        let part = b.binary(product, ct, d);
-                        Some(if *op == BinaryOp::GammaP { part } else { b.negate(part) })
+                    BinaryOp::GammaP
+                    | BinaryOp::GammaQ
+                    | BinaryOp::LogGammaP
+                    | BinaryOp::LogGammaQ => {
+                        let d = slope::gamma_tail_by_shape(b, *op, x, z, y);
+                        Some(b.binary(product, ct, d))
                     }
                     BinaryOp::GammaPShape(ShapeDerivative::A) => {
-                        let d = b.binary(BinaryOp::GammaPShape(ShapeDerivative::AA), x, z);
+                        let d = slope::gamma_shape_by_shape(b, x, z, y);
                         Some(b.binary(product, ct, d))
                     }
                     BinaryOp::GammaPShape(_) => return fail("gamma_p_aa", "first"),
@@ -178,13 +180,15 @@ pub(super) fn transpose(
                         Some(b.binary(product, ct, d))
                     }
                     BinaryOp::Lbeta => Some(lbeta_part(b, product, ct, z, x)),
-                    BinaryOp::GammaP | BinaryOp::GammaQ => {
-                        let d = slope::gamma_density(b, x, z);
-                        let part = b.binary(product, ct, d);
-                        Some(if *op == BinaryOp::GammaP { part } else { b.negate(part) })
+                    BinaryOp::GammaP
+                    | BinaryOp::GammaQ
+                    | BinaryOp::LogGammaP
+                    | BinaryOp::LogGammaQ => {
+                        let d = slope::gamma_tail(b, *op, x, z, y);
+                        Some(b.binary(product, ct, d))
                     }
                     BinaryOp::GammaPShape(which) => {
-                        let d = slope::gamma_density_shape(b, *which, x, z);
+                        let d = slope::gamma_shape(b, *which, x, z, y);
                         Some(b.binary(product, ct, d))
                     }
                     BinaryOp::LogBesselI | BinaryOp::LogBesselK => {
@@ -226,21 +230,22 @@ pub(super) fn transpose(
             }
         }
         Op::Ternary(TernaryOp::BinomialDraw) => return fail("binomial_draw", "third"),
-        Op::Ternary(op @ (TernaryOp::IncBeta | TernaryOp::IncBetaShape(_))) => {
-            let (alpha, beta, x) = (args[0], args[1], args[2]);
+        Op::Ternary(
+            op @ (TernaryOp::IncBeta | TernaryOp::LogIncBeta | TernaryOp::IncBetaShape(_)),
+        ) => {
+            let beta = slope::Beta { alpha: args[0], beta: args[1], x: args[2] };
             for (i, by) in [(0, ShapeDerivative::A), (1, ShapeDerivative::B)] {
                 if !active[i] {
                     continue;
                 }
-                let Some(next) = slope::inc_beta_by(*op, by) else {
+                let Some(d) = beta.by_shape(b, *op, by, y) else {
                     return fail(op.name(), if i == 0 { "first" } else { "second" });
                 };
-                let d = b.add(Op::Ternary(next), [alpha, beta, x].as_slice());
                 let part = b.binary(product, ct, d);
                 contribute(b, i, part);
             }
             if active[2] {
-                let d = slope::beta_density_shape(b, *op, alpha, beta, x);
+                let d = beta.by_point(b, *op, y);
                 let part = b.binary(product, ct, d);
                 contribute(b, 2, part);
             }

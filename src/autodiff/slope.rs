@@ -3,7 +3,7 @@
 
 use std::f64::consts::{FRAC_2_SQRT_PI, PI};
 
-use crate::ir::{BinaryOp, Builder, TernaryOp, UnaryOp, ValueId};
+use crate::ir::{BinaryOp, Builder, Op, TernaryOp, UnaryOp, ValueId};
 use crate::special::ShapeDerivative;
 
 /// What a cotangent is multiplied by.
@@ -123,83 +123,144 @@ pub(super) fn unary_slope(b: &mut Builder, op: UnaryOp, a: ValueId, y: ValueId) 
     Some(Slope::Times(slope))
 }
 
-/// `d/dx P(a, x) = x^(a−1) e^(−x) / Γ(a)`.
-pub(super) fn gamma_density(b: &mut Builder, a: ValueId, x: ValueId) -> ValueId {
-    let one = b.scalar(1.0);
-    let less = b.minus(a, one);
-    let top = b.binary(BinaryOp::XLogY, less, x);
-    let top = b.minus(top, x);
+/// With its sign, the density `x^(a − less) e^(−x) / Γ(a)` of an incomplete gamma function `op`, whose value
+/// is `y`: by `log x` if `less` is 0, by `x` if it is 1. Of a logarithm it is relative to the tail.
+fn gamma_density(
+    b: &mut Builder,
+    op: BinaryOp,
+    less: f64,
+    a: ValueId,
+    x: ValueId,
+    y: ValueId,
+) -> ValueId {
+    let less = b.scalar(less);
+    let power = b.minus(a, less);
+    let log = b.binary(BinaryOp::XLogY, power, x);
+    let log = b.minus(log, x);
     let norm = b.unary(UnaryOp::Lgamma, a);
-    let log = b.minus(top, norm);
-    b.unary(UnaryOp::Exp, log)
+    let mut log = b.minus(log, norm);
+    if matches!(op, BinaryOp::LogGammaP | BinaryOp::LogGammaQ) {
+        log = b.minus(log, y);
+    }
+    let d = b.unary(UnaryOp::Exp, log);
+    if matches!(op, BinaryOp::GammaP | BinaryOp::LogGammaP) { d } else { b.negate(d) }
 }
 
-/// The derivative in `x` of one of `P(a, x)` in `a`: the density times its score, or what twice gives.
-pub(super) fn gamma_density_shape(
+/// The derivative in `x` of `P(a, x)`, `Q(a, x)` or a logarithm of them, `y`.
+pub(super) fn gamma_tail(
+    b: &mut Builder,
+    op: BinaryOp,
+    a: ValueId,
+    x: ValueId,
+    y: ValueId,
+) -> ValueId {
+    gamma_density(b, op, 1.0, a, x, y)
+}
+
+/// The derivative in `a` of the same.
+pub(super) fn gamma_tail_by_shape(
+    b: &mut Builder,
+    op: BinaryOp,
+    a: ValueId,
+    x: ValueId,
+    y: ValueId,
+) -> ValueId {
+    let d = gamma_density(b, op, 0.0, a, x, y);
+    let share = b.binary(BinaryOp::GammaPShape(ShapeDerivative::A), a, x);
+    b.binary(BinaryOp::ZeroMul, d, share)
+}
+
+/// `log x − ψ(a)`, the score of the gamma density in `a`.
+fn gamma_score(b: &mut Builder, a: ValueId, x: ValueId) -> ValueId {
+    let log = b.unary(UnaryOp::Log, x);
+    let digamma = b.unary(UnaryOp::Polygamma(0), a);
+    b.minus(log, digamma)
+}
+
+/// The derivative in `a` of `j = P_a/d`, `d` the density by `log x`: `P_aa/d − j score`.
+pub(super) fn gamma_shape_by_shape(b: &mut Builder, a: ValueId, x: ValueId, j: ValueId) -> ValueId {
+    let second = b.binary(BinaryOp::GammaPShape(ShapeDerivative::AA), a, x);
+    let score = gamma_score(b, a, x);
+    let part = b.times(j, score);
+    b.minus(second, part)
+}
+
+/// The derivative in `x` of `j = P_a/d` or `P_aa/d`: `(w − j (a − x))/x`, where `w` is the score, or what
+/// twice gives.
+pub(super) fn gamma_shape(
     b: &mut Builder,
     which: ShapeDerivative,
     a: ValueId,
     x: ValueId,
+    j: ValueId,
 ) -> ValueId {
-    let density = gamma_density(b, a, x);
-    let log = b.unary(UnaryOp::Log, x);
-    let digamma = b.unary(UnaryOp::Polygamma(0), a);
-    let score = b.minus(log, digamma);
-    let factor = if which == ShapeDerivative::A {
+    let score = gamma_score(b, a, x);
+    let weight = if which == ShapeDerivative::A {
         score
     } else {
         let square = b.unary(UnaryOp::Square, score);
         let information = b.unary(UnaryOp::Polygamma(1), a);
         b.minus(square, information)
     };
-    b.binary(BinaryOp::ZeroMul, density, factor)
+    let gap = b.minus(a, x);
+    let part = b.times(j, gap);
+    let top = b.minus(weight, part);
+    b.over(top, x)
 }
 
-/// The derivative of the incomplete beta function, or of a derivative of it, in one more shape; `None`
-/// after two.
-pub(super) fn inc_beta_by(op: TernaryOp, by: ShapeDerivative) -> Option<TernaryOp> {
-    use ShapeDerivative::{A, AA, AB, B, BB};
-    let of = match (op, by) {
-        (TernaryOp::IncBeta, by) => by,
-        (TernaryOp::IncBetaShape(A), A) => AA,
-        (TernaryOp::IncBetaShape(B), B) => BB,
-        (TernaryOp::IncBetaShape(A), B) | (TernaryOp::IncBetaShape(B), A) => AB,
-        _ => return None,
-    };
-    Some(TernaryOp::IncBetaShape(of))
+/// The operands of an incomplete beta function or of a derivative of it.
+pub(super) struct Beta {
+    pub(super) alpha: ValueId,
+    pub(super) beta: ValueId,
+    pub(super) x: ValueId,
 }
 
-/// The derivative in `x` of `Iₓ(α, β)`, or of a derivative of it in `α` and `β`.
-pub(super) fn beta_density_shape(
-    b: &mut Builder,
-    op: TernaryOp,
-    alpha: ValueId,
-    beta: ValueId,
-    x: ValueId,
-) -> ValueId {
-    // d/dx I_x(a, b) = x^(a−1) (1−x)^(b−1) / B(a, b).
-    let one = b.scalar(1.0);
-    let (a1, b1) = (b.minus(alpha, one), b.minus(beta, one));
-    let minus_x = b.negate(x);
-    let left = b.binary(BinaryOp::XLogY, a1, x);
-    let right = b.binary(BinaryOp::XLog1pY, b1, minus_x);
-    let norm = b.binary(BinaryOp::Lbeta, alpha, beta);
-    let log = b.plus(left, right);
-    let log = b.minus(log, norm);
-    let density = b.unary(UnaryOp::Exp, log);
-    let TernaryOp::IncBetaShape(which) = op else { return density };
-    let sum = b.plus(alpha, beta);
-    let score = |b: &mut Builder, of: ValueId, log: ValueId| {
-        let (all, own) = (b.unary(UnaryOp::Polygamma(0), sum), b.unary(UnaryOp::Polygamma(0), of));
+impl Beta {
+    /// `x^a (1 − x)^b / B(a, b)`, the density by `logit x`, with `less` taken off both powers; over what
+    /// `tail` is the logarithm of, if there is one.
+    fn density(&self, b: &mut Builder, less: f64, tail: Option<ValueId>) -> ValueId {
+        let less = b.scalar(less);
+        let (left, right) = (b.minus(self.alpha, less), b.minus(self.beta, less));
+        let minus_x = b.negate(self.x);
+        let left = b.binary(BinaryOp::XLogY, left, self.x);
+        let right = b.binary(BinaryOp::XLog1pY, right, minus_x);
+        let norm = b.binary(BinaryOp::Lbeta, self.alpha, self.beta);
+        let log = b.plus(left, right);
+        let log = b.minus(log, norm);
+        let log = match tail {
+            Some(tail) => b.minus(log, tail),
+            None => log,
+        };
+        b.unary(UnaryOp::Exp, log)
+    }
+
+    /// The derivative of the logarithm of the density in a shape.
+    fn score(&self, b: &mut Builder, by: ShapeDerivative) -> ValueId {
+        let (own, log) = if by == ShapeDerivative::A {
+            (self.alpha, b.unary(UnaryOp::Log, self.x))
+        } else {
+            let minus_x = b.negate(self.x);
+            (self.beta, b.unary(UnaryOp::Log1p, minus_x))
+        };
+        let sum = b.plus(self.alpha, self.beta);
+        let (all, own) = (b.unary(UnaryOp::Polygamma(0), sum), b.unary(UnaryOp::Polygamma(0), own));
         let norm = b.minus(all, own);
         b.plus(log, norm)
-    };
-    let log_x = b.unary(UnaryOp::Log, x);
-    let log_rest = b.unary(UnaryOp::Log1p, minus_x);
-    let (by_a, by_b) = (score(b, alpha, log_x), score(b, beta, log_rest));
-    let information = b.unary(UnaryOp::Polygamma(1), sum);
-    let twice = |b: &mut Builder, s: ValueId, t: ValueId, own: Option<ValueId>| {
-        let product = b.times(s, t);
+    }
+
+    /// What a derivative of the density in the shapes is, over the density.
+    fn weight(&self, b: &mut Builder, which: ShapeDerivative) -> ValueId {
+        use ShapeDerivative::{A, AA, AB, B, BB};
+        let (first, second, own) = match which {
+            A | B => return self.score(b, which),
+            AA => (A, A, Some(self.alpha)),
+            AB => (A, B, None),
+            BB => (B, B, Some(self.beta)),
+        };
+        let (first, second) = (self.score(b, first), self.score(b, second));
+        let product = b.times(first, second);
+        let sum = b.plus(self.alpha, self.beta);
+        let information = b.unary(UnaryOp::Polygamma(1), sum);
         let product = b.plus(product, information);
         match own {
             Some(own) => {
@@ -208,15 +269,57 @@ pub(super) fn beta_density_shape(
             }
             None => product,
         }
-    };
-    let factor = match which {
-        ShapeDerivative::A => by_a,
-        ShapeDerivative::B => by_b,
-        ShapeDerivative::AA => twice(b, by_a, by_a, Some(alpha)),
-        ShapeDerivative::AB => twice(b, by_a, by_b, None),
-        ShapeDerivative::BB => twice(b, by_b, by_b, Some(beta)),
-    };
-    b.binary(BinaryOp::ZeroMul, density, factor)
+    }
+
+    fn shape(&self, b: &mut Builder, which: ShapeDerivative) -> ValueId {
+        let op = Op::Ternary(TernaryOp::IncBetaShape(which));
+        b.add(op, [self.alpha, self.beta, self.x].as_slice())
+    }
+
+    /// The derivative of `op`, whose value is `y`, in one of the shapes; `None` after two.
+    pub(super) fn by_shape(
+        &self,
+        b: &mut Builder,
+        op: TernaryOp,
+        by: ShapeDerivative,
+        y: ValueId,
+    ) -> Option<ValueId> {
+        use ShapeDerivative::{A, AA, AB, B, BB};
+        let TernaryOp::IncBetaShape(which) = op else {
+            let d = self.density(b, 0.0, (op == TernaryOp::LogIncBeta).then_some(y));
+            let share = self.shape(b, by);
+            return Some(b.binary(BinaryOp::ZeroMul, d, share));
+        };
+        let next = match (which, by) {
+            (A, A) => AA,
+            (B, B) => BB,
+            (A, B) | (B, A) => AB,
+            _ => return None,
+        };
+        // (k/d)' = k'/d − k/d d'/d
+        let next = self.shape(b, next);
+        let score = self.score(b, by);
+        let part = b.times(y, score);
+        Some(b.minus(next, part))
+    }
+
+    /// The derivative of `op`, whose value is `y`, in `x`.
+    pub(super) fn by_point(&self, b: &mut Builder, op: TernaryOp, y: ValueId) -> ValueId {
+        let which = match op {
+            TernaryOp::IncBetaShape(which) => which,
+            _ => return self.density(b, 1.0, (op == TernaryOp::LogIncBeta).then_some(y)),
+        };
+        // (w − k (α (1 − x) − β x)) / (x (1 − x))
+        let one = b.scalar(1.0);
+        let rest = b.minus(one, self.x);
+        let (left, right) = (b.times(self.alpha, rest), b.times(self.beta, self.x));
+        let gap = b.minus(left, right);
+        let part = b.times(y, gap);
+        let weight = self.weight(b, which);
+        let top = b.minus(weight, part);
+        let bottom = b.times(self.x, rest);
+        b.over(top, bottom)
+    }
 }
 
 /// `d/dx log I_ν(x) = I_{ν+1}/I_ν + ν/x` and `d/dx log K_ν(x) = −K_{ν+1}/K_ν + ν/x`; `y` is the value.

@@ -239,8 +239,14 @@ builtins! {
     GammaP "gamma_p" Real(2);
     /// Regularised upper incomplete gamma function.
     GammaQ "gamma_q" Real(2);
+    /// `log(gamma_p(a, x))`, also where that underflows.
+    LogGammaP "log_gamma_p" Real(2);
+    /// `log(gamma_q(a, x))`, also where that underflows.
+    LogGammaQ "log_gamma_q" Real(2);
     /// Regularised incomplete beta function `inc_beta(a, b, x)`.
     IncBeta "inc_beta" Real(3);
+    /// `log(inc_beta(a, b, x))`, also where that underflows.
+    LogIncBeta "log_inc_beta" Real(3);
     /// Log of the modified Bessel function `I0`.
     LogBesselI0 "log_bessel_i0" Real(1);
     /// `log_bessel_i(nu, x)`: log of the modified Bessel function of the first kind; no derivative in `nu`.

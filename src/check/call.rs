@@ -48,6 +48,9 @@ impl Checker<'_> {
                 }
             },
             Some(Callee::Member(entry, member)) => {
+                let dist = callee.text.strip_suffix(&format!("_{}", member.name()));
+                let of_dist = args.len().saturating_sub(member.arity());
+                let entry = dist.map_or(entry, |dist| self.dist_form(entry, dist, of_dist));
                 self.call_member(entry, member, callee, args, span)
             }
             Some(Callee::Dist(_) | Callee::Combinator(_)) => {

@@ -61,6 +61,7 @@ impl Checker<'_> {
         };
         match self.find_callee(&callee.text) {
             Some(Callee::Dist(entry)) => {
+                let entry = self.dist_form(entry, &callee.text, args.len());
                 let Some(id) = self.dist_of(entry, callee.span) else {
                     self.check_arguments(args);
                     return None;

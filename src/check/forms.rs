@@ -1,4 +1,5 @@
-//! Functions of the library that exist in several forms, told apart by number and ranks of arguments.
+//! Functions of the library that exist in several forms, told apart by number and ranks of arguments, and
+//! distributions, told apart by the number.
 //!
 //! `fn distance(…)` and `fn distance__matrix(…)` are forms of `distance`. A call takes the first that fits
 //! as it is, else the first that fits elementwise.
@@ -44,6 +45,31 @@ impl Checker<'_> {
             Some(id) => self.call_with(id, callee, args, span),
             None => error(span),
         }
+    }
+
+    /// The form of a distribution that takes that many arguments, if there is another one:
+    /// `multinomial__counts` is a form of `multinomial`.
+    pub(super) fn dist_form(&mut self, entry: usize, name: &str, count: usize) -> usize {
+        if !self.entries[entry].library || self.parameter_count(entry) == count {
+            return entry;
+        }
+        for name in stdlib::forms(name) {
+            if let Some(file) = stdlib::file_of(name) {
+                self.load_library(file);
+            }
+            if let Some(&form) = self.library.dists.get(name)
+                && self.parameter_count(form) == count
+            {
+                return form;
+            }
+        }
+        entry
+    }
+
+    fn parameter_count(&self, dist: usize) -> usize {
+        let at = &self.entries[dist];
+        let ast::Item::Dist(d) = &at.file.items[at.item] else { return 0 };
+        d.params.len()
     }
 
     /// The entry of a function of the library.

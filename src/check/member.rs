@@ -9,7 +9,7 @@ use super::checker::Checker;
 use super::infer::{error, latest};
 use super::shape::Dim;
 use super::subst::Subst;
-use super::typed::{DistId, Expr, ExprKind, MemberId, Stage, Type, VarId};
+use super::typed::{DistId, Expr, ExprKind, MemberId, Stage, Type, VarId, VarKind};
 
 impl Checker<'_> {
     pub(super) fn call_member(
@@ -26,7 +26,16 @@ impl Checker<'_> {
         };
         let dist = self.model.dist(id).clone();
         let has_cdf = dist.member(MemberId::Cdf).is_some();
-        let Some(definition) = dist.member(member) else {
+        let own = match dist.member(member) {
+            Some(definition) => Some(definition.params.clone()),
+            // The inverse of the cdf.
+            None if member == MemberId::Quantile && dist.provides(member) => {
+                let p = ast::Ident { text: "p".to_string(), span: dist.span };
+                Some(vec![self.new_var(&p, VarKind::Argument, Type::REAL, Stage::Data)])
+            }
+            None => None,
+        };
+        let Some(own) = own else {
             // What the distribution leaves to be derived from its cdf.
             if has_cdf && matches!(member, MemberId::LogCdf | MemberId::LogSurvival) {
                 let cdf = self.call_member(entry, MemberId::Cdf, callee, args, span);
@@ -36,7 +45,8 @@ impl Checker<'_> {
                     elementwise(Builtin::Log1p, elementwise(Builtin::Neg, cdf))
                 };
             }
-            let has: Vec<&str> = dist.members.iter().map(|m| m.id.name()).collect();
+            let known = MemberId::ALL.into_iter().filter(|&id| dist.provides(id));
+            let has: Vec<&str> = known.map(MemberId::name).collect();
             self.report(
                 Diagnostic::error(
                     Code::E0103,
@@ -49,8 +59,8 @@ impl Checker<'_> {
             self.check_arguments(args);
             return error(span);
         };
-        let own = definition.params.len();
-        let params = [definition.params.as_slice(), &dist.params].concat();
+        let params = [own.as_slice(), &dist.params].concat();
+        let own = own.len();
         let formal = self.formal(&callee.text, &params, dist.span);
         let Some(slots) = self.match_arguments(&formal, args, span) else {
             self.check_arguments(args);
@@ -119,8 +129,7 @@ impl Checker<'_> {
                 return None;
             }
         }
-        let body = &dist.member(member)?.body.ty;
-        let result = subst.ty(body);
+        let result = subst.ty(dist.member(member).map_or(&dist.ty, |m| &m.body.ty));
         let unbound = dist.sizes.iter().find(|size| {
             subst.dim(size.var).is_none()
                 && result.dims().iter().any(|d| d.vars().any(|v| v == size.var))

@@ -521,6 +521,22 @@ impl DistDef {
     pub fn member(&self, id: MemberId) -> Option<&Member> {
         self.members.iter().find(|m| m.id == id)
     }
+
+    /// Whether it has that member, or others that it follows from: a number with a cdf has a quantile, and
+    /// can be drawn by it.
+    #[must_use]
+    pub fn provides(&self, id: MemberId) -> bool {
+        let has = |id| self.member(id).is_some();
+        has(id)
+            || match id {
+                MemberId::LogCdf | MemberId::LogSurvival => has(MemberId::Cdf),
+                MemberId::Quantile | MemberId::Sample => {
+                    let scalar = matches!(self.support.structure, Structure::Scalar { .. });
+                    scalar && self.support.array.is_empty() && has(MemberId::Cdf)
+                }
+                _ => false,
+            }
+    }
 }
 
 /// One function of a distribution.
@@ -561,8 +577,8 @@ impl Dist {
     pub fn without_sampler(&self, model: &Model) -> Option<(DistId, Span)> {
         match &self.kind {
             DistKind::Named { dist, .. } => {
-                let sampler = model.dist(*dist).member(MemberId::Sample);
-                sampler.is_none().then_some((*dist, self.span))
+                let drawn = model.dist(*dist).provides(MemberId::Sample);
+                (!drawn).then_some((*dist, self.span))
             }
             DistKind::Mixture { components, .. } => {
                 components.iter().find_map(|c| c.without_sampler(model))

@@ -2,7 +2,7 @@
 //!
 //! The reference executor gives the solvers functions that it evaluates, the fast one tapes.
 
-use crate::ir::{Function, Inst, Method, Ode, Op, Root, Shape, Tensor, Tolerance, Type};
+use crate::ir::{Function, Inst, Method, Ode, Op, Root, Search, Shape, Tensor, Tolerance, Type};
 
 use super::numeric::newton::Equations;
 use super::numeric::{self, System, Way};
@@ -25,7 +25,7 @@ pub(super) fn apply(inst: &Inst, args: &[&Tensor]) -> Vec<f64> {
             let mut x = args[0].data.to_vec();
             let fixed: Vec<Tensor> = args[1..].iter().map(|&t| t.clone()).collect();
             let mut system = Evaluated { problem: &**root, args: fixed };
-            numeric::newton::solve(&mut system, &mut x, root.tolerance);
+            search(root.search, &mut system, &mut x);
             x
         }
         op => {
@@ -33,6 +33,14 @@ pub(super) fn apply(inst: &Inst, args: &[&Tensor]) -> Vec<f64> {
             let shapes: Vec<&Shape> = args.iter().map(|t| &t.ty.shape).collect();
             matrix(op, &numbers, &shapes)
         }
+    }
+}
+
+/// Replaces the guess `x` by a root.
+fn search(how: Search, system: &mut dyn Equations, x: &mut [f64]) {
+    match how {
+        Search::Newton(tolerance) => numeric::newton::solve(system, x, tolerance),
+        Search::Increasing => numeric::increasing::solve(system, &mut x[0]),
     }
 }
 
@@ -107,7 +115,7 @@ pub(super) enum Solver {
     },
     Root {
         system: Tape,
-        tolerance: Tolerance,
+        search: Search,
     },
     Matrix {
         op: Op,
@@ -136,7 +144,7 @@ impl Solver {
             }
             Op::Root(root) => Solver::Root {
                 system: Tape::new(&root.system, 1, &known[1..]),
-                tolerance: root.tolerance,
+                search: root.search,
             },
             op => Solver::Matrix {
                 op: op.clone(),
@@ -177,10 +185,10 @@ impl Solver {
                 };
                 numeric::solve(&mut system, *way, &mut y, args[0], *tolerance, out);
             }
-            Solver::Root { system, tolerance } => {
+            Solver::Root { system, search: how } => {
                 out.copy_from_slice(args[0]);
                 let mut equations = TapedEquations(system, system.start(&args[1..]));
-                numeric::newton::solve(&mut equations, out, *tolerance);
+                search(*how, &mut equations, out);
             }
             Solver::Matrix { op, shapes } => {
                 let shapes: Vec<&Shape> = shapes.iter().collect();

@@ -26,5 +26,5 @@ pub use entity::ValueId;
 pub use function::{Function, Input, Inst, Output};
 pub use op::{Args, BinaryOp, Op, Scan, ScanRef, Tensor, TernaryOp, UnaryOp};
 pub use shape_rule::{TypeError, infer_type};
-pub use solver::{Method, Ode, Problem, Root, Tolerance};
+pub use solver::{Method, Ode, Problem, Root, Search, Tolerance};
 pub use ty::{DType, Shape, Type, num_elements};

@@ -44,7 +44,7 @@ const UNARY: [UnaryOp; 34] = [
 ];
 
 /// All functions of two operands.
-const BINARY: [BinaryOp; 32] = [
+const BINARY: [BinaryOp; 34] = [
     BinaryOp::Add,
     BinaryOp::Sub,
     BinaryOp::Mul,
@@ -62,6 +62,8 @@ const BINARY: [BinaryOp; 32] = [
     BinaryOp::Lbeta,
     BinaryOp::GammaP,
     BinaryOp::GammaQ,
+    BinaryOp::LogGammaP,
+    BinaryOp::LogGammaQ,
     BinaryOp::GammaPShape(ShapeDerivative::A),
     BinaryOp::GammaPShape(ShapeDerivative::AA),
     BinaryOp::LogBesselI,
@@ -80,9 +82,10 @@ const BINARY: [BinaryOp; 32] = [
 ];
 
 /// All functions of three operands.
-const TERNARY: [TernaryOp; 8] = [
+const TERNARY: [TernaryOp; 9] = [
     TernaryOp::Select,
     TernaryOp::IncBeta,
+    TernaryOp::LogIncBeta,
     TernaryOp::IncBetaShape(ShapeDerivative::A),
     TernaryOp::IncBetaShape(ShapeDerivative::B),
     TernaryOp::IncBetaShape(ShapeDerivative::AA),
@@ -168,6 +171,8 @@ impl BinaryOp {
             BinaryOp::Lbeta => "lbeta",
             BinaryOp::GammaP => "gamma_p",
             BinaryOp::GammaQ => "gamma_q",
+            BinaryOp::LogGammaP => "log_gamma_p",
+            BinaryOp::LogGammaQ => "log_gamma_q",
             BinaryOp::GammaPShape(ShapeDerivative::A) => "gamma_p_a",
             BinaryOp::GammaPShape(_) => "gamma_p_aa",
             BinaryOp::LogBesselI => "log_bessel_i",
@@ -212,6 +217,7 @@ impl TernaryOp {
         match self {
             TernaryOp::Select => "select",
             TernaryOp::IncBeta => "inc_beta",
+            TernaryOp::LogIncBeta => "log_inc_beta",
             TernaryOp::IncBetaShape(ShapeDerivative::A) => "inc_beta_a",
             TernaryOp::IncBetaShape(ShapeDerivative::B) => "inc_beta_b",
             TernaryOp::IncBetaShape(ShapeDerivative::AA) => "inc_beta_aa",

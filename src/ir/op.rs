@@ -273,7 +273,11 @@ pub enum BinaryOp {
     GammaP,
     /// Regularised upper incomplete gamma `Q(a, b)`.
     GammaQ,
-    /// A derivative of `P(a, b)` in `a`; of the second one there is no further in `a`.
+    /// `log P(a, b)`, also where `P` underflows.
+    LogGammaP,
+    /// `log Q(a, b)`, also where `Q` underflows.
+    LogGammaQ,
+    /// A derivative of `P(a, b)` in `a`, over `bᵃ e⁻ᵇ/Γ(a)`; of the second one there is no further in `a`.
     GammaPShape(ShapeDerivative),
     /// `log I_a(b)`, the modified Bessel function of the first kind; not differentiable in `a`.
     LogBesselI,
@@ -311,7 +315,10 @@ pub enum TernaryOp {
     Select,
     /// Regularised incomplete beta `I_c(a, b)`.
     IncBeta,
-    /// A derivative of `I_c(a, b)` in `a` and `b`; of a second one there is no further in these.
+    /// `log I_c(a, b)`, also where it underflows.
+    LogIncBeta,
+    /// A derivative of `I_c(a, b)` in `a` and `b`, over `cᵃ (1 − c)ᵇ/B(a, b)`; of a second one there is no
+    /// further in these.
     IncBetaShape(ShapeDerivative),
     /// A binomial variate of `b` trials of probability `c`, made of the random number `a`.
     BinomialDraw,

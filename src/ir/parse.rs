@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::entity::ValueId;
 use super::function::{Function, Input, Inst, Output};
 use super::op::{Args, BinaryOp, Op, Scan, ScanRef, Tensor, TernaryOp, UnaryOp};
-use super::solver::{Method, Ode, Problem, Root, Tolerance};
+use super::solver::{Method, Ode, Problem, Root, Search, Tolerance};
 use super::ty::{DType, Shape, Type};
 
 /// Why text is not IR.
@@ -310,8 +310,11 @@ impl<'a> Parser<'a> {
                 Op::Ode(Problem(Arc::new(Ode { init, rhs, method, tolerance })))
             }
             "root" => {
-                let tolerance = tolerance()?;
-                Op::Root(Problem(Arc::new(Root { system: self.function()?, tolerance })))
+                let search = match find("search") {
+                    Some(Attr::Word(word)) if word == "increasing" => Search::Increasing,
+                    _ => Search::Newton(tolerance()?),
+                };
+                Op::Root(Problem(Arc::new(Root { system: self.function()?, search })))
             }
             "tri_solve" => Op::TriSolve { lower: flag("lower")?, trans: flag("trans")? },
             "proj" => match u32::try_from(int("index")?) {

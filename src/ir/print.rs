@@ -19,7 +19,7 @@ use std::fmt::{self, Write};
 
 use super::function::Function;
 use super::op::{Op, Tensor};
-use super::solver::Tolerance;
+use super::solver::{Search, Tolerance};
 
 /// Constants longer than this are left out for reading.
 const SHOWN: usize = 16;
@@ -122,7 +122,10 @@ impl Printer {
             Op::Ode(ode) => {
                 write!(out, "ode{{method={}, {}}}", ode.method_name(), accuracy(&ode.tolerance))
             }
-            Op::Root(root) => write!(out, "root{{{}}}", accuracy(&root.tolerance)),
+            Op::Root(root) => match &root.search {
+                Search::Newton(tolerance) => write!(out, "root{{{}}}", accuracy(tolerance)),
+                Search::Increasing => out.write_str("root{search=increasing}"),
+            },
             Op::Scan(scan) => write!(
                 out,
                 "scan{{length={}, carries={}, xs={}, reverse={}}}",

@@ -88,6 +88,8 @@ pub fn binary(op: BinaryOp, a: f64, b: f64) -> f64 {
         BinaryOp::Lbeta => special::lbeta(a, b),
         BinaryOp::GammaP => special::gamma_p(a, b),
         BinaryOp::GammaQ => special::gamma_q(a, b),
+        BinaryOp::LogGammaP => special::log_gamma_p(a, b),
+        BinaryOp::LogGammaQ => special::log_gamma_q(a, b),
         BinaryOp::GammaPShape(which) => special::gamma_p_shape(which, a, b),
         BinaryOp::LogBesselI => special::log_bessel_i(a, b),
         BinaryOp::LogBesselK => special::log_bessel_k(a, b),
@@ -119,6 +121,7 @@ pub fn ternary(op: TernaryOp, a: f64, b: f64, c: f64) -> f64 {
             }
         }
         TernaryOp::IncBeta => special::inc_beta(a, b, c),
+        TernaryOp::LogIncBeta => special::log_inc_beta(a, b, c),
         TernaryOp::IncBetaShape(which) => special::inc_beta_shape(which, a, b, c),
         TernaryOp::BinomialDraw => random::binomial(a, b, c),
     }

@@ -74,7 +74,10 @@ pub fn infer_type(op: &Op, args: &[&Type]) -> Result<Type, TypeError> {
                     DType::Int
                 }
                 TernaryOp::BinomialDraw => DType::Int,
-                TernaryOp::Select | TernaryOp::IncBeta | TernaryOp::IncBetaShape(_) => DType::Real,
+                TernaryOp::Select
+                | TernaryOp::IncBeta
+                | TernaryOp::LogIncBeta
+                | TernaryOp::IncBetaShape(_) => DType::Real,
             };
             Ok(Type::new(dtype, shape))
         }

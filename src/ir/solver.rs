@@ -50,8 +50,19 @@ pub enum Method {
 pub struct Root {
     /// Inputs: `x: [n]`, the arguments. Outputs: the residuals `[n]` and `∂residuals/∂x: [n, n]`.
     pub system: Function,
-    /// How exact: `relative` is on the step in `x`, `absolute` on the residuals.
-    pub tolerance: Tolerance,
+    /// How it is searched for.
+    pub search: Search,
+}
+
+/// How a root is searched for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Search {
+    /// From the guess, by Newton's method. In the tolerance, `relative` is on the step in `x`, `absolute` on
+    /// the residuals.
+    Newton(Tolerance),
+    /// Everywhere: the one residual increases with the one unknown. It may jump, and then the least number at
+    /// which it is not negative is the root.
+    Increasing,
 }
 
 /// When a solver is content, and when it gives up.
@@ -175,7 +186,7 @@ impl Root {
     /// The same problem with its function replaced by what `f` makes of it.
     #[must_use]
     pub fn map(&self, f: &dyn Fn(&Function) -> Function) -> Self {
-        Root { system: f(&self.system), tolerance: self.tolerance }
+        Root { system: f(&self.system), search: self.search }
     }
 
     /// The type of the root.
@@ -184,6 +195,9 @@ impl Root {
             return Err(TypeError("a system of equations without a guess".into()));
         };
         let n = guess.len();
+        if self.search == Search::Increasing && n != 1 {
+            return Err(TypeError(format!("{n} unknowns, of one increasing function")));
+        }
         check(&self.system, operands, &[&[n], &[n, n]])?;
         Ok(Type::real([n].as_slice()))
     }

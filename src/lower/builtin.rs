@@ -64,6 +64,8 @@ impl Lowerer<'_> {
             B::XLog1pY => self.binary(BinaryOp::XLog1pY, &v[0], &v[1]),
             B::GammaP => self.binary(BinaryOp::GammaP, &v[0], &v[1]),
             B::GammaQ => self.binary(BinaryOp::GammaQ, &v[0], &v[1]),
+            B::LogGammaP => self.binary(BinaryOp::LogGammaP, &v[0], &v[1]),
+            B::LogGammaQ => self.binary(BinaryOp::LogGammaQ, &v[0], &v[1]),
             B::LogBesselI => self.binary(BinaryOp::LogBesselI, &v[0], &v[1]),
             B::LogBesselK => self.binary(BinaryOp::LogBesselK, &v[0], &v[1]),
             B::OwensT => self.binary(BinaryOp::OwensT, &v[0], &v[1]),
@@ -71,6 +73,9 @@ impl Lowerer<'_> {
             B::Min => self.binary(BinaryOp::Min, &v[0], &v[1]),
             B::Max => self.binary(BinaryOp::Max, &v[0], &v[1]),
             B::IncBeta => self.elementwise(Op::Ternary(TernaryOp::IncBeta), &[&v[0], &v[1], &v[2]]),
+            B::LogIncBeta => {
+                self.elementwise(Op::Ternary(TernaryOp::LogIncBeta), &[&v[0], &v[1], &v[2]])
+            }
             B::Neg => Ok(self.unary(UnaryOp::Neg, &v[0])),
             B::Not => Ok(self.unary(UnaryOp::Not, &v[0])),
             B::Abs => Ok(self.unary(UnaryOp::Abs, &v[0])),

@@ -5,7 +5,7 @@
 
 use crate::check::typed::{Dist, DistDef, DistId, DistKind, Expr, MemberId, Scalar, Structure};
 use crate::diagnostics::Code;
-use crate::ir::{BinaryOp, Op, Shape, TernaryOp, UnaryOp};
+use crate::ir::{BinaryOp, DType, Op, Shape, TernaryOp, UnaryOp};
 
 use super::Lower;
 use super::expr::rank;
@@ -235,6 +235,7 @@ impl Lowerer<'_> {
             MemberId::Cdf | MemberId::LogCdf | MemberId::LogSurvival => {
                 self.tail_member(dist, id, &turned)
             }
+            MemberId::Quantile => self.quantile(dist, &turned),
             _ => self.member(dist, id, &turned),
         }
     }
@@ -248,7 +249,18 @@ impl Lowerer<'_> {
         end: &End,
         batch: &Batch,
     ) -> Lower<Val> {
-        let mut args = self.arguments(dist, args, batch)?;
+        let args = self.arguments(dist, args, batch)?;
+        self.tail_at(dist, &args, side, end)
+    }
+
+    /// The same of its arguments' values.
+    pub(super) fn tail_at(
+        &mut self,
+        dist: DistId,
+        args: &[Val],
+        side: Side,
+        end: &End,
+    ) -> Lower<Val> {
         let def = self.model.dist(dist);
         let mut x = end.at.clone();
         if matches!(def.support.structure, Structure::Scalar { scalar: Scalar::Int, .. }) {
@@ -259,8 +271,9 @@ impl Lowerer<'_> {
                 let one = self.real(1.0);
                 x = self.binary(BinaryOp::Sub, &x, &one)?;
             }
+            x = self.convert(DType::Int, &x);
         }
-        args.push(x);
+        let args = [args, &[x]].concat();
         let has = |id| def.member(id).is_some();
         let (own, other) = match side {
             Side::Below => (MemberId::LogCdf, MemberId::LogSurvival),
@@ -344,7 +357,8 @@ impl Lowerer<'_> {
                 let upper = l.expr(upper)?;
                 beyond.push((l.binary(BinaryOp::Le, &upper, x)?, after));
             }
-            if l.numbers(x.id).is_some() {
+            // The member itself may not make sense outside: an element of an array that is not there.
+            if *scalar == Scalar::Int || l.numbers(x.id).is_some() {
                 *x = l.clamped(def, x)?;
             }
             let mut tail = l.member(dist, id, &args)?;

@@ -27,6 +27,7 @@ mod lengths;
 mod linear;
 mod lowerer;
 mod missing;
+mod quantile;
 mod random;
 mod recursion;
 mod sample;

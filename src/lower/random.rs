@@ -1,7 +1,7 @@
 //! Random numbers: each is a function of the draw's key and of a counter that no other number has, so
 //! that it depends neither on the order of evaluation nor on what else is drawn with it.
 
-use crate::check::builtins::Builtin;
+use crate::check::builtins::{Builtin, Signature};
 use crate::ir::{BinaryOp, DType, Op, Shape, Tensor, TernaryOp, Type, UnaryOp, ValueId};
 
 use super::Lower;
@@ -13,10 +13,15 @@ pub(crate) const KEY: &str = "random.key";
 
 impl Lowerer<'_> {
     /// A random primitive: a number of its own for each element of the arguments, for each step of the
-    /// loops around and for each element that the functions around are lifted over.
+    /// loops around and for each element that the functions around are lifted over. The arguments of one
+    /// without parameters are the sizes of an array.
     pub(super) fn random(&mut self, which: Builtin, args: &[Val]) -> Lower<Val> {
         let mut own = Shape::new();
         for arg in args {
+            if which.signature() == Signature::RandomReal(0) {
+                own.push(self.size(arg)?);
+                continue;
+            }
             let shape = arg.shape(&self.b);
             if !shape.is_empty() {
                 own = shape;

@@ -4,9 +4,7 @@
 //! evaluated without those axes, so that what is random in them is drawn once.
 
 use crate::check::builtins::Builtin;
-use crate::check::typed::{
-    Dist, DistDef, DistId, DistKind, Expr, MemberId, Order, Scalar, Structure,
-};
+use crate::check::typed::{Dist, DistId, DistKind, Expr, MemberId, Order};
 use crate::diagnostics::Code;
 use crate::ir::{BinaryOp, DType, Op, TernaryOp};
 
@@ -65,7 +63,7 @@ impl Lowerer<'_> {
         self.at(dist.span, |l| match &dist.kind {
             DistKind::Named { dist, args, .. } => {
                 let args = l.given_all(*dist, args, drawn)?;
-                l.draw_member(l.model.dist(*dist), &args, drawn.event)
+                l.draw_member(*dist, &args, drawn.event)
             }
             DistKind::Mixture { weights, components } => l.draw_mixture(weights, components, drawn),
             DistKind::Truncated { dist, lower, upper, .. } => {
@@ -125,8 +123,11 @@ impl Lowerer<'_> {
         args.iter().zip(&ranks).map(|(arg, &rank)| self.given(arg, rank, drawn)).collect()
     }
 
-    fn draw_member(&mut self, def: &DistDef, args: &[Val], event: &[usize]) -> Lower<Val> {
-        let sampler = def.member(MemberId::Sample).expect("the checker knows the members");
+    fn draw_member(&mut self, dist: DistId, args: &[Val], event: &[usize]) -> Lower<Val> {
+        let def = self.model.dist(dist);
+        let Some(sampler) = def.member(MemberId::Sample) else {
+            return self.drawn_by_cdf(dist, args);
+        };
         self.bind_dist(def, args);
         for size in &def.sizes {
             // A size that only the value has.
@@ -218,8 +219,8 @@ impl Lowerer<'_> {
         }
     }
 
-    /// A draw between two ends: the quantile of a uniform number between their probabilities, or the
-    /// first of many draws that lies there.
+    /// A draw between two ends: the quantile of a uniform number between their probabilities, or without
+    /// a cdf the first of many draws that lies there.
     fn draw_truncated(
         &mut self,
         dist: &Dist,
@@ -228,25 +229,12 @@ impl Lowerer<'_> {
         drawn: &Drawn<'_>,
     ) -> Lower<Val> {
         if let DistKind::Named { dist: id, args, .. } = &dist.kind
-            && let def = self.model.dist(*id)
-            && has_quantile(def)
+            && self.model.dist(*id).provides(MemberId::Quantile)
+            && self.model.dist(*id).member(MemberId::Cdf).is_some()
         {
             let bound = self.given_all(*id, args, drawn)?;
-            let with = |v: &Val| [&bound[..], std::slice::from_ref(v)].concat();
-            let low = match lower {
-                Some(lower) => self.tail_member(*id, MemberId::Cdf, &with(lower))?,
-                None => self.real(0.0),
-            };
-            let high = match upper {
-                Some(upper) => self.tail_member(*id, MemberId::Cdf, &with(upper))?,
-                None => self.real(1.0),
-            };
-            let u = self.random(Builtin::RngUniform, &[])?;
-            let width = self.binary(BinaryOp::Sub, &high, &low)?;
-            let part = self.binary(BinaryOp::Mul, &width, &u)?;
-            let p = self.binary(BinaryOp::Add, &low, &part)?;
-            let mut x = self.member(*id, MemberId::Quantile, &with(&p))?;
-            // Rounding must not lead outside.
+            let mut x = self.drawn_between(*id, &bound, lower, upper)?;
+            // Rounding must not lead outside of the ends.
             for (end, op) in [(lower, BinaryOp::Max), (upper, BinaryOp::Min)] {
                 if let Some(end) = end {
                     x = self.binary(op, &x, end)?;
@@ -350,9 +338,4 @@ impl Lowerer<'_> {
         let kept = self.taken(&here, &mine, one)?;
         Ok(self.axes.axes_to_own(&mut self.b, &kept, &[other]))
     }
-}
-
-fn has_quantile(def: &DistDef) -> bool {
-    let real = matches!(def.support.structure, Structure::Scalar { scalar: Scalar::Real, .. });
-    real && def.member(MemberId::Quantile).is_some() && def.member(MemberId::Cdf).is_some()
 }

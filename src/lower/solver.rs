@@ -11,8 +11,8 @@ use crate::check::solver::Solver;
 use crate::check::typed::{Expr, ExprKind, FnId};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::ir::{
-    BinaryOp, Builder, DType, Function, Method, Ode, Op, Problem, Root, Scan, Shape, Tensor,
-    TernaryOp, Tolerance, Type, UnaryOp, ValueId,
+    BinaryOp, Builder, DType, Function, Method, Ode, Op, Problem, Root, Scan, Search, Shape,
+    Tensor, TernaryOp, Tolerance, Type, UnaryOp, ValueId,
 };
 
 use super::Lower;
@@ -264,8 +264,30 @@ impl Lowerer<'_> {
             l.call(f, &call)
         })?;
         let system = self.jacobian(&residuals, 0)?;
-        let root = Op::Root(Problem(Arc::new(Root { system, tolerance })));
+        let search = Search::Newton(tolerance);
+        let root = Op::Root(Problem(Arc::new(Root { system, search })));
         self.solve(&root, guess, passed)
+    }
+
+    /// Where an increasing function of one number and of `args` is 0, or where it jumps past 0.
+    pub(super) fn crossing(
+        &mut self,
+        guess: &Val,
+        args: &[Val],
+        function: impl FnOnce(&mut Self, &Val, &[Val]) -> Lower<Val>,
+    ) -> Lower<Val> {
+        let passed: Vec<Passed> = args.iter().map(|arg| self.passed(arg.clone())).collect();
+        let unknown = Type::real([1].as_slice());
+        let residual = self.region("crossing", &[("x", unknown)], &passed, |l, own, args| {
+            let x = l.reshape_own(&own[0], &[]);
+            let value = function(l, &x, args)?;
+            Ok(l.reshape_own(&value, &[1]))
+        })?;
+        let system = self.jacobian(&residual, 0)?;
+        let root = Op::Root(Problem(Arc::new(Root { system, search: Search::Increasing })));
+        let guess = self.reshape_own(guess, &[1]);
+        let x = self.solve(&root, &guess, &passed)?;
+        Ok(self.reshape_own(&x, &[]))
     }
 
     /// A function with its Jacobian in an input.

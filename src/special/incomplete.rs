@@ -11,6 +11,9 @@ use super::gamma::{lbeta, lgamma, lgamma_1p, stirling_error};
 use libm::{erfc, exp, log, log1p, pow, sqrt};
 use std::f64::consts::TAU;
 
+/// Below this, logarithms of tails are taken factor by factor.
+const TINY: f64 = 1e-280;
+
 /// Above this `a`, Temme's expansion to two terms is exact to an ulp.
 const LARGE: f64 = 1e8;
 
@@ -37,6 +40,43 @@ pub fn gamma_q(a: f64, x: f64) -> f64 {
         Tail::Lower(p) => 1.0 - p,
         Tail::Upper(q) | Tail::Both(_, q) => q,
     }
+}
+
+/// `log P(a, x)`, also where `P` underflows.
+///
+/// # Numerics
+/// As [`gamma_p`], of the greater of the result and 1 in size.
+#[must_use]
+pub fn log_gamma_p(a: f64, x: f64) -> f64 {
+    match incomplete_gamma(a, x) {
+        Tail::Lower(p) if p < TINY && x > 0.0 && a < f64::INFINITY => {
+            log_gamma_power(a, x) + log(lower_series(a, x))
+        }
+        Tail::Lower(p) => log(p),
+        Tail::Both(p, q) => log_of_tail(p, q),
+        Tail::Upper(q) => log1p(-q),
+    }
+}
+
+/// `log Q(a, x)`, also where `Q` underflows.
+///
+/// # Numerics
+/// As [`log_gamma_p`].
+#[must_use]
+pub fn log_gamma_q(a: f64, x: f64) -> f64 {
+    match incomplete_gamma(a, x) {
+        Tail::Upper(q) if q < TINY && a > 0.0 && x < f64::INFINITY => {
+            log_gamma_power(a, x) + log(a * upper_fraction(a, x))
+        }
+        Tail::Upper(q) => log(q),
+        Tail::Both(p, q) => log_of_tail(q, p),
+        Tail::Lower(p) => log1p(-p),
+    }
+}
+
+/// `log p`, given also `q = 1 − p`.
+fn log_of_tail(p: f64, q: f64) -> f64 {
+    if p < 0.5 { log(p) } else { log1p(-q) }
 }
 
 /// `Iₓ(a, b)`, the cdf at `x` of a beta variable.
@@ -66,11 +106,31 @@ pub fn inc_beta(a: f64, b: f64, x: f64) -> f64 {
     if a == f64::INFINITY {
         return 0.0;
     }
-    // The fraction converges fast on the left of the mean.
-    if x <= (a + 1.0) / (a + b + 2.0) {
+    if is_left(a, b, x) {
         beta_power(a, b, x, 1.0 - x) * beta_fraction(a, b, x)
     } else {
         1.0 - beta_power(b, a, 1.0 - x, x) * beta_fraction(b, a, 1.0 - x)
+    }
+}
+
+/// Whether `x` is on the left of the mean, where the fraction for `Iₓ(a, b)` converges fast.
+fn is_left(a: f64, b: f64, x: f64) -> bool {
+    x <= (a + 1.0) / (a + b + 2.0)
+}
+
+/// `log Iₓ(a, b)`, also where it underflows.
+///
+/// # Numerics
+/// As [`inc_beta`], of the greater of the result and 1 in size.
+#[must_use]
+pub fn log_inc_beta(a: f64, b: f64, x: f64) -> f64 {
+    let p = inc_beta(a, b, x);
+    if p < TINY && x > 0.0 && a < f64::INFINITY && is_left(a, b, x) {
+        log_beta_power(a, b, x, 1.0 - x) + log(beta_fraction(a, b, x))
+    } else if p > 0.5 && p <= 1.0 && x < 1.0 && !is_left(a, b, x) {
+        log1p(-beta_power(b, a, 1.0 - x, x) * beta_fraction(b, a, 1.0 - x))
+    } else {
+        log(p)
     }
 }
 
@@ -96,21 +156,29 @@ fn incomplete_gamma(a: f64, x: f64) -> Tail {
         return temme(a, x);
     }
     if x < a + 1.0 {
-        // P = x^a e^-x / Γ(a + 1) Σ xᵏ / ((a + 1)…(a + k)), all terms positive.
-        let (mut k, mut term, mut sum) = (a, 1.0, 1.0);
-        while term > 1e-17 * sum {
-            k += 1.0;
-            term *= x / k;
-            sum += term;
-        }
-        let p = gamma_power(a, x) * sum;
+        let p = gamma_power(a, x) * lower_series(a, x);
         // With small a it is Q that is small.
         return if x < 1.5 && a < 1.0 { Tail::Both(p, small_upper(a, x)) } else { Tail::Lower(p) };
     }
     if x < 1.5 && a < 1.0 {
         return Tail::Upper(small_upper(a, x));
     }
-    // Q = x^a e^-x / Γ(a) · 1/(x + 1 - a - 1(1 - a)/(x + 3 - a - …)), by Lentz.
+    Tail::Upper(gamma_power(a, x) * a * upper_fraction(a, x))
+}
+
+/// `Σ xᵏ / ((a + 1)…(a + k))`, all terms positive: `P` over its power.
+fn lower_series(a: f64, x: f64) -> f64 {
+    let (mut k, mut term, mut sum) = (a, 1.0, 1.0);
+    while term > 1e-17 * sum {
+        k += 1.0;
+        term *= x / k;
+        sum += term;
+    }
+    sum
+}
+
+/// `1/(x + 1 - a - 1(1 - a)/(x + 3 - a - …))` by Lentz: `Q` over `a` times its power.
+fn upper_fraction(a: f64, x: f64) -> f64 {
     let mut b = x + 1.0 - a;
     let mut c = f64::INFINITY;
     let mut d = 1.0 / b;
@@ -123,7 +191,7 @@ fn incomplete_gamma(a: f64, x: f64) -> Tail {
         c = b + an / c;
         h *= d * c;
         if (d * c - 1.0).abs() < 3e-16 || i > 1e6 {
-            return Tail::Upper(gamma_power(a, x) * a * h);
+            return h;
         }
         i += 1.0;
     }
@@ -143,16 +211,6 @@ fn small_upper(a: f64, x: f64) -> f64 {
     -libm::expm1(log_power) - a * exp(log_power) * sum
 }
 
-/// `x^a e^-x / Γ(a)`, the density of a gamma variable by the logarithm of `x`.
-pub(super) fn gamma_density(a: f64, x: f64) -> f64 {
-    a * gamma_power(a, x)
-}
-
-/// `x^a (1 - x)^b / B(a, b)`, the density of a beta variable by the logit of `x`.
-pub(super) fn beta_density(a: f64, b: f64, x: f64) -> f64 {
-    a * beta_power(a, b, x, 1.0 - x)
-}
-
 /// `x^a e^-x / Γ(a + 1)`, the Poisson probability of `a` at rate `x`.
 fn gamma_power(a: f64, x: f64) -> f64 {
     if a >= 10.0 {
@@ -161,6 +219,15 @@ fn gamma_power(a: f64, x: f64) -> f64 {
         pow(x, a) * exp(-x) / libm::tgamma(a + 1.0)
     } else {
         exp(a * log(x) - x - lgamma(a + 1.0))
+    }
+}
+
+/// The logarithm of [`gamma_power`].
+fn log_gamma_power(a: f64, x: f64) -> f64 {
+    if a >= 10.0 {
+        -stirling_error(a) - deviance(a, x) - 0.5 * log(TAU * a)
+    } else {
+        a * log(x) - x - lgamma(a + 1.0)
     }
 }
 
@@ -207,15 +274,19 @@ fn temme(a: f64, x: f64) -> Tail {
 
 /// `x^a y^b / (a B(a, b))` with `y = 1 - x`.
 fn beta_power(a: f64, b: f64, x: f64, y: f64) -> f64 {
+    exp(log_beta_power(a, b, x, y))
+}
+
+/// The logarithm of [`beta_power`].
+fn log_beta_power(a: f64, b: f64, x: f64, y: f64) -> f64 {
     if a >= 10.0 && b >= 10.0 {
         let n = a + b;
         let corr = stirling_error(n) - stirling_error(a) - stirling_error(b);
-        let scale = sqrt(b / n / (TAU * a));
-        scale * exp(corr - deviance(a, n * x) - deviance(b, n * y))
+        corr - deviance(a, n * x) - deviance(b, n * y) + 0.5 * log(b / n / (TAU * a))
     } else {
         // Of x and y the smaller one is exact.
         let (log_x, log_y) = if x < y { (log(x), log1p(-x)) } else { (log1p(-y), log(y)) };
-        exp(a * log_x + b * log_y - lbeta(a, b)) / a
+        a * log_x + b * log_y - lbeta(a, b) - log(a)
     }
 }
 

@@ -33,7 +33,7 @@ pub use erf::{
     std_normal_quantile,
 };
 pub use gamma::{digamma, lbeta, lchoose, lgamma, polygamma, trigamma};
-pub use incomplete::{gamma_p, gamma_q, inc_beta};
+pub use incomplete::{gamma_p, gamma_q, inc_beta, log_gamma_p, log_gamma_q, log_inc_beta};
 pub use logexp::{
     inv_logit, log_add_exp, log_diff_exp, log_expm1, log_inv_logit, log_sum_exp, log1m_exp,
     log1p_exp, logit, xlog1py, xlogy,

@@ -59,6 +59,7 @@ class Dist:
     discrete: bool = False
     improper: bool = False  # does not integrate to one
     kinks: Callable = lambda *p: ()  # where the density is not smooth, for the quadrature that checks it
+    survival: Optional[Callable] = None  # 1 - cdf, where that is too small to be taken from 1
     heavy: bool = False  # sums up to a tail of no consequence would be too long
     at_edge: dict = field(default_factory=dict)  # log density where the formula is 0/0 or ∞ - ∞
 
@@ -200,6 +201,7 @@ CONTINUOUS = [
     Dist("skew_normal", "xi omega alpha",
          lambda x, m, s, a: log(2 / s) - log(sqrt(2 * pi)) - ((x - m) / s) ** 2 / 2 + log(Phi(a * (x - m) / s)),
          [((0.0, 1.0, 3.0), [0.5, -6.0, 9.0]), ((1.0, 2.0, -4.0), [0.0, 15.0]), ((2.0, 0.5, 0.0), [2.2])],
+         cdf=lambda x, m, s, a: _skew((x - m) / s, a), survival=lambda x, m, s, a: _skew((m - x) / s, -a),
          mean=lambda m, s, a: m + s * a / sqrt(1 + a * a) * sqrt(2 / pi),
          var=lambda m, s, a: s * s * (1 - 2 * a * a / (pi * (1 + a * a)))),
     Dist("exp_mod_normal", "mu sigma lambda",
@@ -212,7 +214,8 @@ CONTINUOUS = [
     Dist("von_mises", "mu kappa", lambda x, m, k: k * mp.cos(x - m) - log(2 * pi * mp.besseli(0, k)),
          [((0.0, 1.0), [0.0, 2.0, -3.0, 3.2]), ((1.0, 20.0), [1.2, -2.5]), ((-0.5, 0.01), [1.0]),
           ((2.0, 300.0), [2.1])],
-         lambda m, k: (-pi, pi)),
+         lambda m, k: (-pi, pi),
+         cdf=lambda x, m, k: _turn(lambda t: exp(k * (mp.cos(t - m) - 1)), x, m) / (2 * pi * mp.besseli(0, k) * exp(-k))),
     # -- Further ones of Stan
     Dist("skew_double_exponential", "mu sigma tau",
          lambda x, m, s, t: log(2 * t * (1 - t) / s) - 2 / s * ((1 - t) * (m - x) if x < m else t * (x - m)),
@@ -271,7 +274,8 @@ CONTINUOUS = [
          lambda m, s, k: (m - s / k if k > 0 else -inf, m - s / k if k < 0 else inf),
          cdf=lambda x, m, s, k: exp(-(1 + k * (x - m) / s)**(-1 / k)),
          mean=lambda m, s, k: m + s * (gamma(1 - k) - 1) / k if k < 1 else inf,
-         var=lambda m, s, k: s**2 * (gamma(1 - 2 * k) - gamma(1 - k)**2) / k**2 if k < 0.5 else inf),
+         var=lambda m, s, k: s**2 * (gamma(1 - 2 * k) - gamma(1 - k)**2) / k**2 if k < 0.5 else inf,
+         at_edge={"lower": -inf}),
     Dist("half_student_t", "nu sigma", lambda x, n, s: log(2) + lgam((n + 1) / 2) - lgam(n / 2) - log(sqrt(n * pi) * s) - (n + 1) / 2 * log(1 + (x / s)**2 / n),
          [((4.0, 1.0), [0.0, 0.75, 1e-8, 1e4, -1.0]), ((1.5, 2.0), [2.5]), ((30.0, 0.5), [0.3, 4.0]), ((3.0, 2.5), [1.0])],
          positive, cdf=lambda x, n, s: I(mpf(1) / 2, n / 2, (x / s)**2 / (n + (x / s)**2)),
@@ -290,7 +294,9 @@ CONTINUOUS = [
     Dist("truncated_normal", "mu sigma low high",
          lambda x, m, s, a, b: -((x - m) / s)**2 / 2 - log(s * sqrt(2 * pi)) - log(_gap((a - m) / s, (b - m) / s)),
          [((0.5, 2.0, -1.0, 3.0), [0.25, 2.9, -0.9, -1.5, 3.5]), ((0.0, 1.0, 8.0, 10.0), [8.25]), ((1.0, 3.0, -9.0, -7.0), [-7.5])],
-         lambda m, s, a, b: (a, b), cdf=lambda x, m, s, a, b: _gap((a - m) / s, (x - m) / s) / _gap((a - m) / s, (b - m) / s)),
+         lambda m, s, a, b: (a, b), cdf=lambda x, m, s, a, b: _gap((a - m) / s, (x - m) / s) / _gap((a - m) / s, (b - m) / s),
+         mean=lambda m, s, a, b: m + s * _truncated((a - m) / s, (b - m) / s)[0],
+         var=lambda m, s, a, b: s * s * _truncated((a - m) / s, (b - m) / s)[1]),
     Dist("asymmetric_laplace", "mu sigma kappa",
          lambda x, m, s, k: -log(s * (k + 1 / k)) - ((m - x) / (s * k) if x < m else k * (x - m) / s),
          [((0.0, 1.0, 1.5), [0.5, -40.0, 30.0]), ((1.0, 0.5, 0.4), [0.0, 3.0]), ((-2.0, 3.0, 1.0), [-5.0])],
@@ -324,7 +330,8 @@ CONTINUOUS = [
          kinks=lambda a, c, b: (c,)),
     Dist("rice", "nu sigma", lambda x, n, s: log(x / s**2) - (x**2 + n**2) / (2 * s**2) + log(mp.besseli(0, x * n / s**2)),
          [((1.0, 1.0), [1.2, 1e-6, 9.0, -1.0]), ((5.0, 0.5), [5.2, 3.0]), ((0.5, 3.0), [2.0])],
-         positive, at_edge={"lower": -inf}),
+         positive, at_edge={"lower": -inf}, mean=lambda n, s: _rice(n, s),
+         var=lambda n, s: 2 * s * s + n * n - _rice(n, s)**2),
     Dist("maxwell", "sigma", lambda x, s: log(sqrt(2 / pi) / s**3) + 2 * log(x) - x**2 / (2 * s**2),
          [((1.0,), [1.2, 1e-6, 9.0, 0.0, -1.0]), ((5.0,), [4.0]), ((0.1,), [0.3])],
          positive, cdf=lambda x, s: P(mpf(3) / 2, x**2 / (2 * s**2)), mean=lambda s: 2 * s * sqrt(2 / pi),
@@ -341,6 +348,12 @@ CONTINUOUS = [
          [((2.0, 3.0), [0.6, 1e-8, 1e4, 0.0, -1.0]), ((1.0, 0.5), [0.0, 2.0]), ((0.5, 8.0), [0.05]), ((50.0, 60.0), [0.8])],
          positive, cdf=lambda x, a, b: I(a, b, x / (1 + x)), mean=lambda a, b: a / (b - 1) if b > 1 else inf,
          var=lambda a, b: a * (a + b - 1) / ((b - 2) * (b - 1)**2) if b > 2 else inf),
+    Dist("fisher_snedecor", "d1 d2",
+         lambda x, m, n: m / 2 * log(m / n) + xlogy(m / 2 - 1, x) - (m + n) / 2 * log(1 + m * x / n) - lB(m / 2, n / 2),
+         [((5.0, 8.0), [0.9, 1e-8, 1e4, 0.0, -1.0]), ((2.0, 1.0), [0.0, 2.0]), ((0.5, 30.0), [0.05, 400.0]), ((1e3, 2e3), [1.1])],
+         positive, cdf=lambda x, m, n: I(m / 2, n / 2, m * x / (m * x + n)),
+         survival=lambda x, m, n: I(n / 2, m / 2, n / (m * x + n)), mean=lambda m, n: n / (n - 2) if n > 2 else inf,
+         var=lambda m, n: 2 * n**2 * (m + n - 2) / (m * (n - 2)**2 * (n - 4)) if n > 4 else inf),
     Dist("burr", "c k sigma", lambda x, c, k, s: log(c * k / s) + xlogy(c - 1, x / s) - (k + 1) * log(1 + (x / s)**c),
          [((2.0, 3.0, 1.0), [0.6, 1e-8, 1e4, 0.0, -1.0]), ((1.0, 0.5, 2.0), [0.0, 2.0]), ((5.0, 1.5, 4.0), [3.0])],
          positive, cdf=lambda x, c, k, s: 1 - (1 + (x / s)**c)**-k,
@@ -361,8 +374,102 @@ CONTINUOUS = [
          mean=lambda n, m, s, a: m + s * a / sqrt(1 + a * a) * sqrt(n / pi) * gamma((n - 1) / 2) / gamma(n / 2) if n > 1 else nan,
          var=lambda n, m, s, a: s**2 * (n / (n - 2) - (a / sqrt(1 + a * a) * sqrt(n / pi) * gamma((n - 1) / 2) / gamma(n / 2))**2) if n > 2 else inf),
     Dist("wrapped_cauchy", "mu rho", lambda x, m, r: log((1 - r * r) / (2 * pi * (1 + r * r - 2 * r * mp.cos(x - m)))),
-         [((0.0, 0.5), [0.0, 2.0, -3.0, 3.2]), ((1.0, 0.99), [1.01, -2.0]), ((-2.0, 0.05), [1.0])], lambda m, r: (-pi, pi)),
+         [((0.0, 0.5), [0.0, 2.0, -3.0, 3.2]), ((1.0, 0.99), [1.01, -2.0]), ((-2.0, 0.05), [1.0])], lambda m, r: (-pi, pi),
+         cdf=lambda x, m, r: _turn(lambda t: (1 - r * r) / (1 + r * r - 2 * r * mp.cos(t - m)), x, m) / (2 * pi)),
 ]
+
+
+# Where a tail is too small to be taken from 1.
+SURVIVAL = {
+    "normal": lambda x, m, s: Phi((m - x) / s),
+    "std_normal": lambda x: Phi(-x),
+    "lognormal": lambda x, m, s: Phi((m - log(x)) / s) if x > 0 else mpf(1),
+    "student_t": lambda x, n, m, s: _t_cdf((m - x) / s, n),
+    "half_student_t": lambda x, n, s: 2 * _t_cdf(-x / s, n),
+    "logistic": lambda x, m, s: 1 / (1 + exp((x - m) / s)),
+    "laplace": lambda x, m, s: 1 - exp((x - m) / s) / 2 if x < m else exp(-(x - m) / s) / 2,
+    "double_exponential": lambda x, m, s: 1 - exp((x - m) / s) / 2 if x < m else exp(-(x - m) / s) / 2,
+    "gumbel": lambda x, m, b: -mp.expm1(-exp(-(x - m) / b)),
+    "exponential": lambda x, b: exp(-b * x),
+    "gamma": lambda x, a, b: Q(a, b * x),
+    "inv_gamma": lambda x, a, b: P(a, b / x) if x > 0 else mpf(1),
+    "chi_square": lambda x, n: Q(n / 2, x / 2),
+    "inv_chi_square": lambda x, n: P(n / 2, 1 / (2 * x)) if x > 0 else mpf(1),
+    "scaled_inv_chi_square": lambda x, n, s: P(n / 2, n * s * s / (2 * x)) if x > 0 else mpf(1),
+    "weibull": lambda x, a, s: exp(-((x / s) ** a)),
+    "beta": lambda x, a, b: I(b, a, 1 - x),
+    "beta_proportion": lambda x, m, k: I((1 - m) * k, m * k, 1 - x),
+    "half_normal": lambda x, s: mp.erfc(x / (s * sqrt(2))),
+    "exp_mod_normal": lambda x, m, s, l: Phi((m - x) / s) + exp(-l * (x - m) + (l * s) ** 2 / 2) * Phi((x - m) / s - l * s),
+    "generalized_gamma": lambda x, a, d, p: Q(d / p, (x / a)**p),
+    "generalized_normal": lambda x, m, a, b: Q(1 / b, ((x - m) / a)**b) / 2 if x > m else (1 + P(1 / b, ((m - x) / a)**b)) / 2,
+    "maxwell": lambda x, s: Q(mpf(3) / 2, x**2 / (2 * s**2)),
+    "chi": lambda x, n: Q(n / 2, x**2 / 2),
+    "nakagami": lambda x, m, w: Q(m, m * x**2 / w),
+    "beta_prime": lambda x, a, b: I(b, a, 1 / (1 + x)),
+    "hyperbolic_secant": lambda x, m, s: 2 / pi * mp.atan(exp(-pi * (x - m) / (2 * s))),
+}
+
+# Further points: where f64 has no number for the tail, and large and small parameters.
+FAR = {
+    "normal": [((0.0, 1.0), [40.0, -40.0, 1e5])],
+    "lognormal": [((0.0, 1.0), [1e20, 1e-20])],
+    "student_t": [((4.0, 0.0, 1.0), [1e90, -1e120]), ((300.0, 0.0, 1.0), [500.0, -500.0])],
+    "half_student_t": [((300.0, 1.0), [500.0])],
+    "logistic": [((0.0, 1.0), [800.0, -800.0])],
+    "laplace": [((0.0, 1.0), [800.0, -800.0])],
+    "gumbel": [((0.0, 1.0), [800.0, -7.0])],
+    "exponential": [((1.0,), [800.0])],
+    "gamma": [((2.0, 3.0), [400.0]), ((50.0, 1.0), [1e-8, 1200.0]), ((1e4, 1.0), [9000.0, 14000.0]), ((1e-3, 1.0), [1e-10, 900.0])],
+    "inv_gamma": [((3.0, 2.0), [1e-3, 1e140])],
+    "chi_square": [((5.0,), [1600.0]), ((500.0,), [5000.0, 3.0])],
+    "inv_chi_square": [((5.0,), [5e-4, 1e150])],
+    "scaled_inv_chi_square": [((5.0, 2.0), [5e-3])],
+    "weibull": [((1.5, 2.0), [300.0])],
+    "beta": [((200.0, 3.0), [1e-6, 0.99]), ((3.0, 200.0), [0.99]), ((500.0, 1000.0), [0.005, 0.33])],
+    "beta_proportion": [((0.9, 500.0), [0.01])],
+    "half_normal": [((1.0,), [40.0])],
+    "exp_mod_normal": [((0.0, 1.0, 1.0), [-30.0, 800.0])],
+    "generalized_gamma": [((2.0, 3.0, 1.5), [300.0])],
+    "generalized_normal": [((0.0, 1.0, 1.5), [100.0, -100.0])],
+    "maxwell": [((1.0,), [45.0])],
+    "chi": [((3.0,), [45.0])],
+    "nakagami": [((1.5, 2.0), [45.0])],
+    "beta_prime": [((2.0, 300.0), [50.0])],
+    "hyperbolic_secant": [((0.0, 1.0), [600.0, -600.0])],
+    "skew_normal": [((0.0, 1.0, 3.0), [30.0])],
+    "poisson": [((3.5,), [300]), ((1000.0,), [200])],
+    "binomial": [((1000, 0.01), [400])],
+    "neg_binomial": [((2.5, 0.5), [2500])],
+    "neg_binomial_2": [((4.0, 2.0), [2500])],
+    "poisson_log": [((1.25,), [300])],
+    "binomial_logit": [((1000, -4.0), [400])],
+}
+
+
+def _turn(f, x, m):
+    """The integral from -π, in pieces around the mode."""
+    inner = sorted(v for v in {m + k * pi / 8 for k in range(-24, 25)} if -pi < v < x)
+    with mp.workdps(40):
+        return mp.quad(f, [-pi, *inner, x])
+
+
+def _skew(z, a):
+    """The cdf of the standard skew normal distribution: Φ(z) - 2 T(z, a)."""
+    with mp.workdps(200):
+        t = mp.quad(lambda u: exp(-z * z * (1 + u * u) / 2) / (1 + u * u), mp.linspace(0, a, 9)) / (2 * pi) if a else mpf(0)
+        return Phi(z) - 2 * t
+
+
+def _rice(n, s):
+    return s * sqrt(pi / 2) * mp.hyp1f1(mpf(-1) / 2, 1, -n * n / (2 * s * s))
+
+
+def _truncated(a, b):
+    """Mean and variance of a standard normal variable between a and b."""
+    f = lambda z: exp(-z * z / 2) / sqrt(2 * pi)
+    z, p, q = _gap(a, b), f(a), f(b)
+    return (p - q) / z, 1 + (a * p - b * q) / z - ((p - q) / z)**2
 
 
 def _gap(a, b):
@@ -474,6 +581,8 @@ DISCRETE = [
 ]
 for d in DISCRETE:
     d.discrete = True
+for d in CONTINUOUS + DISCRETE:
+    d.survival = d.survival or SURVIVAL.get(d.name)
 
 
 def _zipf(n, s, power):
@@ -494,6 +603,8 @@ def _cdf(d, x, p):
 def _survival(d, x, p):
     """1 - cdf, from above where the sum allows it."""
     lo, hi = d.support(*p)
+    if d.survival and lo <= x <= hi:
+        return d.survival(x, *p)
     if d.discrete and not d.heavy and not d.cdf and lo <= x < hi:
         total, k = mpf(0), int(x) + 1
         while k <= hi:
@@ -552,10 +663,10 @@ def scalar_rows(text):
     for d in CONTINUOUS + DISCRETE:
         names = [n.split(":")[0] for n in d.params.split()]
         integer = [n.endswith(":int") for n in d.params.split()]
-        for raw, xs in d.points:
+        for far, (raw, xs) in [*((False, q) for q in d.points), *((True, q) for q in FAR.get(d.name, []))]:
             p = tuple(mpf(v) for v in raw)
             extreme = any(v != 0 and not 2e-2 <= abs(v) <= 1e3 for v in p)
-            if not d.improper and not d.heavy and not extreme:
+            if not d.improper and not d.heavy and not extreme and not far:
                 check(d, p)
             for x in xs:
                 yield _row(d, names, integer, raw, p, x, text)
@@ -590,10 +701,11 @@ def _row(d, names, integer, raw, p, x, text):
             row["cdf"] = text(cdf)
             # 1 - cdf has 150 digits less those that cancel; sums have all of theirs.
             least = mpf(10) ** (-30 if d.discrete else -100)
-            if cdf > 0 and survival > least:
-                row["log_cdf"] = text(log(cdf))
-            if survival > (0 if d.discrete else least) and (d.discrete or cdf == 0 or cdf > least):
-                row["log_survival"] = text(log(survival))
+            exact = d.discrete or d.survival
+            if cdf > 0 and (survival > least or d.survival):
+                row["log_cdf"] = text(log(cdf) if survival > 0.5 else mp.log1p(-survival))
+            if survival > (0 if exact else least) and (exact or cdf == 0 or cdf > least):
+                row["log_survival"] = text(log(survival) if cdf > 0.5 else mp.log1p(-cdf))
     if d.mean:
         row["mean"], row["var"] = text(d.mean(*p)), text(d.var(*p))
     row["digits"], row["source"] = 25, SOURCE
@@ -685,10 +797,10 @@ CHOL = [[1.5, 0.0, 0.0], [0.25, 2.0, 0.0], [-1.0, 0.5, 0.125]]
 # name, parameter names, log density, moments, points: (parameters, x's), and which entries get
 # derivatives: by x and by each parameter; then the cdf, where there is one.
 VECTOR = [
-    ("categorical", ["theta"], lambda x, t: log(t[int(x) - 1]) if 1 <= x <= len(t) else -inf, None,
+    ("categorical", ["theta"], lambda x, t: log(t[int(x) - 1]) if 1 <= x <= len(t) else -inf, lambda t: _index_moments(t),
      [(([0.5, 0.25, 0.25],), [1, 3, 4, 0]), (([0.0, 1.0],), [1, 2])], (False, [False])),
     ("categorical_logit", ["beta"],
-     lambda x, b: b[int(x) - 1] - log(sum(map(exp, b))) if 1 <= x <= len(b) else -inf, None,
+     lambda x, b: b[int(x) - 1] - log(sum(map(exp, b))) if 1 <= x <= len(b) else -inf, lambda b: _index_moments(_softmax(b)),
      [(([0.5, -1.0, 2.0],), [1, 2, 4, 0]), (([800.0, 0.0, -800.0],), [1, 3])], (False, [True])),
     ("dirichlet", ["alpha"], _dirichlet,
      lambda a: ([v / sum(a) for v in a], [v * (sum(a) - v) / (sum(a) ** 2 * (sum(a) + 1)) for v in a]),
@@ -727,7 +839,8 @@ VECTOR = [
      lambda y, x, a, b: sig(-a - _dot(x, b)) if y < 1 else mpf(1)),
     ("binomial_logit_glm", ["n", "x", "alpha", "beta"], lambda y, n, x, a, b: bino(y, n, sig(a + _dot(x, b))) if 0 <= y <= n else -inf,
      lambda n, x, a, b: (n * sig(a + _dot(x, b)), n * sig(a + _dot(x, b)) * sig(-a - _dot(x, b))),
-     [((10, [1.0, -2.0], 0.25, [0.5, 0.75]), [0, 4, 10, 11]), ((50, [30.0], 1.0, [0.1]), [49])], (False, [False, True, True, True])),
+     [((10, [1.0, -2.0], 0.25, [0.5, 0.75]), [0, 4, 10, 11]), ((50, [30.0], 1.0, [0.1]), [49])], (False, [False, True, True, True]),
+     lambda y, n, x, a, b: sum(exp(bino(mpf(k), n, sig(a + _dot(x, b)))) for k in range(int(y) + 1)) if y < n else mpf(1)),
     ("categorical_logit_glm", ["x", "alpha", "beta"],
      lambda y, x, a, b: log(_softmax([v + sum(u * r[k] for u, r in zip(x, b)) for k, v in enumerate(a)])[int(y) - 1]) if 1 <= y <= len(a) else -inf, None,
      [(([1.0, -2.0], [0.25, 0.0, -1.0], [[0.5, 0.75, 0.0], [1.0, -1.0, 0.25]]), [1, 2, 3, 4]), (([20.0], [1.0, 2.0], [[-2.0, 2.0]]), [1])],
@@ -739,10 +852,12 @@ VECTOR = [
      lambda y, x, a, b, s: Phi((y - a - _dot(x, b)) / s)),
     ("poisson_log_glm", ["x", "alpha", "beta"], lambda y, x, a, b: pois(y, exp(a + _dot(x, b))) if y >= 0 else -inf,
      lambda x, a, b: (exp(a + _dot(x, b)), exp(a + _dot(x, b))),
-     [(([1.0, -2.0], 0.25, [0.5, -0.75]), [0, 4, 30, -1]), (([3.0], 1.0, [2.0]), [1000])], (False, [True, True, True])),
+     [(([1.0, -2.0], 0.25, [0.5, -0.75]), [0, 4, 30, -1]), (([3.0], 1.0, [2.0]), [1000])], (False, [True, True, True]),
+     lambda y, x, a, b: sum(exp(pois(mpf(k), exp(a + _dot(x, b)))) for k in range(int(y) + 1))),
     ("neg_binomial_2_log_glm", ["x", "alpha", "beta", "phi"], lambda y, x, a, b, f: nb2(y, exp(a + _dot(x, b)), f) if y >= 0 else -inf,
      lambda x, a, b, f: (exp(a + _dot(x, b)), exp(a + _dot(x, b)) + exp(2 * (a + _dot(x, b))) / f),
-     [(([1.0, -2.0], 0.25, [0.5, -0.75], 2.0), [0, 4, 30, -1]), (([3.0], 1.0, [2.0], 50.0), [1000])], (False, [True, True, True, True])),
+     [(([1.0, -2.0], 0.25, [0.5, -0.75], 2.0), [0, 4, 30, -1]), (([3.0], 1.0, [2.0], 50.0), [1000])], (False, [True, True, True, True]),
+     lambda y, x, a, b, f: sum(exp(nb2(mpf(k), exp(a + _dot(x, b)), f)) for k in range(int(y) + 1))),
     ("poisson_binomial", ["theta"], lambda x, t: log(_pb(t)[int(x)]) if 0 <= x <= len(t) else -inf,
      lambda t: (sum(t), sum(v * (1 - v) for v in t)),
      [(([0.25, 0.5, 0.875],), [0, 1, 3, 4, -1]), (([1e-6, 1e-9, 0.5, 0.25],), [3, 4]), (([0.125],), [1])], (False, [True]),
@@ -754,7 +869,7 @@ VECTOR = [
     ("wishart_cholesky", ["nu", "L_S"], lambda x, n, L: _wishart(_times_transpose(x), n, _times_transpose(L)) + _cholesky_volume(x), None,
      [((5.0, CHOL), [CHOL, CHOL2]), ((2.5, [[2.0]]), [[[0.5]]]), ((100.0, CHOL2), [CHOL])], (False, [True, False])),
     ("inv_wishart", ["nu", "S"], lambda x, n, s: _inv_wishart(x, n, s),
-     lambda n, s: (_scaled(1 / (n - len(s) - 1), s), None) if n > len(s) + 1 else None,
+     lambda n, s: (_scaled(1 / (n - len(s) - 1), s), _inv_wishart_variance(n, s)) if n > len(s) + 1 else None,
      [((5.0, SIGMA), [SIGMA, WIDE]), ((2.5, [[2.0]]), [[[0.5]]]), ((100.0, SIGMA), [WIDE])], (False, [True, False])),
     ("inv_wishart_cholesky", ["nu", "L_S"], lambda x, n, L: _inv_wishart(_times_transpose(x), n, _times_transpose(L)) + _cholesky_volume(x), None,
      [((5.0, CHOL), [CHOL, CHOL2]), ((2.5, [[2.0]]), [[[0.5]]]), ((100.0, CHOL2), [CHOL])], (False, [True, False])),
@@ -778,8 +893,14 @@ VECTOR = [
     ("multinomial_logit", ["n", "gamma"], lambda x, n, g: _multinomial(x, n, _softmax(g)),
      lambda n, g: ([n * v for v in _softmax(g)], [n * v * (1 - v) for v in _softmax(g)]),
      [((6, [0.5, -1.0, 2.0]), [[3, 2, 1], [6, 0, 0], [1, 1, 1]]), ((4, [3.0, 0.0]), [[0, 4]])], (False, [False, True])),
+    ("multinomial__counts", ["theta"], lambda x, t: _multinomial(x, sum(x), t), None,
+     [(([0.5, 0.25, 0.25],), [[3, 2, 1], [6, 0, 0], [0, 0, 0]])], (False, [False])),
+    ("multinomial_logit__counts", ["gamma"], lambda x, g: _multinomial(x, sum(x), _softmax(g)), None,
+     [(([0.5, -1.0, 2.0],), [[3, 2, 1], [6, 0, 0], [0, 0, 0]])], (False, [True])),
+    ("dirichlet_multinomial__counts", ["alpha"], lambda x, a: _dirichlet_multinomial(x, sum(x), a), None,
+     [(([0.5, 1.0, 2.0],), [[3, 2, 1], [6, 0, 0], [0, 0, 0]])], (False, [True])),
     ("dirichlet_multinomial", ["n", "alpha"],
-     lambda x, n, a: -inf if sum(x) != n else lgam(n + 1) + lgam(sum(a)) - lgam(n + sum(a)) + sum(lgam(u + v) - lgam(v) - lgam(u + 1) for u, v in zip(x, a)),
+     lambda x, n, a: _dirichlet_multinomial(x, n, a),
      lambda n, a: ([n * v / sum(a) for v in a], [n * v / sum(a) * (1 - v / sum(a)) * (n + sum(a)) / (1 + sum(a)) for v in a]),
      [((6, [0.5, 1.0, 2.0]), [[3, 2, 1], [6, 0, 0], [1, 1, 1]]), ((4, [30.0, 0.1]), [[0, 4]])], (False, [False, True])),
     ("multivariate_hypergeometric", ["n", "m"],
@@ -796,17 +917,37 @@ VECTOR = [
       (([0.0], [[2.0]], [1.0]), [[3.0]])], (True, [True, True, True])),
     ("car", ["mu", "alpha", "tau", "W"],
      lambda x, m, a, t, W: _mvn(x, m, mp.inverse(mp.matrix([[t * ((sum(W[i]) if i == j else 0) - a * W[i][j]) for j in range(len(m))] for i in range(len(m))])).tolist()),
-     lambda m, a, t, W: (m, None),
+     lambda m, a, t, W: (m, mp.inverse(mp.matrix([[t * ((sum(W[i]) if i == j else 0) - a * W[i][j]) for j in range(len(m))] for i in range(len(m))])).tolist()),
      [(([1.0, -2.0, 0.5], 0.75, 2.0, RING), [[1.0, -2.0, 0.5], [3.0, 0.25, -4.0]]), (([0.0, 0.0, 0.0], 0.99, 0.1, RING), [[3.0, 2.5, 2.0]])], (True, [True, True, True, False])),
     ("gaussian_random_walk", ["sigma"], lambda x, s: sum(-((b - a) / s)**2 / 2 - log(s * sqrt(2 * pi)) for a, b in zip([mpf(0), *x], x)), None,
      [((1.5,), [[1.0, 0.5, 2.0], [30.0, 1.0, 1.5]]), ((0.1,), [[0.05]])], (True, [True])),
     ("zero_sum_normal", ["sigma"], lambda x, s: -sum(v * v for v in x) / (2 * s * s) - (len(x) - 1) * log(s * sqrt(2 * pi)), None,
      [((1.5,), [[1.0, 0.5, -1.5], [30.0, 1.0, -31.0]]), ((0.25,), [[0.125, -0.125]])], (True, [True])),
     ("von_mises_fisher", ["mu", "kappa"],
-     lambda x, m, k: k * _dot(m, x) + (mpf(len(x)) / 2 - 1) * log(k) - mpf(len(x)) / 2 * log(2 * pi) - log(mp.besseli(mpf(len(x)) / 2 - 1, k)), None,
+     lambda x, m, k: k * _dot(m, x) + (mpf(len(x)) / 2 - 1) * log(k) - mpf(len(x)) / 2 * log(2 * pi) - log(mp.besseli(mpf(len(x)) / 2 - 1, k)),
+     lambda m, k: ([mp.besseli(mpf(len(m)) / 2, k) / mp.besseli(mpf(len(m)) / 2 - 1, k) * v for v in m], None),
      [(([1.0, 0.0, 0.0], 2.0), [[0.0, 1.0, 0.0], [0.6, 0.8, 0.0]]), (([0.6, 0.8], 0.1), [[1.0, 0.0]]), (([0.6, 0.0, 0.8, 0.0], 200.0), [[0.6, 0.0, 0.8, 0.0]])],
      (True, [True, True])),
 ]
+
+
+def _dirichlet_multinomial(x, n, a):
+    if sum(x) != n:
+        return -inf
+    return lgam(n + 1) + lgam(sum(a)) - lgam(n + sum(a)) + sum(lgam(u + v) - lgam(v) - lgam(u + 1) for u, v in zip(x, a))
+
+
+def _index_moments(t):
+    mean = sum(k * v for k, v in enumerate(t, 1))
+    return mean, sum((k - mean)**2 * v for k, v in enumerate(t, 1))
+
+
+def _inv_wishart_variance(n, s):
+    K = len(s)
+    if n <= K + 3:
+        return [[inf] * K] * K
+    bottom = (n - K) * (n - K - 1)**2 * (n - K - 3)
+    return [[((n - K + 1) * s[i][j]**2 + (n - K - 1) * s[i][i] * s[j][j]) / bottom for j in range(K)] for i in range(K)]
 
 
 def _dot(x, b):

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use ppl::data::{DataArray, DataSet};
+use ppl::data::{DataArray, DataSet, Format};
 use ppl::density::{LogDensity, Part, Residuals};
 use ppl::driver::Session;
 use ppl::inference::{Settings, Silent, find};
@@ -267,6 +267,27 @@ fn what_is_no_sum_is_refused_at_its_statement() {
         assert_eq!(error.code.to_string(), "E0520", "{message}");
         assert!(message.contains(why), "{message}");
         assert!(session.sources.slice(error.span()).starts_with(statement), "{message}");
+    }
+}
+
+/// What is missing is a parameter for its row, or a class that other rows may share.
+#[test]
+fn missing_elements_of_rows_are_refused_at_their_likelihood() {
+    for (text, json) in [
+        ("data y: real?[N]\nparam m ~ normal(0, 1)\ny ~ normal(m, 1)\n", "[1, null, 2, 3]"),
+        (
+            "data y: int<lower=0, upper=1>?[N]\nparam p ~ beta(1, 1)\ny ~ bernoulli(p)\n",
+            "[1, null, 0, 1]",
+        ),
+    ] {
+        let file = format!("{{\"y\": {json}}}");
+        let data = DataSet::from_bytes("d.json", Some(Format::Json), file.as_bytes()).unwrap();
+        let mut session = Session::new();
+        let model = session.check("m.ppl", text).unwrap();
+        let compiled = session.compile_subsampled(&model, &data, ("N", 2), 1).unwrap();
+        assert!(compiled.is_none(), "{text}");
+        let error = session.diagnostics.iter().find(|d| d.is_error()).unwrap();
+        assert_eq!(error.code.to_string(), "E0520", "{}", session.render(false));
     }
 }
 

@@ -142,7 +142,7 @@ fn auto_goes_on_to_the_same_bits_on_whichever_rung_it_was() {
 
 #[test]
 fn langevin_methods_go_on_to_the_same_bits() {
-    for method in ["ula", "mcd", "uha", "ldvi"] {
+    for method in ["ula", "mcd", "uha", "ldvi", "cmcd", "cmcd-ud"] {
         let settings = Settings {
             iterations: Some(60),
             bridges: Some(2),
@@ -166,6 +166,20 @@ fn sivi_sm_goes_on_to_the_same_bits() {
         ..Settings::default()
     };
     every_interruption_is_without_effect("sivi-sm", &settings);
+}
+
+#[test]
+fn uivi_goes_on_to_the_same_bits() {
+    // Its inner chain's step size is part of the state.
+    let options = [("hidden", "8"), ("critic-hidden", "8"), ("mixing-draws", "50")];
+    let settings = Settings {
+        iterations: Some(40),
+        grad_samples: Some(8),
+        draws: 50,
+        options: options.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+        ..Settings::default()
+    };
+    every_interruption_is_without_effect("uivi", &settings);
 }
 
 #[test]

@@ -23,8 +23,8 @@ use std::collections::{BTreeMap, HashSet};
 use crate::source::Span;
 
 use super::typed::{
-    Decl, Dist, DistKind, Expr, ExprKind, LetValue, Model, Order, Scalar, Stage, Stmt, StmtKind,
-    Structure, Support, Type, VarId, VarKind,
+    Decl, Dist, DistKind, Expr, ExprKind, LetValue, Model, Order, Stage, Stmt, StmtKind, Structure,
+    Support, Type, VarId, VarKind,
 };
 use super::{lagged, subst::Subst, visit};
 use order::{Node, reads};

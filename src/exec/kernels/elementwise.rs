@@ -167,6 +167,8 @@ fn binary<E: Element>(op: BinaryOp, a: &[E], b: &[E], out: &mut [E]) {
         | BinaryOp::Lbeta
         | BinaryOp::GammaP
         | BinaryOp::GammaQ
+        | BinaryOp::LogGammaP
+        | BinaryOp::LogGammaQ
         | BinaryOp::GammaPShape(_)
         | BinaryOp::LogBesselI
         | BinaryOp::LogBesselK

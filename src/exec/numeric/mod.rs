@@ -6,6 +6,7 @@
 //! | `radau` | stiff ones: an implicit method of order 5 |
 //! | `quadrature` | integrals |
 //! | `newton` | roots of systems of equations |
+//! | `increasing` | the root of an increasing function |
 //! | `lu` | linear systems, real and complex |
 //! | `eigen` | eigenvalues of symmetric matrices |
 //! | `expm` | the matrix exponential |
@@ -14,6 +15,7 @@
 
 pub(super) mod eigen;
 pub(super) mod expm;
+pub(super) mod increasing;
 pub(super) mod lu;
 pub(super) mod newton;
 pub(super) mod quadrature;

@@ -93,6 +93,7 @@ pub(super) fn ascend<E: Element>(
         schedule: Schedule::Constant,
         tolerance: config.tolerance,
         window: FIRST_ROUND,
+        least_gain: None,
         max_time: config.max_time,
     };
     let group = Group::adam(0);
@@ -492,8 +493,8 @@ mod tests {
         let exact = |i: usize, j: usize| -> f64 {
             (0..3).map(|k| FACTOR[i * 3 + k] * FACTOR[j * 3 + k]).sum()
         };
-        for i in 0..3 {
-            assert!((fit.mean[i] - MEAN[i]).abs() < 0.03, "{fit:?}");
+        for (i, mean) in MEAN.iter().enumerate() {
+            assert!((fit.mean[i] - mean).abs() < 0.03, "{fit:?}");
             for j in 0..=i {
                 let (ours, theirs) = (covariance(i, j), exact(i, j));
                 assert!((ours - theirs).abs() < 0.06, "{i} {j}: {ours} {theirs}");

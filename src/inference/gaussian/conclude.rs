@@ -111,7 +111,7 @@ impl Fitted<'_> {
             log_p,
             log_q: Some(log_q),
             elbo,
-            log_z: Some(weights::log_mean_weight(&log_weights)).filter(|z| z.is_finite()),
+            log_z: weights::evidence(&log_weights),
             khat: Some(judged.khat),
             fisher_divergence: fisher,
             traces: self.training.traces,

@@ -232,12 +232,15 @@ pub fn format_number(x: f64) -> String {
 
 fn fit_line(text: &mut String, summary: &Summary) {
     let mut facts = Vec::new();
-    if let Some(elbo) = summary.elbo {
-        let se = summary.elbo_se.map_or_else(String::new, |se| format!(" (se {se:.2})"));
-        facts.push(format!("ELBO {elbo:.2}{se}"));
-    }
-    if let Some(log_z) = summary.log_z {
-        facts.push(format!("log evidence {log_z:.2}"));
+    let bounds = [
+        ("ELBO", summary.elbo, summary.elbo_se),
+        ("IWAE bound", summary.iwae, summary.iwae_se),
+        ("log evidence", summary.log_z, summary.log_z_se),
+    ];
+    for (name, value, se) in bounds {
+        let Some(value) = value else { continue };
+        let se = se.map_or_else(String::new, |se| format!(" (se {se:.2})"));
+        facts.push(format!("{name} {value:.2}{se}"));
     }
     if let Some(khat) = summary.khat {
         let kind = match summary.khat_kind {

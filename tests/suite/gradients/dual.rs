@@ -104,7 +104,9 @@ fn instruction(inst: &Inst, args: &[&Dual]) -> Dual {
             let taken = if args[0].element(i).v == 0.0 { 2 } else { 1 };
             args[taken].element(i)
         }),
-        Op::Ternary(op @ (TernaryOp::IncBeta | TernaryOp::IncBetaShape(_))) => each(&|i| {
+        Op::Ternary(
+            op @ (TernaryOp::IncBeta | TernaryOp::LogIncBeta | TernaryOp::IncBetaShape(_)),
+        ) => each(&|i| {
             let [a, b, c] = [0, 1, 2].map(|k| args[k].element(i));
             let f = |a: f64, b: f64, x: f64| semantics::ternary(*op, a, b, x);
             let in_a = moving(a.t, || slope_off_zero(|a| f(a, b.v, c.v), a.v));
@@ -385,6 +387,8 @@ fn binary(op: BinaryOp, a: D, b: D) -> D {
         BinaryOp::Lbeta
         | BinaryOp::GammaP
         | BinaryOp::GammaQ
+        | BinaryOp::LogGammaP
+        | BinaryOp::LogGammaQ
         | BinaryOp::GammaPShape(_)
         | BinaryOp::LogBesselI
         | BinaryOp::LogBesselK

@@ -65,7 +65,9 @@ fn binary_row(op: BinaryOp) -> (&'static [(f64, f64)], Operands, Tolerance) {
         | BinaryOp::Or => (anywhere, Operands::Both, TIGHT),
         BinaryOp::Pow | BinaryOp::XLogY | BinaryOp::XLog1pY => (positive, Operands::Both, TIGHT),
         BinaryOp::Lbeta => (positive, Operands::Both, SPECIAL),
-        BinaryOp::GammaP | BinaryOp::GammaQ => (positive, Operands::Both, SPECIAL),
+        BinaryOp::GammaP | BinaryOp::GammaQ | BinaryOp::LogGammaP | BinaryOp::LogGammaQ => {
+            (positive, Operands::Both, SPECIAL)
+        }
         // No third derivative in a shape, none at all in the order.
         BinaryOp::GammaPShape(_) | BinaryOp::LogBesselI | BinaryOp::LogBesselK => {
             (positive, Operands::Second, SPECIAL)
@@ -162,7 +164,7 @@ fn ternary_operations() {
         // Exhaustive, so that a new operation does not go without a row.
         match op {
             TernaryOp::Select => select(),
-            TernaryOp::IncBeta => inc_beta(),
+            TernaryOp::IncBeta | TernaryOp::LogIncBeta => inc_beta(op),
             TernaryOp::IncBetaShape(_) => inc_beta_in_its_argument(op),
             TernaryOp::BinomialDraw => unreachable!("random numbers have no derivative"),
         }
@@ -196,20 +198,20 @@ fn select() {
     check("select", &f, &x, TIGHT);
 }
 
-fn inc_beta() {
+fn inc_beta(op: TernaryOp) {
     let f = function(9, |b, x| {
         let part = |b: &mut Builder, i: usize| b.slice(x, &[3 * i], &[3 * i + 3]);
         let [alpha, beta, point] = [part(b, 0), part(b, 1), part(b, 2)];
         let scalar = b.slice(alpha, &[0], &[1]);
         let scalar = b.reshape(scalar, &[]);
-        let op = Op::Ternary(TernaryOp::IncBeta);
+        let op = Op::Ternary(op);
         vec![
             b.add(op.clone(), [alpha, beta, point].as_slice()),
             b.add(op.clone(), [scalar, beta, point].as_slice()),
             b.add(op, [beta, scalar, point].as_slice()),
         ]
     });
-    check("inc_beta", &f, &[0.7, 3.0, 1.3, 2.0, 1.5, 0.4, 0.2, 0.5, 0.85], SPECIAL);
+    check(op.name(), &f, &[0.7, 3.0, 1.3, 2.0, 1.5, 0.4, 0.2, 0.5, 0.85], SPECIAL);
 }
 
 /// Derivatives in the shapes: there is no third one, so only the point moves.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use ppl::autodiff::jacobian;
 use ppl::exec::reference::{apply, evaluate};
 use ppl::ir::{
-    Builder, Function, Inst, Method, Ode, Op, Problem, Root, Shape, Tensor, Tolerance, Type,
-    UnaryOp, ValueId,
+    Builder, Function, Inst, Method, Ode, Op, Problem, Root, Search, Shape, Tensor, Tolerance,
+    Type, UnaryOp, ValueId,
 };
 
 use super::dual::{self, Dual};
@@ -181,7 +181,7 @@ fn solved() -> Vec<(&'static str, Function)> {
         b.minus(both, v[1])
     });
     let system = jacobian(&system, 0).unwrap();
-    let root = Root { system, tolerance: tolerance(1e-13) };
+    let root = Root { system, search: Search::Newton(tolerance(1e-13)) };
     let root = function(6, |b, x| {
         let x = b.unary(UnaryOp::Sin, x);
         let size = b.unary(UnaryOp::Exp, x);

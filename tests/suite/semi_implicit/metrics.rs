@@ -52,8 +52,8 @@ fn mass(p: &dyn LogDensity<f64>, i: i32, j: i32) -> f64 {
 
 /// `E[c log(c/λ)]` for Poisson counts `c` of mean `λ`; about ½ where `λ` is large.
 fn expected_excess(lambda: f64) -> f64 {
-    // Far from all mass `λ` underflows, and there is nothing to count.
-    if lambda == 0.0 {
+    // Far from all mass there is nothing to count, and the quotients below would overflow.
+    if lambda < 1e-100 {
         return 0.0;
     }
     if lambda > 60.0 {
