@@ -78,7 +78,7 @@ struct Row {
 
 /// A line of the table's body.
 enum Line {
-    Scalar(Row),
+    Scalar(Box<Row>),
     /// So many elements of the array are not shown.
     More(usize),
 }
@@ -87,7 +87,7 @@ fn rows(text: &mut String, summary: &Summary, style: Style, out: &str) {
     let lines = lines(summary);
     let scalars = || {
         lines.iter().filter_map(|line| match line {
-            Line::Scalar(row) => Some(row),
+            Line::Scalar(row) => Some(&**row),
             Line::More(_) => None,
         })
     };
@@ -155,14 +155,14 @@ fn lines(summary: &Summary) -> Vec<Line> {
             let known = s.rhat.map(|r| if r.is_finite() { format!("{r:.2}") } else { "-".into() });
             let quantiles = [s.q5, s.q50, s.q95];
             let drawable = quantiles.iter().all(|q| q.is_finite());
-            lines.push(Line::Scalar(Row {
+            lines.push(Line::Scalar(Box::new(Row {
                 name: variable.element_name(i),
                 numbers: [s.mean, s.sd, s.q5, s.q50, s.q95].map(format_number),
                 ess: if s.ess.is_finite() { format!("{:.0}", s.ess) } else { "-".into() },
                 rhat: known.unwrap_or_default(),
                 interval: axis.filter(|_| drawable).map(|axis| (quantiles, axis)),
                 warnings: warnings(s, summary.chains),
-            }));
+            })));
         }
         if rest > 0 {
             lines.push(Line::More(rest));
