@@ -156,7 +156,7 @@ mod tests {
         }
         let shifted = |j: usize, z: f64| if j == 1 { z + 0.5 } else { z };
         assert_eq!(level(shifted, 1), VerdictLevel::Doubtful);
-        let narrow = |j: usize, z: f64| if j == 2 { 0.6 * z } else { z };
+        let narrow = |_: usize, z: f64| 0.6 * z;
         assert_eq!(level(narrow, 1), VerdictLevel::Doubtful);
     }
 

@@ -87,6 +87,8 @@ pub struct Judgement {
     pub khat: Khat,
     /// Which of the weighed draws are to be handed out, in order; repeated where resampled.
     pub chosen: Vec<usize>,
+    /// Whether they were chosen by their weights, which makes them draws of the density itself.
+    pub resampled: bool,
 }
 
 impl Judgement {
@@ -120,7 +122,7 @@ pub fn judge(
     checks.khat(khat, log_weights.len());
     let plain = || (0..wanted.min(log_weights.len())).collect();
     if log_weights.is_empty() || khat.value.is_nan() || khat.value == f64::INFINITY {
-        return Judgement { khat, chosen: plain() };
+        return Judgement { khat, chosen: plain(), resampled: false };
     }
     let weights: Vec<f64> = smoothed.log_weights.iter().map(|w| w.exp()).collect();
     let effective = weights.iter().map(|w| w * w).sum::<f64>().recip();
@@ -141,7 +143,7 @@ pub fn judge(
         );
     }
     let chosen = if resampled { systematic(&weights, wanted, rng) } else { plain() };
-    Judgement { khat, chosen }
+    Judgement { khat, chosen, resampled }
 }
 
 /// Systematic resampling: one uniform offset, evenly spaced positions on the cumulative weights.

@@ -142,8 +142,9 @@ mod tests {
         let draws = exponential(4000);
         let view = view(&draws).unwrap();
         let curve = curve(&draws, view);
-        // Exact: 1 at 0 and exp(-1) at 1; without reflection it would be a half at 0.
-        assert!((curve.y[0] - 1.0).abs() < 0.1, "{}", curve.y[0]);
+        // Exact: 1 at 0 and exp(-1) at 1. Reflection makes the slope 0 at the bound, so a little is
+        // missing there; without it, a half would be.
+        assert!((curve.y[0] - 1.0).abs() < 0.15, "{}", curve.y[0]);
         let at_one = curve.x.iter().position(|x| *x >= 1.0).unwrap();
         assert!((curve.y[at_one] - (-1.0_f64).exp()).abs() < 0.03);
         let step = curve.x[1] - curve.x[0];

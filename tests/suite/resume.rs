@@ -271,8 +271,9 @@ fn an_interrupted_run_is_resumed_and_the_flags_have_to_agree() {
     let out = |name: &str| dir.path().join(name);
     let run = |name: &str| {
         let mut command =
-            ppl(&["run", "gauss.ppl", "-q", "--infer", "ldvi", "--iterations", "4000", "--out"]);
-        command.arg(out(name)).args(["--draws", "40", "--seed", "5"]);
+            ppl(&["run", "gauss.ppl", "-q", "--infer", "ldvi", "--iterations", "20000", "--out"]);
+        // Long enough to be interrupted, however fast the machine is.
+        command.arg(out(name)).args(["--draws", "40", "--seed", "5", "--set", "least-gain=0"]);
         command
     };
     done(&mut run("whole"));

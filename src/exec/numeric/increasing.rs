@@ -7,8 +7,8 @@ use super::newton::Equations;
 /// No more evaluations than this.
 const MOST: usize = 200;
 /// Newton's steps go on while they make the residual smaller by this factor: that of a parabola, 1/4, is
-/// fast enough, that of 1/x, 1/2, is not.
-const FASTER: f64 = 0.3;
+/// fast enough; those of a cube, 8/27, and of 1/x, 1/2, are not.
+const FASTER: f64 = 0.28;
 /// Newton's step is the last when it is this small beside the root: the next would be its square.
 const SMALL: f64 = 1e-12;
 /// But only where the residual is below this: a slope that has overflowed makes steps small everywhere.
@@ -93,7 +93,7 @@ mod tests {
                         (z * z * z - sign, 3.0 * z * z / wanted)
                     });
                     assert!((x / wanted - sign).abs() < 1e-14, "{x} for {sign} {wanted}");
-                    assert!(steps < 100, "{steps}");
+                    assert!(steps < 150, "{steps}");
                 }
             }
         }

@@ -106,6 +106,7 @@ fn run(
             break;
         }
         matching.update(density)?;
+        matching.average();
         let progress = Progress {
             phase: "matching",
             done: matching.updates,
@@ -302,14 +303,14 @@ impl Matching {
         self.drifts.push(drift);
         self.arrived = if drift > ARRIVED { self.arrived } else { self.arrived + 1 };
         self.fit = next;
-        if self.arrived > 0 {
-            self.average();
-        }
         Ok(())
     }
 
-    /// Takes note of an iterate; windows double, and their averages are compared.
+    /// Takes note of an iterate that is near; windows double, and their averages are compared.
     fn average(&mut self) {
+        if self.arrived == 0 {
+            return;
+        }
         let window = self.window.get_or_insert_with(|| Window {
             sum: Gaussian { mean: Vec::new(), sd: Vec::new(), factor: None },
             count: 0,

@@ -108,7 +108,14 @@ impl Fitted<'_> {
         if !interrupted {
             examine(&mut self.checks, density, &draws, settings.seed);
         }
-        let log_q = self.proposal.log_density(&draws).0;
+        let log_z = weights::evidence(&log_weights);
+        // Resampled draws follow the posterior, not the proposal: they have no weights left.
+        let log_q = match &log_z {
+            Some(evidence) if judged.resampled => {
+                log_p.iter().map(|log_p| log_p - evidence.value).collect()
+            }
+            _ => self.proposal.log_density(&draws).0,
+        };
         Fit {
             method: self.method,
             dim: d,
@@ -117,7 +124,7 @@ impl Fitted<'_> {
             log_p,
             log_q: Some(log_q),
             elbo,
-            log_z: weights::evidence(&log_weights),
+            log_z,
             khat: Some(judged.khat),
             fisher_divergence: fisher,
             traces: self.training.traces,

@@ -16,6 +16,9 @@ use crate::inference::{Fit, Khat, KhatKind, VerdictLevel};
 
 /// Share of a point's own component above which the estimated density says nothing.
 const OWN_SHARE_LIMIT: f64 = 0.5;
+/// Share of the draws in effect above which the tail of the weights cannot matter: its k-hat is then
+/// that of the noise in the estimated density.
+const HARDLY_VARY: f64 = 0.99;
 
 /// Fresh draws from a fit, in standardised coordinates, and what goes with them.
 pub(super) struct Evidence {
@@ -229,7 +232,20 @@ fn judge_weights(
     }
     let smoothed = assess::psis(log_weights);
     let khat = Khat { value: smoothed.khat, kind: KhatKind::Estimated };
-    checks.khat(khat, log_weights.len());
+    let effective = smoothed.log_weights.iter().map(|w| (2.0 * w).exp()).sum::<f64>().recip();
+    let in_effect = effective / log_weights.len() as f64;
+    if in_effect >= HARDLY_VARY {
+        checks.add(
+            VerdictLevel::Ok,
+            format!(
+                "Importance weights, with the fit's density estimated, hardly vary: {:.1} % of the \
+                 draws are in effect.",
+                100.0 * in_effect
+            ),
+        );
+    } else {
+        checks.khat(khat, log_weights.len());
+    }
     let d = evidence.density.dim();
     let (mut shift, mut ratio) = (vec![0.0; d], vec![0.0; d]);
     for j in 0..d {
