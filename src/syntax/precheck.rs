@@ -172,7 +172,15 @@ fn qualifier(text: &str, dot: Token) -> Option<Span> {
 /// mistake per item, since the others usually follow from it.
 pub(super) fn check_brackets(text: &str, tokens: &[Token]) -> Option<Diagnostic> {
     let mut open: Vec<Token> = Vec::new();
+    // `array[2] array[2] …` nests without brackets within brackets.
+    let mut arrays = 0;
     for token in tokens {
+        if &text[token.span.range()] == "array" {
+            arrays += 1;
+            if arrays > MAX_BRACKETS {
+                return Some(too_deep(*token));
+            }
+        }
         if token.kind.closer().is_some() {
             open.push(*token);
             if open.len() > MAX_BRACKETS {
