@@ -7,7 +7,7 @@ use crate::lower::{Lowered, Role, Variable};
 /// Adds the posterior probabilities of each discrete latent `z`, given the other parameters, to what a
 /// draw reports: `z_prob`, of the shape of `z` with an axis for its values behind. They are the
 /// derivative of the log joint in the latent's probe: differentiating the forward algorithm gives the
-/// backward one [eisner2016].
+/// backward one \[eisner2016\].
 ///
 /// # Errors
 /// When the log joint has no derivative in the probe.
