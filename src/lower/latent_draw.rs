@@ -161,8 +161,8 @@ impl Lowerer<'_> {
 
     /// Random numbers between 0 and 1.
     fn uniform(&mut self, shape: &[usize]) -> Lower<ValueId> {
-        let like = self.b.splat(0.0, shape);
-        Ok(self.random(Builtin::RngUniform, &[Val::plain(like)])?.id)
+        let sizes: Vec<Val> = shape.iter().map(|&n| self.int(n)).collect();
+        Ok(self.random(Builtin::RngUniform, &sizes)?.id)
     }
 }
 
