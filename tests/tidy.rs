@@ -23,7 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("passes", &["ir", "exec"]),
     ("autodiff", &["ir", "source", "special"]),
     ("lower", &["autodiff", "check", "data", "diagnostics", "exec", "ir", "source"]),
-    ("inference", &["density", "real", "random"]),
+    ("inference", &["density", "exec", "real", "random"]),
     ("results", &["data", "diagnostics", "inference", "lower"]),
     ("report", &["check", "inference", "results", "source", "syntax"]),
     (

@@ -1,10 +1,12 @@
 //! Tables of measured results: each command rewrites its own section of `benches/RESULTS.md`.
 //!
 //! `cargo bench --bench tables -- posteriors` fits the posteriors of `../shared/reference/posteriordb`
-//! by every method; see [`posteriors`] for what it takes.
+//! by every method; see [`posteriors`] for what it takes. `-- langevin` runs the tasks of the Langevin
+//! literature; see [`langevin`].
 
 #![allow(clippy::print_stdout, reason = "a command that reports what it measures")]
 
+mod langevin;
 mod posteriors;
 mod section;
 
@@ -15,12 +17,15 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let outcome = match arguments.split_first() {
         Some((command, rest)) if command == "posteriors" => posteriors::run(rest),
+        Some((command, rest)) if command == "langevin" => langevin::run(rest),
         // Without a command there is nothing to measure, as in a run of all benches.
         None => {
-            println!("tables: say which: {}", posteriors::USAGE);
+            println!("tables: say which: {}; {}", posteriors::USAGE, langevin::USAGE);
             Ok(())
         }
-        Some((other, _)) => Err(format!("no table `{other}`; {}", posteriors::USAGE)),
+        Some((other, _)) => {
+            Err(format!("no table `{other}`; {}; {}", posteriors::USAGE, langevin::USAGE))
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -215,7 +215,7 @@ impl Errors {
 /// The section: verdict × truth, then all rows.
 fn body(rows: &BTreeMap<(String, String), Vec<String>>) -> String {
     let mut out = format!(
-        "`cargo bench --bench tables -- posteriors`, default settings, one thread. \
+        "`cargo bench --bench tables -- posteriors`, default settings but for the arguments, one thread. \
          Right: every mean within {MOVED} reference sd and every sd within {} … {} of the \
          reference's. Gradients and values are points at which the score (with its \
          Hessian-vector products) or the log density alone was asked for.\n\n",

@@ -92,12 +92,15 @@ fn run_json(run: &Finished) -> Value {
     Value::Object(all)
 }
 
+/// A fact about a run: its name and how to get it.
+type Row<'a> = (&'static str, &'a dyn Fn(&Finished) -> String);
+
 /// What is known of each fit as a whole, a column each.
 fn heads(runs: &[Finished; 2], color: bool) -> String {
     let optional = |x: Option<f64>| x.map_or_else(|| "-".into(), |x| format!("{x:.2}"));
     let loo =
         |r: &Finished, get: fn(&Loo) -> String| r.loo.as_ref().map_or_else(|| "-".into(), get);
-    let rows: [(&str, &dyn Fn(&Finished) -> String); 11] = [
+    let rows: [Row<'_>; 11] = [
         ("model", &|r| r.summary.model.clone()),
         ("method", &|r| r.summary.method.clone()),
         ("seed", &|r| r.summary.seed.to_string()),

@@ -129,7 +129,12 @@ impl Watcher {
             self.history = History::default();
         }
         bar.set_position(progress.done as u64);
-        let (word, color) = self.history.verdict();
+        // A sampler has no objective that settles, but transitions that diverge or do not.
+        let (word, color) = match progress.objective {
+            Some(("divergences", 0.0)) => ("ok so far", Some("32")),
+            Some(("divergences", _)) => ("doubtful so far", Some("33")),
+            _ => self.history.verdict(),
+        };
         let word = match color {
             Some(color) if self.console.color_messages => format!("\u{1b}[{color}m{word}\u{1b}[0m"),
             _ => word.to_owned(),

@@ -10,13 +10,15 @@ use std::sync::Arc;
 
 use dfdx::prelude::{HasShape, PutTape, ReshapeTo, SplitTape, Tape};
 
-use super::tape::{Element, Matrix, Vector, tensor};
+use super::tape::{Element, Matrix, Vector, contents, tensor};
 use crate::density::{LogDensity, Residuals};
 
 /// A density that can be used in dfdx computations.
 pub struct Bridge<E: Element> {
     density: Arc<dyn LogDensity<E>>,
     pool: Rc<RefCell<Vec<Residuals<E>>>>,
+    /// The first finite point since the last question at which something was not finite.
+    broken: RefCell<Option<Vec<E>>>,
 }
 
 impl<E: Element> std::fmt::Debug for Bridge<E> {
@@ -29,7 +31,7 @@ impl<E: Element> Bridge<E> {
     /// Shares `density` with dfdx's tape.
     #[must_use]
     pub fn new(density: &Arc<dyn LogDensity<E>>) -> Self {
-        Bridge { density: Arc::clone(density), pool: Rc::default() }
+        Bridge { density: Arc::clone(density), pool: Rc::default(), broken: RefCell::default() }
     }
 
     /// The dimension `D`.
@@ -44,13 +46,31 @@ impl<E: Element> Bridge<E> {
         &*self.density
     }
 
+    /// The first finite point since the last call at which the log density or its score was not finite.
+    #[must_use]
+    pub fn non_finite_point(&self) -> Option<Vec<E>> {
+        self.broken.take()
+    }
+
+    fn notice(&self, z: &[E], log_p: &[E], score: &[E]) {
+        let d = self.dim();
+        let finite = |row: &[E]| row.iter().all(|x| x.is_finite());
+        let mut rows = z.chunks_exact(d).zip(log_p).zip(score.chunks_exact(d));
+        let broken = rows.find(|((z, l), s)| !(l.is_finite() && finite(s)) && finite(z));
+        if let Some(((z, _), _)) = broken {
+            self.broken.borrow_mut().get_or_insert_with(|| z.to_vec());
+        }
+    }
+
     /// `log p` at each row of `z: [B, D]`; its gradient is the score, and there is no second one.
     #[must_use]
     pub fn log_density(&self, z: Matrix<E>) -> Vector<E> {
         let (b, d) = *z.shape();
         let (z, mut tape) = z.contiguous().split_tape();
         let (mut log_p, mut score) = (vec![E::zero(); b], vec![E::zero(); b * d]);
-        self.density.score(&z.as_vec(), &mut log_p, &mut score);
+        let at = contents(&z);
+        self.density.score(&at, &mut log_p, &mut score);
+        self.notice(&at, &log_p, &score);
         let out = tensor(&log_p, (b,));
         let (z_ghost, out_ghost) = (z.ghost(), out.ghost());
         tape.add_backward_op(move |grads| {
@@ -79,7 +99,9 @@ impl<E: Element> Bridge<E> {
         let (z, mut tape) = z.contiguous().split_tape();
         let (mut log_p, mut score) = (vec![E::zero(); b], vec![E::zero(); b * d]);
         let mut residuals = self.pool.borrow_mut().pop().unwrap_or_default();
-        self.density.score_keep(&z.as_vec(), &mut log_p, &mut score, &mut residuals);
+        let at = contents(&z);
+        self.density.score_keep(&at, &mut log_p, &mut score, &mut residuals);
+        self.notice(&at, &log_p, &score);
         let log_p = tensor(&log_p, (b,));
         let kept_score = score;
         let score = tensor(&kept_score, (b, d));

@@ -17,8 +17,8 @@ pub struct Fit {
     pub log_q: Option<Vec<f64>>,
     /// Evidence lower bound on fresh noise and its standard error, nats.
     pub elbo: Option<(f64, f64)>,
-    /// Estimate of the log evidence from importance weights, nats.
-    pub log_z: Option<f64>,
+    /// What importance weights say of the log evidence.
+    pub log_z: Option<Evidence>,
     /// Pareto shape of the importance weights.
     pub khat: Option<Khat>,
     /// `E_q |∇ log p − ∇ log q|²`, as far as the method can estimate it.
@@ -33,6 +33,18 @@ pub struct Fit {
     pub interrupted: bool,
     /// Whether to trust it, why, and what to try next.
     pub verdict: Verdict,
+}
+
+/// Estimates of the log evidence from importance weights, nats.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Evidence {
+    /// Log of the mean weight.
+    pub value: f64,
+    /// Its standard error.
+    pub se: f64,
+    /// Importance-weighted bound of ten draws \[burda2016\] and its standard error: between the evidence
+    /// lower bound and the log evidence.
+    pub iwae: (f64, f64),
 }
 
 /// A named sequence of numbers over iterations.

@@ -60,6 +60,7 @@ pub const METHODS: &[Method] = &[
     super::langevin::UHA,
     super::langevin::LDVI,
     super::langevin::CMCD,
+    super::langevin::CMCD_UD,
     super::semi_implicit::SIVI_SM,
     super::semi_implicit::SIVI,
     super::semi_implicit::UIVI,

@@ -10,6 +10,7 @@ pub mod bridge;
 pub mod checkpoint;
 mod examine;
 mod fit;
+pub mod fused;
 pub mod gaussian;
 pub mod langevin;
 mod lbfgs;
@@ -27,6 +28,6 @@ pub mod tape;
 pub mod train;
 pub mod weights;
 
-pub use fit::{Fit, InferenceError, Khat, KhatKind, Trace, Verdict, VerdictLevel};
+pub use fit::{Evidence, Fit, InferenceError, Khat, KhatKind, Trace, Verdict, VerdictLevel};
 pub use method::{METHODS, Method, MethodOption, find};
 pub use settings::{Monitor, Precision, Progress, Settings, Silent, Target};

@@ -160,14 +160,16 @@ fn run(
         }
         drop(sender);
         let total = plan.chains * (plan.warmup + plan.draws);
-        let mut done = 0;
+        let (mut done, mut divergences) = (0, 0);
         for message in receiver {
             let transition = message?;
             done += 1;
             let phase = if transition.tuning { "warm-up" } else { "sampling" };
+            divergences += usize::from(!transition.tuning && transition.diverging);
+            let counted = (!transition.tuning).then_some(("divergences", divergences as f64));
             record.add(transition);
             let flow =
-                monitor.progress(Progress { phase, done, total, objective: None, trend: None });
+                monitor.progress(Progress { phase, done, total, objective: counted, trend: None });
             let late = settings.max_time.is_some_and(|limit| began.elapsed() >= limit);
             if (flow.is_break() || late) && done < total {
                 interrupted = true;

@@ -13,18 +13,18 @@ use std::rc::Rc;
 use std::thread::LocalKey;
 
 use dfdx::prelude::{
-    Backward, Cache, Cpu, Device as DfdxDevice, Dtype, Gradients, HasErr, Merge, OwnedTape,
-    PutTape, Rank0, Shape, SplitTape, Storage, Tape, Tensor, ZerosTensor,
+    Backward, Cache, Cpu, Device as DfdxDevice, Dtype, Gradients, HasErr, HasShape, Merge,
+    OwnedTape, PutTape, Rank0, Shape, SplitTape, Storage, Tape, Tensor, ZerosTensor,
 };
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
 use super::InferenceError;
-use crate::real::Real;
+use crate::exec::element::Element as Number;
 
 /// An element type of dfdx tensors that the densities speak too: `f32` or `f64`.
-pub trait Element: Real + Dtype {
+pub trait Element: Number + Dtype {
     /// Where tensors of this type live.
     type Device: DfdxDevice<Self> + Cache + Storage<Self, Vec: DerefMut<Target = Vec<Self>>>;
 
@@ -232,6 +232,17 @@ pub fn tensor<E: Element, S: Shape>(values: &[E], shape: S) -> Tensor<S, E, E::D
     let mut t = device::<E>().zeros_like(&shape);
     t.copy_from(values);
     t
+}
+
+/// The values of a contiguous matrix, row-major.
+///
+/// # Panics
+/// For the result of a broadcast.
+pub fn contents<E: Element, T>(matrix: &Tensor<(usize, usize), E, E::Device, T>) -> Vec<E> {
+    let (rows, columns) = *matrix.shape();
+    let mut values = vec![E::zero(); rows * columns];
+    matrix.copy_into(&mut values);
+    values
 }
 
 #[cfg(test)]

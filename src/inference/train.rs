@@ -51,6 +51,10 @@ pub struct Plan {
     pub tolerance: Option<f64>,
     /// Iterations of one averaging window.
     pub window: usize,
+    /// Hold the learning rate until the mean objective gains less than this from one stretch of
+    /// iterations to the next, then anneal it and end \[hagele2024\]; `None`: one schedule for all
+    /// iterations.
+    pub least_gain: Option<f64>,
     /// Wall-clock limit of this phase.
     pub max_time: Option<Duration>,
 }
@@ -105,6 +109,9 @@ pub struct Training {
     pub median_iteration_ms: f64,
     /// The objective at every good step.
     pub objective: Vec<f64>,
+    /// How many of those were made before the learning rate was annealed, if that was left to the
+    /// objective ([`Plan::least_gain`]); otherwise all.
+    pub steady: usize,
     /// Objective and learning rate over iterations, thinned by averaging.
     pub traces: Vec<Trace>,
 }
@@ -120,6 +127,7 @@ impl Training {
             restored: 0,
             median_iteration_ms: 0.0,
             objective: Vec::new(),
+            steady: 0,
             traces: Vec::new(),
         }
     }
@@ -218,7 +226,7 @@ pub fn train<E: Element, S: Serialize + DeserializeOwned>(
         }
         // Under a time limit the schedule follows the clock where that is ahead, so that a run that is
         // cut short has annealed its learning rate all the same.
-        let done = (iteration as f64 / plan.iterations as f64).max(time_used);
+        let done = plan.done(&mut log, iteration, time_used);
         let factor = plan.schedule.factor(iteration, done) * recovery.counts.shrink;
         let context = Context { iteration, rate: plan.learning_rate * factor, done };
         let outcome = step(parameters, state, context)?;
@@ -234,7 +242,8 @@ pub fn train<E: Element, S: Serialize + DeserializeOwned>(
             Step::Done(_) | Step::Converged(_) => recovery.bad(parameters, None)?,
             Step::NonFinite(place) => recovery.bad(parameters, place)?,
         }
-        log.converged |= plan.stalled(&log.objective);
+        log.converged |= plan.stalled(&log.objective)
+            || iteration + 1 < plan.iterations && log.annealed(iteration + 1);
         let progress = Progress {
             phase: plan.phase,
             done: iteration + 1,
@@ -261,6 +270,7 @@ pub fn train<E: Element, S: Serialize + DeserializeOwned>(
     if log.converged && stop == Stop::Iterations {
         stop = Stop::Converged;
     }
+    let steady = log.annealing.as_ref().map_or(log.objective.len(), |a| a.steady);
     let traces = vec![thin(plan.objective, &log.objective), thin("learning_rate", &log.rates)];
     Ok(Training {
         stop,
@@ -269,6 +279,7 @@ pub fn train<E: Element, S: Serialize + DeserializeOwned>(
         restored: recovery.counts.restored,
         median_iteration_ms: median(&mut log.times_ms),
         objective: log.objective,
+        steady,
         traces,
     })
 }
@@ -284,6 +295,25 @@ struct Log {
     times_ms: Vec<f64>,
     smoothed: Smoothed,
     converged: bool,
+    annealing: Option<Annealing>,
+}
+
+impl Log {
+    /// Whether the learning rate has been annealed by the end of that many iterations.
+    fn annealed(&self, iterations: usize) -> bool {
+        self.annealing.as_ref().is_some_and(|a| iterations >= a.from + a.length)
+    }
+}
+
+/// The last part of a run that ends when its objective has stopped gaining.
+#[derive(Debug, Serialize, Deserialize)]
+struct Annealing {
+    /// Its first iteration.
+    from: usize,
+    /// Its iterations.
+    length: usize,
+    /// Good steps before it.
+    steady: usize,
 }
 
 /// A checkpoint of training, as it is read.
@@ -306,7 +336,48 @@ struct SavedRef<'a, S> {
     state: &'a S,
 }
 
+/// Part of the time after which the learning rate is annealed in any case.
+const LATEST_ANNEALING: f64 = 2.0 / 3.0;
+/// Length of the annealing, relative to what came before it.
+const ANNEALING: f64 = 0.5;
+
 impl Plan {
+    /// The fraction of the schedule that is past.
+    fn done(&self, log: &mut Log, iteration: usize, time_used: f64) -> f64 {
+        let by_count = iteration as f64 / self.iterations as f64;
+        let Some(least) = self.least_gain else { return by_count.max(time_used) };
+        let late = by_count.max(time_used) >= LATEST_ANNEALING;
+        if log.annealing.is_none() && (late || self.plateau(&log.objective, least)) {
+            let length = (ANNEALING * iteration as f64).ceil() as usize;
+            log.annealing = Some(Annealing {
+                from: iteration,
+                length: length.clamp(1, self.iterations - iteration),
+                steady: log.objective.len(),
+            });
+        }
+        let warmup = match self.schedule {
+            Schedule::Cosine { warmup, .. } => warmup,
+            Schedule::Constant | Schedule::Step { .. } => 0.0,
+        };
+        let Some(annealing) = &log.annealing else { return by_count.min(warmup) };
+        let of_count = (iteration - annealing.from) as f64 / annealing.length as f64;
+        let of_time = (time_used - LATEST_ANNEALING) / (1.0 - LATEST_ANNEALING);
+        warmup + (1.0 - warmup) * of_count.max(of_time)
+    }
+
+    /// Whether the mean objective of the last quarter (of at least one window) gained less than `least`
+    /// over that of the stretch before it, checked once a window.
+    fn plateau(&self, objective: &[f64], least: f64) -> bool {
+        let (n, w) = (objective.len(), self.window.max(1));
+        let stretch = w.max(n / 4);
+        if n < 2 * stretch || !n.is_multiple_of(w) {
+            return false;
+        }
+        let mean = |s: &[f64]| s.iter().sum::<f64>() / s.len() as f64;
+        let gain = mean(&objective[n - stretch..]) - mean(&objective[n - 2 * stretch..n - stretch]);
+        if self.maximise { gain < least } else { -gain < least }
+    }
+
     /// Whether the mean objective of the last window is no better than that of the one before by more
     /// than `tolerance`, relative to its size, checked once a window.
     fn stalled(&self, objective: &[f64]) -> bool {
@@ -460,6 +531,7 @@ mod tests {
         schedule: Schedule::Constant,
         tolerance: None,
         window: 50,
+        least_gain: None,
         max_time: None,
     };
 
@@ -476,6 +548,36 @@ mod tests {
         .unwrap();
         assert_eq!((t.skipped, t.restored, t.objective.len()), (5, 0, 995));
         assert!((t.objective.last().unwrap() - 0.05).abs() < 1e-15);
+    }
+
+    #[test]
+    fn the_rate_is_held_while_there_is_gain_and_annealed_afterwards() {
+        let plan = Plan {
+            iterations: 4000,
+            schedule: Schedule::Cosine { warmup: 0.01, floor: 0.01 },
+            least_gain: Some(0.01),
+            ..PLAN
+        };
+        let run = |decay: f64| {
+            let mut p = Parameters::<f64>::default();
+            let mut rates = Vec::new();
+            let t = train(&plan, &mut p, &mut (), &mut Silent, |_, (), c| {
+                rates.push(c.rate);
+                Ok(Step::Done((-decay * c.iteration as f64).exp()))
+            })
+            .unwrap();
+            (t, rates)
+        };
+        let (t, rates) = run(0.01);
+        assert!(t.stop == Stop::Converged && t.iterations < 1200, "{} {:?}", t.iterations, t.stop);
+        assert!((300..800).contains(&t.steady), "{}", t.steady);
+        assert!(rates[50..t.steady].iter().all(|r| (r - rates[50]).abs() < 1e-15));
+        assert!(*rates.last().unwrap() < 0.05 * rates[50]);
+        // Gains to the end: two thirds at the full rate, one third annealed.
+        let (t, rates) = run(1e-3);
+        assert_eq!((t.iterations, rates.len()), (4000, 4000));
+        assert!((2600..2700).contains(&t.steady), "{}", t.steady);
+        assert!(*rates.last().unwrap() < 0.05 * rates[50]);
     }
 
     #[test]

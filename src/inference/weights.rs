@@ -4,7 +4,7 @@
 use rand::{Rng, RngCore};
 
 use super::assess::{Checks, khat_threshold, psis};
-use super::{Khat, KhatKind, VerdictLevel};
+use super::{Evidence, Khat, KhatKind, VerdictLevel};
 use crate::density::LogDensity;
 
 /// Evidence lower bound (the mean log weight) and its standard error, nats.
@@ -23,6 +23,21 @@ pub fn log_mean_weight(log_weights: &[f64]) -> f64 {
     let max = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = log_weights.iter().map(|w| (w - max).exp()).sum();
     max + (sum / log_weights.len() as f64).ln()
+}
+
+/// Draws behind each value of [`Evidence::iwae`].
+pub const IWAE_DRAWS: usize = 10;
+
+/// What log importance weights say of the log evidence; `None` where they are not finite.
+#[must_use]
+pub fn evidence(log_weights: &[f64]) -> Option<Evidence> {
+    let value = log_mean_weight(log_weights);
+    let n = log_weights.len() as f64;
+    // The delta method: the relative standard error of the mean weight.
+    let spread: f64 = log_weights.iter().map(|w| ((w - value).exp() - 1.0).powi(2)).sum();
+    let groups: Vec<f64> = log_weights.chunks_exact(IWAE_DRAWS).map(log_mean_weight).collect();
+    let evidence = Evidence { value, se: spread.sqrt() / n, iwae: lower_bound(&groups) };
+    (value.is_finite() && evidence.iwae.0.is_finite()).then_some(evidence)
 }
 
 /// Whether the final draws are resampled by their smoothed importance weights.
@@ -301,6 +316,23 @@ mod tests {
         assert!((log_mean_weight(&[-3.0; 10]) + 3.0).abs() < 1e-15);
         let w = [-1000.0, -1001.0, -1002.0];
         assert!(log_mean_weight(&w) > lower_bound(&w).0);
+    }
+
+    #[test]
+    fn the_evidence_of_normal_log_weights_is_known() {
+        // log w ~ N(0, 0.5²): log E w = 1/8, and Var w / (E w)² = e^(1/4) − 1.
+        let mut rng = crate::random::stream(3, "evidence test");
+        let mut weights = vec![0.0; 40_000];
+        crate::random::fill_std_normal(&mut rng, &mut weights);
+        weights.iter_mut().for_each(|w| *w *= 0.5);
+        let evidence = evidence(&weights).unwrap();
+        let se = (0.25_f64.exp_m1() / 40_000.0).sqrt();
+        assert!((evidence.value - 0.125).abs() < 4.0 * se, "{evidence:?}");
+        assert!((evidence.se / se - 1.0).abs() < 0.1, "{evidence:?}");
+        // Ten draws lose about half of the relative variance of their mean.
+        let iwae = 0.125 - 0.5 * 0.25_f64.exp_m1() / 10.0;
+        assert!((evidence.iwae.0 - iwae).abs() < 4.0 * evidence.iwae.1 + 1e-3, "{evidence:?}");
+        assert!(super::evidence(&[f64::NEG_INFINITY; 20]).is_none());
     }
 
     #[test]

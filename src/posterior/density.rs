@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::autodiff;
 use crate::density::{LogDensity, Residuals};
 use crate::exec::density::CompiledDensity;
 use crate::exec::element::Element;
@@ -45,11 +46,17 @@ impl Origin {
         self.coordinates[index].clone()
     }
 
-    /// The place where the first number that is not finite arises at these inputs.
+    /// The place where the first number that is not finite arises at these inputs, in the log joint or
+    /// else in its gradient: the root of zero is finite, its slope is not.
     pub(super) fn first_non_finite(&self, inputs: &[Tensor]) -> Option<String> {
-        let value = reference::first_non_finite(&self.log_joint, inputs)?;
-        let span = self.log_joint.inst(value).span?;
-        self.places.get(&span).cloned()
+        let place = |f: &Function| {
+            let value = reference::first_non_finite(f, inputs)?;
+            self.places.get(&f.inst(value).span?).cloned()
+        };
+        place(&self.log_joint).or_else(|| {
+            let gradient = autodiff::gradient(&self.log_joint, 0).ok()?;
+            place(&gradient).map(|at| format!("the slope at {at}"))
+        })
     }
 }
 

@@ -23,6 +23,9 @@ pub(super) fn glyph(low: f64, middle: f64, high: f64, (from, to): (f64, f64)) ->
     }
 }
 
+/// The quantiles of each element that is drawn, by its position from 1.
+type Band = Vec<(usize, [f64; 5])>;
+
 /// Bands from the 5 % to the 95 % and from the 25 % to the 75 % quantile, and the median, over the
 /// row-major position of the elements.
 pub(super) fn ribbon(variables: &[(usize, &Variable)]) -> Markup {
@@ -34,7 +37,7 @@ pub(super) fn ribbon(variables: &[(usize, &Variable)]) -> Markup {
     let Some((_, first)) = variables.first() else { return html! {} };
     let size = first.size();
     let step = size.div_ceil(MOST);
-    let bands: Vec<(usize, Vec<(usize, [f64; 5])>)> = variables
+    let bands: Vec<(usize, Band)> = variables
         .iter()
         .map(|(run, variable)| {
             let elements = (0..size).step_by(step);

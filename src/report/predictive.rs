@@ -63,6 +63,9 @@ pub(super) fn section(runs: &[ReportRun]) -> Markup {
     }
 }
 
+/// A statistic's name and how to compute it.
+type Statistic = (&'static str, fn(&[f64]) -> f64);
+
 impl<'a> Check<'a> {
     fn new(run: &'a ReportRun, name: &'a str) -> Option<Self> {
         let data = run.observed.iter().find(|array| array.name == name)?;
@@ -228,7 +231,7 @@ impl<'a> Check<'a> {
 
     /// Statistics of the data and where they lie among those of the predictions.
     fn statistics(&self) -> Markup {
-        const STATISTICS: [(&str, fn(&[f64]) -> f64); 4] = [
+        const STATISTICS: [Statistic; 4] = [
             ("mean", mean),
             ("sd", |x| {
                 let m = mean(x);

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::run_dir::{RunDirectoryError, failed};
-use super::write::{csv, parquet};
+use super::write::{csv, parquet as parquet_file};
 use super::{Draws, RunDirectory, Variable, zarr};
 use crate::data::{DataArray, DataSet, Values};
 
@@ -74,7 +74,7 @@ fn write_files(at: &Path, predictions: &Predictions<'_>) -> Result<(), RunDirect
         out.flush()
     };
     write().map_err(|e| failed("write", &path, e))?;
-    parquet::write(&at.join("draws.parquet"), None, predictions.draws)?;
+    parquet_file::write(&at.join("draws.parquet"), None, predictions.draws)?;
     let store = at.join("fit.zarr");
     zarr::write_predictions(&store, predictions)
         .map_err(|e| RunDirectoryError::Unwritable { path: store, message: e.to_string() })

@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::checkpoint::{self, Checkpoint};
-use super::write::{csv, json, parquet};
+use super::write::{csv, json, parquet as parquet_file};
 use super::{Config, Draws, StoredArray, StoredFit, Summary, zarr};
 use crate::data::DataArray;
 use crate::inference::Fit;
@@ -382,7 +382,7 @@ fn write_files(at: &Path, run: &Run<'_>) -> Result<(), RunDirectoryError> {
     }
     let draws = at.join("draws.csv");
     write_draws(&draws, run).map_err(|e| failed("write", &draws, e))?;
-    parquet::write(&at.join("draws.parquet"), Some((run.config, &run.fit.log_p)), run.draws)?;
+    parquet_file::write(&at.join("draws.parquet"), Some((run.config, &run.fit.log_p)), run.draws)?;
     let store = at.join("fit.zarr");
     zarr::write(&store, run)
         .map_err(|e| RunDirectoryError::Unwritable { path: store, message: e.to_string() })

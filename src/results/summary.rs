@@ -165,6 +165,12 @@ pub struct Summary {
     pub elbo_se: Option<f64>,
     /// Estimate of the log evidence, nats.
     pub log_z: Option<f64>,
+    /// Its standard error.
+    pub log_z_se: Option<f64>,
+    /// Importance-weighted bound of ten draws, nats.
+    pub iwae: Option<f64>,
+    /// Its standard error.
+    pub iwae_se: Option<f64>,
     /// Pareto shape of the importance weights.
     pub khat: Option<f64>,
     /// What the weights were of.
@@ -212,7 +218,10 @@ impl Summary {
             interrupted: fit.interrupted,
             elbo: fit.elbo.map(|(value, _)| value),
             elbo_se: fit.elbo.map(|(_, se)| se),
-            log_z: fit.log_z,
+            log_z: fit.log_z.map(|z| z.value),
+            log_z_se: fit.log_z.map(|z| z.se),
+            iwae: fit.log_z.map(|z| z.iwae.0),
+            iwae_se: fit.log_z.map(|z| z.iwae.1),
             khat: fit.khat.map(|k| k.value),
             khat_kind: fit.khat.map(|k| k.kind),
             fisher_divergence: fit.fisher_divergence,

@@ -130,6 +130,10 @@ fn item_end(text: &str, tokens: &[Token], first: usize, braces: Braces) -> (usiz
                                 || previous.ends_operand()
                                     && !imports(text, tokens[first], tokens[last], kind))
                         || line_start && begins_line(tokens, at, previous)
+                        // An import is one line, whatever word it ends with.
+                        || line_start
+                            && tokens[first].kind == TokenKind::KwImport
+                            && kind != TokenKind::Str
                         || line_start && !indented() && states_distribution(tokens, at, previous)
                 }
                 Some(TokenKind::LBrace) => {

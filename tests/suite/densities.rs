@@ -228,13 +228,6 @@ impl Pointwise for Banana {
 #[derive(Clone)]
 pub(crate) struct FixtureTarget;
 
-impl FixtureTarget {
-    /// Its log normaliser.
-    pub(crate) fn log_z() -> f64 {
-        0.25 + (2.0 * std::f64::consts::PI).ln() + (1.5_f64 * 0.7).ln()
-    }
-}
-
 impl Pointwise for FixtureTarget {
     fn dim(&self) -> usize {
         2

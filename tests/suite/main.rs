@@ -48,6 +48,7 @@ mod semi_implicit;
 mod special;
 mod stages;
 mod syntax;
+mod tasks;
 mod tolerance;
 mod transforms;
 mod types;

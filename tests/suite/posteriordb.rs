@@ -107,7 +107,9 @@ impl Case {
         let draws = posterior.values().at(&fit.draws, fit.log_p.len(), fit.chains, 1);
         let drawn = |scalar: &str| {
             let of = |v: &Variable| {
-                (0..v.size()).find(|&i| v.element_name(i) == scalar).map(|i| v.scalar(i))
+                (0..v.size())
+                    .find(|&i| v.element_name(i).replace(' ', "") == scalar)
+                    .map(|i| v.scalar(i))
             };
             draws.variables.iter().find_map(of).unwrap_or_else(|| panic!("no {scalar}"))
         };

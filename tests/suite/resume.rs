@@ -142,7 +142,7 @@ fn auto_goes_on_to_the_same_bits_on_whichever_rung_it_was() {
 
 #[test]
 fn langevin_methods_go_on_to_the_same_bits() {
-    for method in ["ula", "mcd", "uha", "ldvi"] {
+    for method in ["ula", "mcd", "uha", "ldvi", "cmcd", "cmcd-ud"] {
         let settings = Settings {
             iterations: Some(60),
             bridges: Some(2),

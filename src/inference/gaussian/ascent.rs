@@ -93,6 +93,7 @@ pub(super) fn ascend<E: Element>(
         schedule: Schedule::Constant,
         tolerance: config.tolerance,
         window: FIRST_ROUND,
+        least_gain: None,
         max_time: config.max_time,
     };
     let group = Group::adam(0);

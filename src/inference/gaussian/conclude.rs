@@ -1,5 +1,7 @@
 //! From a fit with a known density to draws and a verdict.
 
+use std::time::Instant;
+
 use super::importance::{Adapted, Pool, adapt, is_good};
 use super::proposal::Proposal;
 use crate::density::LogDensity;
@@ -11,6 +13,8 @@ use crate::inference::weights::{self, Resample};
 use crate::inference::{Fit, KhatKind, Monitor, Progress, Settings, Target, VerdictLevel};
 use crate::random::{Stream, stream};
 
+/// Share of the time that weighing may take, where time is limited.
+const WEIGHING: f64 = 0.3;
 /// Draws that are weighed at least.
 const FEWEST: usize = 1000;
 /// Effective number of draws that the pool is to have, whatever is asked for.
@@ -51,6 +55,8 @@ impl Fitted<'_> {
         let elbo = Some(weights::lower_bound(&pool.log_weights())).filter(|(e, _)| e.is_finite());
         let fisher = fisher_divergence(density, self.proposal, &pool);
         let own = pool.quality();
+        let began = Instant::now();
+        let limit = settings.max_time.map(|limit| limit.mul_f64(WEIGHING));
         let mut stopped = false;
         let mut adapted = None;
         if self.resample == Resample::Auto
@@ -67,7 +73,7 @@ impl Fitted<'_> {
                     let progress =
                         Progress { phase: "weighing", done, total, objective: None, trend: None };
                     stopped |= monitor.progress(progress).is_break();
-                    !stopped
+                    !stopped && limit.is_none_or(|limit| began.elapsed() < limit)
                 },
             );
         }
@@ -111,7 +117,7 @@ impl Fitted<'_> {
             log_p,
             log_q: Some(log_q),
             elbo,
-            log_z: Some(weights::log_mean_weight(&log_weights)).filter(|z| z.is_finite()),
+            log_z: weights::evidence(&log_weights),
             khat: Some(judged.khat),
             fisher_divergence: fisher,
             traces: self.training.traces,

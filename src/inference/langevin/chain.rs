@@ -1,24 +1,32 @@
 //! One augmented Langevin chain on dfdx's tape: parameters and noise → log weights and end points.
 //!
-//! `ula`, `mcd`, `uha`, `ldvi` and `cmcd` are the same chain with different [`Dynamics`]:
-//! how momentum is refreshed, and which kernels a network corrects. The forward kernels move points
-//! from the start `q = N(μ, diag σ²)` along densities `L_b = b log p + (1 − b) log q` with learned
-//! levels `0 < b_1 < … < b_K < 1`; the backward kernels define the augmented target.
+//! All methods of the family are this chain with different [`Dynamics`]: how momentum is refreshed, and
+//! which kernels a network corrects. The forward kernels move points from the start `q = N(μ, Σ)` along
+//! densities `L_b = b log p + (1 − b) log q` with learned levels `0 < b_1 < … < b_K < 1`; the backward
+//! kernels define the augmented target. A step refreshes the momentum, `ρ' = keep ρ + spread ξ`, and
+//! integrates `z' = h ρ, ρ' = ∇L_b(z)` once.
+//!
+//! An overdamped step of size `e` is one whose momentum is forgotten (`keep = 0`) with `h = √(2e)`: there
+//! `z' = z + e ∇L_b(z) + √(2e) ξ`, and the backward residual `(z − z' − e ∇L_b(z')) / √(2e)` is the
+//! momentum at the end of the step with its sign changed.
 //!
 //! Structure that pays: a network that enters backward densities only, never the dynamics, is run
-//! once on all `K·N` rows, after the chain; and the score at a point serves both steps
-//! that meet there, so a chain costs `K + 1` evaluations (and as many Hessian-vector products).
+//! once on all `K·N` rows, after the chain; the score at a point serves both steps that meet there, so a
+//! chain costs `K + 1` evaluations (and as many Hessian-vector products); a step is a handful of fused
+//! operations.
 //!
-//! Reference: [geffner2023, alg. 1–2]; letters: `e` step size, `g` friction `γ`, `η` retention,
-//! `ξ` noise, `s` network. The forward and backward kernels of a step have equal variances, so their
-//! normalisers cancel and a step adds `|ξ|²/2 − |residual|²/(2·variance)`.
+//! Reference: [geffner2023, alg. 1–2], [vargas2024, sec. 3]; letters: `e` step size, `g` friction `γ`,
+//! `η` retention, `ξ` noise, `s` network. The forward and backward kernels of a step have equal
+//! variances, so their normalisers cancel and a step adds `|ξ|²/2 − |residual|²/(2·variance)`.
 
 use dfdx::prelude::{
     Axis, BroadcastTo, HasShape, PutTape, ReshapeTo, SumTo, TryConcatAlong, TryMatMul, TryStack,
 };
 use rand::RngCore;
 
+use super::start::Start;
 use crate::inference::bridge::Bridge;
+use crate::inference::fused::{Rows, Term, append_rows, combine};
 use crate::inference::network::{ResidualSoftplus, broadcast_scalar, normals};
 use crate::inference::optimizer::{Handle, Parameters};
 use crate::inference::tape::{Element, Matrix, SharedTape, Vector, tensor};
@@ -33,9 +41,9 @@ const MAX_KNOTS: usize = 32;
 pub enum Momentum {
     /// None: the overdamped limit, unadjusted Langevin steps.
     Overdamped,
-    /// Kept by a learned factor `η` and refreshed exactly, `ρ' = η ρ + √(1 − η²) ξ`; leapfrog.
+    /// Kept by a learned factor `η` and refreshed exactly, `ρ' = η ρ + √(1 − η²) ξ`.
     Retained,
-    /// Damped by a learned friction `γ`, Euler: `ρ' = (1 − γe) ρ + √(2γe) ξ`; leapfrog.
+    /// Damped by a learned friction `γ`, Euler: `ρ' = (1 − γe) ρ + √(2γe) ξ`.
     Damped,
 }
 
@@ -61,15 +69,45 @@ pub struct Dynamics {
 }
 
 impl Dynamics {
-    /// Steps that the network tells apart. A control is needed at both ends of each.
+    /// Steps that the network tells apart. An overdamped control is one of points, `K + 1` of them.
     fn embeddings(self, bridges: usize) -> usize {
-        bridges + usize::from(self.steered())
+        bridges + usize::from(self.steered() && self.overdamped())
     }
 
     /// Whether the network enters the forward kernel.
     fn steered(self) -> bool {
         self.correction == Correction::Both
     }
+
+    fn overdamped(self) -> bool {
+        self.momentum == Momentum::Overdamped
+    }
+}
+
+/// The symmetric integrator of a step; both are of second order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Integrator {
+    /// Kick, drift, kick. The score at a point serves both steps that meet there.
+    VelocityVerlet,
+    /// Drift, kick, drift: one score a step, half-way.
+    PositionVerlet,
+}
+
+/// What a chain is like, besides the values of its parameters.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Form {
+    /// The method's row.
+    pub dynamics: Dynamics,
+    /// Steps `K`.
+    pub bridges: usize,
+    /// How a step is integrated.
+    pub integrator: Integrator,
+    /// Whether every dimension has a step size of its own.
+    pub step_per_dimension: bool,
+    /// Whether the start has learned correlations.
+    pub full_start: bool,
+    /// Initial values of the scalars.
+    pub initial: Initial,
 }
 
 /// Initial values of the scalars.
@@ -88,23 +126,27 @@ pub struct Initial {
 pub struct Handles {
     /// Mean of the start, `[D]`.
     pub mu: Handle,
-    /// Log standard deviations of the start, `[D]`.
+    /// Log standard deviations of the start, `[D]`; with correlations, of each coordinate given the ones
+    /// after it.
     pub log_sd: Handle,
+    /// What makes the start's coordinates dependent, `[D, D]`, read below the diagonal.
+    pub mixing: Option<Handle>,
     /// Step size, `[1]`.
     pub step_size: Handle,
+    /// Logs of the dimensions' factors on the step of `z`, `[D]`.
+    pub step_scales: Option<Handle>,
     /// Friction or retention, `[1]`, if the momentum has one.
     pub friction: Option<Handle>,
     /// Unnormalised increments of the levels, `[min(K, 32) + 1]`.
     pub increments: Handle,
-    /// The network and the table of step embeddings, `[K, 20]` (of a control, `K + 1`).
+    /// The network and the table of step embeddings, `[K, 20]` (of an overdamped control, `K + 1`).
     pub network: Option<(ResidualSoftplus, Handle)>,
 }
 
 /// A chain of `K` steps towards a density.
 #[derive(Debug)]
 pub struct Chain<E: Element> {
-    dynamics: Dynamics,
-    bridges: usize,
+    form: Form,
     bridge: Bridge<E>,
     /// The parameters.
     pub handles: Handles,
@@ -124,29 +166,21 @@ pub struct Paths<E: Element> {
 impl<E: Element> Chain<E> {
     /// A chain with new parameters in group 0: start `N(μ, exp(log_sd)²)`, the network random but
     /// multiplied by zero, evenly spaced levels.
-    ///
-    /// # Panics
-    /// For a control of a chain with momentum.
     pub fn new(
-        dynamics: Dynamics,
-        bridges: usize,
+        form: Form,
         bridge: Bridge<E>,
         start: (&[E], &[E]),
-        initial: Initial,
         parameters: &mut Parameters<E>,
         rng: &mut impl RngCore,
     ) -> Self {
-        assert!(
-            !dynamics.steered() || dynamics.momentum == Momentum::Overdamped,
-            "a control steers overdamped chains only"
-        );
         let d = bridge.dim();
+        let Form { dynamics, bridges, initial, .. } = form;
         let mut one = |name, value, (low, high)| {
             let handle = parameters.add(name, 0, vec![E::of(value)]);
             parameters.bound(handle, low, high);
             handle
         };
-        let step_size = one("step_size", initial.step_size, (1e-7, 0.5));
+        let step_size = one("step_size", initial.step_size, (1e-7, LARGEST_STEP));
         let friction = match dynamics.momentum {
             Momentum::Overdamped => None,
             Momentum::Retained => Some(one("retention", initial.retention, (0.0, 0.99))),
@@ -156,26 +190,32 @@ impl<E: Element> Chain<E> {
             parameters.add("increments", 0, vec![E::one(); bridges.min(MAX_KNOTS) + 1]);
         parameters.bound(increments, 1e-3, f64::INFINITY);
         let network = (dynamics.correction != Correction::None).then(|| {
-            let seen = if dynamics.momentum == Momentum::Overdamped { d } else { 2 * d };
+            let seen = if dynamics.overdamped() { d } else { 2 * d };
             let network = ResidualSoftplus::new(parameters, 0, seen + EMBEDDING, d, rng);
             let table = normals(dynamics.embeddings(bridges) * EMBEDDING, 0.05, rng);
             (network, parameters.add("embedding", 0, table))
         });
+        let mut zeros =
+            |wanted: bool, name, n| wanted.then(|| parameters.add(name, 0, vec![E::zero(); n]));
+        let step_scales = zeros(form.step_per_dimension, "step_scales", d);
+        let mixing = zeros(form.full_start, "mixing", d * d);
         let handles = Handles {
             mu: parameters.add("mu", 0, start.0.to_vec()),
             log_sd: parameters.add("log_sd", 0, start.1.to_vec()),
+            mixing,
             step_size,
+            step_scales,
             friction,
             increments,
             network,
         };
-        Chain { dynamics, bridges, bridge, handles }
+        Chain { form, bridge, handles }
     }
 
     /// The same chain towards the same density at another precision.
     #[must_use]
     pub fn with_bridge<F: Element>(&self, bridge: Bridge<F>) -> Chain<F> {
-        Chain { dynamics: self.dynamics, bridges: self.bridges, bridge, handles: self.handles }
+        Chain { form: self.form, bridge, handles: self.handles }
     }
 
     /// The dimension `D`.
@@ -184,17 +224,24 @@ impl<E: Element> Chain<E> {
         self.bridge.dim()
     }
 
+    /// A point of the last simulation at which the density or its score was not finite.
+    #[must_use]
+    pub fn non_finite_point(&self) -> Option<Vec<E>> {
+        self.bridge.non_finite_point()
+    }
+
     /// Standard normals that `simulate` needs for each chain.
     #[must_use]
     pub fn noise_per_chain(&self) -> usize {
-        (self.bridges + 2) * self.bridge.dim()
+        (self.form.bridges + 2) * self.bridge.dim()
     }
 
     /// The annealing levels `b_1 … b_K`, `[1, K]`: the normalised cumulative increments,
     /// interpolated linearly at `k/(K + 1)`.
     #[must_use]
     pub fn levels(&self, parameters: &Parameters<E>, tape: &SharedTape<E>) -> Matrix<E> {
-        let (k, knots) = (self.bridges, self.bridges.min(MAX_KNOTS) + 1);
+        let k = self.form.bridges;
+        let knots = k.min(MAX_KNOTS) + 1;
         // Level k is the sum over increments of the share of each that lies before it.
         let mut share = vec![E::zero(); knots * k];
         for i in 0..k {
@@ -221,146 +268,150 @@ impl<E: Element> Chain<E> {
         n: usize,
         tape: &SharedTape<E>,
     ) -> Paths<E> {
-        let shape = (n, self.bridge.dim());
-        let mut noise = noise.chunks_exact(shape.0 * shape.1);
-        let xi = || device_constant(noise.next().expect("noise for every step"), shape);
-        match self.dynamics.momentum {
-            Momentum::Overdamped => self.overdamped(parameters, shape, xi, tape),
-            Momentum::Retained | Momentum::Damped => self.underdamped(parameters, shape, xi, tape),
-        }
-    }
+        let Form { dynamics, bridges: k, .. } = self.form;
+        let shape @ (_, d) = (n, self.bridge.dim());
+        let constant = |xi: &[E]| tensor(xi, shape).put_tape(SharedTape::off());
+        let mut noise = noise.chunks_exact(n * d);
+        let mut xi = || noise.next().expect("noise for every step");
+        let start = Start::new(self.handles, parameters, d, tape);
+        let c = Coefficients::new(self, parameters, tape);
 
-    /// Unadjusted Langevin: `z' = z + e ∇L_b(z) + √(2e) ξ`, backward mean `z' + e ∇L_b(z') + e s(z')`.
-    /// A control is in both: `z' = z + e (∇L_b(z) − s_k(z)) + √(2e) ξ`, with `+ s_{k+1}(z')` on the way
-    /// back, so that the network at a point serves both steps that meet there.
-    fn overdamped(
-        &self,
-        parameters: &Parameters<E>,
-        shape: (usize, usize),
-        mut xi: impl FnMut() -> Matrix<E>,
-        tape: &SharedTape<E>,
-    ) -> Paths<E> {
-        let start = Start::new(self.handles, parameters, shape, tape);
-        let levels = self.levels(parameters, tape);
-        let step = broadcast_scalar(parameters.vector(self.handles.step_size, tape), shape);
-        let spread = (step.clone() * E::of(2.0)).sqrt();
-        let (z, mut log_w) = start.draw(xi());
-        let _ = xi();
-        let mut node = Node::at(&self.bridge, &start, z);
-        let (mut points, mut residuals) = (Vec::new(), Vec::new());
-        let mut control = self.control(parameters, &node.z, 0, tape);
-        for k in 0..self.bridges {
-            let (b, xi) = (level(&levels, k, shape), xi());
-            log_w = log_w + half_squares(xi.clone());
-            let mut drift = node.drift(b.clone());
-            if let Some(control) = control {
-                drift = drift - control;
+        // Terms of the log weights that no parameter enters: ½|ξ|² of the start, the initial momentum
+        // and every step.
+        let mut squares = vec![E::zero(); n];
+        let mut add_squares = |xi: &[E]| {
+            for (sum, row) in squares.iter_mut().zip(xi.chunks_exact(d)) {
+                *sum += E::of(0.5) * row.iter().map(|x| *x * *x).sum::<E>();
             }
-            let next = node.z.clone() + step.clone() * drift + spread.clone() * xi;
-            let next = Node::at(&self.bridge, &start, next);
-            let mut drift = next.drift(b);
-            control = self.control(parameters, &next.z, k + 1, tape);
-            if let Some(control) = &control {
-                drift = drift + control.clone();
-            }
-            let back = next.z.clone() + step.clone() * drift;
-            residuals.push(node.z - back);
-            points.push(next.z.clone());
-            node = next;
-        }
-        log_w = log_w + node.log_p.clone();
-        let rows = self.bridges * shape.0;
-        let mut residual = stacked(residuals);
-        if self.dynamics.correction == Correction::Backward {
-            let score = self.correction(parameters, stacked(points), tape);
-            let step = parameters.vector(self.handles.step_size, tape);
-            residual = residual - broadcast_scalar(step, (rows, shape.1)) * score;
-        }
-        let step = parameters.vector(self.handles.step_size, tape);
-        let per_row = half_squares(residual).reshape_like(&(self.bridges, shape.0))
-            / broadcast_scalar(step * E::of(2.0), (self.bridges, shape.0));
-        let log_weights = log_w - per_row.sum::<(usize,), Axis<0>>();
-        Paths { log_weights, ends: node.z, log_p: node.log_p }
-    }
-
-    /// Momentum refresh, then leapfrog; see [`Momentum`] and the module header.
-    fn underdamped(
-        &self,
-        parameters: &Parameters<E>,
-        shape: (usize, usize),
-        mut xi: impl FnMut() -> Matrix<E>,
-        tape: &SharedTape<E>,
-    ) -> Paths<E> {
-        let start = Start::new(self.handles, parameters, shape, tape);
-        let levels = self.levels(parameters, tape);
-        let step_size = parameters.vector(self.handles.step_size, tape);
-        let step = broadcast_scalar(step_size.clone(), shape);
-        let half_step = step.clone() * E::of(0.5);
-        // Forward refresh: ρ' = keep·ρ + √variance·ξ.
-        let friction = self.handles.friction.expect("momentum comes with a friction");
-        let friction = parameters.vector(friction, tape);
-        let (keep, variance) = if self.dynamics.momentum == Momentum::Retained {
-            (friction.clone(), friction.square().negate() + E::one())
-        } else {
-            let a = friction * step_size;
-            (a.clone().negate() + E::one(), a * E::of(2.0))
         };
-        let keep_all = broadcast_scalar(keep.clone(), shape);
-        let spread = broadcast_scalar(variance.clone().sqrt(), shape);
-        let (z, mut log_w) = start.draw(xi());
-        let mut rho = xi();
-        log_w = log_w + half_squares(rho.clone());
-        let mut node = Node::at(&self.bridge, &start, z);
+        let (first, momentum) = (xi(), xi());
+        add_squares(first);
+        if !dynamics.overdamped() {
+            add_squares(momentum);
+        }
+        let mut rho = constant(momentum);
+        let mut here = self.at(&start, start.draw(constant(first)));
         let (mut points, mut momenta, mut refreshed) = (Vec::new(), Vec::new(), Vec::new());
-        for k in 0..self.bridges {
-            let (b, xi) = (level(&levels, k, shape), xi());
-            log_w = log_w + half_squares(xi.clone());
-            let fresh = keep_all.clone() * rho.clone() + spread.clone() * xi;
-            let middle = fresh.clone() + half_step.clone() * node.drift(b.clone());
-            let next = node.z.clone() + step.clone() * middle.clone();
-            let next = Node::at(&self.bridge, &start, next);
-            momenta.push(rho);
-            points.push(node.z);
-            refreshed.push(fresh);
-            rho = middle + half_step.clone() * next.drift(b);
-            node = next;
+        let mut controls = Vec::new();
+        let control = |z: &Matrix<E>, rho: &Matrix<E>, step: usize| {
+            let seen = if dynamics.overdamped() {
+                z.clone()
+            } else {
+                (z.clone(), rho.clone()).concat_along(Axis::<1>)
+            };
+            self.network(parameters, seen, step..step + 1, tape)
+        };
+        for step in 0..k {
+            let xi = xi();
+            add_squares(xi);
+            let xi = constant(xi);
+            let mut terms = vec![match &c.spread {
+                Some(spread) => Term::Scaled(spread, 0, &xi),
+                None => Term::Plain(&xi),
+            }];
+            terms.extend(c.keep.as_ref().map(|keep| Term::Scaled(keep, 0, &rho)));
+            if dynamics.steered() {
+                controls.push(control(&here.z, &rho, step));
+            }
+            terms.extend(controls.last().map(|s| Term::Scaled(&c.minus_push, 0, s)));
+            let fresh = combine(shape, &terms);
+            let (next, end) = self.integrate(&c, &start, step, &here, &fresh);
+            if dynamics.overdamped() {
+                points.push(next.z.clone());
+                momenta.push(end.clone());
+            } else {
+                points.push(here.z);
+                momenta.push(rho);
+                refreshed.push(fresh);
+            }
+            (here, rho) = (next, end);
         }
-        // log p(z_K) + log N(ρ_K; 0, I), less the initial momentum's density added above.
-        log_w = log_w + node.log_p.clone() - half_squares(rho);
-        let (k, (n, d)) = (self.bridges, shape);
+        let log_p = match here.gradient {
+            Some(gradient) => gradient.log_p,
+            None => self.bridge.log_density(here.z.clone()),
+        };
+
+        // What the backward kernels leave, all steps at once.
         let rows = (k * n, d);
-        let (momenta, refreshed) = (stacked(momenta), stacked(refreshed));
-        let mut residual = momenta - broadcast_scalar(keep, rows) * refreshed.clone();
-        if self.dynamics.correction != Correction::None {
-            let seen = (stacked(points), refreshed).concat_along(Axis::<1>);
-            let score = self.correction(parameters, seen, tape);
-            residual = residual - broadcast_scalar(variance.clone(), rows) * score;
+        let momenta = stacked(momenta);
+        let mut residual = vec![Term::Plain(&momenta)];
+        let refreshed = (!refreshed.is_empty()).then(|| stacked(refreshed));
+        if let (Some(keep), Some(refreshed)) = (&c.minus_keep, &refreshed) {
+            residual.push(Term::Scaled(keep, 0, refreshed));
         }
-        let per_row =
-            half_squares(residual).reshape_like(&(k, n)) / broadcast_scalar(variance, (k, n));
-        let log_weights = log_w - per_row.sum::<(usize,), Axis<0>>();
-        Paths { log_weights, ends: node.z, log_p: node.log_p }
+        let score = match dynamics.correction {
+            Correction::None => None,
+            Correction::Both if dynamics.overdamped() => {
+                // The control at a point is that of both steps that meet there.
+                controls.push(control(&here.z, &rho, k));
+                Some(stacked(controls.split_off(1)))
+            }
+            Correction::Backward | Correction::Both => {
+                let points = stacked(points);
+                let seen = match refreshed.clone() {
+                    Some(refreshed) => (points, refreshed).concat_along(Axis::<1>),
+                    None => points,
+                };
+                Some(self.network(parameters, seen, 0..k, tape))
+            }
+        };
+        let push = if dynamics.overdamped() { &c.push } else { &c.minus_push };
+        residual.extend(score.as_ref().map(|score| Term::Scaled(push, 0, score)));
+        let mut per_row = half_squares(combine(rows, &residual)).reshape_like(&(k, n));
+        if let Some(variance) = c.variance {
+            per_row = per_row / broadcast_scalar(variance, (k, n));
+        }
+        let constant = tensor(&squares, (n,)).put_tape(SharedTape::off());
+        let mut log_weights =
+            start.minus_log_q(n) + constant + log_p.clone() - per_row.sum::<(usize,), Axis<0>>();
+        if !dynamics.overdamped() {
+            log_weights = log_weights - half_squares(rho);
+        }
+        Paths { log_weights, ends: here.z, log_p }
     }
 
-    /// The control at the rows `[N, ·]` of one step; `None` where nothing is steered.
-    fn control(
+    /// A point of every chain, with its gradients where the integrator wants them there.
+    fn at(&self, start: &Start<E>, z: Matrix<E>) -> Point<E> {
+        let wanted = self.form.integrator == Integrator::VelocityVerlet;
+        Point { gradient: wanted.then(|| self.gradient(start, &z)), z }
+    }
+
+    fn gradient(&self, start: &Start<E>, z: &Matrix<E>) -> Gradient<E> {
+        let (log_p, score) = self.bridge.log_density_and_score(z.clone());
+        Gradient { log_p, score, pull: start.pull(z) }
+    }
+
+    /// One step of the integrator at the level of `step`, from a point and its refreshed momentum.
+    fn integrate(
         &self,
-        parameters: &Parameters<E>,
-        z: &Matrix<E>,
+        c: &Coefficients<E>,
+        start: &Start<E>,
         step: usize,
-        tape: &SharedTape<E>,
-    ) -> Option<Matrix<E>> {
-        self.dynamics.steered().then(|| self.network(parameters, z.clone(), step..step + 1, tape))
-    }
-
-    /// The network at all rows `[K·N, ·]`, each with the embedding of its step.
-    fn correction(
-        &self,
-        parameters: &Parameters<E>,
-        seen: Matrix<E>,
-        tape: &SharedTape<E>,
-    ) -> Matrix<E> {
-        self.network(parameters, seen, 0..self.bridges, tape)
+        here: &Point<E>,
+        fresh: &Matrix<E>,
+    ) -> (Point<E>, Matrix<E>) {
+        let shape = *fresh.shape();
+        let kicked = |rho: &Matrix<E>, g: &Gradient<E>| {
+            let kick = Term::Scaled(&c.kick, step, &g.score);
+            combine(shape, &[Term::Plain(rho), kick, Term::Scaled(&c.recall, step, &g.pull)])
+        };
+        let drifted = |z: &Matrix<E>, rho: &Matrix<E>| {
+            combine(shape, &[Term::Plain(z), Term::Scaled(&c.drift, 0, rho)])
+        };
+        match &here.gradient {
+            Some(gradient) => {
+                let middle = kicked(fresh, gradient);
+                let z = drifted(&here.z, &middle);
+                let next = self.gradient(start, &z);
+                let end = kicked(&middle, &next);
+                (Point { z, gradient: Some(next) }, end)
+            }
+            None => {
+                let half = drifted(&here.z, fresh);
+                let end = kicked(fresh, &self.gradient(start, &half));
+                (Point { z: drifted(&half, &end), gradient: None }, end)
+            }
+        }
     }
 
     /// The network at rows `[steps·N, ·]`, each with the embedding of its step.
@@ -372,81 +423,94 @@ impl<E: Element> Chain<E> {
         tape: &SharedTape<E>,
     ) -> Matrix<E> {
         let (network, table) = self.handles.network.expect("this correction has a network");
-        let (rows, k) = (seen.shape().0, steps.len());
-        let all = (self.dynamics.embeddings(self.bridges), EMBEDDING);
-        let mut embedding = parameters.matrix(table, all, tape);
-        if k < all.0 {
-            embedding = embedding.slice((steps, 0..EMBEDDING)).reshape_like(&(k, EMBEDDING));
-        }
-        let embedding = embedding
-            .broadcast_like::<_, Axis<1>>(&(k, rows / k, EMBEDDING))
-            .reshape_like(&(rows, EMBEDDING));
-        network.forward(parameters, (seen, embedding).concat_along(Axis::<1>), tape)
+        let all = (self.form.dynamics.embeddings(self.form.bridges), EMBEDDING);
+        let table = parameters.matrix(table, all, tape);
+        let seen = append_rows(seen, table, steps.start, steps.len());
+        network.forward(parameters, seen, tape)
     }
 }
 
-/// The start `q = N(μ, diag σ²)`, broadcast over chains.
-struct Start<E: Element> {
-    mean: Matrix<E>,
-    sd: Matrix<E>,
-    precision: Matrix<E>,
-    /// `-log q` at the mean, `[N]`.
-    minus_log_q: Vector<E>,
-}
+/// Largest step size `e`. In the coordinates of a start of unit scale a leapfrog step is stable up to 2.
+const LARGEST_STEP: f64 = 1.5;
 
-impl<E: Element> Start<E> {
-    fn new(
-        handles: Handles,
-        parameters: &Parameters<E>,
-        shape: (usize, usize),
-        tape: &SharedTape<E>,
-    ) -> Self {
-        let (n, d) = shape;
-        let log_sd = parameters.vector(handles.log_sd, tape);
-        let half_log_2pi = 0.5 * (2.0 * std::f64::consts::PI).ln();
-        let entropy = log_sd.clone().sum::<(), _>() + E::of(d as f64 * half_log_2pi);
-        Start {
-            mean: parameters.vector(handles.mu, tape).broadcast_like::<_, Axis<0>>(&shape),
-            sd: log_sd.clone().exp().broadcast_like::<_, Axis<0>>(&shape),
-            precision: (log_sd * E::of(-2.0)).exp().broadcast_like::<_, Axis<0>>(&shape),
-            minus_log_q: entropy.broadcast_like::<_, Axis<0>>(&(n,)),
-        }
-    }
-
-    /// `z_0 = μ + σ ξ` and `-log q(z_0)`.
-    fn draw(&self, xi: Matrix<E>) -> (Matrix<E>, Vector<E>) {
-        let log_w = self.minus_log_q.clone() + half_squares(xi.clone());
-        (self.mean.clone() + self.sd.clone() * xi, log_w)
-    }
-}
-
-/// A point of every chain with what the two steps that meet there share.
-struct Node<E: Element> {
+/// A point of every chain, `[N, D]`.
+struct Point<E: Element> {
     z: Matrix<E>,
+    gradient: Option<Gradient<E>>,
+}
+
+/// What a kick needs to know: `∇L_b = b ∇ log p + (1 − b) ∇ log q`.
+struct Gradient<E: Element> {
     log_p: Vector<E>,
-    /// `∇ log p − ∇ log q`.
-    difference: Matrix<E>,
-    /// `−∇ log q = (z − μ)/σ²`.
+    score: Matrix<E>,
+    /// `−∇ log q`.
     pull: Matrix<E>,
 }
 
-impl<E: Element> Node<E> {
-    fn at(bridge: &Bridge<E>, start: &Start<E>, z: Matrix<E>) -> Self {
-        let (log_p, score) = bridge.log_density_and_score(z.clone());
-        let pull = (z.clone() - start.mean.clone()) * start.precision.clone();
-        Node { z, log_p, difference: score + pull.clone(), pull }
-    }
-
-    /// `∇L_b = b ∇ log p + (1 − b) ∇ log q`.
-    fn drift(&self, b: Matrix<E>) -> Matrix<E> {
-        b * self.difference.clone() - self.pull.clone()
-    }
+/// Everything that multiplies something in a step.
+struct Coefficients<E: Element> {
+    /// Of the old momentum in the new one, and its negative; none where it is forgotten.
+    keep: Option<Rows<E>>,
+    minus_keep: Option<Rows<E>>,
+    /// Of the noise; none if 1.
+    spread: Option<Rows<E>>,
+    /// The square of that.
+    variance: Option<Vector<E>>,
+    /// Of the network, and its negative.
+    push: Rows<E>,
+    minus_push: Rows<E>,
+    /// Of the momentum in the motion.
+    drift: Rows<E>,
+    /// Of the score, and of the pull, at each level: `[K, ·]`.
+    kick: Rows<E>,
+    recall: Rows<E>,
 }
 
-/// Level `k`, repeated to `shape`.
-fn level<E: Element>(levels: &Matrix<E>, k: usize, shape: (usize, usize)) -> Matrix<E> {
-    let one = levels.clone().slice((0..1, k..k + 1)).reshape_like(&(1,));
-    broadcast_scalar(one, shape)
+impl<E: Element> Coefficients<E> {
+    fn new(chain: &Chain<E>, parameters: &Parameters<E>, tape: &SharedTape<E>) -> Self {
+        let (handles, form) = (chain.handles, chain.form);
+        let e = parameters.matrix(handles.step_size, (1, 1), tape);
+        let pace =
+            if form.dynamics.overdamped() { (e.clone() * E::of(2.0)).sqrt() } else { e.clone() };
+        // `h`: [1, 1], or [1, D].
+        let h = match handles.step_scales {
+            None => pace,
+            Some(scales) => {
+                let d = chain.dim();
+                let scales = parameters.matrix(scales, (1, d), tape).exp();
+                scales * broadcast_scalar(pace.reshape_like(&(1,)), (1, d))
+            }
+        };
+        let half = h.clone() * E::of(0.5);
+        let momentum = handles.friction.map(|friction| {
+            let friction = parameters.matrix(friction, (1, 1), tape);
+            if form.dynamics.momentum == Momentum::Retained {
+                (friction.clone(), friction.square().negate() + E::one())
+            } else {
+                let a = friction * e;
+                (a.clone().negate() + E::one(), a * E::of(2.0))
+            }
+        });
+        let (keep, variance) = momentum.unzip();
+        let push = variance.clone().unwrap_or_else(|| half.clone());
+        let (drift, kick) = match form.integrator {
+            Integrator::VelocityVerlet => (h, half),
+            Integrator::PositionVerlet => (half, h),
+        };
+        let levels = chain.levels(parameters, tape).reshape_like(&(form.bridges, 1));
+        let rest = levels.clone() - E::one();
+        Coefficients {
+            minus_keep: keep.clone().map(|keep| Rows::new(keep.negate())),
+            keep: keep.map(Rows::new),
+            spread: variance.clone().map(|variance| Rows::new(variance.sqrt())),
+            variance: variance.map(|variance| variance.reshape_like(&(1,))),
+            minus_push: Rows::new(push.clone().negate()),
+            push: Rows::new(push),
+            drift: Rows::new(drift),
+            recall: Rows::new(rest.matmul(kick.clone())),
+            kick: Rows::new(levels.matmul(kick)),
+        }
+    }
 }
 
 /// `½ |row|²` of every row: `[N, D]` to `[N]`.
@@ -458,8 +522,4 @@ fn half_squares<E: Element>(x: Matrix<E>) -> Vector<E> {
 fn stacked<E: Element>(parts: Vec<Matrix<E>>) -> Matrix<E> {
     let (k, (n, d)) = (parts.len(), *parts[0].shape());
     parts.stack().reshape_like(&(k * n, d))
-}
-
-fn device_constant<E: Element>(values: &[E], shape: (usize, usize)) -> Matrix<E> {
-    tensor(values, shape).put_tape(SharedTape::off())
 }

@@ -13,7 +13,9 @@ use std::time::Instant;
 
 use dfdx::prelude::MeanTo;
 
-use super::chain::{Chain, Dynamics, Initial, Momentum};
+use super::chain::{Chain, Dynamics};
+use super::config::{Config, Precondition};
+use super::watch::Watch;
 use crate::density::{LogDensity, Part};
 use crate::inference::affine::{Affine, Coordinates};
 use crate::inference::assess::Checks;
@@ -24,7 +26,7 @@ use crate::inference::optimizer::{Group, Parameters, Schedule, Update};
 use crate::inference::start::{self, Gaussian};
 use crate::inference::tape::{Element, SharedTape, backward};
 use crate::inference::train::{Context, Plan, Step, Stop, Training, train};
-use crate::inference::weights::{self, Resample};
+use crate::inference::weights;
 use crate::inference::{
     Fit, InferenceError, KhatKind, Monitor, Precision, Progress, Settings, Target, VerdictLevel,
 };
@@ -35,83 +37,11 @@ const BATCH: usize = 100;
 /// Paths behind the final numbers, at least.
 const MIN_PATHS: usize = 4000;
 
+/// Iterations over which the bound is averaged before it is asked whether it still rises.
+const WINDOW: usize = 200;
+
 /// Learning rate of the step size, relative to that of everything else.
 const STEP_SIZE_PACE: f64 = 0.2;
-
-/// By what the chain's coordinates are scaled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Precondition {
-    /// Nothing: the published methods to the letter.
-    None,
-    /// The start's standard deviations.
-    Diagonal,
-    /// The covariance that the curvature under the start implies.
-    Dense,
-}
-
-impl Precondition {
-    /// The default: dense while `D²` numbers a step are cheap.
-    fn of_dim(d: usize) -> Self {
-        if d <= 200 { Precondition::Dense } else { Precondition::Diagonal }
-    }
-}
-
-impl std::str::FromStr for Precondition {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "none" => Ok(Precondition::None),
-            "diagonal" => Ok(Precondition::Diagonal),
-            "dense" => Ok(Precondition::Dense),
-            _ => Err(()),
-        }
-    }
-}
-
-/// The options of the methods.
-#[derive(Debug, Clone, Copy)]
-struct Config {
-    bridges: usize,
-    iterations: usize,
-    learning_rate: f64,
-    grad_samples: usize,
-    initial: Initial,
-    precondition: Precondition,
-    resample: Resample,
-}
-
-impl Config {
-    fn new(settings: &Settings, d: usize, momentum: Momentum) -> Result<Self, InferenceError> {
-        // An overdamped step of size e moves as far as a leapfrog step of size √(2e), and nowhere near
-        // as far as several of them with their momentum.
-        let (bridges, step_size) =
-            if momentum == Momentum::Overdamped { (16, 0.05) } else { (8, 0.3) };
-        let config = Config {
-            bridges: settings.option("bridges", settings.bridges.unwrap_or(bridges))?,
-            iterations: settings.option("iterations", settings.iterations.unwrap_or(4000))?,
-            learning_rate: settings
-                .option("learning-rate", settings.learning_rate.unwrap_or(5e-3))?,
-            grad_samples: settings.option("grad-samples", settings.grad_samples.unwrap_or(16))?,
-            initial: Initial {
-                step_size: settings.option("step-size", step_size)?,
-                friction: settings.option("friction", 1.0)?,
-                retention: settings.option("retention", 0.5)?,
-            },
-            precondition: settings.option("precondition", Precondition::of_dim(d))?,
-            resample: settings.option("resample", Resample::Auto)?,
-        };
-        if config.bridges == 0 || config.iterations == 0 || config.grad_samples == 0 {
-            return Err(InferenceError::Setting(
-                "`bridges`, `iterations` and `grad-samples` must be at least 1".into(),
-            ));
-        }
-        if config.learning_rate.is_nan() || config.learning_rate <= 0.0 {
-            return Err(InferenceError::Setting("`learning-rate` must be positive".into()));
-        }
-        Ok(config)
-    }
-}
 
 /// Fits the method called `name`.
 ///
@@ -124,7 +54,7 @@ pub(super) fn fit(
     settings: &Settings,
     monitor: &mut dyn Monitor,
 ) -> Result<Fit, InferenceError> {
-    let config = Config::new(settings, target.f64.dim(), dynamics.momentum)?;
+    let config = Config::new(settings, target.f64.dim(), dynamics)?;
     let exact = &**target.f64;
     // Without a wish the start is the mean-field fit.
     let given = match settings.init.as_deref() {
@@ -134,12 +64,9 @@ pub(super) fn fit(
     let given = given.as_ref();
     let trained = match settings.precision {
         Precision::F32 => {
-            train_chain(dynamics, target.f32, exact, &config, settings, given, monitor)?
-                .towards(target.f64)
+            train_chain(target.f32, exact, &config, settings, given, monitor)?.towards(target.f64)
         }
-        Precision::F64 => {
-            train_chain(dynamics, target.f64, exact, &config, settings, given, monitor)?
-        }
+        Precision::F64 => train_chain(target.f64, exact, &config, settings, given, monitor)?,
     };
     assess(name, &config, &trained, target, settings, monitor)
 }
@@ -169,7 +96,6 @@ impl<E: Element> Trained<E> {
 }
 
 fn train_chain<E: Element>(
-    dynamics: Dynamics,
     density: &Arc<dyn LogDensity<E>>,
     exact: &dyn LogDensity<f64>,
     config: &Config,
@@ -217,11 +143,9 @@ fn train_chain<E: Element>(
     let affine: Arc<dyn LogDensity<E>> = Arc::new(Affine::new(density, &coordinates));
     let mut parameters = Parameters::default();
     let chain = Chain::new(
-        dynamics,
-        config.bridges,
+        config.form,
         Bridge::new(&affine),
         (&of(&mu), &of(&log_sd)),
-        config.initial,
         &mut parameters,
         &mut stream(settings.seed, "langevin network"),
     );
@@ -240,31 +164,38 @@ fn train_chain<E: Element>(
         learning_rate: config.learning_rate,
         schedule: Schedule::Cosine { warmup: 0.02, floor: 0.01 },
         tolerance: settings.tolerance,
-        window: config.iterations.div_ceil(20),
+        window: WINDOW,
+        least_gain: Some(config.least_gain),
         max_time: settings
             .max_time
             .map(|limit| limit.saturating_sub(began.elapsed()).mul_f64(0.85)),
     };
-    // The random stream, and the step size at each step.
-    let mut state: (Stream, Vec<f64>) = (stream(settings.seed, "langevin noise"), Vec::new());
-    let step =
-        |parameters: &mut Parameters<E>, state: &mut (Stream, Vec<f64>), context: Context| {
-            let (rng, step_sizes) = state;
-            density.see(Part::Fresh(context.iteration as u64));
-            fill_std_normal(rng, &mut noise);
-            let paths = chain.simulate(parameters, &noise, n, &SharedTape::recording());
-            let loss = paths.log_weights.mean::<(), _>().negate();
-            let value = -loss.as_vec()[0].f64();
-            step_sizes.push(parameters.value(chain.handles.step_size));
-            if !value.is_finite() {
-                let bad = |z: &[E]| affine.explain_non_finite(z);
-                return Ok(Step::NonFinite(paths.ends.as_vec().chunks_exact(d).find_map(bad)));
-            }
-            Ok(match parameters.update(&group, context.rate, &mut backward(loss)?) {
-                Update::Stepped { .. } => Step::Done(value),
-                Update::NonFinite => Step::NonFinite(None),
-            })
-        };
+    // The random stream, the step size at each step, and what is known of explosions.
+    let mut state: (Stream, Vec<f64>, Watch) =
+        (stream(settings.seed, "langevin noise"), Vec::new(), Watch::new());
+    let step = |parameters: &mut Parameters<E>,
+                (rng, step_sizes, watch): &mut (Stream, Vec<f64>, Watch),
+                context: Context| {
+        density.see(Part::Fresh(context.iteration as u64));
+        fill_std_normal(rng, &mut noise);
+        let step_size = parameters.value(chain.handles.step_size).min(watch.largest_step);
+        parameters.set(chain.handles.step_size, &[E::of(step_size)]);
+        step_sizes.push(step_size);
+        let paths = chain.simulate(parameters, &noise, n, &SharedTape::recording());
+        let loss = paths.log_weights.mean::<(), _>().negate();
+        let value = -loss.as_vec()[0].f64();
+        if !watch.good(value, step_size) {
+            return Ok(Step::NonFinite(
+                chain.non_finite_point().and_then(|x| affine.explain_non_finite(&x)),
+            ));
+        }
+        Ok(match parameters.update(&group, context.rate, &mut backward(loss)?) {
+            Update::Stepped { .. } => Step::Done(value),
+            Update::NonFinite => Step::NonFinite(
+                chain.non_finite_point().and_then(|x| affine.explain_non_finite(&x)),
+            ),
+        })
+    };
     let mut training = train(&plan, &mut parameters, &mut state, monitor, step)?;
     training.traces.push(crate::inference::train::thin("step_size", &state.1));
     if plan.iterations == 0 {
@@ -331,7 +262,7 @@ fn assess(
     );
     checks.estimated(target.f64.estimate());
     let elbo = Some(weights::lower_bound(&log_weights)).filter(|(e, _)| e.is_finite());
-    let log_z = Some(weights::log_mean_weight(&log_weights)).filter(|z| z.is_finite());
+    let log_z = weights::evidence(&log_weights);
     if elbo.is_none() {
         checks.add(VerdictLevel::Failed, "Some paths ended where the log density is not finite.");
     }
@@ -339,10 +270,11 @@ fn assess(
     if !interrupted {
         examine(&mut checks, target.f64.as_ref(), &draws, settings.seed);
     }
+    let bridges = config.form.bridges;
     let next = if interrupted {
-        format!("--infer {name} --bridges {}", config.bridges)
+        format!("--infer {name} --bridges {bridges}")
     } else {
-        format!("--infer {name} --bridges {}, or --infer nuts", 2 * config.bridges)
+        format!("--infer {name} --bridges {}, or --infer nuts", 2 * bridges)
     };
     Ok(Fit {
         method: name,
@@ -366,7 +298,9 @@ fn assess(
 fn judge_training(checks: &mut Checks, trained: &Trained<f64>) {
     let training = &trained.training;
     checks.trained(training.iterations);
-    checks.settled("evidence lower bound", &training.objective, 0.1, "nats");
+    // Annealing the learning rate hides whether there was more to come, so what came before it counts.
+    let steady = &training.objective[..training.steady];
+    checks.settled("evidence lower bound", steady, 0.1, "nats");
     if training.skipped * 100 > training.iterations {
         checks.add(
             VerdictLevel::Doubtful,

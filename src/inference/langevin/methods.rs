@@ -2,24 +2,141 @@
 
 use super::chain::{Correction, Dynamics, Momentum};
 use super::fit::fit;
-use crate::inference::method::{RESAMPLE, Run, option};
-use crate::inference::{Method, MethodOption};
+use crate::inference::method::{RESAMPLE, option};
+use crate::inference::{Fit, InferenceError, Method, MethodOption, Monitor, Settings, Target};
+
+/// What sets a method apart.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    name: &'static str,
+    summary: &'static str,
+    paper: &'static str,
+    momentum: Momentum,
+    correction: Correction,
+}
+
+const TABLE: [Row; 6] = [
+    Row {
+        name: "ula",
+        summary: "Annealed unadjusted Langevin steps; the backward kernel is the forward kernel.",
+        paper: "Thin et al., ICML 2021; Wu et al., NeurIPS 2020",
+        momentum: Momentum::Overdamped,
+        correction: Correction::None,
+    },
+    Row {
+        name: "mcd",
+        summary: "Overdamped Langevin steps with a learned score in the backward kernel.",
+        paper: "Doucet et al., NeurIPS 2022 (arXiv 2208.07698)",
+        momentum: Momentum::Overdamped,
+        correction: Correction::Backward,
+    },
+    Row {
+        name: "uha",
+        summary: "Annealed Hamiltonian steps with partial momentum refreshes, uncorrected.",
+        paper: "Geffner & Domke, NeurIPS 2021; Zhang et al., NeurIPS 2021",
+        momentum: Momentum::Retained,
+        correction: Correction::None,
+    },
+    Row {
+        name: "ldvi",
+        summary: "Underdamped Langevin steps with a learned score in the backward kernel.",
+        paper: "Geffner & Domke, AISTATS 2023 (arXiv 2208.07743)",
+        momentum: Momentum::Damped,
+        correction: Correction::Backward,
+    },
+    Row {
+        name: "cmcd",
+        summary: "Overdamped Langevin steps steered by a learned control, which the way back undoes.",
+        paper: "Vargas et al., ICLR 2024 (arXiv 2307.01050)",
+        momentum: Momentum::Overdamped,
+        correction: Correction::Both,
+    },
+    Row {
+        name: "cmcd-ud",
+        summary: "Underdamped Langevin steps whose momentum a learned control steers, undone on the way \
+                  back.",
+        paper: "Vargas et al., ICLR 2024 (arXiv 2307.01050)",
+        momentum: Momentum::Damped,
+        correction: Correction::Both,
+    },
+];
+
+/// Unadjusted Langevin annealing.
+pub const ULA: Method = method::<0>();
+/// Monte Carlo diffusion.
+pub const MCD: Method = method::<1>();
+/// Uncorrected Hamiltonian annealing.
+pub const UHA: Method = method::<2>();
+/// Langevin diffusion variational inference.
+pub const LDVI: Method = method::<3>();
+/// Controlled Monte Carlo diffusion.
+pub const CMCD: Method = method::<4>();
+/// Controlled Monte Carlo diffusion, underdamped.
+pub const CMCD_UD: Method = method::<5>();
+
+const fn method<const ROW: usize>() -> Method {
+    let Row { name, summary, paper, momentum, .. } = TABLE[ROW];
+    let options = match momentum {
+        Momentum::Overdamped => OVERDAMPED,
+        Momentum::Retained => RETAINED,
+        Momentum::Damped => DAMPED,
+    };
+    Method { name, group: "Langevin", summary, paper, options, run: run::<ROW> }
+}
+
+fn run<const ROW: usize>(
+    target: Target<'_>,
+    settings: &Settings,
+    monitor: &mut dyn Monitor,
+) -> Result<Fit, InferenceError> {
+    let Row { name, momentum, correction, .. } = TABLE[ROW];
+    fit(name, Dynamics { momentum, correction }, target, settings, monitor)
+}
 
 const BRIDGES: MethodOption =
     option("bridges", "8", "Langevin steps; more are better and slower", "K");
 // Without momentum a step gets less far.
 const OVERDAMPED_BRIDGES: MethodOption = MethodOption { default: "16", ..BRIDGES };
-const ITERATIONS: MethodOption = option("iterations", "4000", "training steps", "");
-const RATE: MethodOption =
-    option("learning-rate", "0.005", "Adam's largest rate; decays by a cosine", "");
+const ITERATIONS: MethodOption = option(
+    "iterations",
+    "4000",
+    "training steps at most; fewer where the bound has stopped rising",
+    "",
+);
+const RATE: MethodOption = option(
+    "learning-rate",
+    "0.005",
+    "Adam's rate, held until the bound stops rising, then decayed by a cosine",
+    "",
+);
 const CHAINS: MethodOption = option("grad-samples", "16", "chains per gradient", "N");
+const LEAST_GAIN: MethodOption = option(
+    "least-gain",
+    "0.02",
+    "training ends where the bound gained less than this, in nats, from one stretch to the next",
+    "",
+);
 const STEP: MethodOption =
     option("step-size", "0.3", "initial step size of the leapfrog integrator; trained", "ε");
 const OVERDAMPED_STEP: MethodOption =
     option("step-size", "0.05", "initial step size; trained", "ε");
+const STEPS: MethodOption =
+    option("step-sizes", "global", "one step size (global) or one for each dimension", "");
+const INTEGRATOR: MethodOption = option(
+    "integrator",
+    "velocity-verlet",
+    "velocity-verlet (kick, drift, kick) or position-verlet (drift, kick, drift)",
+    "",
+);
 const FRICTION: MethodOption = option("friction", "1", "initial friction; trained", "γ");
 const RETENTION: MethodOption =
     option("retention", "0.5", "initial share of momentum kept by a refresh; trained", "η");
+const START: MethodOption = option(
+    "start",
+    "diagonal",
+    "covariance of the trained start distribution, in the chain's coordinates: diagonal or full",
+    "q",
+);
 const PRECONDITION: MethodOption = option(
     "precondition",
     "dense",
@@ -28,80 +145,45 @@ const PRECONDITION: MethodOption = option(
 );
 
 /// What the overdamped methods can be set to.
-const OVERDAMPED: &[MethodOption] =
-    &[OVERDAMPED_BRIDGES, ITERATIONS, RATE, CHAINS, OVERDAMPED_STEP, PRECONDITION, RESAMPLE];
+const OVERDAMPED: &[MethodOption] = &[
+    OVERDAMPED_BRIDGES,
+    ITERATIONS,
+    RATE,
+    CHAINS,
+    LEAST_GAIN,
+    OVERDAMPED_STEP,
+    STEPS,
+    START,
+    PRECONDITION,
+    RESAMPLE,
+];
 /// What `uha` can be set to.
-const RETAINED: &[MethodOption] =
-    &[BRIDGES, ITERATIONS, RATE, CHAINS, STEP, RETENTION, PRECONDITION, RESAMPLE];
-/// What `ldvi` can be set to.
-const DAMPED: &[MethodOption] =
-    &[BRIDGES, ITERATIONS, RATE, CHAINS, STEP, FRICTION, PRECONDITION, RESAMPLE];
-
-/// Unadjusted Langevin annealing.
-pub const ULA: Method = row(
-    "ula",
-    "Annealed unadjusted Langevin steps; the backward kernel is the forward kernel.",
-    "Thin et al., ICML 2021; Wu et al., NeurIPS 2020",
-    OVERDAMPED,
-    |target, settings, monitor| {
-        fit("ula", dynamics(Momentum::Overdamped, Correction::None), target, settings, monitor)
-    },
-);
-
-/// Monte Carlo diffusion.
-pub const MCD: Method = row(
-    "mcd",
-    "Overdamped Langevin steps with a learned score in the backward kernel.",
-    "Doucet et al., NeurIPS 2022 (arXiv 2208.07698)",
-    OVERDAMPED,
-    |target, settings, monitor| {
-        fit("mcd", dynamics(Momentum::Overdamped, Correction::Backward), target, settings, monitor)
-    },
-);
-
-/// Uncorrected Hamiltonian annealing.
-pub const UHA: Method = row(
-    "uha",
-    "Annealed Hamiltonian steps with partial momentum refreshes, uncorrected.",
-    "Geffner & Domke, NeurIPS 2021; Zhang et al., NeurIPS 2021",
-    RETAINED,
-    |target, settings, monitor| {
-        fit("uha", dynamics(Momentum::Retained, Correction::None), target, settings, monitor)
-    },
-);
-
-/// Langevin diffusion variational inference.
-pub const LDVI: Method = row(
-    "ldvi",
-    "Underdamped Langevin steps with a learned score in the backward kernel.",
-    "Geffner & Domke, AISTATS 2023 (arXiv 2208.07743)",
-    DAMPED,
-    |target, settings, monitor| {
-        fit("ldvi", dynamics(Momentum::Damped, Correction::Backward), target, settings, monitor)
-    },
-);
-
-/// Controlled Monte Carlo diffusion.
-pub const CMCD: Method = row(
-    "cmcd",
-    "Overdamped Langevin steps steered by a learned control, which the way back undoes.",
-    "Vargas et al., ICLR 2024 (arXiv 2307.01050)",
-    OVERDAMPED,
-    |target, settings, monitor| {
-        fit("cmcd", dynamics(Momentum::Overdamped, Correction::Both), target, settings, monitor)
-    },
-);
-
-const fn row(
-    name: &'static str,
-    summary: &'static str,
-    paper: &'static str,
-    options: &'static [MethodOption],
-    run: Run,
-) -> Method {
-    Method { name, group: "Langevin", summary, paper, options, run }
-}
-
-const fn dynamics(momentum: Momentum, correction: Correction) -> Dynamics {
-    Dynamics { momentum, correction }
-}
+const RETAINED: &[MethodOption] = &[
+    BRIDGES,
+    ITERATIONS,
+    RATE,
+    CHAINS,
+    LEAST_GAIN,
+    STEP,
+    STEPS,
+    INTEGRATOR,
+    RETENTION,
+    START,
+    PRECONDITION,
+    RESAMPLE,
+];
+/// What the damped methods can be set to.
+const DAMPED: &[MethodOption] = &[
+    BRIDGES,
+    ITERATIONS,
+    RATE,
+    CHAINS,
+    LEAST_GAIN,
+    STEP,
+    STEPS,
+    INTEGRATOR,
+    FRICTION,
+    START,
+    PRECONDITION,
+    RESAMPLE,
+];

@@ -1,11 +1,14 @@
-//! Langevin diffusion variational inference: `ula`, `mcd`, `uha`, `ldvi`, `cmcd`.
+//! Langevin diffusion variational inference: `ula`, `mcd`, `uha`, `ldvi`, `cmcd`, `cmcd-ud`.
 //!
 //! One augmented chain ([`chain`](Chain)), of which each method is a row in a table: how momentum
 //! behaves, and which kernels a network corrects [geffner2023, table 1; vargas2024].
 
 mod chain;
+mod config;
 mod fit;
 mod methods;
+mod start;
+mod watch;
 
-pub use chain::{Chain, Correction, Dynamics, Handles, Initial, Momentum, Paths};
-pub use methods::{CMCD, LDVI, MCD, UHA, ULA};
+pub use chain::{Chain, Correction, Dynamics, Form, Handles, Initial, Integrator, Momentum, Paths};
+pub use methods::{CMCD, CMCD_UD, LDVI, MCD, UHA, ULA};

@@ -284,6 +284,7 @@ fn fit<E: Element, O: Objective>(
         tolerance: settings.tolerance,
         window: 500,
         // The rest is for the examination.
+        least_gain: None,
         max_time: settings.max_time.map(|t| t.mul_f64(0.85)),
     };
     let horizon = (options.average * options.iterations as f64 / AVERAGED as f64).max(1.0);
@@ -348,6 +349,7 @@ fn examine<E: Element, O: Objective>(
         schedule: Schedule::Cosine { warmup: 0.0, floor: 0.01 },
         tolerance: None,
         window: O::EXAMINATION,
+        least_gain: None,
         max_time: settings.max_time.map(|t| t.mul_f64(0.15)),
     };
     let run = train(&plan, parameters, rng, monitor, |parameters, rng, context| {

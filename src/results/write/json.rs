@@ -90,6 +90,9 @@ impl Summary {
             "elbo": self.elbo,
             "elbo_se": self.elbo_se,
             "log_z": self.log_z,
+            "log_z_se": self.log_z_se,
+            "iwae": self.iwae,
+            "iwae_se": self.iwae_se,
             "khat": self.khat,
             "khat_kind": self.khat_kind.map(khat_name),
             "fisher_divergence": self.fisher_divergence,
@@ -131,6 +134,9 @@ impl Summary {
             elbo: root["elbo"].as_f64(),
             elbo_se: root["elbo_se"].as_f64(),
             log_z: root["log_z"].as_f64(),
+            log_z_se: root["log_z_se"].as_f64(),
+            iwae: root["iwae"].as_f64(),
+            iwae_se: root["iwae_se"].as_f64(),
             khat: root["khat"].as_f64(),
             khat_kind: [KhatKind::Exact, KhatKind::Augmented, KhatKind::Estimated]
                 .into_iter()

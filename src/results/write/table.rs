@@ -78,7 +78,7 @@ struct Row {
 
 /// A line of the table's body.
 enum Line {
-    Scalar(Row),
+    Scalar(Box<Row>),
     /// So many elements of the array are not shown.
     More(usize),
 }
@@ -87,7 +87,7 @@ fn rows(text: &mut String, summary: &Summary, style: Style, out: &str) {
     let lines = lines(summary);
     let scalars = || {
         lines.iter().filter_map(|line| match line {
-            Line::Scalar(row) => Some(row),
+            Line::Scalar(row) => Some(&**row),
             Line::More(_) => None,
         })
     };
@@ -155,14 +155,14 @@ fn lines(summary: &Summary) -> Vec<Line> {
             let known = s.rhat.map(|r| if r.is_finite() { format!("{r:.2}") } else { "-".into() });
             let quantiles = [s.q5, s.q50, s.q95];
             let drawable = quantiles.iter().all(|q| q.is_finite());
-            lines.push(Line::Scalar(Row {
+            lines.push(Line::Scalar(Box::new(Row {
                 name: variable.element_name(i),
                 numbers: [s.mean, s.sd, s.q5, s.q50, s.q95].map(format_number),
                 ess: if s.ess.is_finite() { format!("{:.0}", s.ess) } else { "-".into() },
                 rhat: known.unwrap_or_default(),
                 interval: axis.filter(|_| drawable).map(|axis| (quantiles, axis)),
                 warnings: warnings(s, summary.chains),
-            }));
+            })));
         }
         if rest > 0 {
             lines.push(Line::More(rest));
@@ -232,12 +232,15 @@ pub fn format_number(x: f64) -> String {
 
 fn fit_line(text: &mut String, summary: &Summary) {
     let mut facts = Vec::new();
-    if let Some(elbo) = summary.elbo {
-        let se = summary.elbo_se.map_or_else(String::new, |se| format!(" (se {se:.2})"));
-        facts.push(format!("ELBO {elbo:.2}{se}"));
-    }
-    if let Some(log_z) = summary.log_z {
-        facts.push(format!("log evidence {log_z:.2}"));
+    let bounds = [
+        ("ELBO", summary.elbo, summary.elbo_se),
+        ("IWAE bound", summary.iwae, summary.iwae_se),
+        ("log evidence", summary.log_z, summary.log_z_se),
+    ];
+    for (name, value, se) in bounds {
+        let Some(value) = value else { continue };
+        let se = se.map_or_else(String::new, |se| format!(" (se {se:.2})"));
+        facts.push(format!("{name} {value:.2}{se}"));
     }
     if let Some(khat) = summary.khat {
         let kind = match summary.khat_kind {

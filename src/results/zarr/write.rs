@@ -143,7 +143,9 @@ fn fit(tree: &mut Tree, run: &Run<'_>) -> Result<(), Error> {
     let kept = ["verdict", "reasons", "next", "khat_kind", "interrupted", "timing"];
     let attributes: Value = kept.iter().map(|k| ((*k).to_owned(), summary[*k].clone())).collect();
     let mut group = Group::create(tree, "fit", attributes)?;
-    for name in ["elbo", "elbo_se", "log_z", "khat", "fisher_divergence"] {
+    for name in
+        ["elbo", "elbo_se", "iwae", "iwae_se", "log_z", "log_z_se", "khat", "fisher_divergence"]
+    {
         if let Some(x) = summary[name].as_f64() {
             group.reals(name, &[], &[x])?;
         }

@@ -1,0 +1,105 @@
+//! The options of the Langevin methods, read and checked.
+
+use super::chain::{Dynamics, Form, Initial, Integrator, Momentum};
+use crate::inference::weights::Resample;
+use crate::inference::{InferenceError, Settings};
+
+/// By what the chain's coordinates are scaled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Precondition {
+    /// Nothing: the published methods to the letter.
+    None,
+    /// The start's standard deviations.
+    Diagonal,
+    /// The covariance that the curvature under the start implies.
+    Dense,
+}
+
+impl Precondition {
+    /// The default: dense while `D²` numbers a step are cheap.
+    fn of_dim(d: usize) -> Self {
+        if d <= 200 { Precondition::Dense } else { Precondition::Diagonal }
+    }
+}
+
+/// Names of the values of an option.
+macro_rules! named {
+    ($type:ty: $($name:literal => $value:expr),+) => {
+        impl std::str::FromStr for $type {
+            type Err = ();
+
+            fn from_str(text: &str) -> Result<Self, ()> {
+                match text {
+                    $($name => Ok($value),)+
+                    _ => Err(()),
+                }
+            }
+        }
+    };
+}
+
+/// Whether every dimension has its own step size.
+struct StepPerDimension(bool);
+/// Whether the start's covariance is full.
+struct FullStart(bool);
+
+named!(Precondition: "none" => Self::None, "diagonal" => Self::Diagonal, "dense" => Self::Dense);
+named!(Integrator: "velocity-verlet" => Self::VelocityVerlet, "position-verlet" => Self::PositionVerlet);
+named!(StepPerDimension: "global" => Self(false), "dimension" => Self(true));
+named!(FullStart: "diagonal" => Self(false), "full" => Self(true));
+
+/// What a run is to do.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Config {
+    pub(super) form: Form,
+    pub(super) iterations: usize,
+    pub(super) learning_rate: f64,
+    pub(super) grad_samples: usize,
+    pub(super) least_gain: f64,
+    pub(super) precondition: Precondition,
+    pub(super) resample: Resample,
+}
+
+impl Config {
+    pub(super) fn new(
+        settings: &Settings,
+        d: usize,
+        dynamics: Dynamics,
+    ) -> Result<Self, InferenceError> {
+        // An overdamped step of size e moves as far as a leapfrog step of size √(2e), and nowhere near
+        // as far as several of them with their momentum.
+        let (bridges, step_size) =
+            if dynamics.momentum == Momentum::Overdamped { (16, 0.05) } else { (8, 0.3) };
+        let form = Form {
+            dynamics,
+            bridges: settings.option("bridges", settings.bridges.unwrap_or(bridges))?,
+            integrator: settings.option("integrator", Integrator::VelocityVerlet)?,
+            step_per_dimension: settings.option("step-sizes", StepPerDimension(false))?.0,
+            full_start: settings.option("start", FullStart(false))?.0,
+            initial: Initial {
+                step_size: settings.option("step-size", step_size)?,
+                friction: settings.option("friction", 1.0)?,
+                retention: settings.option("retention", 0.5)?,
+            },
+        };
+        let config = Config {
+            form,
+            iterations: settings.option("iterations", settings.iterations.unwrap_or(4000))?,
+            learning_rate: settings
+                .option("learning-rate", settings.learning_rate.unwrap_or(5e-3))?,
+            grad_samples: settings.option("grad-samples", settings.grad_samples.unwrap_or(16))?,
+            least_gain: settings.option("least-gain", 0.02)?,
+            precondition: settings.option("precondition", Precondition::of_dim(d))?,
+            resample: settings.option("resample", Resample::Auto)?,
+        };
+        if form.bridges == 0 || config.iterations == 0 || config.grad_samples == 0 {
+            return Err(InferenceError::Setting(
+                "`bridges`, `iterations` and `grad-samples` must be at least 1".into(),
+            ));
+        }
+        if config.learning_rate.is_nan() || config.learning_rate <= 0.0 {
+            return Err(InferenceError::Setting("`learning-rate` must be positive".into()));
+        }
+        Ok(config)
+    }
+}
