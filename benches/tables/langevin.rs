@@ -253,7 +253,8 @@ fn time_series(task: &Value) -> Value {
 /// Mean over seeds, its error (of noise within runs or between them, whichever is larger), and beside
 /// it the gap to the log evidence and the published value.
 fn table(runs: &Runs) -> String {
-    let mut cells: BTreeMap<(usize, usize, usize), Vec<(f64, f64, f64, String)>> = BTreeMap::new();
+    type Run = (f64, f64, f64, String);
+    let mut cells: BTreeMap<(usize, usize, usize), Vec<Run>> = BTreeMap::new();
     for (key, fields) in runs {
         let place = |of: &[&str], i: usize| of.iter().position(|x| *x == key[i]);
         let tasks = TASKS.map(|t| t.name);

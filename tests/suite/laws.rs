@@ -125,10 +125,13 @@ const DISCRETE: &[(&str, &[&str], i64, i64)] = &[
     ("zipf", &["12, 1.3"], 1, 12),
 ];
 
+/// An expression, its mean and its variance.
+type Moments = (&'static str, f64, f64);
+
 /// Those of vectors and matrices with the shape of a draw, and what the mean and variance of some numbers
 /// made of a draw `x` are.
 #[rustfmt::skip]
-const STRUCTURED: &[(&str, &str, &str, &[(&str, f64, f64)])] = &[
+const STRUCTURED: &[(&str, &str, &str, &[Moments])] = &[
     ("car", "real[3]", "[1.0, -2.0, 0.5], 0.5, 2.0, [[0.0, 1.0, 0.5], [1.0, 0.0, 0.25], [0.5, 0.25, 0.0]]",
      &[("x[1]", 1.0, 0.4244604316546762), ("x[3] - x[2]", 2.5, 0.949640287769784)]),
     ("dirichlet", "simplex[3]", "[1.5, 2.5, 4.0]", &[("x[1]", 0.1875, 0.016_036_184_210_526_315), ("x[1] + x[2]", 0.5, 0.026_315_789_473_684_21)]),
@@ -157,7 +160,7 @@ const STRUCTURED: &[(&str, &str, &str, &[(&str, f64, f64)])] = &[
     ("multinomial_logit", "int[2]", "7, [0.0, 0.0]", &[("real(x[2])", 3.5, 1.75)]),
     ("multivariate_hypergeometric", "int[3]", "6, [5, 4, 8]", &[("real(x[1])", 30.0 / 17.0, 6.0 * 5.0 / 17.0 * 12.0 / 17.0 * 11.0 / 16.0), ("real(x[1] + x[2] + x[3])", 6.0, 0.0)]),
     ("von_mises_fisher", "unit_vector[3]", "[0.6, 0.0, 0.8], 2.0",
-     &[("0.6 * x[1] + 0.8 * x[3]", 0.537_314_720_727_548_1, 0.174_007_611_616_354_7), ("x[2]", 0.0, 0.268_657_360_363_774_06), ("dot_self(x)", 1.0, 0.0)]),
+     &[("0.6 * x[1] + 0.8 * x[3]", 0.537_314_720_727_548, 0.174_007_611_616_354_7), ("x[2]", 0.0, 0.268_657_360_363_774), ("dot_self(x)", 1.0, 0.0)]),
     ("wishart", "cov_matrix[2]", "6.0, [[2.0, 0.5], [0.5, 1.0]]", &[("x[1, 1]", 12.0, 48.0), ("x[1, 2]", 3.0, 13.5)]),
     ("wishart_cholesky", "cholesky_cov[2]", "6.0, [[2.0, 0.0], [0.5, 1.0]]", &[("(x @ x')[1, 1]", 24.0, 192.0), ("(x @ x')[1, 2]", 6.0, 36.0)]),
     ("zero_sum_normal", "sum_to_zero[4]", "1.5", &[("x[1]", 0.0, 2.25 * 0.75), ("sum(x)", 0.0, 0.0)]),
