@@ -9,6 +9,7 @@ use crate::syntax::{self, ast};
 
 use super::interval::Interval;
 use super::lints;
+use super::places::Places;
 use super::scope::{Names, Scope};
 use super::shape::Dim;
 use super::stdlib;
@@ -35,11 +36,21 @@ pub fn check_with(
     sources: &mut SourceMap,
     import: &mut dyn FnMut(&str, &str) -> Imported,
 ) -> Outcome<Model> {
+    check_places(file, sources, import).0
+}
+
+/// Checks a model, and says what stands where in it.
+pub(super) fn check_places(
+    file: &ast::File,
+    sources: &mut SourceMap,
+    import: &mut dyn FnMut(&str, &str) -> Imported,
+) -> (Outcome<Model>, Places) {
     let mut checker = Checker::new(sources);
     checker.add_file(Rc::new(file.clone()), import);
     checker.check_all();
     lints::lint(&mut checker, file.span.file);
-    Outcome::new(checker.model, checker.diagnostics)
+    let places = checker.take_places();
+    (Outcome::new(checker.model, checker.diagnostics), places)
 }
 
 /// Checks the whole standard library, which a model never needs.
@@ -129,6 +140,8 @@ pub(super) struct Checker<'a> {
     pub(super) suggested: usize,
     /// Entries that something calls or passes on.
     pub(super) called: HashSet<usize>,
+    /// What stands where in the model's text.
+    pub(super) places: Places,
     imported: HashSet<String>,
     loaded: HashSet<usize>,
 }
@@ -152,6 +165,7 @@ impl<'a> Checker<'a> {
             broken_names: HashSet::new(),
             suggested: 0,
             called: HashSet::new(),
+            places: Places::default(),
             imported: HashSet::new(),
             loaded: HashSet::new(),
         }
