@@ -454,6 +454,15 @@ impl MemberId {
 }
 
 impl Structure {
+    /// Tells whether one element is a square matrix.
+    #[must_use]
+    pub fn is_matrix(&self) -> bool {
+        matches!(
+            self,
+            Self::CholeskyCorr(_) | Self::CorrMatrix(_) | Self::CholeskyCov(_) | Self::CovMatrix(_)
+        )
+    }
+
     /// Returns the name that a type gives it.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -122,19 +122,16 @@ impl Combinator {
                 "truncate(dist, lower, upper)",
                 "The distribution on the condition that a draw lies between the ends.",
             ),
-            Self::Censor => (
-                "censor(dist, lower, upper)",
-                "A draw beyond an end is seen as that end.",
-            ),
+            Self::Censor => {
+                ("censor(dist, lower, upper)", "A draw beyond an end is seen as that end.")
+            }
             Self::ZeroInflated => {
                 ("zero_inflated(p, dist)", "0 with probability `p`, else a draw.")
             }
             Self::Hurdle => {
                 ("hurdle(p, dist)", "0 with probability `p`, else a draw that is not 0.")
             }
-            Self::Affine => {
-                ("affine(dist, loc, scale)", "`loc + scale * x` for a draw `x`.")
-            }
+            Self::Affine => ("affine(dist, loc, scale)", "`loc + scale * x` for a draw `x`."),
         }
     }
 

@@ -9,6 +9,7 @@ mod stage;
 
 use std::collections::{HashMap, HashSet};
 
+use crate::check;
 use crate::check::typed::Model;
 use crate::data::DataSet;
 use crate::diagnostics::{Color, Diagnostic, Outcome, render_all};
@@ -16,7 +17,6 @@ use crate::lower::{self, Lowered, Space};
 use crate::posterior::{Minibatch, Posterior};
 use crate::source::{SourceMap, read_import};
 use crate::syntax::Allowances;
-use crate::check;
 
 pub use calibrate::{Calibration, Ranks, Uniformity, calibrate};
 pub use fix::{Applied, Fixed, fix};

@@ -29,6 +29,7 @@ mod langevin;
 mod language;
 mod latent_draws;
 mod laws;
+mod lsp;
 mod marginals;
 mod minibatch;
 mod missing;
