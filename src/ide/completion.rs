@@ -144,15 +144,15 @@ fn distributions(analysis: &Analysis, at: usize) -> Vec<Candidate> {
     found
 }
 
-/// Whether the distribution at a byte of the text is that of a latent.
+/// Whether the distribution at a byte of the text is that of a parameter, whose values it has to cover.
 fn is_latent(analysis: &Analysis, at: usize) -> bool {
     match analysis.item_at(at) {
-        Some(ast::Item::Param(_) | ast::Item::Marginal(_)) => true,
+        Some(ast::Item::Param(_)) => true,
         Some(ast::Item::Stmt(stmt)) => {
             let ast::StmtKind::Tilde { lhs, .. } = &stmt.kind else { return false };
             let ast::ExprKind::Name(name) = &lhs.kind else { return false };
             analysis.vars().any(|(_, var)| {
-                var.name == *name && matches!(var.kind, VarKind::Param | VarKind::Marginal)
+                var.name == *name && var.kind == VarKind::Param
             })
         }
         _ => false,

@@ -51,7 +51,7 @@ pub(super) fn context(text: &str, offset: usize) -> Context {
             || t.kind.is_comment() && range.end == start && start == end
     });
     let commented = within.is_some_and(|t| t.kind.is_comment() || t.kind == TokenKind::Str);
-    let item = item_start(&before);
+    let item = item_start(text, &before);
     let closers = closers(text, &before[item..], &tokens, end);
     let wanted = if commented || text[start..].starts_with(|c: char| c.is_ascii_digit()) {
         Wanted::Nothing
@@ -63,20 +63,8 @@ pub(super) fn context(text: &str, offset: usize) -> Context {
 }
 
 /// Index of the first token of the item that the end of `tokens` lies in.
-fn item_start(tokens: &[Token]) -> usize {
-    let mut line_start = true;
-    let mut found = 0;
-    for (index, token) in tokens.iter().enumerate() {
-        if token.kind == TokenKind::Newline {
-            line_start = true;
-        } else if !token.kind.is_trivia() {
-            if line_start && token.kind.opens_declaration() {
-                found = index;
-            }
-            line_start = false;
-        }
-    }
-    found
+fn item_start(text: &str, tokens: &[Token]) -> usize {
+    tokens.iter().rposition(|token| starts_item(text, token)).unwrap_or(0)
 }
 
 /// Innermost last: the brackets that are open at the end of `tokens`.

@@ -18,13 +18,13 @@ pub(super) enum Fit {
 }
 
 /// Tells whether a distribution with the declared support `support` fits. `latent`: what is on the
-/// left is a latent, whose values the distribution has to cover.
+/// left is a parameter, whose values the distribution has to cover.
 pub(super) fn fit(support: &ast::TypeExpr, left: &Drawn, latent: bool) -> Option<Fit> {
     let Some(ty) = &left.ty else {
         // A parameter whose type follows from its prior.
         let integer =
             matches!(&support.kind, ast::TypeKind::Base { name, .. } if name.text == "int");
-        return (!integer).then_some(Fit::Allowed);
+        return (!integer || !latent).then_some(Fit::Allowed);
     };
     let ast::TypeKind::Base { name, bounds, dims, .. } = &support.kind else {
         return Some(Fit::Allowed);
