@@ -151,9 +151,7 @@ fn is_latent(analysis: &Analysis, at: usize) -> bool {
         Some(ast::Item::Stmt(stmt)) => {
             let ast::StmtKind::Tilde { lhs, .. } = &stmt.kind else { return false };
             let ast::ExprKind::Name(name) = &lhs.kind else { return false };
-            analysis.vars().any(|(_, var)| {
-                var.name == *name && var.kind == VarKind::Param
-            })
+            analysis.vars().any(|(_, var)| var.name == *name && var.kind == VarKind::Param)
         }
         _ => false,
     }
