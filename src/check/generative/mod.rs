@@ -91,11 +91,16 @@ impl Generative {
     pub fn without_predictions(mut self) -> Self {
         let mut gone = HashSet::new();
         self.model.decls.retain(|decl| {
-            let Decl::Let { var, .. } = decl else { return true };
-            let predicted = self.model.vars[var.0 as usize].kind == VarKind::Predicted;
-            let lost = predicted || reads(decl).iter().any(|read| gone.contains(read));
+            if !matches!(decl, Decl::Let { .. } | Decl::Recursion(_)) {
+                return true;
+            }
+            let defines = decl.defines();
+            let predicted =
+                |var: &VarId| self.model.vars[var.0 as usize].kind == VarKind::Predicted;
+            let lost =
+                defines.iter().any(predicted) || reads(decl).iter().any(|read| gone.contains(read));
             if lost {
-                gone.insert(*var);
+                gone.extend(defines);
             }
             !lost
         });
@@ -236,8 +241,10 @@ impl<'m> Reader<'m> {
                 Decl::Data { var, .. } if self.source.var(*var).ty != Type::INT => {
                     found.insert(*var);
                 }
-                Decl::Let { var, .. } if reads(decl).iter().any(|v| found.contains(v)) => {
-                    found.insert(*var);
+                Decl::Let { .. } | Decl::Recursion(_)
+                    if reads(decl).iter().any(|v| found.contains(v)) =>
+                {
+                    found.extend(decl.defines());
                 }
                 _ => {}
             }
@@ -246,23 +253,17 @@ impl<'m> Reader<'m> {
     }
 
     fn node_of(&mut self, decl: &Decl) {
-        let node = |decl: Decl, var: VarId, span, named| Node {
-            decl,
-            defines: Some(var),
-            original: None,
-            span,
-            named,
-        };
+        let node = |decl: Decl, span, named| Node { decl, original: None, span, named };
         let given = self.parameters == Parameters::Given;
         match decl {
             Decl::Data { var, .. } if self.absent.contains(var) => {}
             Decl::Data { var, .. } => {
                 let span = self.source.var(*var).span;
-                self.nodes.push(node(decl.clone(), *var, span, true));
+                self.nodes.push(node(decl.clone(), span, true));
             }
             Decl::Missing { var, .. } if given && !self.absent.contains(var) => {
                 let span = self.source.var(*var).span;
-                self.nodes.push(node(decl.clone(), *var, span, true));
+                self.nodes.push(node(decl.clone(), span, true));
             }
             Decl::Param { var, support, prior, span } if given => {
                 // A prior says something about the latents that it reads.
@@ -274,7 +275,7 @@ impl<'m> Reader<'m> {
                     of_latent
                 });
                 let (var, support, span) = (*var, support.clone(), *span);
-                self.nodes.push(node(Decl::Param { var, support, prior, span }, var, span, true));
+                self.nodes.push(node(Decl::Param { var, support, prior, span }, span, true));
             }
             Decl::Marginal { var, .. } if given => {
                 let of_absent = |stmt: &&Stmt| {
@@ -287,33 +288,27 @@ impl<'m> Reader<'m> {
                 // Without its distribution it cannot be summed out.
                 if !self.targets.get(var).is_some_and(|stmts| stmts.iter().any(of_absent)) {
                     let span = self.source.var(*var).span;
-                    self.nodes.push(node(decl.clone(), *var, span, false));
+                    self.nodes.push(node(decl.clone(), span, false));
                 }
             }
             Decl::Param { var, support, prior, span }
             | Decl::Marginal { var, support, prior, span } => {
                 if let Some(value) = self.drawn(*var, *var, Some((support, prior, *span))) {
-                    self.nodes.push(node(Decl::Let { var: *var, value }, *var, *span, true));
+                    self.nodes.push(node(Decl::Let { var: *var, value }, *span, true));
                 }
             }
-            Decl::Let { var, value } => {
-                let entry = self.source.var(*var);
+            Decl::Let { .. } | Decl::Recursion(_) => {
+                let [var, ..] = decl.defines()[..] else { return };
+                let entry = self.source.var(var);
                 let as_it_is = given || entry.stage == Stage::Data;
-                let value = if as_it_is { value.clone() } else { self.copies.let_value(value) };
+                let decl = if as_it_is { decl.clone() } else { copy_of(decl, &self.copies) };
                 let named = !as_it_is || entry.kind == VarKind::Gen;
-                self.nodes.push(node(Decl::Let { var: *var, value }, *var, entry.span, named));
+                self.nodes.push(node(decl, entry.span, named));
             }
             Decl::Stmt(stmt) if given => {
                 if let Some(stmt) = self.about_latents(stmt) {
                     let span = stmt.span;
-                    let decl = Decl::Stmt(stmt);
-                    self.nodes.push(Node {
-                        decl,
-                        defines: None,
-                        original: None,
-                        span,
-                        named: false,
-                    });
+                    self.nodes.push(node(Decl::Stmt(stmt), span, false));
                 }
             }
             Decl::Missing { .. } | Decl::Constraint { .. } | Decl::Stmt(_) => {}
@@ -466,6 +461,21 @@ impl<'m> Reader<'m> {
         let kept: Vec<Stmt> = body.iter().filter_map(|s| self.assignments(s, target)).collect();
         let draws = kept.iter().any(|s| !matches!(s.kind, StmtKind::Let { .. }));
         draws.then_some(kept)
+    }
+}
+
+/// A `let`, or several that read each other, with copies in place of what it reads and defines.
+fn copy_of(decl: &Decl, copies: &Subst) -> Decl {
+    match decl {
+        Decl::Let { var, value } => {
+            Decl::Let { var: copies.var(*var), value: copies.let_value(value) }
+        }
+        Decl::Recursion(lets) => {
+            let one =
+                |(var, value): &(VarId, LetValue)| (copies.var(*var), copies.let_value(value));
+            Decl::Recursion(lets.iter().map(one).collect())
+        }
+        other => other.clone(),
     }
 }
 
