@@ -14,7 +14,7 @@ use super::scope::{Names, Scope};
 use super::shape::Dim;
 use super::stdlib;
 use super::typed::{
-    Decl, DistId, Expr, FnId, Model, Stage, Stmt, Support, Type, Var, VarId, VarKind,
+    Decl, DistId, Expr, FnId, LetValue, Model, Stage, Stmt, Support, Type, Var, VarId, VarKind,
 };
 
 /// A file that `import` asked for: the name to show and its text, or why there is none.
@@ -380,8 +380,9 @@ impl<'a> Checker<'a> {
         true
     }
 
-    /// Couples what is being checked with `id`, which is not at its end, if all in between are `let`s or
-    /// `gen`s: a recursion over several arrays.
+    /// Couples what is being checked with `id`, which is not at its end, if that has a type already (as an
+    /// array defined element by element) and all in between are `let`s or `gen`s: a recursion over several
+    /// arrays.
     fn couple(&mut self, id: usize) -> bool {
         let start = self.start_of(id);
         let circle: Vec<usize> = self.stack[start..].iter().map(|(entry, _)| *entry).collect();
@@ -390,7 +391,7 @@ impl<'a> Checker<'a> {
             let entry = &self.entries[*entry];
             matches!(entry.file.items[entry.item], ast::Item::Let(_) | ast::Item::Gen(_))
         };
-        if !typed || !self.has_elements(id) || !circle.iter().all(defines) {
+        if !typed || !circle.iter().all(defines) {
             return false;
         }
         for entry in circle {
@@ -436,17 +437,24 @@ impl<'a> Checker<'a> {
         lets.sort_by_key(|(var, _)| self.model.var(*var).span);
         for (var, value) in &mut lets {
             let span = self.model.var(*var).span;
-            match lagged::by_elements(&mut self.model, *var, value, span) {
+            let whole =
+                matches!(value, LetValue::Expr(e) if lagged::reads_whole(&self.model, e, &vars));
+            let elements = lagged::by_elements(&mut self.model, *var, value, span);
+            match elements.filter(|_| !whole) {
                 Some(elements) => *value = elements,
                 None => {
                     let message = format!(
                         "`{}` depends on itself, and not element by element",
                         self.model.var(*var).name
                     );
-                    self.report(
-                        Diagnostic::error(Code::E0104, span, message, "defined here")
-                            .with_help(ELEMENT_BY_ELEMENT),
-                    );
+                    let mut error = Diagnostic::error(Code::E0104, span, message, "defined here")
+                        .with_help(ELEMENT_BY_ELEMENT);
+                    for other in vars.iter().filter(|other| *other != var) {
+                        let other = self.model.var(*other);
+                        error = error
+                            .with_label(other.span, format!("`{}` is in the circle", other.name));
+                    }
+                    self.report(error);
                 }
             }
         }

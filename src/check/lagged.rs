@@ -39,6 +39,22 @@ pub(super) fn by_elements(
     Some(LetValue::Elements { dims, stmts: vec![Stmt { kind, span }], rest: None })
 }
 
+/// Whether the elements of an expression read more than the same element of some arrays, or elements
+/// that it names.
+pub(super) fn reads_whole(model: &Model, e: &Expr, arrays: &[VarId]) -> bool {
+    let mut reads = false;
+    visit::vars(e, &mut |var, _| reads |= arrays.contains(&var));
+    let any = |args: &[Expr]| args.iter().any(|a| reads_whole(model, a, arrays));
+    match &e.kind {
+        _ if !reads => false,
+        ExprKind::Var(_) => e.ty.dims().is_empty(),
+        ExprKind::Builtin(op, args) if is_elementwise(*op) => any(args),
+        ExprKind::Call(f, args) if is_lifted(model, *f) => any(args),
+        ExprKind::Index(base, _) => !matches!(base.kind, ExprKind::Var(_)),
+        _ => true,
+    }
+}
+
 /// The assignment to a slice of a vector as a loop over its elements.
 fn by_steps(model: &mut Model, assign: &StmtKind, span: Span) -> Option<StmtKind> {
     let StmtKind::Assign { var, indices, value } = assign else { return None };
@@ -128,7 +144,7 @@ impl At<'_> {
             ExprKind::Builtin(op, args) if is_elementwise(*op) => {
                 ExprKind::Builtin(*op, args.iter().map(|a| self.expr(a)).collect())
             }
-            ExprKind::Call(f, args) if self.is_lifted(*f) => {
+            ExprKind::Call(f, args) if is_lifted(self.model, *f) => {
                 ExprKind::Call(*f, args.iter().map(|a| self.expr(a)).collect())
             }
             ExprKind::Index(base, indices) => {
@@ -146,13 +162,6 @@ impl At<'_> {
             _ => return self.element(e),
         };
         Expr { kind, ty, ..e.clone() }
-    }
-
-    /// Whether a function with an array for its value is one of numbers, applied elementwise.
-    fn is_lifted(&self, f: FnId) -> bool {
-        let def = self.model.function(f);
-        let scalar = |var: &VarId| self.model.var(*var).ty.dims().is_empty();
-        def.result.dims().is_empty() && def.params.iter().all(scalar)
     }
 
     /// `e[t - lo + 1]`.
@@ -182,6 +191,13 @@ impl At<'_> {
     fn int(&self, kind: ExprKind) -> Expr {
         Expr { kind, ty: Type::INT, stage: Stage::Data, span: self.span }
     }
+}
+
+/// Whether a function with an array for its value is one of numbers, applied elementwise.
+fn is_lifted(model: &Model, f: FnId) -> bool {
+    let def = model.function(f);
+    let scalar = |var: &VarId| model.var(*var).ty.dims().is_empty();
+    def.result.dims().is_empty() && def.params.iter().all(scalar)
 }
 
 fn is_elementwise(op: Builtin) -> bool {

@@ -1,6 +1,7 @@
 //! Arrays whose definitions read each other: `x[t]` from `y[t-1]`, `y[t]` from `x[t]`.
 //!
-//! The loops of the definitions are cut where one of them begins or ends. Between two cuts each runs by
+//! The loops of the definitions are cut where one of them begins or ends, and at elements that are
+//! assigned singly. Between two cuts each runs by
 //! itself if they can follow one another; else they are the steps of one scan, or, where they read in
 //! another way than so many steps back, unrolled together. What is assigned outside of such loops is
 //! defined as soon as what it reads is.
@@ -17,7 +18,7 @@ use super::lengths::lengths_depend_on;
 use super::lowerer::Lowerer;
 use super::recursion::{Steps, assigns_row, lag_of};
 use super::value::{Axes, Val};
-use super::walk::{mentions, stmt_mentions, stmt_mentions_bare, visit_stmt};
+use super::walk::{any_expr, mentions, stmt_mentions, stmt_mentions_bare, visit_stmt};
 
 /// A loop over steps that define elements.
 #[derive(Clone, Copy)]
@@ -40,6 +41,8 @@ struct Parts<'s> {
     loops: Vec<Loop<'s>>,
     /// Statements that are not yet lowered, in order, with the array that each is about.
     waiting: Vec<(VarId, &'s Stmt)>,
+    /// Single elements that these define.
+    singles: Vec<i64>,
 }
 
 impl Lowerer<'_> {
@@ -71,8 +74,9 @@ impl Lowerer<'_> {
                 self.sort_out(*var, stmts, &members, &mut parts)?;
             }
         }
-        let Parts { loops, mut waiting } = parts;
+        let Parts { loops, mut waiting, singles } = parts;
         let mut cuts: Vec<i64> = loops.iter().flat_map(|l| [l.lo, l.hi + 1]).collect();
+        cuts.extend(singles.iter().flat_map(|i| [*i, i + 1]));
         cuts.sort_unstable();
         cuts.dedup();
         let mut blocked = self.define_ready(&mut waiting)?;
@@ -80,7 +84,9 @@ impl Lowerer<'_> {
             let (lo, hi) = (cut[0], cut[1] - 1);
             let active: Vec<Loop<'_>> =
                 loops.iter().filter(|l| l.lo <= lo && hi <= l.hi).copied().collect();
-            self.stretch(lo, hi, &active)?;
+            if !active.is_empty() {
+                self.stretch(lo, hi, &active)?;
+            }
             blocked = self.define_ready(&mut waiting)?;
         }
         if let Some(error) = blocked {
@@ -121,10 +127,25 @@ impl Lowerer<'_> {
                         None => parts.waiting.push((target, s)),
                     }
                 }
-                _ => parts.waiting.push((target, s)),
+                _ => {
+                    parts.singles.extend(self.single(s)?);
+                    parts.waiting.push((target, s));
+                }
             }
         }
         Ok(())
+    }
+
+    /// The element or row that a statement assigns, if it is one and known already.
+    fn single(&mut self, s: &Stmt) -> Lower<Option<i64>> {
+        let StmtKind::Assign { indices, .. } = &s.kind else { return Ok(None) };
+        let Some(Index::At(at)) = indices.first() else { return Ok(None) };
+        let unknown = |e: &Expr| matches!(&e.kind, ExprKind::Var(v) if !self.env.contains_key(v));
+        if !at.ty.dims().is_empty() || any_expr(at, &mut |e| unknown(e)) {
+            return Ok(None);
+        }
+        let at = self.expr(at)?;
+        self.known_int(&at).map(Some)
     }
 
     /// Lowers the statements for which all is defined that they read; what stops the first of those

@@ -22,9 +22,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::source::Span;
 
+use super::builtins::Builtin;
 use super::typed::{
-    Decl, Dist, DistKind, Expr, ExprKind, LetValue, Model, Order, Stage, Stmt, StmtKind, Structure,
-    Support, Type, VarId, VarKind,
+    Decl, Dist, DistKind, Expr, ExprKind, LetValue, Model, Order, Scalar, Stage, Stmt, StmtKind,
+    Structure, Support, Type, VarId, VarKind,
 };
 use super::visit::{self, reads};
 use super::{lagged, subst::Subst};
@@ -335,7 +336,12 @@ impl<'m> Reader<'m> {
         let ty = self.source.var(var).ty.clone();
         let prior = param.and_then(|(_, prior, _)| prior.as_ref());
         if prior.is_none() && stmts.is_empty() {
-            self.obstacle(span, true, format!("`{name}` has a flat prior"));
+            if let Some(value) = param.and_then(|(support, ..)| uniform(support, &ty, span)) {
+                return Some(LetValue::Expr(value));
+            }
+            let reason =
+                format!("`{name}` has a flat prior; give it a proper one, as `~ normal(0, 10)`");
+            self.obstacle(span, true, reason);
             return None;
         }
         if prior.is_some() && !stmts.is_empty() {
@@ -462,6 +468,27 @@ impl<'m> Reader<'m> {
         let draws = kept.iter().any(|s| !matches!(s.kind, StmtKind::Let { .. }));
         draws.then_some(kept)
     }
+}
+
+/// A draw from a flat prior between two bounds; `None` on any other support.
+fn uniform(support: &Support, ty: &Type, span: Span) -> Option<Expr> {
+    let Structure::Scalar { lower: Some(lower), upper: Some(upper), .. } = &support.structure
+    else {
+        return None;
+    };
+    let real = |op, args, ty: &Type| Expr {
+        kind: ExprKind::Builtin(op, args),
+        ty: ty.clone(),
+        stage: Stage::Generated,
+        span,
+    };
+    let sizes = ty.dims().iter().map(|dim| dim.to_expr(span)).collect();
+    let u = real(Builtin::RngUniform, sizes, ty);
+    let shape = if lower.ty.dims().is_empty() { &upper.ty } else { &lower.ty };
+    let shape = Type::array(Scalar::Real, shape.dims().to_vec());
+    let width = real(Builtin::Sub, vec![upper.clone(), lower.clone()], &shape);
+    let above = real(Builtin::Mul, vec![width, u], ty);
+    Some(real(Builtin::Add, vec![lower.clone(), above], ty))
 }
 
 /// A `let`, or several that read each other, with copies in place of what it reads and defines.
