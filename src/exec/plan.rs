@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::kernels::elementwise::Micro;
 use super::solver::Solver;
+use super::straight::Straight;
 use super::view::{Class, View};
 
 /// Where a value is stored.
@@ -182,6 +183,8 @@ pub(super) struct ScanPlan<E> {
     pub(super) carries: Vec<View>,
     pub(super) xs: Vec<(View, usize)>,
     pub(super) fixed: Vec<(View, usize)>,
+    /// The body for one lane alone, where that is faster.
+    pub(super) alone: Option<Straight<E>>,
     /// The value of each component: final carries, then stacked outputs.
     pub(super) components: Vec<usize>,
     /// Which nested workspace is its own.

@@ -7,9 +7,10 @@
 use super::element::Element;
 use super::kernels::elementwise;
 use super::kernels::{index, linalg, reduce};
-use super::plan::{Arg, FusedLoop, Home, LoopOp, Plan, ScanPlan, Step};
+use super::plan::{Arg, FusedLoop, Home, LoopOp, Plan, Step};
+use super::scan;
 use super::solver::Solver;
-use super::view::{Class, View};
+use super::view::View;
 use super::workspace::{Scratch, Workspace};
 
 /// Numbers in a register of a fused loop.
@@ -19,7 +20,7 @@ pub(super) const MAX_LANES: usize = 64;
 /// Partial sums of a long row; `TILE` holds as many elements of the widest block.
 pub(super) const PARTIALS: usize = 8;
 /// Rows shorter than this are added up one by one.
-const LONG_ROW: usize = 32;
+pub(super) const LONG_ROW: usize = 32;
 
 /// Where a step finds its operands.
 #[derive(Clone, Copy)]
@@ -78,7 +79,7 @@ pub(super) fn run<E: Element>(
             }
             Step::Scan(scan) => {
                 let child = &mut work.children[scan.child];
-                run_scan(scan, plan, &mut work.slots, child, external, lanes);
+                scan::run(scan, plan, &mut work.slots, child, external, lanes);
             }
             step => run_step(step, plan, &mut work.slots, &mut work.scratch, external, lanes),
         }
@@ -98,7 +99,7 @@ pub(super) fn output<E: Element>(
     operands.load(&plan.outputs[index], 0, out, lanes);
 }
 
-fn slot_of<E>(plan: &Plan<E>, value: usize) -> Option<usize> {
+pub(super) fn slot_of<E>(plan: &Plan<E>, value: usize) -> Option<usize> {
     match plan.values[value].home {
         Home::Slot(slot) => Some(slot),
         _ => None,
@@ -353,73 +354,4 @@ impl<E: Element> Tile<'_, E> {
             }
         }
     }
-}
-
-fn run_scan<E: Element>(
-    scan: &ScanPlan<E>,
-    plan: &Plan<E>,
-    slots: &mut [Vec<E>],
-    child: &mut Workspace<E>,
-    external: [&[E]; 2],
-    lanes: usize,
-) {
-    let body = &scan.body;
-    let width = scan.class.width(lanes);
-    // A uniform scan is run once for all lanes.
-    let inner_lanes = if scan.class == Class::Uniform { 1 } else { lanes };
-    let mut taken = std::mem::take(&mut child.results);
-    let results = || scan.components.iter().map(|&v| slot_of(plan, v));
-    taken.extend(results().map(|s| s.map(|s| std::mem::take(&mut slots[s])).unwrap_or_default()));
-    let operands = Operands { plan, slots, external, lanes };
-
-    let input_slot = |input: usize| {
-        let value = body.inputs[input]?;
-        let class = body.values[value].class;
-        Some((slot_of(body, value)?, body.values[value].len, class.width(inner_lanes)))
-    };
-    for (view, input) in &scan.fixed {
-        if let Some((slot, len, width)) = input_slot(*input) {
-            operands.load(view, 0, &mut child.slots[slot][..len * width], width);
-        }
-    }
-    child.next.resize_with(scan.carries.len(), Vec::new);
-    for (i, view) in scan.carries.iter().enumerate() {
-        child.next[i].resize(view.len * width, E::zero());
-        operands.load(view, 0, &mut child.next[i], width);
-    }
-    for step in 0..scan.length {
-        let row = if scan.reverse { scan.length - 1 - step } else { step };
-        for i in 0..scan.carries.len() {
-            if let Some((slot, len, width)) = input_slot(i) {
-                child.slots[slot][..len * width].copy_from_slice(&child.next[i]);
-            }
-        }
-        for (view, input) in &scan.xs {
-            if let Some((slot, len, width)) = input_slot(*input) {
-                operands.load(view, row * len, &mut child.slots[slot][..len * width], width);
-            }
-        }
-        run(body, child, [&[], &[]], inner_lanes);
-        let inner =
-            Operands { plan: body, slots: &child.slots, external: [&[], &[]], lanes: inner_lanes };
-        for (i, view) in body.outputs.iter().enumerate() {
-            if i < scan.carries.len() {
-                inner.load(view, 0, &mut child.next[i], width);
-            } else if !taken[i].is_empty() {
-                let n = view.len * width;
-                inner.load(view, 0, &mut taken[i][row * n..(row + 1) * n], width);
-            }
-        }
-    }
-    for (result, state) in taken.iter_mut().zip(&child.next) {
-        if !result.is_empty() {
-            result[..state.len()].copy_from_slice(state);
-        }
-    }
-    for (slot, result) in results().zip(taken.drain(..)) {
-        if let Some(slot) = slot {
-            slots[slot] = result;
-        }
-    }
-    child.results = taken;
 }
