@@ -328,6 +328,7 @@ impl<'a> Checker<'a> {
                 self.model.decls.push(super::typed::Decl::Stmt(stmt));
             }
         }
+        self.place_missing();
         for id in 0..count {
             self.ensure(id, self.entries[id].name.span);
         }

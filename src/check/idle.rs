@@ -126,6 +126,7 @@ impl Checker<'_> {
                     visit::let_exprs(value, &mut |e| collect(e, &mut locals, &mut read));
                 }
                 Decl::Data { .. }
+                | Decl::Missing { .. }
                 | Decl::Param { .. }
                 | Decl::Marginal { .. }
                 | Decl::Constraint { .. } => {}

@@ -32,6 +32,7 @@ mod interval;
 mod lagged;
 mod lints;
 mod member;
+mod missing;
 mod primitive;
 pub mod print;
 mod scope;

@@ -158,6 +158,7 @@ impl Printer<'_> {
                 let default = default.as_ref().map(|e| format!(" = {}", self.expr(e, 0)));
                 lines.push(format!("data {head}{}", default.unwrap_or_default()));
             }
+            Decl::Missing { .. } => {}
             Decl::Param { var, support, prior, .. } => {
                 let head = self.head(*var, &self.support(support));
                 let prior = prior.as_ref().map(|dist| format!(" ~ {}", self.dist(dist)));

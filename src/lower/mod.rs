@@ -64,6 +64,14 @@ pub enum Space {
     Constrained,
 }
 
+/// The input with the unconstrained reals.
+pub(crate) const UNCONSTRAINED: &str = "theta";
+
+/// The input that holds a variable's numbers: of its name, unless that is the unconstrained reals'.
+fn input_name(variable: &str) -> String {
+    if variable == UNCONSTRAINED { format!("{variable}.data") } else { variable.into() }
+}
+
 /// A lowered model.
 #[derive(Debug, Clone)]
 pub struct Lowered {
@@ -202,17 +210,18 @@ fn known_stage(
     let mut later = Vec::new();
     for decl in &model.decls {
         let result = match decl {
-            Decl::Data { var, support, missing, default } => {
-                let bound = l.bind(*var, support, default.as_ref(), data, &mut origins);
-                bound.and_then(|positions| {
-                    let latent = missing.as_deref().unwrap_or(support);
-                    shapes.extend(l.note_missing(*var, positions, latent));
+            Decl::Data { var, support, default } => {
+                l.bind(*var, support, default.as_ref(), data, &mut origins).and_then(|()| {
                     if l.bounds_known(support) {
                         return l.check_bound(*var, support, data);
                     }
                     later.push((*var, support));
                     Ok(())
                 })
+            }
+            Decl::Missing { var, support } => {
+                shapes.extend(l.missing_shapes(*var, support));
+                Ok(())
             }
             Decl::Let { var, value } if model.var(*var).stage == Stage::Data => {
                 // What an earlier error leaves undefined would only repeat it.
@@ -261,7 +270,7 @@ fn parameter_stage(
     let (starts, total) = layout(shapes, &order);
     let mut inputs = Vec::new();
     let theta = match space {
-        Space::Unconstrained => Some(l.b.input("theta", Type::real([total].as_slice()))),
+        Space::Unconstrained => Some(l.b.input(UNCONSTRAINED, Type::real([total].as_slice()))),
         Space::Constrained => {
             inputs.resize(shapes.len(), None);
             for &i in &order {
@@ -277,14 +286,13 @@ fn parameter_stage(
     let mut next = shapes.iter().zip(starts).enumerate();
     for decl in &model.decls {
         match decl {
-            Decl::Data { var, missing: Some(support), .. }
-                if l.missing.contains_key(var)
-                    && model.var(*var).ty.scalar() != Some(Scalar::Real) =>
-            {
+            Decl::Data { .. } => {}
+            Decl::Missing { var, .. } if !l.missing.contains_key(var) => {}
+            Decl::Missing { var, support } if model.var(*var).ty.scalar() != Some(Scalar::Real) => {
                 let span = model.var(*var).span;
                 l.at(span, |l| l.declare_latent(*var, support, span))?;
             }
-            Decl::Data { var, missing: Some(support), .. } if l.missing.contains_key(var) => {
+            Decl::Missing { var, support } => {
                 let (i, ((_, shapes), start)) = next.next().expect("every parameter has its sizes");
                 let entry = model.var(*var);
                 let name = l.param_name(*var);
@@ -305,7 +313,6 @@ fn parameter_stage(
                 l.at(entry.span, |l| l.define_with_missing(*var, &x));
                 parts.add_param(name, shapes, start, entry.span, x);
             }
-            Decl::Data { .. } => {}
             Decl::Param { var, support, prior, span } => {
                 let (i, ((_, shapes), start)) = next.next().expect("every parameter has its sizes");
                 let name = l.param_name(*var);

@@ -164,7 +164,8 @@ data y: real[N]
             Decl::Data { var, .. }
             | Decl::Param { var, .. }
             | Decl::Let { var, .. }
-            | Decl::Marginal { var, .. } => model.var(*var).name.as_str(),
+            | Decl::Marginal { var, .. }
+            | Decl::Missing { var, .. } => model.var(*var).name.as_str(),
             Decl::Constraint { .. } => "require",
             Decl::Stmt(_) => "~",
         })

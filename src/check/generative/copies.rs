@@ -7,7 +7,8 @@ use super::super::typed::{
     Decl, Dist, Expr, ExprKind, Scalar, Stage, Stmt, StmtKind, Var, VarId, VarKind,
 };
 use super::super::visit;
-use super::order::{Node, reads};
+use super::super::visit::reads;
+use super::order::Node;
 use super::{Parameters, Reader};
 
 impl Reader<'_> {

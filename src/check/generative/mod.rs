@@ -26,8 +26,9 @@ use super::typed::{
     Decl, Dist, DistKind, Expr, ExprKind, LetValue, Model, Order, Stage, Stmt, StmtKind, Structure,
     Support, Type, VarId, VarKind,
 };
-use super::{lagged, subst::Subst, visit};
-use order::{Node, reads};
+use super::visit::{self, reads};
+use super::{lagged, subst::Subst};
+use order::Node;
 
 /// Where the parameters of a generative model come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -259,6 +260,10 @@ impl<'m> Reader<'m> {
                 let span = self.source.var(*var).span;
                 self.nodes.push(node(decl.clone(), *var, span, true));
             }
+            Decl::Missing { var, .. } if given && !self.absent.contains(var) => {
+                let span = self.source.var(*var).span;
+                self.nodes.push(node(decl.clone(), *var, span, true));
+            }
             Decl::Param { var, support, prior, span } if given => {
                 // A prior says something about the latents that it reads.
                 let prior = prior.clone().filter(|prior| {
@@ -311,7 +316,7 @@ impl<'m> Reader<'m> {
                     });
                 }
             }
-            Decl::Constraint { .. } | Decl::Stmt(_) => {}
+            Decl::Missing { .. } | Decl::Constraint { .. } | Decl::Stmt(_) => {}
         }
     }
 

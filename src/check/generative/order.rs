@@ -8,7 +8,7 @@ use crate::source::Span;
 use super::super::typed::{
     Decl, Expr, ExprKind, Scalar, Stage, Structure, Support, Type, VarId, VarKind,
 };
-use super::super::visit;
+use super::super::visit::{self, reads};
 use super::{Parameters, Reader};
 
 /// A declaration of the new model.
@@ -51,7 +51,7 @@ impl Reader<'_> {
                 multiplier: None,
             };
             let support = Support { array: Vec::new(), structure, missing: false };
-            let decl = Decl::Data { var, support, missing: None, default: None };
+            let decl = Decl::Data { var, support, default: None };
             self.nodes
                 .insert(0, Node { decl, defines: Some(var), original: None, span, named: true });
         }
@@ -65,7 +65,7 @@ impl Reader<'_> {
             | Decl::Param { var, .. }
             | Decl::Let { var, .. }
             | Decl::Marginal { var, .. } => Some(*var),
-            Decl::Constraint { .. } | Decl::Stmt(_) => None,
+            Decl::Missing { .. } | Decl::Constraint { .. } | Decl::Stmt(_) => None,
         });
         let copies = (0..).map(VarId).zip(&self.model.vars);
         let copies = copies.filter(|(_, v)| v.kind == VarKind::Predicted).map(|(id, _)| id);
@@ -117,17 +117,17 @@ impl Reader<'_> {
     pub(super) fn in_order(&mut self) {
         let mut waiting: Vec<Option<Node>> =
             std::mem::take(&mut self.nodes).into_iter().map(Some).collect();
-        let definer: HashMap<VarId, usize> = waiting
-            .iter()
-            .enumerate()
-            .filter_map(|(i, n)| n.as_ref()?.defines.map(|var| (var, i)))
-            .collect();
-        let needs = |node: &Node| -> BTreeSet<usize> {
+        let mut definers: HashMap<VarId, Vec<usize>> = HashMap::new();
+        for (i, node) in waiting.iter().flatten().enumerate() {
+            node.defines.iter().for_each(|var| definers.entry(*var).or_default().push(i));
+        }
+        let needs = |(i, node): (usize, &Node)| -> BTreeSet<usize> {
             let read = reads(&node.decl);
-            let others = read.iter().filter(|var| Some(**var) != node.defines);
-            others.filter_map(|var| definer.get(var).copied()).collect()
+            let needed = read.iter().filter_map(|var| definers.get(var)).flatten();
+            needed.copied().filter(|&needed| needed != i).collect()
         };
-        let mut missing: Vec<BTreeSet<usize>> = waiting.iter().flatten().map(needs).collect();
+        let mut missing: Vec<BTreeSet<usize>> =
+            waiting.iter().flatten().enumerate().map(needs).collect();
         let mut readers: Vec<Vec<usize>> = vec![Vec::new(); waiting.len()];
         for (i, needed) in missing.iter().enumerate() {
             needed.iter().for_each(|&n| readers[n].push(i));
@@ -161,7 +161,7 @@ impl Reader<'_> {
             node.decl = original;
             node.original = None;
             let done = |i: &usize| waiting[*i].is_none();
-            missing[at] = waiting[at].as_ref().map(needs).unwrap_or_default();
+            missing[at] = waiting[at].as_ref().map(|node| needs((at, node))).unwrap_or_default();
             missing[at] = missing[at].iter().copied().filter(|i| !done(i)).collect();
             if missing[at].is_empty() {
                 ready.insert(at);
@@ -176,28 +176,4 @@ impl Reader<'_> {
             }
         }
     }
-}
-
-/// The variables that a declaration reads.
-pub(super) fn reads(decl: &Decl) -> HashSet<VarId> {
-    let mut found = HashSet::new();
-    let mut note = |e: &Expr| {
-        visit::vars(e, &mut |var, _| {
-            found.insert(var);
-        });
-    };
-    match decl {
-        Decl::Data { support, default, .. } => {
-            visit::support_exprs(support, &mut note);
-            default.iter().for_each(note);
-        }
-        Decl::Param { support, prior, .. } | Decl::Marginal { support, prior, .. } => {
-            visit::support_exprs(support, &mut note);
-            prior.iter().for_each(|prior| visit::dist_exprs(prior, &mut note));
-        }
-        Decl::Let { value, .. } => visit::let_exprs(value, &mut note),
-        Decl::Stmt(stmt) => visit::stmt_exprs(stmt, &mut note),
-        Decl::Constraint { .. } => {}
-    }
-    found
 }
