@@ -41,6 +41,7 @@ mod posteriordb;
 mod python;
 mod random_ir;
 mod recovery;
+mod recursions;
 mod reference;
 mod report;
 mod results;
