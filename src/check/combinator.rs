@@ -49,7 +49,7 @@ impl Checker<'_> {
         };
         let params =
             params.iter().map(|(name, optional)| ((*name).to_string(), *optional)).collect();
-        let formal = Formal { name: &callee.text, params, span: None };
+        let formal = Formal { name: &callee.text, params, vars: &[], span: None };
         let Some(slots) = self.match_arguments(&formal, args, span) else {
             self.check_arguments(args);
             return None;
@@ -401,10 +401,24 @@ impl Checker<'_> {
         let inner = value.map(|value| Value {
             support: None,
             interval: Interval::ALL,
-            ty: Type::array(Scalar::Real, value.ty.dims().to_vec()),
+            // Whole numbers are drawn by any distribution; those that draw nothing else are refused below.
+            ty: Type::array(Scalar::Int, value.ty.dims().to_vec()),
             ..value.clone()
         });
         let (dist, mut draw) = self.draw_over(dist, inner.as_ref(), components)?;
+        if draw.ty.scalar() != Some(Scalar::Real) {
+            let drawn = self.show(&draw.ty);
+            self.report(
+                Diagnostic::error(
+                    Code::E0305,
+                    dist.span,
+                    format!("`affine` moves and scales real numbers, this draws {drawn}"),
+                    format!("draws {drawn}"),
+                )
+                .with_help("a shifted count is written as such: `y - 1 ~ poisson(rate)`"),
+            );
+            return None;
+        }
         let loc = self.element_argument(loc, &draw, components, "the location")?;
         let scale = self.element_argument(scale, &draw, components, "the scale")?;
         let found = self.interval(&scale);

@@ -49,8 +49,9 @@ impl Checker<'_> {
         let entry = self.var_mut(var);
         (entry.ty, entry.stage) = (ty, stage);
         self.facts.supports.insert(var, support.clone());
-        let missing = support.missing.then(|| Box::new(support.clone()));
-        self.model.decls.push(Decl::Data { var, support, missing, default });
+        let missing = support.missing.then(|| Decl::Missing { var, support: support.clone() });
+        self.model.decls.push(Decl::Data { var, support, default });
+        self.model.decls.extend(missing);
     }
 
     fn require_known_bounds(&mut self, support: &Support) {

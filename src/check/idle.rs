@@ -125,7 +125,13 @@ impl Checker<'_> {
                 Decl::Let { value, .. } => {
                     visit::let_exprs(value, &mut |e| collect(e, &mut locals, &mut read));
                 }
+                Decl::Recursion(lets) => {
+                    for (_, value) in lets {
+                        visit::let_exprs(value, &mut |e| collect(e, &mut locals, &mut read));
+                    }
+                }
                 Decl::Data { .. }
+                | Decl::Missing { .. }
                 | Decl::Param { .. }
                 | Decl::Marginal { .. }
                 | Decl::Constraint { .. } => {}

@@ -42,7 +42,13 @@ pub(super) fn lint(checker: &mut Checker<'_>, main: FileId) {
             Decl::Let { value, .. } => {
                 visit::let_exprs(value, &mut |e| checker.lint_branch_expr(e));
             }
+            Decl::Recursion(lets) => {
+                for (_, value) in lets {
+                    visit::let_exprs(value, &mut |e| checker.lint_branch_expr(e));
+                }
+            }
             Decl::Data { .. }
+            | Decl::Missing { .. }
             | Decl::Param { .. }
             | Decl::Marginal { .. }
             | Decl::Constraint { .. } => {}
@@ -118,46 +124,8 @@ impl Reads {
         let mut of_decl = Vec::new();
         let mut declared_by = HashMap::new();
         for (index, decl) in decls.iter().enumerate() {
-            let mut vars = HashSet::new();
-            let mut add = |e: &Expr| {
-                visit::vars(e, &mut |var, _| {
-                    vars.insert(var);
-                });
-            };
-            let own = match decl {
-                Decl::Data { var, support, default, .. } => {
-                    visit::support_exprs(support, &mut add);
-                    default.iter().for_each(add);
-                    Some(*var)
-                }
-                Decl::Param { var, support, prior, .. } => {
-                    visit::support_exprs(support, &mut add);
-                    if let Some(prior) = prior {
-                        visit::dist_exprs(prior, &mut add);
-                    }
-                    Some(*var)
-                }
-                Decl::Marginal { var, support, prior, .. } => {
-                    visit::support_exprs(support, &mut add);
-                    if let Some(prior) = prior {
-                        visit::dist_exprs(prior, &mut add);
-                    }
-                    Some(*var)
-                }
-                Decl::Let { var, value } => {
-                    visit::let_exprs(value, &mut add);
-                    Some(*var)
-                }
-                Decl::Constraint { support, .. } => {
-                    visit::support_exprs(support, &mut add);
-                    None
-                }
-                Decl::Stmt(stmt) => {
-                    visit::stmt_exprs(stmt, &mut add);
-                    None
-                }
-            };
-            if let Some(own) = own {
+            let mut vars = visit::reads(decl);
+            for own in decl.defines() {
                 vars.remove(&own);
                 declared_by.insert(own, index);
             }
@@ -325,10 +293,15 @@ impl Checker<'_> {
         let mut waiting: Vec<usize> = Vec::new();
         for (index, decl) in decls.iter().enumerate() {
             match decl {
-                Decl::Param { var, .. } | Decl::Marginal { var, .. } | Decl::Let { var, .. } => {
-                    touches.entry(*var).or_default().push(index);
+                Decl::Param { .. }
+                | Decl::Marginal { .. }
+                | Decl::Let { .. }
+                | Decl::Recursion(_) => {
+                    for var in decl.defines() {
+                        touches.entry(var).or_default().push(index);
+                    }
                 }
-                Decl::Data { .. } | Decl::Constraint { .. } => {}
+                Decl::Data { .. } | Decl::Missing { .. } | Decl::Constraint { .. } => {}
                 Decl::Stmt(stmt) => {
                     let late = |var: &&VarId| self.model.var(**var).stage > Stage::Data;
                     for var in reads.of_decl[index].iter().filter(late) {

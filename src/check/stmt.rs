@@ -5,10 +5,10 @@ use crate::syntax::ast;
 
 use super::checker::Checker;
 use super::dist::Value;
+use super::places::Means;
 use super::subst::Subst;
 use super::typed::{
-    Decl, Expr, ExprKind, Index, Model, Scalar, Stage, Stmt, StmtKind, Structure, Support, Type,
-    VarId, VarKind,
+    Expr, ExprKind, Index, Scalar, Stage, Stmt, StmtKind, Support, Type, VarId, VarKind,
 };
 
 impl Checker<'_> {
@@ -153,6 +153,7 @@ impl Checker<'_> {
             );
             return None;
         }
+        self.note_use(name.span, Means::Var(target));
         let base = self.read(target, name.span);
         let (indices, dims) = self.indices(&base, indices, name.span)?;
         let late = indices.iter().any(|index| match index {
@@ -234,40 +235,6 @@ impl Checker<'_> {
         Some((var, self.known_support(lhs)?))
     }
 
-    /// Gives the missing elements of data the bounds of their distribution, where none are declared and
-    /// data decides these.
-    fn note_missing(&mut self, lhs: &Expr, drawn: &Support) {
-        let Structure::Scalar { lower: low, upper: high, .. } = &drawn.structure else { return };
-        let Some(field) = variable_of(lhs) else { return };
-        let outside = |model: &Model, bound: &Expr| {
-            let mut local = false;
-            super::visit::vars(bound, &mut |var, _| {
-                local |= matches!(model.var(var).kind, VarKind::Local | VarKind::Index);
-            });
-            bound.stage == Stage::Data && bound.ty.dims().is_empty() && !local
-        };
-        let Model { decls, .. } = &mut self.model;
-        let missing = decls.iter_mut().find_map(|decl| match decl {
-            Decl::Data { var, missing, .. } if *var == field => missing.take(),
-            _ => None,
-        });
-        let Some(mut missing) = missing else { return };
-        if let Structure::Scalar { lower, upper, .. } = &mut missing.structure {
-            for (own, drawn) in [(lower, low), (upper, high)] {
-                if own.is_none() {
-                    *own = drawn.clone().filter(|bound| outside(&self.model, bound));
-                }
-            }
-        }
-        for decl in &mut self.model.decls {
-            if let Decl::Data { var, missing: place, .. } = decl
-                && *var == field
-            {
-                *place = Some(missing.clone());
-            }
-        }
-    }
-
     /// A function of a variable that only picks some of its elements, as `segment` does: those elements.
     fn picked(&self, lhs: Expr) -> Expr {
         let ExprKind::Call(f, args) = &lhs.kind else { return lhs };
@@ -292,7 +259,7 @@ impl Checker<'_> {
 }
 
 /// The variable that an expression is, or is an element of.
-fn variable_of(e: &Expr) -> Option<VarId> {
+pub(super) fn variable_of(e: &Expr) -> Option<VarId> {
     match &e.kind {
         ExprKind::Var(var) => Some(*var),
         ExprKind::Index(base, _) => match base.kind {

@@ -191,11 +191,16 @@ pub enum Decl {
         var: VarId,
         /// Its type with bounds, to be checked against the file.
         support: Support,
-        /// What missing elements may be: the declared bounds, and where there are none those of the
-        /// distribution that a statement gives.
-        missing: Option<Box<Support>>,
         /// Value when the file has no such field.
         default: Option<Expr>,
+    },
+    /// The latents in place of what `data` misses.
+    Missing {
+        /// The data.
+        var: VarId,
+        /// What they may be: the declared bounds, and where there are none those of the distribution
+        /// that a statement gives.
+        support: Support,
     },
     /// `param`.
     Param {
@@ -216,6 +221,8 @@ pub enum Decl {
         /// Its value.
         value: LetValue,
     },
+    /// Several `let`s or `gen`s, element by element, which read each other.
+    Recursion(Vec<(VarId, LetValue)>),
     /// The declared type of a `let`: outside of it there is no density.
     Constraint {
         /// The variable.
@@ -237,6 +244,22 @@ pub enum Decl {
     },
     /// A statement.
     Stmt(Stmt),
+}
+
+impl Decl {
+    /// The variables that it gives their value.
+    #[must_use]
+    pub fn defines(&self) -> Vec<VarId> {
+        match self {
+            Decl::Data { var, .. }
+            | Decl::Missing { var, .. }
+            | Decl::Param { var, .. }
+            | Decl::Marginal { var, .. }
+            | Decl::Let { var, .. } => vec![*var],
+            Decl::Recursion(lets) => lets.iter().map(|(var, _)| *var).collect(),
+            Decl::Constraint { .. } | Decl::Stmt(_) => Vec::new(),
+        }
+    }
 }
 
 /// The right-hand side of a `let`.

@@ -1,9 +1,12 @@
 //! Walks over the typed tree.
 
+use std::collections::HashSet;
+
 use crate::source::Span;
 
 use super::typed::{
-    Dist, DistKind, Expr, ExprKind, Index, LetValue, Stmt, StmtKind, Structure, Support, VarId,
+    Decl, Dist, DistKind, Expr, ExprKind, Index, LetValue, Stmt, StmtKind, Structure, Support,
+    VarId,
 };
 
 /// Calls `f` on the parts of an expression, not on the expression itself.
@@ -137,4 +140,33 @@ pub(super) fn vars(e: &Expr, f: &mut dyn FnMut(VarId, Span)) {
         f(var, e.span);
     }
     parts(e, &mut |part| vars(part, f));
+}
+
+/// The variables that a declaration reads.
+pub(super) fn reads(decl: &Decl) -> HashSet<VarId> {
+    let mut found = HashSet::new();
+    let mut note = |e: &Expr| {
+        vars(e, &mut |var, _| {
+            found.insert(var);
+        });
+    };
+    match decl {
+        Decl::Data { support, default, .. } => {
+            support_exprs(support, &mut note);
+            default.iter().for_each(note);
+        }
+        Decl::Param { support, prior, .. } | Decl::Marginal { support, prior, .. } => {
+            support_exprs(support, &mut note);
+            prior.iter().for_each(|prior| dist_exprs(prior, &mut note));
+        }
+        Decl::Let { value, .. } => let_exprs(value, &mut note),
+        Decl::Recursion(lets) => lets.iter().for_each(|(_, value)| let_exprs(value, &mut note)),
+        Decl::Missing { var, support } => {
+            support_exprs(support, &mut note);
+            found.insert(*var);
+        }
+        Decl::Constraint { support, .. } => support_exprs(support, &mut note),
+        Decl::Stmt(stmt) => stmt_exprs(stmt, &mut note),
+    }
+    found
 }

@@ -6,7 +6,8 @@
 //! | `schedule` | IR → plan: order, fusion, views; with `steps`, then `fuse` (registers) and `slots` (storage) |
 //! | `plan`, `view` | what a plan is; how operands are read |
 //! | `numeric`, `solver`, `tape` | differential and other equations, matrix decompositions; their functions in scalar form |
-//! | `run`, `workspace` | runs a plan for a block of lanes; the memory for it |
+//! | `run`, `scan`, `workspace` | runs a plan for a block of lanes; its loops; the memory for it |
+//! | `straight` | the body of a loop for one lane alone, without kernels |
 //! | `kernels` | inner loops |
 //! | `element` | `f32` and `f64`: elementary functions in vectorisable form |
 //! | `print` | a program as text |
@@ -27,10 +28,12 @@ mod print;
 pub mod program;
 pub mod reference;
 mod run;
+mod scan;
 mod schedule;
 mod slots;
 mod solver;
 mod steps;
+mod straight;
 mod tape;
 mod view;
 mod workspace;

@@ -4,12 +4,18 @@
 //! for each lane. Long sums are kept in [`PARTIALS`] partial sums by position modulo that, added up at
 //! the end, so that one lane alone fills vector registers too.
 
+use std::ops::Range;
+
+use pulp::{Simd, WithSimd};
+
 use super::element::Element;
 use super::kernels::elementwise;
 use super::kernels::{index, linalg, reduce};
-use super::plan::{Arg, FusedLoop, Home, LoopOp, Plan, ScanPlan, Step};
+use super::plan::{Arg, FusedLoop, Home, LoopOp, Plan, Step};
+use super::scan;
 use super::solver::Solver;
-use super::view::{Class, View};
+use super::straight::{Part as StraightPart, Straight, Stretch};
+use super::view::View;
 use super::workspace::{Scratch, Workspace};
 
 /// Numbers in a register of a fused loop.
@@ -19,7 +25,7 @@ pub(super) const MAX_LANES: usize = 64;
 /// Partial sums of a long row; `TILE` holds as many elements of the widest block.
 pub(super) const PARTIALS: usize = 8;
 /// Rows shorter than this are added up one by one.
-const LONG_ROW: usize = 32;
+pub(super) const LONG_ROW: usize = 32;
 
 /// Where a step finds its operands.
 #[derive(Clone, Copy)]
@@ -38,7 +44,12 @@ impl<'a, E: Element> Operands<'a, E> {
 
     /// All numbers of the value behind `view`.
     pub(super) fn source(&self, view: &View) -> &'a [E] {
-        let value = &self.plan.values[view.value];
+        self.value(view.value)
+    }
+
+    /// All numbers of a value.
+    fn value(&self, value: usize) -> &'a [E] {
+        let value = &self.plan.values[value];
         let width = value.class.width(self.lanes);
         match value.home {
             Home::Const(index) => &self.plan.consts[index],
@@ -71,17 +82,75 @@ pub(super) fn run<E: Element>(
     lanes: usize,
 ) {
     debug_assert!(work.fits(lanes), "workspace for fewer lanes");
-    for step in &plan.steps {
+    if lanes > 1 {
+        return run_steps(0..plan.steps.len(), plan, work, external, lanes);
+    }
+    for (i, stretch) in plan.alone.iter().enumerate() {
+        match stretch {
+            Stretch::Steps(steps) => run_steps(steps.clone(), plan, work, external, lanes),
+            Stretch::Straight(part) => run_part(part, plan, work, i, external),
+        }
+    }
+}
+
+fn run_steps<E: Element>(
+    steps: Range<usize>,
+    plan: &Plan<E>,
+    work: &mut Workspace<E>,
+    external: [&[E]; 2],
+    lanes: usize,
+) {
+    for step in &plan.steps[steps] {
         match step {
             Step::Fused(fused) => {
                 run_loop(fused, plan, &mut work.slots, &mut work.scratch, external, lanes);
             }
             Step::Scan(scan) => {
                 let child = &mut work.children[scan.child];
-                run_scan(scan, plan, &mut work.slots, child, external, lanes);
+                scan::run(scan, plan, &mut work.slots, child, external, lanes);
             }
             step => run_step(step, plan, &mut work.slots, &mut work.scratch, external, lanes),
         }
+    }
+}
+
+/// Runs stretch number `stretch` for one lane.
+fn run_part<E: Element>(
+    part: &StraightPart<E>,
+    plan: &Plan<E>,
+    work: &mut Workspace<E>,
+    stretch: usize,
+    external: [&[E]; 2],
+) {
+    let registers = &mut work.stretches[stretch];
+    let operands = Operands { plan, slots: &work.slots, external, lanes: 1 };
+    for (value, elements) in &part.loads {
+        let source = operands.value(*value);
+        for &(at, r) in elements {
+            registers[r as usize] = source[at as usize];
+        }
+    }
+    work.scratch.arch.dispatch(RunCode { code: &part.code, registers: &mut *registers });
+    for (value, elements) in &part.stores {
+        if let Some(slot) = slot_of(plan, *value) {
+            for (x, &r) in work.slots[slot].iter_mut().zip(elements) {
+                *x = registers[r as usize];
+            }
+        }
+    }
+}
+
+struct RunCode<'a, E> {
+    code: &'a Straight<E>,
+    registers: &'a mut [E],
+}
+
+impl<E: Element> WithSimd for RunCode<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        self.code.run(simd, self.registers);
     }
 }
 
@@ -98,7 +167,7 @@ pub(super) fn output<E: Element>(
     operands.load(&plan.outputs[index], 0, out, lanes);
 }
 
-fn slot_of<E>(plan: &Plan<E>, value: usize) -> Option<usize> {
+pub(super) fn slot_of<E>(plan: &Plan<E>, value: usize) -> Option<usize> {
     match plan.values[value].home {
         Home::Slot(slot) => Some(slot),
         _ => None,
@@ -353,73 +422,4 @@ impl<E: Element> Tile<'_, E> {
             }
         }
     }
-}
-
-fn run_scan<E: Element>(
-    scan: &ScanPlan<E>,
-    plan: &Plan<E>,
-    slots: &mut [Vec<E>],
-    child: &mut Workspace<E>,
-    external: [&[E]; 2],
-    lanes: usize,
-) {
-    let body = &scan.body;
-    let width = scan.class.width(lanes);
-    // A uniform scan is run once for all lanes.
-    let inner_lanes = if scan.class == Class::Uniform { 1 } else { lanes };
-    let mut taken = std::mem::take(&mut child.results);
-    let results = || scan.components.iter().map(|&v| slot_of(plan, v));
-    taken.extend(results().map(|s| s.map(|s| std::mem::take(&mut slots[s])).unwrap_or_default()));
-    let operands = Operands { plan, slots, external, lanes };
-
-    let input_slot = |input: usize| {
-        let value = body.inputs[input]?;
-        let class = body.values[value].class;
-        Some((slot_of(body, value)?, body.values[value].len, class.width(inner_lanes)))
-    };
-    for (view, input) in &scan.fixed {
-        if let Some((slot, len, width)) = input_slot(*input) {
-            operands.load(view, 0, &mut child.slots[slot][..len * width], width);
-        }
-    }
-    child.next.resize_with(scan.carries.len(), Vec::new);
-    for (i, view) in scan.carries.iter().enumerate() {
-        child.next[i].resize(view.len * width, E::zero());
-        operands.load(view, 0, &mut child.next[i], width);
-    }
-    for step in 0..scan.length {
-        let row = if scan.reverse { scan.length - 1 - step } else { step };
-        for i in 0..scan.carries.len() {
-            if let Some((slot, len, width)) = input_slot(i) {
-                child.slots[slot][..len * width].copy_from_slice(&child.next[i]);
-            }
-        }
-        for (view, input) in &scan.xs {
-            if let Some((slot, len, width)) = input_slot(*input) {
-                operands.load(view, row * len, &mut child.slots[slot][..len * width], width);
-            }
-        }
-        run(body, child, [&[], &[]], inner_lanes);
-        let inner =
-            Operands { plan: body, slots: &child.slots, external: [&[], &[]], lanes: inner_lanes };
-        for (i, view) in body.outputs.iter().enumerate() {
-            if i < scan.carries.len() {
-                inner.load(view, 0, &mut child.next[i], width);
-            } else if !taken[i].is_empty() {
-                let n = view.len * width;
-                inner.load(view, 0, &mut taken[i][row * n..(row + 1) * n], width);
-            }
-        }
-    }
-    for (result, state) in taken.iter_mut().zip(&child.next) {
-        if !result.is_empty() {
-            result[..state.len()].copy_from_slice(state);
-        }
-    }
-    for (slot, result) in results().zip(taken.drain(..)) {
-        if let Some(slot) = slot {
-            slots[slot] = result;
-        }
-    }
-    child.results = taken;
 }

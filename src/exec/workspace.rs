@@ -5,6 +5,7 @@ use pulp::Arch;
 use super::element::Element;
 use super::plan::{Plan, Step};
 use super::run::{MAX_LANES, PARTIALS, TILE};
+use super::straight::Stretch;
 
 /// Storage for one run at a time of one plan. Nothing is allocated in a run.
 #[derive(Debug)]
@@ -15,6 +16,10 @@ pub(super) struct Workspace<E> {
     pub(super) scratch: Scratch<E>,
     /// One for each scan.
     pub(super) children: Vec<Workspace<E>>,
+    /// Registers of each stretch of straight-line code.
+    pub(super) stretches: Vec<Vec<E>>,
+    /// Registers of the scan that this belongs to, for one lane alone.
+    pub(super) registers: Vec<E>,
     /// New states of a scan, while all old ones are still read.
     pub(super) next: Vec<Vec<E>>,
     /// Results of the scan that this belongs to, while it runs.
@@ -54,7 +59,22 @@ impl<E: Element> Workspace<E> {
                 taken: Vec::new(),
                 panel: Vec::new(),
             },
-            children: scans.map(|scan| Workspace::new(&scan.body, lanes)).collect(),
+            children: scans
+                .map(|scan| {
+                    let body = scan.alone.as_ref();
+                    let registers = body.map(|b| b.code.registers()).unwrap_or_default();
+                    Workspace { registers, ..Workspace::new(&scan.body, lanes) }
+                })
+                .collect(),
+            stretches: plan
+                .alone
+                .iter()
+                .map(|stretch| match stretch {
+                    Stretch::Steps(_) => Vec::new(),
+                    Stretch::Straight(part) => part.code.registers(),
+                })
+                .collect(),
+            registers: Vec::new(),
             next: Vec::new(),
             results: Vec::new(),
         }

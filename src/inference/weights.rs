@@ -74,11 +74,15 @@ impl Resample {
 }
 
 /// Numbers (draws times dimension) that a pool may take up.
-const POOLED_NUMBERS: usize = 20_000_000;
+pub(super) const POOLED_NUMBERS: usize = 20_000_000;
 /// Largest standard error that the weights may leave in a mean or a standard deviation, in sd.
 const LARGEST_ERROR: f64 = 0.05;
 /// Effective number of weighted draws below which they are not trusted to replace plain ones.
 const FEWEST_EFFECTIVE: f64 = 400.0;
+
+/// Share of the draws in effect above which the tail of the weights cannot matter: no mean is moved by a
+/// tenth of its sd, and k-hat is that of rounding or of noise in an estimated density.
+const HARDLY_VARY: f64 = 0.99;
 
 /// What the weights of a fit's draws say.
 #[derive(Debug, Clone)]
@@ -119,14 +123,27 @@ pub fn judge(
 ) -> Judgement {
     let smoothed = psis(log_weights);
     let khat = Khat { value: smoothed.khat, kind };
-    checks.khat(khat, log_weights.len());
     let plain = || (0..wanted.min(log_weights.len())).collect();
     if log_weights.is_empty() || khat.value.is_nan() || khat.value == f64::INFINITY {
+        checks.khat(khat, log_weights.len());
         return Judgement { khat, chosen: plain(), resampled: false };
     }
     let weights: Vec<f64> = smoothed.log_weights.iter().map(|w| w.exp()).collect();
     let effective = weights.iter().map(|w| w * w).sum::<f64>().recip();
-    let trusted = khat.value <= khat_threshold(log_weights.len());
+    let in_effect = effective / log_weights.len() as f64;
+    let even = in_effect >= HARDLY_VARY;
+    if even && khat.value > khat_threshold(log_weights.len()) {
+        checks.add(
+            VerdictLevel::Ok,
+            format!(
+                "Importance weights hardly vary: {:.1} % of the draws are in effect.",
+                100.0 * in_effect
+            ),
+        );
+    } else {
+        checks.khat(khat, log_weights.len());
+    }
+    let trusted = even || khat.value <= khat_threshold(log_weights.len());
     let resampled = match resample {
         Resample::Never => false,
         Resample::Auto => trusted && effective >= FEWEST_EFFECTIVE,

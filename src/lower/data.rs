@@ -10,6 +10,7 @@ use crate::source::Span;
 
 use super::Lower;
 use super::lowerer::Lowerer;
+use super::missing::Missing;
 use super::value::Val;
 use super::walk::any_expr;
 
@@ -17,7 +18,7 @@ use super::walk::any_expr;
 pub(super) type SizeOrigins = HashMap<VarId, (Span, String)>;
 
 impl Lowerer<'_> {
-    /// Binds one `data` declaration. Gives the positions of missing elements, which are 0 for now.
+    /// Binds one `data` declaration. Missing elements are noted, and 0 for now.
     pub(super) fn bind(
         &mut self,
         var: VarId,
@@ -25,7 +26,7 @@ impl Lowerer<'_> {
         default: Option<&Expr>,
         file: &DataSet,
         origins: &mut SizeOrigins,
-    ) -> Lower<Vec<usize>> {
+    ) -> Lower<()> {
         let entry = self.model.var(var);
         self.at(entry.span, |l| {
             let name = l.field(var, file);
@@ -33,7 +34,7 @@ impl Lowerer<'_> {
                 let Some(default) = default else { return Err(l.absent(&entry.name, file)) };
                 let value = l.expr(default)?;
                 l.define(var, value);
-                return Ok(Vec::new());
+                return Ok(());
             };
             l.check_missing(var, name, array, support, file)?;
             let missing: Vec<usize> = array.missing_elements().collect();
@@ -42,11 +43,14 @@ impl Lowerer<'_> {
             missing.iter().for_each(|&i| numbers[i] = 0.0);
             let ty = IrType::new(dtype(&entry.ty), Shape::from(&array.shape[..]));
             let tensor = Tensor::new(ty.clone(), numbers);
-            let id = l.b.input(entry.name.clone(), ty);
+            let id = l.b.input(super::input_name(&entry.name), ty);
             let index = u32::try_from(l.b.function().inputs.len() - 1).expect("few inputs");
             l.data.insert(index, tensor);
             l.define(var, Val::plain(id));
-            Ok(missing)
+            if !missing.is_empty() {
+                l.missing.insert(var, Missing { positions: missing, known: id });
+            }
+            Ok(())
         })
     }
 

@@ -80,7 +80,7 @@ fn inputs(model: &Model) -> impl Iterator<Item = (String, Vec<Option<VarId>>)> {
         }
         _ => None,
     });
-    data(model).map(|(var, dims)| (model.var(var).name.clone(), dims)).chain(probes)
+    data(model).map(|(var, dims)| (super::input_name(&model.var(var).name), dims)).chain(probes)
 }
 
 /// Each data variable with the names of its dimensions, where they have one.

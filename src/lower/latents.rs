@@ -199,7 +199,7 @@ impl Lowerer<'_> {
             return Err(self.error(Code::E0511, message, "declared here"));
         }
         let ty = Type::new(dtype(&entry.ty), shape.clone());
-        let input = self.hidden_input(&name, ty);
+        let input = self.hidden_input(&super::input_name(&name), ty);
         let table = [sites, values];
         let probe = self.hidden_input(&probe_name(&name), Type::real(&table[..]));
         #[allow(clippy::cast_precision_loss, reason = "integers are exact below 2^53")]

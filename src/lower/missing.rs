@@ -15,28 +15,18 @@ use super::value::{Axes, Val};
 #[derive(Debug, Clone)]
 pub(super) struct Missing {
     /// Row-major positions of what is missing.
-    positions: Vec<usize>,
+    pub(super) positions: Vec<usize>,
     /// The field with zeros there.
-    known: ValueId,
+    pub(super) known: ValueId,
 }
 
 /// Data fields with missing elements.
 pub(super) type MissingData = HashMap<VarId, Missing>;
 
 impl Lowerer<'_> {
-    /// Notes which elements of a field are missing, and gives the sizes of the parameter in their place,
-    /// if they are real.
-    pub(super) fn note_missing(
-        &mut self,
-        var: VarId,
-        positions: Vec<usize>,
-        support: &Support,
-    ) -> Option<(VarId, Shapes)> {
-        if positions.is_empty() {
-            return None;
-        }
-        let known = self.env[&var].id;
-        self.missing.insert(var, Missing { positions, known });
+    /// The sizes of the parameter in place of what a field misses, if that is real.
+    pub(super) fn missing_shapes(&self, var: VarId, support: &Support) -> Option<(VarId, Shapes)> {
+        let known = self.missing.get(&var)?.known;
         if self.b.ty(known).dtype != DType::Real {
             return None;
         }

@@ -11,6 +11,7 @@
 
 mod builtin;
 mod combined;
+mod coupled;
 mod data;
 mod dependence;
 mod dimension;
@@ -39,7 +40,7 @@ mod walk;
 
 use std::collections::HashMap;
 
-use crate::check::typed::{Decl, Model, Scalar, Stage, VarId, VarKind};
+use crate::check::typed::{Decl, LetValue, Model, Scalar, Stage, Var, VarId, VarKind};
 use crate::data::DataSet;
 use crate::diagnostics::{Code, Diagnostic, Outcome};
 use crate::ir::{Function, Shape, Tensor, Type, ValueId};
@@ -62,6 +63,14 @@ pub enum Space {
     /// One input for each parameter in order of declaration; no Jacobian. A further output
     /// `unconstrained: real[D]` has the point's place in the other space.
     Constrained,
+}
+
+/// The input with the unconstrained reals.
+pub(crate) const UNCONSTRAINED: &str = "theta";
+
+/// The input that holds a variable's numbers: of its name, unless that is the unconstrained reals'.
+fn input_name(variable: &str) -> String {
+    if variable == UNCONSTRAINED { format!("{variable}.data") } else { variable.into() }
 }
 
 /// A lowered model.
@@ -202,17 +211,18 @@ fn known_stage(
     let mut later = Vec::new();
     for decl in &model.decls {
         let result = match decl {
-            Decl::Data { var, support, missing, default } => {
-                let bound = l.bind(*var, support, default.as_ref(), data, &mut origins);
-                bound.and_then(|positions| {
-                    let latent = missing.as_deref().unwrap_or(support);
-                    shapes.extend(l.note_missing(*var, positions, latent));
+            Decl::Data { var, support, default } => {
+                l.bind(*var, support, default.as_ref(), data, &mut origins).and_then(|()| {
                     if l.bounds_known(support) {
                         return l.check_bound(*var, support, data);
                     }
                     later.push((*var, support));
                     Ok(())
                 })
+            }
+            Decl::Missing { var, support } => {
+                shapes.extend(l.missing_shapes(*var, support));
+                Ok(())
             }
             Decl::Let { var, value } if model.var(*var).stage == Stage::Data => {
                 // What an earlier error leaves undefined would only repeat it.
@@ -231,9 +241,18 @@ fn known_stage(
                 }
                 l.at(*span, |l| l.support_shapes(support)).map(|s| shapes.push((*var, s)))
             }
-            Decl::Let { .. } | Decl::Constraint { .. } | Decl::Marginal { .. } | Decl::Stmt(_) => {
-                Ok(())
+            Decl::Recursion(lets) if of_data(model, lets) && errors.is_empty() => {
+                l.at(model.var(lets[0].0).span, |l| {
+                    let values = l.coupled(lets)?;
+                    lets.iter().zip(values).for_each(|((var, _), v)| l.define(*var, v));
+                    Ok(())
+                })
             }
+            Decl::Let { .. }
+            | Decl::Recursion(_)
+            | Decl::Constraint { .. }
+            | Decl::Marginal { .. }
+            | Decl::Stmt(_) => Ok(()),
         };
         if let Err(error) = result {
             errors.push(*error);
@@ -261,7 +280,7 @@ fn parameter_stage(
     let (starts, total) = layout(shapes, &order);
     let mut inputs = Vec::new();
     let theta = match space {
-        Space::Unconstrained => Some(l.b.input("theta", Type::real([total].as_slice()))),
+        Space::Unconstrained => Some(l.b.input(UNCONSTRAINED, Type::real([total].as_slice()))),
         Space::Constrained => {
             inputs.resize(shapes.len(), None);
             for &i in &order {
@@ -277,14 +296,13 @@ fn parameter_stage(
     let mut next = shapes.iter().zip(starts).enumerate();
     for decl in &model.decls {
         match decl {
-            Decl::Data { var, missing: Some(support), .. }
-                if l.missing.contains_key(var)
-                    && model.var(*var).ty.scalar() != Some(Scalar::Real) =>
-            {
+            Decl::Data { .. } => {}
+            Decl::Missing { var, .. } if !l.missing.contains_key(var) => {}
+            Decl::Missing { var, support } if model.var(*var).ty.scalar() != Some(Scalar::Real) => {
                 let span = model.var(*var).span;
                 l.at(span, |l| l.declare_latent(*var, support, span))?;
             }
-            Decl::Data { var, missing: Some(support), .. } if l.missing.contains_key(var) => {
+            Decl::Missing { var, support } => {
                 let (i, ((_, shapes), start)) = next.next().expect("every parameter has its sizes");
                 let entry = model.var(*var);
                 let name = l.param_name(*var);
@@ -305,7 +323,6 @@ fn parameter_stage(
                 l.at(entry.span, |l| l.define_with_missing(*var, &x));
                 parts.add_param(name, shapes, start, entry.span, x);
             }
-            Decl::Data { .. } => {}
             Decl::Param { var, support, prior, span } => {
                 let (i, ((_, shapes), start)) = next.next().expect("every parameter has its sizes");
                 let name = l.param_name(*var);
@@ -356,13 +373,20 @@ fn parameter_stage(
                 }
                 let v = l.at(entry.span, |l| l.let_value(*var, value))?;
                 l.define(*var, v.clone());
-                let role = match entry.kind {
-                    VarKind::Param => Role::Param,
-                    VarKind::Gen => Role::Gen,
-                    VarKind::Predicted => Role::Predicted,
-                    _ => Role::Let,
-                };
-                parts.variables.push((entry.span, entry.name.clone(), role, v));
+                parts.add_let(entry, v);
+            }
+            Decl::Recursion(lets) if of_data(model, lets) => {}
+            Decl::Recursion(lets) => {
+                let values = l.at(model.var(lets[0].0).span, |l| {
+                    if lets.iter().any(|(_, value)| l.latents.in_let(value)) {
+                        return Err(l.not_yet("a recursion of several arrays over a `marginal`"));
+                    }
+                    l.coupled(lets)
+                })?;
+                for ((var, _), v) in lets.iter().zip(values) {
+                    l.define(*var, v.clone());
+                    parts.add_let(model.var(*var), v);
+                }
             }
             Decl::Marginal { var, support, prior, span } => l.at(*span, |l| {
                 l.declare_latent(*var, support, *span)?;
@@ -417,6 +441,11 @@ fn too_many(model: &Model, shapes: &[(VarId, Shapes)]) -> Option<Diagnostic> {
     None
 }
 
+/// Whether data alone determines arrays that read each other.
+fn of_data(model: &Model, lets: &[(VarId, LetValue)]) -> bool {
+    lets.iter().all(|(var, _)| model.var(*var).stage == Stage::Data)
+}
+
 /// The parameters in order of declaration; `model.decls` has them in order of dependence.
 fn declared_order(model: &Model, shapes: &[(VarId, Shapes)]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..shapes.len()).collect();
@@ -449,6 +478,17 @@ struct Parts {
 }
 
 impl Parts {
+    /// A variable computed from others, which a draw reports.
+    fn add_let(&mut self, var: &Var, value: Val) {
+        let role = match var.kind {
+            VarKind::Param => Role::Param,
+            VarKind::Gen => Role::Gen,
+            VarKind::Predicted => Role::Predicted,
+            _ => Role::Let,
+        };
+        self.variables.push((var.span, var.name.clone(), role, value));
+    }
+
     /// A parameter, which a draw reports too.
     fn add_param(&mut self, name: String, shapes: &Shapes, start: usize, span: Span, value: Val) {
         self.variables.push((span, name.clone(), Role::Param, value));

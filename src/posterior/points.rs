@@ -7,7 +7,7 @@ use crate::diagnostics::Diagnostic;
 use crate::exec::density::CompiledDensity;
 use crate::exec::program::Program;
 use crate::ir::{Builder, Function, Type, ValueId};
-use crate::lower::{Lowered, Param};
+use crate::lower::{self, Lowered, Param};
 use crate::passes;
 use crate::source::Span;
 
@@ -43,7 +43,8 @@ pub fn constrained_density(lowered: &Lowered) -> Result<CompiledDensity<f64>, Bo
 fn joined(f: &Function, params: &[Param]) -> Function {
     let length = |p: &Param| p.shape.iter().product::<usize>();
     let mut b = Builder::new(f.name.clone());
-    let theta = b.input("theta", Type::real([params.iter().map(length).sum()].as_slice()));
+    let theta =
+        b.input(lower::UNCONSTRAINED, Type::real([params.iter().map(length).sum()].as_slice()));
     let mut start = 0;
     let mut parts: HashMap<&str, ValueId> = HashMap::new();
     for param in params {

@@ -18,7 +18,7 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::exec::density::{CompiledDensity, Holding};
 use crate::exec::element::Element;
 use crate::ir::{Function, Tensor};
-use crate::lower::{Dimension, Lowered};
+use crate::lower::{self, Dimension, Lowered};
 use crate::passes;
 use crate::passes::subsample::{Coupled, Subsampling};
 use crate::random::stream;
@@ -73,7 +73,7 @@ impl Subsampled {
         let outputs = std::iter::once(0).chain(lowered.terms.iter().map(|t| t.output));
         f.outputs = outputs.map(|i| lowered.function.outputs[i].clone()).collect();
         let f = passes::optimize(&f);
-        let theta = f.input("theta").expect("lowered for unconstrained parameters");
+        let theta = f.input(lower::UNCONSTRAINED).expect("lowered for unconstrained parameters");
         let numbers = |input: &crate::ir::Input| {
             let data = lowered.data.iter().find(|(name, _)| *name == input.name);
             match data {

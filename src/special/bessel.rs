@@ -10,6 +10,8 @@ use super::gamma::{LOG_SQRT_2_PI, lgamma};
 use libm::{log, log1p};
 
 const SWITCH: f64 = 30.0;
+/// `log √(π/2)`.
+const LOG_SQRT_HALF_PI: f64 = 0.225_791_352_644_727_44;
 
 /// `log I₀(x)` for every `x`; even in `x`.
 ///
@@ -98,10 +100,11 @@ pub fn log_bessel_i(nu: f64, x: f64) -> f64 {
 /// `log K_ν(x)` for `x ≥ 0`; even in `ν`; `∞` at 0, NaN below.
 ///
 /// # Numerics
-/// Error ≤ 1e-13 of `max(1, |value|)`: the trapezoid rule for `∫₀^∞ exp(−x cosh t) cosh(νt) dt`.
+/// Error ≤ 1e-13 of `max(1, |value|)`: the trapezoid rule for `∫₀^∞ exp(−x cosh t) cosh(νt) dt`, for
+/// large x the asymptotic series.
 ///
 /// # Reference
-/// [abramowitz1964, 9.6.24].
+/// [abramowitz1964, 9.6.24, 9.7.2].
 #[must_use]
 pub fn log_bessel_k(nu: f64, x: f64) -> f64 {
     let nu = nu.abs();
@@ -110,6 +113,9 @@ pub fn log_bessel_k(nu: f64, x: f64) -> f64 {
     }
     if x == 0.0 || x == f64::INFINITY {
         return if x == 0.0 { f64::INFINITY } else { f64::NEG_INFINITY };
+    }
+    if x > SWITCH && x > 2.0 * nu * nu {
+        return LOG_SQRT_HALF_PI - 0.5 * log(x) - x + log1p(hankel_tail(nu, -x));
     }
     let exponent = |t: f64| nu * t - x * libm::cosh(t) + log1p(libm::exp(-2.0 * nu * t));
     let peak = libm::asinh(nu / x);
@@ -150,7 +156,8 @@ fn series_tail(nu: f64, q: f64) -> f64 {
     if q.is_nan() { q } else { sum }
 }
 
-/// `Σ_{k≥1} (-1)ᵏ aₖ(ν) / xᵏ`, so that `I_ν(x) = eˣ/√(2πx) (1 + this)`.
+/// `Σ_{k≥1} (-1)ᵏ aₖ(ν) / xᵏ`, so that `I_ν(x) = eˣ/√(2πx) (1 + this)`; at `−x` the same of
+/// `K_ν(x) = √(π/2x) e⁻ˣ (1 + this)`.
 fn hankel_tail(nu: f64, x: f64) -> f64 {
     let (mut k, mut term, mut sum) = (1.0, 1.0f64, 0.0);
     // At x ≥ 30 the terms pass below 1e-18 before the expansion starts to diverge.

@@ -106,11 +106,12 @@ pub fn inc_beta(a: f64, b: f64, x: f64) -> f64 {
     if a == f64::INFINITY {
         return 0.0;
     }
-    if is_left(a, b, x) {
-        beta_power(a, b, x, 1.0 - x) * beta_fraction(a, b, x)
-    } else {
-        1.0 - beta_power(b, a, 1.0 - x, x) * beta_fraction(b, a, 1.0 - x)
-    }
+    // Where the power underflows, the fraction may take long to no avail.
+    let tail = |a, b, x, y| match beta_power(a, b, x, y) {
+        0.0 => 0.0,
+        power => power * beta_fraction(a, b, x),
+    };
+    if is_left(a, b, x) { tail(a, b, x, 1.0 - x) } else { 1.0 - tail(b, a, 1.0 - x, x) }
 }
 
 /// Whether `x` is on the left of the mean, where the fraction for `Iₓ(a, b)` converges fast.
@@ -299,15 +300,17 @@ fn beta_fraction(a: f64, b: f64, x: f64) -> f64 {
     let mut h = d;
     let mut m = 1.0;
     loop {
-        let even = m * (b - m) * x / ((a + 2.0 * m - 1.0) * (a + 2.0 * m));
+        // Factor by factor: the products overflow where parameters are beyond 1e154.
+        let even = m / (a + 2.0 * m - 1.0) * ((b - m) / (a + 2.0 * m)) * x;
         d = 1.0 / guard(1.0 + even * d);
         c = guard(1.0 + even / c);
         h *= d * c;
-        let odd = -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 2.0 * m + 1.0));
+        let odd = -(a + m) / (a + 2.0 * m) * ((a + b + m) / (a + 2.0 * m + 1.0)) * x;
         d = 1.0 / guard(1.0 + odd * d);
         c = guard(1.0 + odd / c);
         h *= d * c;
-        if (d * c - 1.0).abs() < 3e-16 || m > 1e6 {
+        let change = (d * c - 1.0).abs();
+        if change < 3e-16 || change.is_nan() || m > 1e6 {
             return h;
         }
         m += 1.0;

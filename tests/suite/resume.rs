@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ppl::data::DataSet;
 use ppl::driver::Session;
@@ -230,35 +230,45 @@ fn done(command: &mut Command) -> Output {
     output
 }
 
+/// Runs the command, which is to write `out`, and sends it a signal as soon as it has kept `state`
+/// in its `checkpoint/`: over again if it ended before the signal came.
+fn signalled(run: impl Fn() -> Command, out: &Path, state: &str, signal: &str) -> Output {
+    for _ in 0..50 {
+        let mut child = run().args(["--checkpoint-seconds", "0.01"]).spawn().unwrap();
+        while !out.join("checkpoint").join(state).exists() && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        let output = child.wait_with_output().unwrap();
+        if output.status.code() != Some(0) {
+            return output;
+        }
+        std::fs::remove_dir_all(out).unwrap();
+    }
+    panic!("it always ended before {signal} came");
+}
+
 #[test]
 fn a_killed_run_is_resumed_from_its_last_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let cases: [(&str, &str, &[&str]); 3] = [
-        ("ldvi", "langevin", &["--iterations", "3000", "--draws", "50"]),
-        ("sivi-sm", "sivi-sm", &["--iterations", "1500", "--draws", "50"]),
-        ("nuts", "nuts", &["--draws", "16000"]),
+        ("ldvi", "langevin.json", &["--iterations", "3000", "--draws", "50"]),
+        ("sivi-sm", "sivi-sm.json", &["--iterations", "1500", "--draws", "50"]),
+        ("nuts", "nuts.json", &["--draws", "16000"]),
     ];
-    for (method, stage, flags) in cases {
+    for (method, state, flags) in cases {
         let out = |name: &str| dir.path().join(format!("{method}-{name}"));
-        let run = |out: &PathBuf| {
+        let run = |out: &Path| {
             let mut command = ppl(&["run", "gauss.ppl", "-q", "--infer", method, "--out"]);
             command.arg(out).args(flags);
             command
         };
         done(&mut run(&out("whole")));
         let killed = out("killed");
-        let mut child = run(&killed).args(["--checkpoint-seconds", "0.02"]).spawn().unwrap();
-        let state = killed.join(format!("checkpoint/{stage}.json"));
-        let began = Instant::now();
-        while !state.exists() && began.elapsed() < Duration::from_secs(60) {
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        std::thread::sleep(Duration::from_millis(60));
-        // SIGKILL: nothing can be cleaned up.
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert!(state.exists(), "{method}");
-        assert!(!killed.join("summary.json").exists(), "{method}: ended before it was killed");
+        // Nothing can be cleaned up.
+        let output = signalled(|| run(&killed), &killed, state, "-KILL");
+        assert_eq!(output.status.code(), None, "{method}: {}", stderr(&output));
+        assert!(!killed.join("summary.json").exists(), "{method}");
         // Flags that are not repeated are those of the run.
         done(ppl(&["run", "gauss.ppl", "-q", "--resume"]).arg(&killed));
         assert_eq!(draws(&out("whole")), draws(&killed), "{method}");
@@ -272,15 +282,11 @@ fn an_interrupted_run_is_resumed_and_the_flags_have_to_agree() {
     let run = |name: &str| {
         let mut command =
             ppl(&["run", "gauss.ppl", "-q", "--infer", "ldvi", "--iterations", "20000", "--out"]);
-        // Long enough to be interrupted, however fast the machine is.
         command.arg(out(name)).args(["--draws", "40", "--seed", "5", "--set", "ldvi.least-gain=0"]);
         command
     };
     done(&mut run("whole"));
-    let child = run("stopped").spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(400));
-    Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = signalled(|| run("stopped"), &out("stopped"), "langevin.json", "-TERM");
     assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
     assert!(out("stopped/summary.json").exists() && out("stopped/checkpoint/run.json").exists());
 

@@ -164,7 +164,9 @@ data y: real[N]
             Decl::Data { var, .. }
             | Decl::Param { var, .. }
             | Decl::Let { var, .. }
-            | Decl::Marginal { var, .. } => model.var(*var).name.as_str(),
+            | Decl::Marginal { var, .. }
+            | Decl::Missing { var, .. } => model.var(*var).name.as_str(),
+            Decl::Recursion(_) => "recursion",
             Decl::Constraint { .. } => "require",
             Decl::Stmt(_) => "~",
         })

@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::source::Span;
 
+use super::super::lagged;
 use super::super::typed::{
-    Decl, Expr, ExprKind, Scalar, Stage, Structure, Support, Type, VarId, VarKind,
+    Decl, Expr, ExprKind, LetValue, Scalar, Stage, Structure, Support, Type, VarId, VarKind,
 };
-use super::super::visit;
+use super::super::visit::{self, reads};
 use super::{Parameters, Reader};
 
 /// A declaration of the new model.
 pub(super) struct Node {
     pub(super) decl: Decl,
-    pub(super) defines: Option<VarId>,
     /// The declaration with data where `decl` has drawn copies, for a cycle through it.
     pub(super) original: Option<Decl>,
     pub(super) span: Span,
@@ -51,22 +51,15 @@ impl Reader<'_> {
                 multiplier: None,
             };
             let support = Support { array: Vec::new(), structure, missing: false };
-            let decl = Decl::Data { var, support, missing: None, default: None };
-            self.nodes
-                .insert(0, Node { decl, defines: Some(var), original: None, span, named: true });
+            let decl = Decl::Data { var, support, default: None };
+            self.nodes.insert(0, Node { decl, original: None, span, named: true });
         }
     }
 
     /// Leaves out what reads something that is not there.
     pub(super) fn leave_out_unavailable(&mut self) {
-        let defined: HashSet<VarId> = self.nodes.iter().filter_map(|n| n.defines).collect();
-        let declared = self.source.decls.iter().filter_map(|decl| match decl {
-            Decl::Data { var, .. }
-            | Decl::Param { var, .. }
-            | Decl::Let { var, .. }
-            | Decl::Marginal { var, .. } => Some(*var),
-            Decl::Constraint { .. } | Decl::Stmt(_) => None,
-        });
+        let defined: HashSet<VarId> = self.nodes.iter().flat_map(|n| n.decl.defines()).collect();
+        let declared = self.source.decls.iter().flat_map(Decl::defines);
         let copies = (0..).map(VarId).zip(&self.model.vars);
         let copies = copies.filter(|(_, v)| v.kind == VarKind::Predicted).map(|(id, _)| id);
         let mut gone: HashSet<VarId> =
@@ -79,10 +72,12 @@ impl Reader<'_> {
             self.nodes.retain(|node| {
                 let mut read: Vec<VarId> = reads(&node.decl).into_iter().collect();
                 read.sort_unstable();
-                let missing = |var: &VarId| gone.contains(var) && Some(*var) != node.defines;
+                let own = node.decl.defines();
+                let missing = |var: &VarId| gone.contains(var) && !own.contains(var);
                 match read.into_iter().find(missing) {
                     Some(culprit) => {
-                        lost.extend(node.defines.map(|var| (var, culprit, node.span, node.named)));
+                        let lose = |var| (var, culprit, node.span, node.named);
+                        lost.extend(own.into_iter().map(lose));
                         false
                     }
                     None => true,
@@ -117,17 +112,17 @@ impl Reader<'_> {
     pub(super) fn in_order(&mut self) {
         let mut waiting: Vec<Option<Node>> =
             std::mem::take(&mut self.nodes).into_iter().map(Some).collect();
-        let definer: HashMap<VarId, usize> = waiting
-            .iter()
-            .enumerate()
-            .filter_map(|(i, n)| n.as_ref()?.defines.map(|var| (var, i)))
-            .collect();
-        let needs = |node: &Node| -> BTreeSet<usize> {
+        let mut definers: HashMap<VarId, Vec<usize>> = HashMap::new();
+        for (i, node) in waiting.iter().flatten().enumerate() {
+            node.decl.defines().iter().for_each(|var| definers.entry(*var).or_default().push(i));
+        }
+        let needs = |(i, node): (usize, &Node)| -> BTreeSet<usize> {
             let read = reads(&node.decl);
-            let others = read.iter().filter(|var| Some(**var) != node.defines);
-            others.filter_map(|var| definer.get(var).copied()).collect()
+            let needed = read.iter().filter_map(|var| definers.get(var)).flatten();
+            needed.copied().filter(|&needed| needed != i).collect()
         };
-        let mut missing: Vec<BTreeSet<usize>> = waiting.iter().flatten().map(needs).collect();
+        let mut missing: Vec<BTreeSet<usize>> =
+            waiting.iter().flatten().enumerate().map(needs).collect();
         let mut readers: Vec<Vec<usize>> = vec![Vec::new(); waiting.len()];
         for (i, needed) in missing.iter().enumerate() {
             needed.iter().for_each(|&n| readers[n].push(i));
@@ -156,19 +151,34 @@ impl Reader<'_> {
                 .iter()
                 .enumerate()
                 .find_map(|(i, node)| Some((i, from_data(node.as_ref()?)?)));
-            let Some((at, original)) = through else { break };
-            let Some(node) = &mut waiting[at] else { break };
-            node.decl = original;
-            node.original = None;
-            let done = |i: &usize| waiting[*i].is_none();
-            missing[at] = waiting[at].as_ref().map(needs).unwrap_or_default();
-            missing[at] = missing[at].iter().copied().filter(|i| !done(i)).collect();
-            if missing[at].is_empty() {
-                ready.insert(at);
+            if let Some((at, original)) = through {
+                let Some(node) = &mut waiting[at] else { break };
+                node.decl = original;
+                node.original = None;
+                let done = |i: &usize| waiting[*i].is_none();
+                missing[at] =
+                    waiting[at].as_ref().map(|node| needs((at, node))).unwrap_or_default();
+                missing[at] = missing[at].iter().copied().filter(|i| !done(i)).collect();
+                if missing[at].is_empty() {
+                    ready.insert(at);
+                }
+                continue;
             }
+            // Else all of the cycle is drawn element by element, in one recursion.
+            let Some((group, lets)) = self.recursion(&waiting, &missing) else { break };
+            for &i in &group {
+                waiting[i] = None;
+                for &reader in &readers[i] {
+                    missing[reader].remove(&i);
+                    if missing[reader].is_empty() {
+                        ready.insert(reader);
+                    }
+                }
+            }
+            self.model.decls.push(Decl::Recursion(lets));
         }
         for node in waiting.iter().flatten() {
-            if let Some(var) = node.defines {
+            for var in node.decl.defines() {
                 let var = self.model.var(var);
                 let parameter = var.kind == VarKind::Param;
                 let reason = format!("`{}` depends on itself through other variables", var.name);
@@ -176,28 +186,38 @@ impl Reader<'_> {
             }
         }
     }
-}
 
-/// The variables that a declaration reads.
-pub(super) fn reads(decl: &Decl) -> HashSet<VarId> {
-    let mut found = HashSet::new();
-    let mut note = |e: &Expr| {
-        visit::vars(e, &mut |var, _| {
-            found.insert(var);
-        });
-    };
-    match decl {
-        Decl::Data { support, default, .. } => {
-            visit::support_exprs(support, &mut note);
-            default.iter().for_each(note);
+    /// Nodes that wait for each other and for nothing else, as definitions element by element; `None` if
+    /// there are none, or not all of them can be that.
+    fn recursion(
+        &mut self,
+        waiting: &[Option<Node>],
+        missing: &[BTreeSet<usize>],
+    ) -> Option<(BTreeSet<usize>, Vec<(VarId, LetValue)>)> {
+        let reached = |from: usize| {
+            let mut reached = BTreeSet::new();
+            let mut next: Vec<usize> = missing[from].iter().copied().collect();
+            while let Some(i) = next.pop() {
+                if reached.insert(i) {
+                    next.extend(&missing[i]);
+                }
+            }
+            reached
+        };
+        // Of what is reached from any node, what reaches the least is reached from all of itself.
+        let all = (0..waiting.len()).filter(|&i| waiting[i].is_some()).map(reached);
+        let group = all.min_by_key(BTreeSet::len)?;
+        let mut lets = Vec::new();
+        for node in group.iter().filter_map(|&i| waiting[i].as_ref()) {
+            match &node.decl {
+                Decl::Let { var, value } => {
+                    let value = lagged::by_elements(&mut self.model, *var, value, node.span)?;
+                    lets.push((*var, value));
+                }
+                Decl::Recursion(several) => lets.extend(several.iter().cloned()),
+                _ => return None,
+            }
         }
-        Decl::Param { support, prior, .. } | Decl::Marginal { support, prior, .. } => {
-            visit::support_exprs(support, &mut note);
-            prior.iter().for_each(|prior| visit::dist_exprs(prior, &mut note));
-        }
-        Decl::Let { value, .. } => visit::let_exprs(value, &mut note),
-        Decl::Stmt(stmt) => visit::stmt_exprs(stmt, &mut note),
-        Decl::Constraint { .. } => {}
+        Some((group, lets))
     }
-    found
 }

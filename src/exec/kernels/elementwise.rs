@@ -59,22 +59,31 @@ impl<E: Element> WithSimd for Loop<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let [a, b, c] = self.args;
-        let out = self.out;
-        match self.op {
-            Micro::Unary(op) => unary(op, a, out),
-            Micro::Binary(op) => binary(op, a, b, out),
-            Micro::Ternary(TernaryOp::Select) => {
-                each!(out, |a, b, c| if a == E::zero() { c } else { b })
-            }
-            Micro::Ternary(op) => {
-                each!(out, |a, b, c| E::of(semantics::ternary(op, a.f64(), b.f64(), c.f64())))
-            }
-            Micro::Copy => out.copy_from_slice(a),
-            Micro::Trunc => each!(out, |a| a.trunc()),
-            Micro::NonZero => each!(out, |a| truth(a != E::zero())),
+    fn with_simd<S: Simd>(self, simd: S) {
+        apply_within(simd, self.op, self.args, self.out);
+    }
+}
+
+/// [`apply`] for use within a dispatched loop.
+#[inline(always)]
+pub(in crate::exec) fn apply_within<E: Element, S: Simd>(
+    _: S,
+    op: Micro,
+    [a, b, c]: [&[E]; 3],
+    out: &mut [E],
+) {
+    match op {
+        Micro::Unary(op) => unary(op, a, out),
+        Micro::Binary(op) => binary(op, a, b, out),
+        Micro::Ternary(TernaryOp::Select) => {
+            each!(out, |a, b, c| if a == E::zero() { c } else { b })
         }
+        Micro::Ternary(op) => {
+            each!(out, |a, b, c| E::of(semantics::ternary(op, a.f64(), b.f64(), c.f64())))
+        }
+        Micro::Copy => out.copy_from_slice(a),
+        Micro::Trunc => each!(out, |a| a.trunc()),
+        Micro::NonZero => each!(out, |a| truth(a != E::zero())),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::inference::assess::{Checks, khat_threshold, psis};
 use crate::inference::examine::examine;
 use crate::inference::start::Gaussian;
 use crate::inference::train::Training;
-use crate::inference::weights::{self, Resample};
+use crate::inference::weights::{self, POOLED_NUMBERS, Resample};
 use crate::inference::{Fit, KhatKind, Monitor, Progress, Settings, Target, VerdictLevel};
 use crate::random::{Stream, stream};
 
@@ -19,8 +19,6 @@ const WEIGHING: f64 = 0.3;
 const FEWEST: usize = 1000;
 /// Effective number of draws that the pool is to have, whatever is asked for.
 const EFFECTIVE: usize = 2000;
-/// Numbers (draws times dimension) that a pool may take up.
-const POOLED_NUMBERS: usize = 20_000_000;
 /// Times the number of draws asked for that are weighed at most.
 const MOST_WEIGHED: usize = 10;
 

@@ -21,3 +21,4 @@ pub use families::{FULL_RANK, LOW_RANK, MEAN_FIELD};
 pub use laplace::LAPLACE;
 pub use mean_field::{MeanField, fit_mean_field, start_mean_field};
 pub use pathfinder::PATHFINDER;
+pub(super) use proposal::{Proposal, Student};

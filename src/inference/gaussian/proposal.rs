@@ -8,7 +8,7 @@ use crate::inference::start::Gaussian;
 use crate::random::{Stream, fill_std_normal};
 
 /// A distribution with a known density. Points are rows, `[n, D]` row-major.
-pub(super) trait Proposal {
+pub(in crate::inference) trait Proposal {
     /// `n` draws.
     fn draw(&self, n: usize, rng: &mut Stream) -> Vec<f64>;
 
@@ -107,10 +107,10 @@ impl Proposal for Gaussian {
 }
 
 /// Student's t with mean and covariance of a Gaussian, for tails that no weight can be too large in.
-pub(super) struct Student {
-    pub(super) gaussian: Gaussian,
+pub(in crate::inference) struct Student {
+    pub(in crate::inference) gaussian: Gaussian,
     /// `ν`, above 2.
-    pub(super) degrees: f64,
+    pub(in crate::inference) degrees: f64,
 }
 
 impl Student {

@@ -9,10 +9,10 @@ use dfdx::prelude::PutTape;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::assessment::{self, Evidence};
+use super::assessment;
 use super::critic::{self, BETAS, Critic};
+use super::evidence::{Evidence, Finished, WEIGHING};
 use super::family::{Family, Noise};
-use super::marginal::Marginal;
 use super::options::{Options, Reader};
 use super::standardize::{Affine, Standardized, fit_gaussian};
 use crate::density::{LogDensity, Part};
@@ -27,10 +27,8 @@ use crate::random::{Stream, stream};
 
 /// Parameter group of the family.
 pub(super) const FAMILY: usize = 0;
-/// Draws, at most, at which the density of the fit is estimated.
-const WEIGHED: usize = 2000;
-/// Draws that go through the networks at once when there is nothing to train.
-const CHUNK: usize = 4096;
+/// Share of the time that the critic may take on the finished family, where time is limited.
+const EXAMINING: f64 = 0.15;
 
 /// Every how many iterations the parameters count towards their average.
 const AVERAGED: usize = 10;
@@ -283,9 +281,8 @@ fn fit<E: Element, O: Objective>(
         schedule: options.schedule[0],
         tolerance: settings.tolerance,
         window: 500,
-        // The rest is for the examination.
         least_gain: None,
-        max_time: settings.max_time.map(|t| t.mul_f64(0.85)),
+        max_time: settings.max_time.map(|t| t.mul_f64(1.0 - EXAMINING - WEIGHING)),
     };
     let horizon = (options.average * options.iterations as f64 / AVERAGED as f64).max(1.0);
     let mut state = (
@@ -324,9 +321,12 @@ fn fit<E: Element, O: Objective>(
     let at = At { heat: 1.0, residual: objective.residual(training.iterations) };
     let examined = training.stop != Stop::Interrupted
         && examine::<E, O>(&setup, &mut parameters, &mut rng, at, settings, monitor)?;
-    let seed = settings.seed;
-    let evidence = evidence(&setup, O::NAME, &parameters, at, task);
-    Ok(assessment::conclude(O::NAME, &O::MEASURE, &evidence, training, examined, seed))
+    let Task { target, affine, .. } = task;
+    target.f64.see(Part::Whole(&affine.mean));
+    let complete = !training.interrupted() && examined;
+    let from = Finished { name: O::NAME, setup: &setup, parameters: &parameters, at, complete };
+    let evidence = Evidence::gather(&from, target, affine, settings, monitor);
+    Ok(assessment::conclude(O::NAME, &O::MEASURE, &evidence, training, settings))
 }
 
 /// Trains the critic (further) on the finished family, so that it finds what differences there are.
@@ -350,49 +350,10 @@ fn examine<E: Element, O: Objective>(
         tolerance: None,
         window: O::EXAMINATION,
         least_gain: None,
-        max_time: settings.max_time.map(|t| t.mul_f64(0.15)),
+        max_time: settings.max_time.map(|t| t.mul_f64(EXAMINING)),
     };
     let run = train(&plan, parameters, rng, monitor, |parameters, rng, context| {
         critic::step(setup, parameters, context.rate, at, rng)
     })?;
     Ok(run.stop == Stop::Iterations)
-}
-
-/// Fresh draws, their densities, and the critic's opinion of them.
-fn evidence<E: Element>(
-    setup: &Setup<'_, E>,
-    name: &str,
-    parameters: &Parameters<E>,
-    at: At,
-    task: Task<'_>,
-) -> Evidence {
-    let Task { target, affine, settings, options } = task;
-    target.f64.see(Part::Whole(&affine.mean));
-    let family = &setup.family;
-    let mut rng = stream(settings.seed, &format!("{name} draws"));
-    let (mut u, mut n, mut rest, mut z) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let wide = |x: &[E]| x.iter().map(|x| x.f64()).collect::<Vec<f64>>();
-    while u.len() < settings.draws * affine.dim() {
-        let rows = CHUNK.min(settings.draws - u.len() / affine.dim());
-        let noise: Noise<E> = Noise::draw(family, rows, false, &mut rng);
-        let (points, scores) = family.values(parameters, &noise);
-        let seen = setup.constant(&points);
-        let judged = setup.critic.rest(parameters, seen, at.residual, &SharedTape::off());
-        rest.extend(wide(&judged.as_vec()));
-        u.extend(wide(&points));
-        n.extend(wide(&scores));
-        z.extend(wide(&noise.z));
-    }
-    let weighed = settings.draws.min(WEIGHED);
-    let (some_u, some_z) = (&u[..weighed * affine.dim()], &z[..weighed * family.latent()]);
-    let marginal = Marginal::new(family, parameters);
-    Evidence {
-        estimate: marginal.estimate(some_u, some_z, options.mixing_draws, &mut rng),
-        u,
-        negative_conditional_score: n,
-        critic_rest: rest,
-        critic_residual: at.residual,
-        density: Standardized::new(target.f64, &affine),
-        affine,
-    }
 }

@@ -19,7 +19,7 @@ use super::fit::{self, At, Loss, Measure, Objective, Setup};
 use super::options::{
     ANNEALING, ANTITHETIC, AVERAGE, CLIP, CRITIC_HIDDEN, CRITIC_LEARNING_RATE, DECAY_EVERY,
     GRAD_SAMPLES, HIDDEN, ITERATIONS, LATENT, LEARNING_RATE, LINEAR, LOG_VARIANCE,
-    LOG_VARIANCE_FLOOR, MIXING_DRAWS, Reader, SCHEDULE, STANDARDIZE,
+    LOG_VARIANCE_FLOOR, MIXING_DRAWS, RESAMPLE, Reader, SCHEDULE, STANDARDIZE,
 };
 use crate::inference::method::option;
 use crate::inference::optimizer::Parameters;
@@ -128,6 +128,7 @@ impl Objective for Ksivi {
         CRITIC_HIDDEN,
         CRITIC_LEARNING_RATE,
         MIXING_DRAWS,
+        RESAMPLE,
     ];
     const STAGES: [&'static str; 3] = ["ksivi-standardize", "ksivi", "ksivi-examination"];
     const MEASURE: Measure = Measure {

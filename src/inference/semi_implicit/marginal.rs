@@ -5,6 +5,10 @@
 //! `log p − log q` of the estimate is still a lower bound of the evidence on average
 //! ([yin2018, theorem 1]; with a proposal [sobolev2019]).
 //!
+//! The estimate is more than that: it is the exact density of the point together with its components,
+//! each of which may be the one that it was drawn with. So `p/q` of the estimate is an importance weight
+//! on that extended space, whose mean is the evidence however few components there are.
+//!
 //! - **Prior**: the same components for all points. Good while components overlap.
 //! - **Regression**: `z` drawn from a Gaussian around its linear regression on `u`. Good in many
 //!   dimensions as long as the family is not far from linear.
@@ -27,12 +31,13 @@ const WIDEN: f64 = 1.1;
 /// Rows that go through the network at once.
 const CHUNK: usize = 4096;
 
-/// `log q(u)` of points drawn from the family.
+/// `log q(u)` of points.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct DensityEstimate {
     /// The estimates, `[S]`.
     pub(super) log_q: Vec<f64>,
-    /// Mean share of a point's own `z` in its average; near 1 the estimate says nothing.
+    /// Mean share of a point's own `z` in its average, over the points that have one; near 1 the estimate
+    /// says nothing.
     pub(super) own_share: f64,
 }
 
@@ -52,8 +57,8 @@ impl<'a, E: Element> Marginal<'a, E> {
         Marginal { family, parameters, sigma, constant }
     }
 
-    /// `log q` at the points `u: [S, D]` that were drawn with `z: [S, m]`, from `draws` components of
-    /// the prior or a twentieth as many proposals a point.
+    /// `log q` at the points `u: [S, D]`, the first of which were drawn with `z: [R, m]`, from `draws`
+    /// components of the prior or a twentieth as many proposals a point.
     pub(super) fn estimate(
         &self,
         u: &[f64],
@@ -77,19 +82,21 @@ impl<'a, E: Element> Marginal<'a, E> {
         let scaled = |x: &[f64]| -> Vec<f64> {
             x.chunks_exact(d).flat_map(|x| x.iter().zip(&self.sigma).map(|(x, s)| x / s)).collect()
         };
-        let mut fresh = vec![0.0; draws * self.family.latent()];
+        let mut fresh = vec![0.0; (draws + 1) * self.family.latent()];
         fill_std_normal(rng, &mut fresh);
         let (u, own) = (scaled(u), scaled(&self.centres(z)));
         let centres = scaled(&self.centres(&fresh));
         let mut logs = vec![0.0; draws + 1];
-        let terms = u.chunks_exact(d).zip(own.chunks_exact(d)).map(|(u, own)| {
-            logs[0] = half_distance(u, own);
-            for (l, c) in logs[1..].iter_mut().zip(centres.chunks_exact(d)) {
+        let terms = u.chunks_exact(d).enumerate().map(|(i, u)| {
+            for (l, c) in logs.iter_mut().zip(centres.chunks_exact(d)) {
                 *l = half_distance(u, c);
+            }
+            if let Some(own) = own.get(i * d..(i + 1) * d) {
+                logs[0] = half_distance(u, own);
             }
             log_mean_exp(&logs)
         });
-        self.collect(terms)
+        self.collect(terms, own.len() / d)
     }
 
     /// `None` where the regression is singular.
@@ -107,10 +114,11 @@ impl<'a, E: Element> Marginal<'a, E> {
         let (mut logs, mut own_first) = (Vec::new(), Vec::new());
         // Several points at a time, so that the network sees long batches.
         let points = (CHUNK / (draws + 1)).max(1);
-        for (u, z) in u.chunks(points * d).zip(z.chunks(points * m)) {
+        let mut own = z.chunks_exact(m);
+        for u in u.chunks(points * d) {
             let (mut proposed, mut log_ratio) = (Vec::new(), Vec::new());
-            for (u, z) in u.chunks_exact(d).zip(z.chunks_exact(m)) {
-                proposal.draw(u, z, &mut z_all, &mut log_r, rng);
+            for u in u.chunks_exact(d) {
+                proposal.draw(u, own.next(), &mut z_all, &mut log_r, rng);
                 for (z, r) in z_all.chunks_exact(m).zip(&log_r) {
                     let prior = -0.5 * z.iter().map(|z| z * z).sum::<f64>() - half_log_2pi(m);
                     log_ratio.push(prior - r);
@@ -131,14 +139,15 @@ impl<'a, E: Element> Marginal<'a, E> {
             own_first.extend(logs.chunks_exact(draws + 1).map(log_mean_exp));
             logs.clear();
         }
-        Some(self.collect(own_first.into_iter()))
+        Some(self.collect(own_first.into_iter(), z.len() / m))
     }
 
-    /// From pairs of log average (without the normaliser) and own share.
-    fn collect(&self, terms: impl Iterator<Item = (f64, f64)>) -> DensityEstimate {
+    /// From pairs of log average (without the normaliser) and share of the first, which is the point's own
+    /// for the first `owners` of them.
+    fn collect(&self, terms: impl Iterator<Item = (f64, f64)>, owners: usize) -> DensityEstimate {
         let (log_q, shares): (Vec<f64>, Vec<f64>) =
             terms.map(|(l, share)| (l + self.constant, share)).unzip();
-        DensityEstimate { own_share: shares.iter().sum::<f64>() / shares.len() as f64, log_q }
+        DensityEstimate { own_share: shares[..owners].iter().sum::<f64>() / owners as f64, log_q }
     }
 
     fn centres(&self, z: &[f64]) -> Vec<f64> {
@@ -179,9 +188,16 @@ struct Proposal {
 }
 
 impl Proposal {
-    /// Writes the point's own `z`, then fresh draws given `u`, and the log density of each.
-    fn draw(&self, u: &[f64], own: &[f64], z: &mut [f64], log_r: &mut [f64], rng: &mut Stream) {
-        let m = own.len();
+    /// Writes the point's own `z`, if it has one, then fresh draws given `u`, and the log density of each.
+    fn draw(
+        &self,
+        u: &[f64],
+        own: Option<&[f64]>,
+        z: &mut [f64],
+        log_r: &mut [f64],
+        rng: &mut Stream,
+    ) {
+        let m = self.lower.nrows();
         let mean: Vec<f64> = (0..m)
             .map(|j| {
                 let slope = |(i, u): (usize, &f64)| self.coefficients[(i + 1, j)] * u;
@@ -190,9 +206,11 @@ impl Proposal {
             .collect();
         fill_std_normal(rng, z);
         // The standardised residual of the own z, by forward substitution.
-        for i in 0..m {
-            let known: f64 = (0..i).map(|k| self.lower[(i, k)] * z[k]).sum();
-            z[i] = (own[i] - mean[i] - known) / self.lower[(i, i)];
+        if let Some(own) = own {
+            for i in 0..m {
+                let known: f64 = (0..i).map(|k| self.lower[(i, k)] * z[k]).sum();
+                z[i] = (own[i] - mean[i] - known) / self.lower[(i, i)];
+            }
         }
         for (z, log_r) in z.chunks_exact_mut(m).zip(log_r) {
             *log_r = self.constant - 0.5 * z.iter().map(|e| e * e).sum::<f64>();

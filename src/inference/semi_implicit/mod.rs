@@ -16,10 +16,12 @@
 //! | `sivi` | that of the surrogate bound [yin2018] |
 //! | `uivi` | that of the evidence lower bound with the score of `q` by an inner chain [titsias2019] |
 //! | `ksivi` | the kernel Stein discrepancy [cheng2024] |
-//! | `assessment` | what can be said about a fit without its density |
+//! | `evidence` | draws of a finished family and their importance weights |
+//! | `assessment` | what they say about the fit |
 
 mod assessment;
 mod critic;
+mod evidence;
 mod family;
 mod fit;
 mod ksivi;

@@ -3,8 +3,10 @@
 
 use super::family::FamilySettings;
 use super::standardize::Standardize;
+pub(super) use crate::inference::method::RESAMPLE;
 use crate::inference::method::option;
 use crate::inference::optimizer::Schedule;
+use crate::inference::weights::Resample;
 use crate::inference::{InferenceError, MethodOption, Settings};
 
 pub(super) const ITERATIONS: MethodOption =
@@ -141,6 +143,7 @@ pub(super) struct Options {
     pub(super) critic_hidden: Vec<usize>,
     pub(super) critic_learning_rate: f64,
     pub(super) mixing_draws: usize,
+    pub(super) resample: Resample,
 }
 
 impl Options {
@@ -193,6 +196,7 @@ impl Options {
             critic_hidden: reader.widths("critic-hidden", critic_width)?,
             critic_learning_rate: reader.get("critic-learning-rate")?,
             mixing_draws: reader.get("mixing-draws")?,
+            resample: reader.get("resample")?,
         };
         if options.iterations == 0 || options.batch < 2 {
             return bad("`iterations` must be at least 1, `grad-samples` at least 2");

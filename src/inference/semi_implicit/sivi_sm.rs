@@ -28,7 +28,7 @@ use super::fit::{self, At, Loss, Measure, Objective, Setup};
 use super::options::{
     ANNEALING, ANTITHETIC, AVERAGE, CLIP, CRITIC_HIDDEN, CRITIC_LEARNING_RATE, DECAY_EVERY,
     GRAD_SAMPLES, HIDDEN, ITERATIONS, LATENT, LEARNING_RATE, LINEAR, LOG_VARIANCE,
-    LOG_VARIANCE_FLOOR, MIXING_DRAWS, Reader, SCHEDULE, STANDARDIZE,
+    LOG_VARIANCE_FLOOR, MIXING_DRAWS, RESAMPLE, Reader, SCHEDULE, STANDARDIZE,
 };
 use crate::inference::method::option;
 use crate::inference::optimizer::Parameters;
@@ -129,6 +129,7 @@ impl Objective for SiviSm {
         DECAY_EVERY,
         AVERAGE,
         MIXING_DRAWS,
+        RESAMPLE,
     ];
     const STAGES: [&'static str; 3] = ["sivi-sm-standardize", "sivi-sm", "sivi-sm-examination"];
     const MEASURE: Measure = Measure::FISHER;

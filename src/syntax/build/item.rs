@@ -164,10 +164,12 @@ impl Builder<'_> {
             }
             _ => {
                 let name = self.ident(&children.need(Rule::type_name));
+                let before = children.accept(Rule::question);
                 let bounds = children.accept(Rule::bounds).map_or_else(Vec::new, |bounds| {
                     Children::of(bounds).map(|bound| self.bound(bound)).collect()
                 });
-                let missing = children.accept(Rule::question).map(|question| question.span);
+                let missing = before.or_else(|| children.accept(Rule::question));
+                let missing = missing.map(|question| question.span);
                 let dims =
                     children.accept(Rule::dims).map_or_else(Vec::new, |dims| self.dims(dims));
                 TypeKind::Base { name, bounds, missing, dims }

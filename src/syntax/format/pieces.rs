@@ -137,10 +137,11 @@ fn pieces<'a>(leaves: &mut Leaves<'a>, until: Option<TokenKind>) -> Vec<Piece<'a
     pieces
 }
 
-/// Tells whether a `<` opens bounds: it follows a type's name, and `name =` follows it, which no
+/// Tells whether a `<` opens bounds: it follows a type's name, maybe with a `?`, and `name =` follows it, which no
 /// comparison does.
 fn begins_bounds(before: &[Piece<'_>], leaves: &Leaves<'_>) -> bool {
-    before.last().is_some_and(|piece| piece.is(TokenKind::Ident))
+    let ends_type = |piece: &Piece<'_>| piece.is(TokenKind::Ident) || piece.is(TokenKind::Question);
+    before.last().is_some_and(ends_type)
         && matches!(leaves.as_slice(), [name, equals, ..]
             if name.kind == TokenKind::Ident && equals.kind == TokenKind::Equals)
 }

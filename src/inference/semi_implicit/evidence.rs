@@ -1,0 +1,266 @@
+//! Draws of a finished family, what the critic says of them, and draws with importance weights.
+//!
+//! The weighed draws are, where they may be resampled, those of a mixture of the family and a wide
+//! Student t [owen2000]: where the family has no draws at all, its own weights have nothing to show. The
+//! t has the family's moments at first, and where that is not enough those of the weighted draws
+//! [cappe2008]. They come in blocks, each weighed by components of its own (see [`Marginal`]), until
+//! enough of them count in full, or the weights turn out to be hopeless.
+
+use std::time::Instant;
+
+use super::family::Noise;
+use super::fit::{At, Setup};
+use super::marginal::Marginal;
+use super::standardize::{Affine, Standardized};
+use crate::density::LogDensity;
+use crate::inference::assess::{Psis, khat_threshold, psis};
+use crate::inference::gaussian::{Proposal, Student};
+use crate::inference::optimizer::Parameters;
+use crate::inference::start::Gaussian;
+use crate::inference::tape::{Element, SharedTape};
+use crate::inference::weights::{self, POOLED_NUMBERS, Resample};
+use crate::inference::{Monitor, Progress, Settings, Target};
+use crate::random::{Stream, stream};
+
+/// Draws that are weighed at once, and at least.
+const BLOCK: usize = 2000;
+/// Times the number of draws asked for that are weighed at most.
+const MOST_WEIGHED: usize = 10;
+/// Share of the time that weighing may take, where time is limited.
+pub(super) const WEIGHING: f64 = 0.1;
+/// Draws that go through the networks at once when there is nothing to train.
+const CHUNK: usize = 4096;
+/// Share of a point's own component above which the estimated density says nothing.
+const OWN_SHARE_LIMIT: f64 = 0.5;
+/// Share of the Student t in the draws that are weighed.
+const DEFENSIVE: f64 = 0.2;
+/// Its degrees of freedom.
+const DEGREES: f64 = 5.0;
+/// Its standard deviations, relative to the family's, which may be too narrow.
+const WIDEN: f64 = 1.5;
+/// Times that it is made anew from weighted draws.
+const ROUNDS: usize = 3;
+/// Draws in effect, for each dimension, that it takes.
+const FOR_EACH_DIMENSION: f64 = 10.0;
+
+/// A family after its training, and the critic after its own.
+pub(super) struct Finished<'a, E: Element> {
+    /// The method's name.
+    pub(super) name: &'static str,
+    pub(super) setup: &'a Setup<'a, E>,
+    pub(super) parameters: &'a Parameters<E>,
+    pub(super) at: At,
+    /// Whether both came to their end.
+    pub(super) complete: bool,
+}
+
+/// Draws in standardised coordinates and the target there.
+#[derive(Default)]
+pub(super) struct Draws {
+    /// `[S, D]`.
+    pub(super) u: Vec<f64>,
+    /// Log density of the target at each, `[S]`.
+    pub(super) log_p: Vec<f64>,
+    /// Its score, `[S, D]`.
+    pub(super) score: Vec<f64>,
+}
+
+impl Draws {
+    fn add(&mut self, density: &Standardized<f64>, u: Vec<f64>) {
+        let (mut log_p, mut score) = (vec![0.0; u.len() / density.dim()], vec![0.0; u.len()]);
+        density.score(&u, &mut log_p, &mut score);
+        self.u.extend(u);
+        self.log_p.extend(log_p);
+        self.score.extend(score);
+    }
+}
+
+/// What is known about a fit.
+pub(super) struct Evidence {
+    /// As many draws of the family as are asked for.
+    pub(super) own: Draws,
+    /// `ξ/σ` of each, `[S, D]`.
+    pub(super) negative_conditional_score: Vec<f64>,
+    /// The critic less its part of the target's score, `[S, D]`.
+    pub(super) critic_rest: Vec<f64>,
+    /// Weight of the target's score in the critic.
+    pub(super) critic_residual: f64,
+    /// Draws that have weights.
+    pub(super) weighed: Draws,
+    /// `log p` less the log density of what they were drawn from.
+    pub(super) log_weights: Vec<f64>,
+    /// `log p − log q` of those of them that are the family's.
+    pub(super) log_ratios: Vec<f64>,
+    /// Mean share of a point's own component in its density; near 1 the weights say nothing.
+    pub(super) own_share: f64,
+    /// Whether the weights are to be used.
+    pub(super) resample: Resample,
+    /// Whether training, examination and weighing came to their end.
+    pub(super) complete: bool,
+    /// The target in standardised coordinates.
+    pub(super) density: Standardized<f64>,
+    /// The coordinates.
+    pub(super) affine: Affine,
+}
+
+impl Evidence {
+    /// Draws, and the weights of enough others.
+    pub(super) fn gather<E: Element>(
+        from: &Finished<'_, E>,
+        target: Target<'_>,
+        affine: Affine,
+        settings: &Settings,
+        monitor: &mut dyn Monitor,
+    ) -> Evidence {
+        let began = Instant::now();
+        let random = |what: &str| stream(settings.seed, &format!("{} {what}", from.name));
+        let mut evidence = Evidence {
+            own: Draws::default(),
+            negative_conditional_score: Vec::new(),
+            critic_rest: Vec::new(),
+            critic_residual: from.at.residual,
+            weighed: Draws::default(),
+            log_weights: Vec::new(),
+            log_ratios: Vec::new(),
+            own_share: 0.0,
+            resample: from.setup.options.resample,
+            complete: from.complete,
+            density: Standardized::new(target.f64, &affine),
+            affine,
+        };
+        evidence.draw(from, settings.draws, &mut random("draws"));
+        let mut rng = random("weighing");
+        let mut wider = match evidence.resample {
+            Resample::Never => None,
+            Resample::Auto | Resample::Always => evidence.widened(),
+        };
+        let mut rounds = 0;
+        let wanted = settings.draws.max(BLOCK);
+        let affordable = POOLED_NUMBERS / evidence.affine.dim().max(1);
+        let most = (MOST_WEIGHED * wanted).min(affordable).max(BLOCK);
+        let limit = settings.max_time.map(|limit| limit.mul_f64(WEIGHING));
+        loop {
+            evidence.weigh(from, wider.as_ref(), &mut rng);
+            let weighed = evidence.log_weights.len();
+            let useful = evidence.complete && wider.is_some() && evidence.has_weights();
+            let smoothed = psis(&evidence.log_weights);
+            if !useful {
+                return evidence;
+            }
+            if smoothed.khat > khat_threshold(weighed) {
+                match evidence.moved(&smoothed) {
+                    Some(moved) if rounds < ROUNDS => {
+                        wider = Some(moved);
+                        rounds += 1;
+                        evidence.forget_weighed();
+                    }
+                    _ => return evidence,
+                }
+            } else if weighed + BLOCK > most
+                || weights::suffice(&evidence.weighed.u, &smoothed.log_weights, wanted as f64)
+            {
+                return evidence;
+            }
+            let progress = Progress {
+                phase: "weighing",
+                done: weighed,
+                total: most,
+                objective: None,
+                trend: None,
+            };
+            if monitor.progress(progress).is_break() {
+                evidence.complete = false;
+                return evidence;
+            }
+            if limit.is_some_and(|limit| began.elapsed() >= limit) {
+                return evidence;
+            }
+        }
+    }
+
+    /// Draws from the family, with the critic's opinion.
+    fn draw<E: Element>(&mut self, from: &Finished<'_, E>, draws: usize, rng: &mut Stream) {
+        let setup = from.setup;
+        while self.own.log_p.len() < draws {
+            let rows = CHUNK.min(draws - self.own.log_p.len());
+            let noise: Noise<E> = Noise::draw(&setup.family, rows, false, rng);
+            let (points, scores) = setup.family.values(from.parameters, &noise);
+            let (seen, off) = (setup.constant(&points), SharedTape::off());
+            let judged = setup.critic.rest(from.parameters, seen, from.at.residual, &off);
+            self.own.add(&self.density, wide(&points));
+            self.negative_conditional_score.extend(wide(&scores));
+            self.critic_rest.extend(wide(&judged.as_vec()));
+        }
+    }
+
+    /// A Student t somewhat wider than the family.
+    fn widened(&self) -> Option<Student> {
+        let mut gaussian = Gaussian::of_draws(&self.own.u, self.affine.dim())?;
+        gaussian.sd.iter_mut().for_each(|s| *s *= WIDEN);
+        gaussian.factor.iter_mut().flatten().for_each(|l| *l *= WIDEN);
+        Some(Student { gaussian, degrees: DEGREES })
+    }
+
+    /// A Student t with the moments of the weighted draws; `None` where too few of them count.
+    fn moved(&self, smoothed: &Psis) -> Option<Student> {
+        let weights: Vec<f64> = smoothed.log_weights.iter().map(|w| w.exp()).collect();
+        let effective = weights.iter().map(|w| w * w).sum::<f64>().recip();
+        let d = self.affine.dim();
+        (effective >= FOR_EACH_DIMENSION * d as f64)
+            .then(|| Gaussian::of_weighted(&self.weighed.u, &weights, d))
+            .flatten()
+            .map(|gaussian| Student { gaussian, degrees: DEGREES })
+    }
+
+    fn forget_weighed(&mut self) {
+        self.weighed = Draws::default();
+        self.log_weights.clear();
+        self.log_ratios.clear();
+        self.own_share = 0.0;
+    }
+
+    /// Adds a block of weighed draws of the family and, in part, of a wider distribution.
+    fn weigh<E: Element>(
+        &mut self,
+        from: &Finished<'_, E>,
+        wider: Option<&Student>,
+        rng: &mut Stream,
+    ) {
+        let share = if wider.is_some() { DEFENSIVE } else { 0.0 };
+        let others = (share * BLOCK as f64).round() as usize;
+        let (setup, parameters) = (from.setup, from.parameters);
+        let noise: Noise<E> = Noise::draw(&setup.family, BLOCK - others, false, rng);
+        let mut u = wide(&setup.family.values(parameters, &noise).0);
+        u.extend(wider.iter().flat_map(|w| w.draw(others, rng)));
+        let marginal = Marginal::new(&setup.family, parameters);
+        let estimate = marginal.estimate(&u, &wide(&noise.z), setup.options.mixing_draws, rng);
+        let log_q = estimate.log_q;
+        let other = wider.map(|w| w.log_density(&u).0);
+        let before = self.log_weights.len();
+        self.weighed.add(&self.density, u);
+        let log_p = &self.weighed.log_p[before..];
+        self.log_ratios.extend(log_p.iter().zip(&log_q).map(|(p, q)| p - q).take(BLOCK - others));
+        for (i, (p, q)) in log_p.iter().zip(log_q).enumerate() {
+            let mixed = other.as_ref().map_or(q, |other| log_mixture(q, other[i], share));
+            self.log_weights.push(p - mixed);
+        }
+        let blocks = (self.log_weights.len() / BLOCK) as f64;
+        self.own_share += (estimate.own_share - self.own_share) / blocks;
+    }
+
+    /// Whether the density of the fit could be estimated.
+    pub(super) fn has_weights(&self) -> bool {
+        self.own_share <= OWN_SHARE_LIMIT
+    }
+}
+
+/// `log((1 − share) e^a + share e^b)`.
+fn log_mixture(a: f64, b: f64, share: f64) -> f64 {
+    let (a, b) = (a + (-share).ln_1p(), b + share.ln());
+    let max = a.max(b);
+    max + ((a - max).exp() + (b - max).exp()).ln()
+}
+
+fn wide<E: Element>(x: &[E]) -> Vec<f64> {
+    x.iter().map(|x| x.f64()).collect()
+}
