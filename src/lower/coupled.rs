@@ -35,6 +35,9 @@ impl Loop<'_> {
     }
 }
 
+/// How far back each array is read, and an order of the loops.
+type Joint = (Vec<(VarId, i64)>, Vec<usize>);
+
 /// What the definitions consist of.
 #[derive(Default)]
 struct Parts<'s> {
@@ -222,7 +225,7 @@ impl Lowerer<'_> {
 
     /// How far back the loops read each array, and an order in which each reads what earlier ones define
     /// in the same step; `None` if they read in other ways.
-    fn joint(&self, loops: &[Loop<'_>]) -> Option<(Vec<(VarId, i64)>, Vec<usize>)> {
+    fn joint(&self, loops: &[Loop<'_>]) -> Option<Joint> {
         let mut lags: BTreeMap<VarId, i64> = loops.iter().map(|l| (l.steps.target, 0)).collect();
         let targets: Vec<VarId> = lags.keys().copied().collect();
         let mut same_step: Vec<Vec<usize>> = vec![Vec::new(); loops.len()];

@@ -22,6 +22,9 @@ pub(super) struct Node {
     pub(super) named: bool,
 }
 
+/// Declarations that wait for each other, by position, and what they define element by element.
+type Group = (BTreeSet<usize>, Vec<(VarId, LetValue)>);
+
 impl Reader<'_> {
     /// Sizes that only absent data would give are read from the file by their names.
     pub(super) fn stated_sizes(&mut self) {
@@ -193,7 +196,7 @@ impl Reader<'_> {
         &mut self,
         waiting: &[Option<Node>],
         missing: &[BTreeSet<usize>],
-    ) -> Option<(BTreeSet<usize>, Vec<(VarId, LetValue)>)> {
+    ) -> Option<Group> {
         let reached = |from: usize| {
             let mut reached = BTreeSet::new();
             let mut next: Vec<usize> = missing[from].iter().copied().collect();
