@@ -31,9 +31,6 @@ local function ask(method, line, character)
 end
 out.hover = ask('textDocument/hover', 2, 6).contents.value
 out.completion = #ask('textDocument/completion', 3, 4)
-local edits = ask('textDocument/formatting', 0, 0)
--- The broken text has no canonical form; repaired it has.
-out.unformatted = edits == nil
 vim.api.nvim_buf_set_lines(buffer, 4, 5, false, {})
 out.repaired = wait(function() return #vim.diagnostic.get(buffer) == 0 end)
 vim.lsp.util.apply_text_edits(ask('textDocument/formatting', 0, 0), buffer, 'utf-16')
@@ -84,7 +81,6 @@ fn slow_neovim_speaks_with_the_server() {
     is("diagnosed", true.into());
     is("code", "E0102".into());
     is("line", 4.into());
-    is("unformatted", true.into());
     is("repaired", true.into());
     is("formatted", "y ~ normal(mu, tau)".into());
     assert!(answers["hover"].as_str().unwrap().contains("tau: real<lower=0>"), "{answers:#}");
