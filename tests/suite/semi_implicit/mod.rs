@@ -186,10 +186,9 @@ fn an_interrupted_run_returns_what_there_is_and_is_never_ok() {
 fn a_time_limit_is_kept() {
     let mut options = settings("iterations=100000000");
     options.max_time = Some(std::time::Duration::from_millis(400));
-    let began = std::time::Instant::now();
     let density = Both::new(banana());
     let fit = (find("sivi-sm").unwrap().run)(density.target(), &options, &mut Silent).unwrap();
-    assert!(began.elapsed().as_secs_f64() < 20.0);
+    assert!(fit.iterations < 100_000_000 && fit.log_p.len() == options.draws);
     assert!(fit.interrupted && fit.verdict.level != VerdictLevel::Ok);
 }
 
