@@ -15,6 +15,7 @@
 //! | write | [`results`] | draws → tables and files |
 //! | tell | [`report`] | finished runs → one HTML page |
 //!
+//! [`ide`] answers what editors ask, [`lsp`] speaks their protocol.
 //! [`driver`] sequences them; [`cli`] is the command line. No logic lives in this file.
 
 pub mod autodiff;
@@ -25,9 +26,11 @@ pub mod density;
 pub mod diagnostics;
 pub mod driver;
 pub mod exec;
+pub mod ide;
 pub mod inference;
 pub mod ir;
 pub mod lower;
+pub mod lsp;
 pub mod passes;
 pub mod posterior;
 pub mod random;

@@ -7,6 +7,7 @@ use crate::syntax::ast;
 use super::builtins::Signature;
 use super::checker::Checker;
 use super::infer::{error, latest};
+use super::places::Means;
 use super::scope::{Binding, Callee};
 use super::shape::{Agreement, Dim};
 use super::stdlib;
@@ -19,13 +20,19 @@ pub(super) struct Formal<'p> {
     pub(super) name: &'p str,
     /// Names of the parameters, and whether each may be left out.
     pub(super) params: Vec<(String, bool)>,
+    /// The parameters themselves; a combinator has none.
+    pub(super) vars: &'p [VarId],
     /// Where it is declared, if that is the model's text.
     pub(super) span: Option<Span>,
 }
 
 impl Checker<'_> {
     pub(super) fn call(&mut self, callee: &ast::Ident, args: &[ast::Arg], span: Span) -> Expr {
-        match self.find_callee(&callee.text) {
+        let found = self.find_callee(&callee.text);
+        if let Some(found) = &found {
+            self.note_callee(callee, found);
+        }
+        match found {
             Some(Callee::Builtin(builtin)) => {
                 self.refuse_names(&callee.text, args);
                 if matches!(builtin.signature(), Signature::Solver { .. }) {
@@ -108,7 +115,13 @@ impl Checker<'_> {
         let mut good = true;
         for (position, arg) in args.iter().enumerate() {
             let slot = match &arg.name {
-                Some(name) => formal.params.iter().position(|(param, _)| *param == name.text),
+                Some(name) => {
+                    let slot = formal.params.iter().position(|(param, _)| *param == name.text);
+                    if let Some(var) = slot.and_then(|slot| formal.vars.get(slot)) {
+                        self.note_use(name.span, Means::Var(*var));
+                    }
+                    slot
+                }
                 None => Some(position),
             };
             match slot {
@@ -194,10 +207,15 @@ impl Checker<'_> {
             // It was said already what is wrong with it.
             ast::ExprKind::Name(name) if self.broken_names.contains(name) => return None,
             ast::ExprKind::Name(name) => match self.scope.find(name) {
-                Some(Binding::Fn(id)) => return Some(*id),
+                Some(Binding::Fn(id, param)) => {
+                    let (id, param) = (*id, *param);
+                    self.note_use(value.span, Means::Var(param));
+                    return Some(id);
+                }
                 Some(Binding::Var(_)) => None,
                 None => match self.find_callee(name) {
                     Some(Callee::Fn(entry)) => {
+                        self.note_use(value.span, Means::Item(entry));
                         let name = ast::Ident { text: name.clone(), span: value.span };
                         return self.instance(entry, &name, &[]);
                     }
@@ -278,10 +296,10 @@ impl Checker<'_> {
         Expr { kind: ExprKind::Call(id, args), ty, stage, span }
     }
 
-    pub(super) fn formal<'n>(&self, name: &'n str, params: &[VarId], span: Span) -> Formal<'n> {
-        let params = params.iter().map(|p| (self.model.var(*p).name.clone(), false)).collect();
+    pub(super) fn formal<'n>(&self, name: &'n str, vars: &'n [VarId], span: Span) -> Formal<'n> {
+        let params = vars.iter().map(|p| (self.model.var(*p).name.clone(), false)).collect();
         let library = self.sources.name(span.file).starts_with("stdlib/");
-        Formal { name, params, span: (!library).then_some(span) }
+        Formal { name, params, vars, span: (!library).then_some(span) }
     }
 
     /// Checks arguments against parameters of a function, binds its sizes in `subst`, and returns

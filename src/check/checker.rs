@@ -8,11 +8,15 @@ use crate::source::{SourceMap, Span};
 use crate::syntax::{self, ast};
 
 use super::interval::Interval;
+use super::lagged;
 use super::lints;
+use super::places::Places;
 use super::scope::{Names, Scope};
 use super::shape::Dim;
 use super::stdlib;
-use super::typed::{DistId, Expr, FnId, Model, Stage, Stmt, Support, Type, Var, VarId, VarKind};
+use super::typed::{
+    Decl, DistId, Expr, FnId, LetValue, Model, Stage, Stmt, Support, Type, Var, VarId, VarKind,
+};
 
 /// A file that `import` asked for: the name to show and its text, or why there is none.
 pub type Imported = Result<(String, String), String>;
@@ -35,11 +39,21 @@ pub fn check_with(
     sources: &mut SourceMap,
     import: &mut dyn FnMut(&str, &str) -> Imported,
 ) -> Outcome<Model> {
+    check_places(file, sources, import).0
+}
+
+/// Checks a model, and says what stands where in it.
+pub(super) fn check_places(
+    file: &ast::File,
+    sources: &mut SourceMap,
+    import: &mut dyn FnMut(&str, &str) -> Imported,
+) -> (Outcome<Model>, Places) {
     let mut checker = Checker::new(sources);
     checker.add_file(Rc::new(file.clone()), import);
     checker.check_all();
     lints::lint(&mut checker, file.span.file);
-    Outcome::new(checker.model, checker.diagnostics)
+    let places = checker.take_places();
+    (Outcome::new(checker.model, checker.diagnostics), places)
 }
 
 /// Checks the whole standard library, which a model never needs.
@@ -60,6 +74,10 @@ const STACK_LEFT: usize = 512 << 10;
 
 /// Bytes of stack that are added when fewer are left.
 const STACK_MORE: usize = 4 << 20;
+
+/// What to do about arrays that read each other in another way.
+const ELEMENT_BY_ELEMENT: &str = "arrays may read each other's elements if each is defined element by \
+    element: `let x: real[N] { for t in 2:N { x[t] = … } }`";
 
 /// Where the check of a declaration stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +132,8 @@ pub(super) struct Checker<'a> {
     pub(super) facts: Facts,
     /// Entries being checked, and where each was asked for.
     pub(super) stack: Vec<(usize, Span)>,
+    /// Arrays that read an array whose definition is not at its end: how far down the stack that is.
+    coupled: HashMap<usize, usize>,
     /// Top-level statements, in order.
     statements: Vec<(Rc<ast::File>, usize)>,
     /// Types as written, for lints: literal sizes with their places.
@@ -129,6 +149,8 @@ pub(super) struct Checker<'a> {
     pub(super) suggested: usize,
     /// Entries that something calls or passes on.
     pub(super) called: HashSet<usize>,
+    /// What stands where in the model's text.
+    pub(super) places: Places,
     imported: HashSet<String>,
     loaded: HashSet<usize>,
 }
@@ -145,6 +167,7 @@ impl<'a> Checker<'a> {
             scope: Scope::default(),
             facts: Facts::default(),
             stack: Vec::new(),
+            coupled: HashMap::new(),
             statements: Vec::new(),
             literal_sizes: Vec::new(),
             priors: HashMap::new(),
@@ -152,6 +175,7 @@ impl<'a> Checker<'a> {
             broken_names: HashSet::new(),
             suggested: 0,
             called: HashSet::new(),
+            places: Places::default(),
             imported: HashSet::new(),
             loaded: HashSet::new(),
         }
@@ -325,7 +349,7 @@ impl<'a> Checker<'a> {
             if let ast::Item::Stmt(stmt) = &file.items[item]
                 && let Some(stmt) = self.top_level_stmt(stmt)
             {
-                self.model.decls.push(super::typed::Decl::Stmt(stmt));
+                self.model.decls.push(Decl::Stmt(stmt));
             }
         }
         self.place_missing();
@@ -347,18 +371,109 @@ impl<'a> Checker<'a> {
         match self.entries[id].state {
             State::Done => return true,
             State::InProgress => {
-                self.report_cycle(id, at);
-                return false;
+                let couples = self.couple(id);
+                if !couples {
+                    self.report_cycle(id, at);
+                }
+                return couples;
             }
             State::Unchecked => {}
         }
         self.entries[id].state = State::InProgress;
+        let declared = self.model.decls.len();
         self.stack.push((id, at));
         // Declarations may stand in any order, so a chain of them may be as long as the file.
         stacker::maybe_grow(STACK_LEFT, STACK_MORE, || self.check_entry(id));
         self.stack.pop();
-        self.entries[id].state = State::Done;
+        match self.coupled.get(&id) {
+            // Its definition ends with that of the array that it reads.
+            Some(&reaches) if reaches < self.stack.len() => {}
+            Some(_) => self.join(declared),
+            None => self.entries[id].state = State::Done,
+        }
         true
+    }
+
+    /// Couples what is being checked with `id`, which is not at its end, if that has a type already (as an
+    /// array defined element by element) and all in between are `let`s or `gen`s: a recursion over several
+    /// arrays.
+    fn couple(&mut self, id: usize) -> bool {
+        let start = self.start_of(id);
+        let circle: Vec<usize> = self.stack[start..].iter().map(|(entry, _)| *entry).collect();
+        let typed = self.entries[id].var.is_some_and(|var| !self.model.var(var).ty.is_error());
+        let defines = |entry: &usize| {
+            let entry = &self.entries[*entry];
+            matches!(entry.file.items[entry.item], ast::Item::Let(_) | ast::Item::Gen(_))
+        };
+        if !typed || !circle.iter().all(defines) {
+            return false;
+        }
+        for entry in circle {
+            let reaches = self.coupled.entry(entry).or_insert(start);
+            *reaches = start.min(*reaches);
+        }
+        true
+    }
+
+    /// Where in the stack the definition of an entry that is not at its end begins.
+    fn start_of(&self, id: usize) -> usize {
+        let place = self.stack.iter().position(|(entry, _)| *entry == id);
+        place.or_else(|| self.coupled.get(&id).copied()).unwrap_or(0)
+    }
+
+    /// Makes one declaration of arrays that read each other, those from `declared` on that are not under
+    /// definition any more.
+    fn join(&mut self, declared: usize) {
+        let top = self.stack.len();
+        let group: Vec<usize> = self
+            .coupled
+            .iter()
+            .filter(|(_, reaches)| **reaches >= top)
+            .map(|(id, _)| *id)
+            .collect();
+        let mut stage = Stage::Data;
+        let mut vars = Vec::new();
+        for id in group {
+            self.coupled.remove(&id);
+            self.entries[id].state = State::Done;
+            vars.extend(self.entries[id].var);
+        }
+        vars.iter().for_each(|var| stage = stage.max(self.model.var(*var).stage));
+        vars.iter().for_each(|var| self.raise_stage(*var, stage));
+        let (mut lets, mut constraints) = (Vec::new(), Vec::new());
+        for decl in self.model.decls.split_off(declared) {
+            match decl {
+                Decl::Let { var, value } if vars.contains(&var) => lets.push((var, value)),
+                Decl::Constraint { var, .. } if vars.contains(&var) => constraints.push(decl),
+                other => self.model.decls.push(other),
+            }
+        }
+        lets.sort_by_key(|(var, _)| self.model.var(*var).span);
+        for (var, value) in &mut lets {
+            let span = self.model.var(*var).span;
+            let whole =
+                matches!(value, LetValue::Expr(e) if lagged::reads_whole(&self.model, e, &vars));
+            let elements = lagged::by_elements(&mut self.model, *var, value, span);
+            match elements.filter(|_| !whole) {
+                Some(elements) => *value = elements,
+                None => {
+                    let message = format!(
+                        "`{}` depends on itself, and not element by element",
+                        self.model.var(*var).name
+                    );
+                    let mut error = Diagnostic::error(Code::E0104, span, message, "defined here")
+                        .with_help(ELEMENT_BY_ELEMENT);
+                    for other in vars.iter().filter(|other| *other != var) {
+                        let other = self.model.var(*other);
+                        error = error
+                            .with_label(other.span, format!("`{}` is in the circle", other.name));
+                    }
+                    self.report(error);
+                }
+            }
+        }
+        self.model.decls.push(Decl::Recursion(lets));
+        self.model.decls.extend(constraints);
     }
 
     fn check_entry(&mut self, id: usize) {
@@ -379,8 +494,7 @@ impl<'a> Checker<'a> {
 
     /// Reports that `id`, which is being checked, is read again at `at`.
     pub(super) fn report_cycle(&mut self, id: usize, at: Span) {
-        let start = self.stack.iter().position(|(entry, _)| *entry == id).unwrap_or(0);
-        let circle: Vec<(usize, Span)> = self.stack[start..].to_vec();
+        let circle: Vec<(usize, Span)> = self.stack[self.start_of(id)..].to_vec();
         let name = |id: usize| self.entries[id].name.text.clone();
         let place = self.entries[id].name.span;
         let mut path: Vec<String> =
@@ -400,12 +514,8 @@ impl<'a> Checker<'a> {
         let item = &self.entries[id].file.items[self.entries[id].item];
         if matches!(item, ast::Item::Fn(_) | ast::Item::Dist(_)) {
             diagnostic = diagnostic.with_note("functions are not recursive");
-        } else if circle.len() > 1 && circle.iter().all(|(entry, _)| self.has_elements(*entry)) {
-            diagnostic = diagnostic.with_help(
-                "recursions that read each other are the columns of one array: \
-                 `let s: real[T, 2] { s[1] = [a1, b1]  for t in 2:T { s[t] = [… s[t - 1, 2], …] } }`, \
-                 of which `s[:, 1]` and `s[:, 2]` are the two",
-            );
+        } else if circle.iter().any(|(entry, _)| self.has_elements(*entry)) {
+            diagnostic = diagnostic.with_help(ELEMENT_BY_ELEMENT);
         } else if circle.len() == 1 && matches!(item, ast::Item::Let(_)) {
             diagnostic = diagnostic.with_help(format!(
                 "a recursion over an array is written element by element: `let {}: real[N] {{ … }}`",
@@ -418,7 +528,8 @@ impl<'a> Checker<'a> {
     /// Tells whether an entry is an array defined element by element.
     fn has_elements(&self, id: usize) -> bool {
         let item = &self.entries[id].file.items[self.entries[id].item];
-        matches!(item, ast::Item::Let(d) if matches!(d.value, ast::LetValue::Elements(_)))
+        matches!(item, ast::Item::Let(d) | ast::Item::Gen(d)
+            if matches!(d.value, ast::LetValue::Elements(_)))
     }
 
     pub(super) fn report(&mut self, diagnostic: Diagnostic) {

@@ -49,7 +49,7 @@ impl Checker<'_> {
         };
         let params =
             params.iter().map(|(name, optional)| ((*name).to_string(), *optional)).collect();
-        let formal = Formal { name: &callee.text, params, span: None };
+        let formal = Formal { name: &callee.text, params, vars: &[], span: None };
         let Some(slots) = self.match_arguments(&formal, args, span) else {
             self.check_arguments(args);
             return None;

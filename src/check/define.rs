@@ -177,9 +177,10 @@ impl Checker<'_> {
                     }
                     _ => Type::Error,
                 };
-                vars.push(self.new_var(&param.name, VarKind::Argument, ty, Stage::Data));
+                let var = self.new_var(&param.name, VarKind::Argument, ty, Stage::Data);
+                vars.push(var);
                 if let Some((function, _)) = given.next() {
-                    self.scope.locals.push((param.name.text.clone(), Binding::Fn(*function)));
+                    self.scope.locals.push((param.name.text.clone(), Binding::Fn(*function, var)));
                 }
                 continue;
             }

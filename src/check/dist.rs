@@ -55,11 +55,16 @@ impl Checker<'_> {
         value: Option<&Value>,
         components: Option<&Dim>,
     ) -> Option<(Dist, Draw)> {
+        self.note_dist(dist.span, value.map(|v| &v.ty), value.and_then(|v| v.support.as_ref()));
         let ast::ExprKind::Call { callee, args } = &dist.kind else {
             self.report_no_dist(dist);
             return None;
         };
-        match self.find_callee(&callee.text) {
+        let found = self.find_callee(&callee.text);
+        if let Some(found) = &found {
+            self.note_callee(callee, found);
+        }
+        match found {
             Some(Callee::Dist(entry)) => {
                 let entry = self.dist_form(entry, &callee.text, args.len());
                 let Some(id) = self.dist_of(entry, callee.span) else {

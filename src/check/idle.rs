@@ -125,6 +125,11 @@ impl Checker<'_> {
                 Decl::Let { value, .. } => {
                     visit::let_exprs(value, &mut |e| collect(e, &mut locals, &mut read));
                 }
+                Decl::Recursion(lets) => {
+                    for (_, value) in lets {
+                        visit::let_exprs(value, &mut |e| collect(e, &mut locals, &mut read));
+                    }
+                }
                 Decl::Data { .. }
                 | Decl::Missing { .. }
                 | Decl::Param { .. }

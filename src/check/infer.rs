@@ -22,6 +22,12 @@ pub(super) fn latest<'e>(exprs: impl IntoIterator<Item = &'e Expr>) -> Stage {
 impl Checker<'_> {
     /// Checks an expression.
     pub(super) fn expr(&mut self, e: &ast::Expr) -> Expr {
+        let checked = self.expr_of(e);
+        self.note_expr(&checked);
+        checked
+    }
+
+    fn expr_of(&mut self, e: &ast::Expr) -> Expr {
         let constant = |kind, ty| Expr { kind, ty, stage: Stage::Data, span: e.span };
         match &e.kind {
             ast::ExprKind::Int(n) => constant(ExprKind::Int(*n), Type::INT),

@@ -42,6 +42,11 @@ pub(super) fn lint(checker: &mut Checker<'_>, main: FileId) {
             Decl::Let { value, .. } => {
                 visit::let_exprs(value, &mut |e| checker.lint_branch_expr(e));
             }
+            Decl::Recursion(lets) => {
+                for (_, value) in lets {
+                    visit::let_exprs(value, &mut |e| checker.lint_branch_expr(e));
+                }
+            }
             Decl::Data { .. }
             | Decl::Missing { .. }
             | Decl::Param { .. }
@@ -120,15 +125,7 @@ impl Reads {
         let mut declared_by = HashMap::new();
         for (index, decl) in decls.iter().enumerate() {
             let mut vars = visit::reads(decl);
-            let own = match decl {
-                Decl::Data { var, .. }
-                | Decl::Param { var, .. }
-                | Decl::Marginal { var, .. }
-                | Decl::Missing { var, .. }
-                | Decl::Let { var, .. } => Some(*var),
-                Decl::Constraint { .. } | Decl::Stmt(_) => None,
-            };
-            if let Some(own) = own {
+            for own in decl.defines() {
                 vars.remove(&own);
                 declared_by.insert(own, index);
             }
@@ -296,8 +293,13 @@ impl Checker<'_> {
         let mut waiting: Vec<usize> = Vec::new();
         for (index, decl) in decls.iter().enumerate() {
             match decl {
-                Decl::Param { var, .. } | Decl::Marginal { var, .. } | Decl::Let { var, .. } => {
-                    touches.entry(*var).or_default().push(index);
+                Decl::Param { .. }
+                | Decl::Marginal { .. }
+                | Decl::Let { .. }
+                | Decl::Recursion(_) => {
+                    for var in decl.defines() {
+                        touches.entry(var).or_default().push(index);
+                    }
                 }
                 Decl::Data { .. } | Decl::Missing { .. } | Decl::Constraint { .. } => {}
                 Decl::Stmt(stmt) => {

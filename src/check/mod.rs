@@ -9,6 +9,7 @@
 //! | distributions | `dist`, `combinator`, `support` | arguments, batch shapes, priors against supports |
 //! | declarations | `decl`, `define`, `stmt` | the parts of a model; functions and distributions |
 //! | draws | `generative` | a checked model's `~` statements as draws |
+//! | places | `places` | what stands where, for editors |
 //! | lints | `lints`, `idle`, `interval` | what is allowed but probably not meant |
 //!
 //! Checking on demand gives the order of dependence: a declaration is complete when everything that
@@ -33,6 +34,7 @@ mod lagged;
 mod lints;
 mod member;
 mod missing;
+pub mod places;
 mod primitive;
 pub mod print;
 mod scope;
@@ -43,9 +45,12 @@ mod stmt;
 mod subst;
 mod suggest;
 mod support;
+mod text;
 pub mod typed;
 mod visit;
 
 pub use checker::{Imported, check, check_library, check_with};
 pub use lints::lint_with_sizes;
 pub use print::emit;
+pub use scope::Combinator;
+pub use text::{Checked, check_text};

@@ -169,18 +169,24 @@ impl Printer<'_> {
                 let prior = prior.as_ref().map(|dist| format!(" ~ {}", self.dist(dist)));
                 lines.push(format!("marginal {head}{}", prior.unwrap_or_default()));
             }
-            Decl::Let { var, value } => {
-                let word = match self.model.map(|model| model.var(*var).kind) {
-                    Some(VarKind::Gen) => "gen",
-                    _ => "let",
-                };
-                self.binding(word, *var, value, 0, lines);
+            Decl::Let { var, value } => self.definition(*var, value, lines),
+            Decl::Recursion(lets) => {
+                lets.iter().for_each(|(var, value)| self.definition(*var, value, lines));
             }
             Decl::Constraint { var, support } => {
                 lines.push(format!("require {}", self.head(*var, &self.support(support))));
             }
             Decl::Stmt(stmt) => self.stmt(stmt, 0, lines),
         }
+    }
+
+    /// A `let` or `gen` at the top level.
+    fn definition(&self, var: VarId, value: &LetValue, lines: &mut Vec<String>) {
+        let word = match self.model.map(|model| model.var(var).kind) {
+            Some(VarKind::Gen) => "gen",
+            _ => "let",
+        };
+        self.binding(word, var, value, 0, lines);
     }
 
     fn binding(
@@ -454,6 +460,15 @@ impl MemberId {
 }
 
 impl Structure {
+    /// Tells whether one element is a square matrix.
+    #[must_use]
+    pub fn is_matrix(&self) -> bool {
+        matches!(
+            self,
+            Self::CholeskyCorr(_) | Self::CorrMatrix(_) | Self::CholeskyCov(_) | Self::CovMatrix(_)
+        )
+    }
+
     /// Returns the name that a type gives it.
     #[must_use]
     pub fn name(&self) -> &'static str {

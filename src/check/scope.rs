@@ -8,6 +8,7 @@ use crate::syntax::ast;
 
 use super::builtins::Builtin;
 use super::checker::Checker;
+use super::places::Means;
 use super::stdlib;
 use super::suggest;
 use super::typed::{DistId, FnId, MemberId, Stage, Type, VarId, VarKind};
@@ -30,7 +31,8 @@ const MOST_SUGGESTIONS: usize = 50;
 pub(super) enum Binding {
     Var(VarId),
     /// A parameter of function type: in each instance of a function it is one known function.
-    Fn(FnId),
+    /// With the variable that the parameter is.
+    Fn(FnId, VarId),
 }
 
 /// The names visible at a place besides top-level ones.
@@ -75,18 +77,26 @@ pub(super) enum Callee {
 
 /// Distributions made of distributions, and `flat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Combinator {
+pub enum Combinator {
+    /// `flat()`
     Flat,
+    /// `mixture(weights, dist…)`
     Mixture,
+    /// `truncate(dist, lower=, upper=)`
     Truncate,
+    /// `censor(dist, lower=, upper=)`
     Censor,
+    /// `zero_inflated(p, dist)`
     ZeroInflated,
+    /// `hurdle(p, dist)`
     Hurdle,
+    /// `affine(dist, loc, scale)`
     Affine,
 }
 
 impl Combinator {
-    pub(super) const ALL: [(Self, &'static str); 7] = [
+    /// All combinators with their names.
+    pub const ALL: [(Self, &'static str); 7] = [
         (Self::Flat, "flat"),
         (Self::Mixture, "mixture"),
         (Self::Truncate, "truncate"),
@@ -95,6 +105,35 @@ impl Combinator {
         (Self::Hurdle, "hurdle"),
         (Self::Affine, "affine"),
     ];
+
+    /// How it is called, and what it is, in a sentence.
+    #[must_use]
+    pub fn doc(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Flat => {
+                ("flat()", "No prior: a density of one everywhere, which is not normalised.")
+            }
+            Self::Mixture => (
+                "mixture(weights, dist, …)",
+                "One of several distributions, or of several choices of the parameters of one, \
+                 with the probabilities `weights`.",
+            ),
+            Self::Truncate => (
+                "truncate(dist, lower, upper)",
+                "The distribution on the condition that a draw lies between the ends.",
+            ),
+            Self::Censor => {
+                ("censor(dist, lower, upper)", "A draw beyond an end is seen as that end.")
+            }
+            Self::ZeroInflated => {
+                ("zero_inflated(p, dist)", "0 with probability `p`, else a draw.")
+            }
+            Self::Hurdle => {
+                ("hurdle(p, dist)", "0 with probability `p`, else a draw that is not 0.")
+            }
+            Self::Affine => ("affine(dist, loc, scale)", "`loc + scale * x` for a draw `x`."),
+        }
+    }
 
     fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(which, _)| which)
@@ -105,16 +144,22 @@ impl Checker<'_> {
     /// Finds a variable and sees to it that its type is known. Reports an unknown name.
     pub(super) fn find_var(&mut self, name: &str, span: Span) -> Option<VarId> {
         if let Some(Binding::Var(var)) = self.scope.find(name) {
-            return Some(*var);
+            let var = *var;
+            self.note_use(span, Means::Var(var));
+            return Some(var);
         }
         if let Some(function) = self.scope.pure.clone() {
             self.report_free_name(name, span, &function);
             return None;
         }
-        if let Some(size) = self.user.sizes.get(name) {
-            return Some(*size);
+        if let Some(size) = self.user.sizes.get(name).copied() {
+            self.note_use(span, Means::Var(size));
+            return Some(size);
         }
         if let Some(entry) = self.user.vars.get(name).copied() {
+            if let Some(var) = self.entries[entry].var {
+                self.note_use(span, Means::Var(var));
+            }
             return if self.ensure(entry, span) { self.entries[entry].var } else { None };
         }
         self.report_unknown_var(name, span);
@@ -132,7 +177,7 @@ impl Checker<'_> {
 
     /// Finds what a call calls; local functions first, then the model's, primitives, the library.
     pub(super) fn find_callee(&mut self, name: &str) -> Option<Callee> {
-        if let Some(Binding::Fn(id)) = self.scope.find(name) {
+        if let Some(Binding::Fn(id, _)) = self.scope.find(name) {
             return Some(Callee::Local(*id));
         }
         if !self.scope.library {

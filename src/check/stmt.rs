@@ -5,6 +5,7 @@ use crate::syntax::ast;
 
 use super::checker::Checker;
 use super::dist::Value;
+use super::places::Means;
 use super::subst::Subst;
 use super::typed::{
     Expr, ExprKind, Index, Scalar, Stage, Stmt, StmtKind, Support, Type, VarId, VarKind,
@@ -152,6 +153,7 @@ impl Checker<'_> {
             );
             return None;
         }
+        self.note_use(name.span, Means::Var(target));
         let base = self.read(target, name.span);
         let (indices, dims) = self.indices(&base, indices, name.span)?;
         let late = indices.iter().any(|index| match index {

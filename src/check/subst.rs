@@ -29,6 +29,15 @@ impl Subst {
         }
     }
 
+    /// Returns the variable that stands for another; itself where none does.
+    #[must_use]
+    pub fn var(&self, var: VarId) -> VarId {
+        match self.exprs.get(&var) {
+            Some(Expr { kind: ExprKind::Var(given), .. }) => *given,
+            _ => var,
+        }
+    }
+
     /// Returns the dimension that stands for a variable.
     #[must_use]
     pub fn dim(&self, var: VarId) -> Option<Dim> {
@@ -187,7 +196,7 @@ impl Subst {
                 StmtKind::Let { var: *var, value: self.let_value(value) }
             }
             StmtKind::Assign { var, indices, value } => StmtKind::Assign {
-                var: *var,
+                var: self.var(*var),
                 indices: indices.iter().map(|i| self.index(i)).collect(),
                 value: self.expr(value),
             },

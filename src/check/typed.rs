@@ -221,6 +221,8 @@ pub enum Decl {
         /// Its value.
         value: LetValue,
     },
+    /// Several `let`s or `gen`s, element by element, which read each other.
+    Recursion(Vec<(VarId, LetValue)>),
     /// The declared type of a `let`: outside of it there is no density.
     Constraint {
         /// The variable.
@@ -254,6 +256,7 @@ impl Decl {
             | Decl::Param { var, .. }
             | Decl::Marginal { var, .. }
             | Decl::Let { var, .. } => vec![*var],
+            Decl::Recursion(lets) => lets.iter().map(|(var, _)| *var).collect(),
             Decl::Constraint { .. } | Decl::Stmt(_) => Vec::new(),
         }
     }

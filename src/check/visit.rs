@@ -160,6 +160,7 @@ pub(super) fn reads(decl: &Decl) -> HashSet<VarId> {
             prior.iter().for_each(|prior| dist_exprs(prior, &mut note));
         }
         Decl::Let { value, .. } => let_exprs(value, &mut note),
+        Decl::Recursion(lets) => lets.iter().for_each(|(_, value)| let_exprs(value, &mut note)),
         Decl::Missing { var, support } => {
             support_exprs(support, &mut note);
             found.insert(*var);

@@ -64,6 +64,8 @@ pub(super) enum Command {
     Methods(MethodsArgs),
     /// Compare the posteriors of two finished runs
     Compare(CompareArgs),
+    /// Serve an editor: diagnostics, hover, completion and more, by the language-server protocol
+    Lsp(LspArgs),
     /// Print a script that completes commands and flags in a shell
     Completions(CompletionsArgs),
     /// Print the manual page, or write all of them to a folder
@@ -473,6 +475,19 @@ pub(super) struct MethodsArgs {
     /// Print as JSON
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LspArgs {
+    /// Accepted for editors that pass it; standard input and output are the only channel
+    #[arg(long)]
+    #[allow(dead_code, reason = "says what is so anyway")]
+    pub(super) stdio: bool,
+
+    /// Where to write files for the editor to show: the standard library, the pages of errors
+    /// [default: the user's cache]
+    #[arg(long, value_name = "DIR")]
+    pub(super) cache: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -17,6 +17,7 @@ mod generate;
 mod init;
 mod input;
 mod log_density;
+mod lsp;
 mod man;
 mod methods;
 mod new;
@@ -94,6 +95,7 @@ fn dispatch(command: Command, console: Console) -> Outcome {
         Command::Compare(args) => compare::run(&args, console),
         Command::Man(args) => man::run(&args, console),
         Command::Doctor(args) => doctor::run(&args, console),
+        Command::Lsp(args) => lsp::run(&args, console),
         Command::Completions(args) => completions::run(&args, console),
         Command::New(args) => new::run(&args, console),
     }

@@ -8,16 +8,15 @@ mod generate;
 mod stage;
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 
+use crate::check;
 use crate::check::typed::Model;
 use crate::data::DataSet;
 use crate::diagnostics::{Color, Diagnostic, Outcome, render_all};
 use crate::lower::{self, Lowered, Space};
 use crate::posterior::{Minibatch, Posterior};
-use crate::source::{SourceMap, line_ends};
+use crate::source::{SourceMap, read_import};
 use crate::syntax::Allowances;
-use crate::{check, syntax};
 
 pub use calibrate::{Calibration, Ranks, Uniformity, calibrate};
 pub use fix::{Applied, Fixed, fix};
@@ -58,21 +57,18 @@ impl Session {
 
     /// Parses and checks a model. `None` when it has errors; then [`Session::diagnostics`] has them.
     pub fn check(&mut self, name: &str, text: &str) -> Option<Model> {
-        let file = self.sources.add(name, text);
-        let parsed = syntax::parse(file, text);
-        let tree = self.take(parsed)?;
         let mut read = |path: &str, importer: &str| read_import(path, importer, &self.imports);
-        let checked = check::check_with(&tree, &mut self.sources, &mut read);
-        let model = self.take(checked);
-        if self.has_errors() {
-            // A lint says little about a file of which a part could not be read.
-            self.diagnostics.retain(Diagnostic::is_error);
-            return None;
+        match check::check_text(name, text, &mut self.sources, &mut read) {
+            Ok(checked) => {
+                self.diagnostics.extend(checked.diagnostics);
+                self.allowances = checked.allowances;
+                (!self.has_errors()).then_some(checked.model)
+            }
+            Err(diagnostics) => {
+                self.diagnostics.extend(diagnostics);
+                None
+            }
         }
-        self.allowances = Allowances::read(file, text);
-        self.diagnostics.extend(self.allowances.diagnostics.iter().cloned());
-        self.silence();
-        model
     }
 
     /// Lowers a checked model with its data.
@@ -159,18 +155,5 @@ impl Session {
     fn take<T>(&mut self, outcome: Outcome<T>) -> Option<T> {
         self.diagnostics.extend(outcome.diagnostics);
         outcome.value
-    }
-}
-
-/// Reads a file that `importer` imports; its path is relative to that file.
-fn read_import(path: &str, importer: &str, texts: &HashMap<String, String>) -> check::Imported {
-    let path = Path::new(importer).parent().unwrap_or(Path::new("")).join(path);
-    let name = path.display().to_string();
-    if let Some(text) = texts.get(&name) {
-        return Ok((name, text.clone()));
-    }
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok((name, line_ends(text))),
-        Err(error) => Err(format!("cannot read {name}: {error}")),
     }
 }

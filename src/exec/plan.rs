@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::kernels::elementwise::Micro;
 use super::solver::Solver;
-use super::straight::Straight;
+use super::straight::{Body, Stretch};
 use super::view::{Class, View};
 
 /// Where a value is stored.
@@ -51,6 +51,8 @@ pub(super) struct Slot {
 pub(super) struct Plan<E> {
     pub(super) values: Vec<Value>,
     pub(super) steps: Vec<Step<E>>,
+    /// The steps as one lane alone runs them.
+    pub(super) alone: Vec<Stretch<E>>,
     pub(super) consts: Vec<Arc<[E]>>,
     pub(super) slots: Vec<Slot>,
     /// The value that each input is put in before a run; `None` when it is not read.
@@ -183,8 +185,8 @@ pub(super) struct ScanPlan<E> {
     pub(super) carries: Vec<View>,
     pub(super) xs: Vec<(View, usize)>,
     pub(super) fixed: Vec<(View, usize)>,
-    /// The body for one lane alone, where that is faster.
-    pub(super) alone: Option<Straight<E>>,
+    /// All of the body for one lane alone, where it comes apart.
+    pub(super) alone: Option<Body<E>>,
     /// The value of each component: final carries, then stacked outputs.
     pub(super) components: Vec<usize>,
     /// Which nested workspace is its own.

@@ -4,12 +4,17 @@
 //! for each lane. Long sums are kept in [`PARTIALS`] partial sums by position modulo that, added up at
 //! the end, so that one lane alone fills vector registers too.
 
+use std::ops::Range;
+
+use pulp::{Simd, WithSimd};
+
 use super::element::Element;
 use super::kernels::elementwise;
 use super::kernels::{index, linalg, reduce};
 use super::plan::{Arg, FusedLoop, Home, LoopOp, Plan, Step};
 use super::scan;
 use super::solver::Solver;
+use super::straight::{Part as StraightPart, Straight, Stretch};
 use super::view::View;
 use super::workspace::{Scratch, Workspace};
 
@@ -39,7 +44,12 @@ impl<'a, E: Element> Operands<'a, E> {
 
     /// All numbers of the value behind `view`.
     pub(super) fn source(&self, view: &View) -> &'a [E] {
-        let value = &self.plan.values[view.value];
+        self.value(view.value)
+    }
+
+    /// All numbers of a value.
+    fn value(&self, value: usize) -> &'a [E] {
+        let value = &self.plan.values[value];
         let width = value.class.width(self.lanes);
         match value.home {
             Home::Const(index) => &self.plan.consts[index],
@@ -72,7 +82,25 @@ pub(super) fn run<E: Element>(
     lanes: usize,
 ) {
     debug_assert!(work.fits(lanes), "workspace for fewer lanes");
-    for step in &plan.steps {
+    if lanes > 1 {
+        return run_steps(0..plan.steps.len(), plan, work, external, lanes);
+    }
+    for (i, stretch) in plan.alone.iter().enumerate() {
+        match stretch {
+            Stretch::Steps(steps) => run_steps(steps.clone(), plan, work, external, lanes),
+            Stretch::Straight(part) => run_part(part, plan, work, i, external),
+        }
+    }
+}
+
+fn run_steps<E: Element>(
+    steps: Range<usize>,
+    plan: &Plan<E>,
+    work: &mut Workspace<E>,
+    external: [&[E]; 2],
+    lanes: usize,
+) {
+    for step in &plan.steps[steps] {
         match step {
             Step::Fused(fused) => {
                 run_loop(fused, plan, &mut work.slots, &mut work.scratch, external, lanes);
@@ -83,6 +111,46 @@ pub(super) fn run<E: Element>(
             }
             step => run_step(step, plan, &mut work.slots, &mut work.scratch, external, lanes),
         }
+    }
+}
+
+/// Runs stretch number `stretch` for one lane.
+fn run_part<E: Element>(
+    part: &StraightPart<E>,
+    plan: &Plan<E>,
+    work: &mut Workspace<E>,
+    stretch: usize,
+    external: [&[E]; 2],
+) {
+    let registers = &mut work.stretches[stretch];
+    let operands = Operands { plan, slots: &work.slots, external, lanes: 1 };
+    for (value, elements) in &part.loads {
+        let source = operands.value(*value);
+        for &(at, r) in elements {
+            registers[r as usize] = source[at as usize];
+        }
+    }
+    work.scratch.arch.dispatch(RunCode { code: &part.code, registers: &mut *registers });
+    for (value, elements) in &part.stores {
+        if let Some(slot) = slot_of(plan, *value) {
+            for (x, &r) in work.slots[slot].iter_mut().zip(elements) {
+                *x = registers[r as usize];
+            }
+        }
+    }
+}
+
+struct RunCode<'a, E> {
+    code: &'a Straight<E>,
+    registers: &'a mut [E],
+}
+
+impl<E: Element> WithSimd for RunCode<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        self.code.run(simd, self.registers);
     }
 }
 

@@ -6,7 +6,7 @@ use pulp::{Simd, WithSimd};
 use super::element::Element;
 use super::plan::{Plan, ScanPlan};
 use super::run::{self, Operands, slot_of};
-use super::straight::Straight;
+use super::straight::Body;
 use super::view::Class;
 use super::workspace::Workspace;
 
@@ -32,10 +32,10 @@ pub(super) fn run<E: Element>(
         child.next[i].resize(view.len * width, E::zero());
         operands.load(view, 0, &mut child.next[i], width);
     }
-    if let Some(code) = scan.alone.as_ref().filter(|_| inner_lanes == 1) {
+    if let Some(body) = scan.alone.as_ref().filter(|_| inner_lanes == 1) {
         let Workspace { registers, next, scratch, .. } = child;
         let results = &mut taken;
-        scratch.arch.dispatch(Alone { scan, code, operands, registers, next, results });
+        scratch.arch.dispatch(Alone { scan, body, operands, registers, next, results });
     } else {
         run_steps(scan, operands, child, inner_lanes, &mut taken);
     }
@@ -100,7 +100,7 @@ fn run_steps<E: Element>(
 /// The steps of a scan for one lane, as straight-line code.
 struct Alone<'a, E> {
     scan: &'a ScanPlan<E>,
-    code: &'a Straight<E>,
+    body: &'a Body<E>,
     operands: Operands<'a, E>,
     registers: &'a mut [E],
     next: &'a mut [Vec<E>],
@@ -112,26 +112,26 @@ impl<E: Element> WithSimd for Alone<'_, E> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Alone { scan, code, operands, registers, next, results } = self;
+        let Alone { scan, body, operands, registers, next, results } = self;
         for (view, input) in &scan.fixed {
-            if let Some((first, len)) = code.inputs[*input] {
+            if let Some((first, len)) = body.inputs[*input] {
                 operands.load(view, 0, &mut registers[first..first + len], 1);
             }
         }
         for step in 0..scan.length {
             let row = if scan.reverse { scan.length - 1 - step } else { step };
-            for (state, input) in next.iter().zip(&code.inputs) {
+            for (state, input) in next.iter().zip(&body.inputs) {
                 if let Some((first, len)) = *input {
                     registers[first..first + len].copy_from_slice(state);
                 }
             }
             for (view, input) in &scan.xs {
-                if let Some((first, len)) = code.inputs[*input] {
+                if let Some((first, len)) = body.inputs[*input] {
                     operands.load(view, row * len, &mut registers[first..first + len], 1);
                 }
             }
-            code.run(simd, registers);
-            for (i, output) in code.outputs.iter().enumerate() {
+            body.code.run(simd, registers);
+            for (i, output) in body.outputs.iter().enumerate() {
                 let out = if i < next.len() {
                     &mut next[i][..]
                 } else if results[i].is_empty() {

@@ -4,6 +4,7 @@ use super::element::Element;
 use super::fuse::{self, GroupOp};
 use super::plan::{Home, Plan, Slot, Step};
 use super::schedule::{Node, Planner};
+use super::straight;
 use super::view::View;
 
 /// Assigns slots and lowers the loops: the last stage of planning.
@@ -50,7 +51,12 @@ pub(super) fn finish<E: Element>(mut planner: Planner<'_, E>, outputs: Vec<View>
             _ => None,
         })
     };
+    let kept = |step: usize, end: usize| {
+        let outlives = |value: &usize| last_read[*value].is_some_and(|last| last >= end);
+        made_in[step].iter().copied().filter(outlives).collect()
+    };
     Plan {
+        alone: straight::stretches(&planner.values, &planner.consts, &steps, kept),
         registers: loops().map(|f| f.registers).max().unwrap_or(0),
         sums: loops().map(|f| f.sums.len()).max().unwrap_or(0),
         values: planner.values,

@@ -10,7 +10,7 @@ use super::plan::{Home, MatMul, ScanPlan, Step};
 use super::reference;
 use super::schedule::{Binding, Node, Planner, place, plan};
 use super::solver::Solver;
-use super::straight::Straight;
+use super::straight::Body;
 use super::view::{Class, View};
 
 impl<E: Element> Planner<'_, E> {
@@ -150,7 +150,7 @@ impl<E: Element> Planner<'_, E> {
             let value = self.value(len, class, Home::Register, Some((node, false)));
             parts.push(View::whole(value, len));
         }
-        let alone = Straight::new(&body);
+        let alone = Body::new(&body);
         self.nodes.push(Node::Step(Step::Scan(Box::new(ScanPlan {
             body,
             alone,

@@ -1,23 +1,30 @@
-//! A plan as straight-line code on single numbers: how a loop runs its step for one point alone.
+//! Parts of a plan as straight-line code on single numbers: how one point alone is computed.
 //!
-//! A kernel costs tens of nanoseconds a call, whatever it is called for, and the step of a recursion
-//! over a time series does a handful of operations on a handful of numbers. Movements cost nothing here.
-//! The code is made from the plan, operation by operation and sums in the plan's order, so that its
-//! numbers have the same bits as a lane among others.
+//! A kernel costs tens of nanoseconds a call, whatever it is called for. The step of a recursion over a
+//! time series, or all of a small model, does operations on a handful of numbers, which cost a few
+//! nanoseconds each; and movements cost nothing here. The code is made from the plan, operation by
+//! operation and sums in the plan's order, so that its numbers have the same bits as a lane among others.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
 
 use pulp::Simd;
 
 use super::element::Element;
 use super::kernels::elementwise::{self, Micro};
-use super::plan::{Arg, FusedLoop, Home, LoopOp, Places, Plan, Step};
+use super::plan::{Arg, FusedLoop, Home, LoopOp, Places, Plan, Step, Value};
 use super::run::LONG_ROW;
 use super::view::View;
 use crate::ir::BinaryOp;
 
-/// Longer code is left to the kernels, which are fast on many numbers.
-const MOST_CODES: usize = 2000;
+/// Longer code is left to the kernels: in a loop they are fast on many numbers, and elsewhere memory
+/// sets a limit.
+const MOST_CODES_OF_A_BODY: usize = 2000;
+const MOST_CODES: usize = 1 << 16;
+/// Elements of a loop up to which its operations are faster one by one, and so of a movement.
+const SHORT_LOOP: usize = 12;
+const SHORT_MOVEMENT: usize = 64;
 
 /// What computes a register.
 #[derive(Debug, Clone, Copy)]
@@ -36,45 +43,118 @@ enum Code {
     },
 }
 
-/// A plan taken apart.
+/// Operations on registers.
 #[derive(Debug, Clone)]
 pub(super) struct Straight<E> {
-    /// Registers before a run: inputs, constants, and what the codes compute.
+    /// Registers before a run: operands, constants, and what the codes compute.
     initial: Vec<E>,
-    /// First register and number of those of each input; `None` when it is not read.
-    pub(super) inputs: Vec<Option<(usize, usize)>>,
     codes: Vec<Code>,
     lists: Vec<u32>,
+}
+
+/// The whole of a plan: the body of a loop.
+#[derive(Debug, Clone)]
+pub(super) struct Body<E> {
+    pub(super) code: Straight<E>,
+    /// First register and number of those of each input; `None` when it is not read.
+    pub(super) inputs: Vec<Option<(usize, usize)>>,
     /// Registers of each output.
     pub(super) outputs: Vec<Vec<u32>>,
 }
 
-impl<E: Element> Straight<E> {
+impl<E: Element> Body<E> {
     /// Takes a plan apart; `None` where it has steps that do not come apart, or too much of them.
     pub(super) fn new(plan: &Plan<E>) -> Option<Self> {
-        let mut a = Assembler {
-            plan,
-            registers: Vec::new(),
-            constants: HashMap::new(),
-            values: vec![None; plan.values.len()],
-            codes: Vec::new(),
-            lists: Vec::new(),
-        };
+        let mut a = Assembler::new(&plan.values, &plan.consts);
         let inputs = plan.inputs.iter().map(|value| value.map(|v| a.input(v))).collect();
         for step in &plan.steps {
-            a.step(step)?;
-            if a.codes.len() > MOST_CODES {
+            if codes_of(step) + a.codes.len() > MOST_CODES_OF_A_BODY {
                 return None;
             }
+            a.step(step)?;
         }
-        let outputs = plan
-            .outputs
-            .iter()
-            .map(|view| (0..view.len).map(|e| a.element(view, e)).collect())
-            .collect();
-        Some(Straight { initial: a.registers, inputs, codes: a.codes, lists: a.lists, outputs })
+        let outputs = plan.outputs.iter().map(|view| a.elements(view)).collect();
+        Some(Body { code: a.finish(), inputs, outputs })
     }
+}
 
+/// Some steps of a plan, one after the other, as one lane runs them.
+#[derive(Debug, Clone)]
+pub(super) enum Stretch<E> {
+    /// By their kernels.
+    Steps(Range<usize>),
+    /// As straight-line code.
+    Straight(Box<Part<E>>),
+}
+
+/// Straight-line code between values of a plan.
+#[derive(Debug, Clone)]
+pub(super) struct Part<E> {
+    pub(super) code: Straight<E>,
+    /// Elements of stored values, and the registers that they are put in before a run.
+    pub(super) loads: Vec<(usize, Vec<(u32, u32)>)>,
+    /// Values that are stored after a run, and the registers of their elements.
+    pub(super) stores: Vec<(usize, Vec<u32>)>,
+}
+
+/// How one lane runs `steps`: what is faster as straight-line code is. `kept(step, end)` gives the values
+/// that a step makes and that are read at `end` or later.
+pub(super) fn stretches<E: Element>(
+    values: &[Value],
+    consts: &[Arc<[E]>],
+    steps: &[Step<E>],
+    kept: impl Fn(usize, usize) -> Vec<usize>,
+) -> Vec<Stretch<E>> {
+    let mut all = Vec::new();
+    let mut begin = 0;
+    while begin < steps.len() {
+        let mut a = Assembler::new(values, consts);
+        let mut end = begin;
+        let room = |a: &Assembler<'_, E>, step| a.codes.len() + codes_of(step) <= MOST_CODES;
+        while end < steps.len() && is_short(&steps[end]) && (end == begin || room(&a, &steps[end]))
+        {
+            a.step(&steps[end]).expect("bug in ppl: a short step does not come apart");
+            end += 1;
+        }
+        if end > begin {
+            let stores = (begin..end).flat_map(|step| kept(step, end));
+            let stores = stores.map(|v| (v, a.values[v].clone().unwrap_or_default())).collect();
+            let loads = std::mem::take(&mut a.loads);
+            let loads = loads.into_iter().map(|(v, at)| (v, at.into_iter().collect())).collect();
+            all.push(Stretch::Straight(Box::new(Part { code: a.finish(), loads, stores })));
+        } else {
+            end += steps[end..].iter().take_while(|step| !is_short(step)).count();
+            all.push(Stretch::Steps(begin..end));
+        }
+        begin = end;
+    }
+    all
+}
+
+/// The most codes that a step may come to.
+fn codes_of<E>(step: &Step<E>) -> usize {
+    match step {
+        Step::Fused(fused) => fused.len * fused.ops.len(),
+        Step::Scatter { data, .. } | Step::CumSum { data, .. } => data.len,
+        _ => 0,
+    }
+}
+
+/// Whether a step is faster element by element than by its kernels.
+fn is_short<E>(step: &Step<E>) -> bool {
+    match step {
+        Step::Fused(fused) => fused.len <= SHORT_LOOP && codes_of(step) <= MOST_CODES,
+        Step::Place { parts, .. } => {
+            parts.iter().map(|(part, _)| part.len).sum::<usize>() <= SHORT_MOVEMENT
+        }
+        Step::Scatter { data, .. } | Step::CumSum { data, .. } | Step::Extreme { data, .. } => {
+            data.len <= SHORT_LOOP
+        }
+        _ => false,
+    }
+}
+
+impl<E: Element> Straight<E> {
     /// Registers to run in, over and over.
     pub(super) fn registers(&self) -> Vec<E> {
         self.initial.clone()
@@ -114,16 +194,36 @@ impl<E: Element> Straight<E> {
 
 /// Straight-line code in the making.
 struct Assembler<'a, E> {
-    plan: &'a Plan<E>,
+    known: &'a [Value],
+    consts: &'a [Arc<[E]>],
     registers: Vec<E>,
     constants: HashMap<u64, u32>,
-    /// Registers of the elements of each value.
+    /// Registers of the elements of each value that is an input or made here.
     values: Vec<Option<Vec<u32>>>,
+    /// Registers of elements of values that are made elsewhere.
+    loads: BTreeMap<usize, BTreeMap<u32, u32>>,
     codes: Vec<Code>,
     lists: Vec<u32>,
 }
 
-impl<E: Element> Assembler<'_, E> {
+impl<'a, E: Element> Assembler<'a, E> {
+    fn new(known: &'a [Value], consts: &'a [Arc<[E]>]) -> Self {
+        Assembler {
+            known,
+            consts,
+            registers: Vec::new(),
+            constants: HashMap::new(),
+            values: vec![None; known.len()],
+            loads: BTreeMap::new(),
+            codes: Vec::new(),
+            lists: Vec::new(),
+        }
+    }
+
+    fn finish(self) -> Straight<E> {
+        Straight { initial: self.registers, codes: self.codes, lists: self.lists }
+    }
+
     fn register(&mut self, x: E) -> u32 {
         self.registers.push(x);
         u32::try_from(self.registers.len() - 1).expect("fewer than 2^32 registers")
@@ -141,7 +241,7 @@ impl<E: Element> Assembler<'_, E> {
     /// First register and number of registers of an input.
     fn input(&mut self, value: usize) -> (usize, usize) {
         let first = self.registers.len();
-        let len = self.plan.values[value].len;
+        let len = self.known[value].len;
         let registers = (0..len).map(|_| self.register(E::zero())).collect();
         self.values[value] = Some(registers);
         (first, len)
@@ -150,13 +250,19 @@ impl<E: Element> Assembler<'_, E> {
     /// The register of element `e` of a view.
     fn element(&mut self, view: &View, e: usize) -> u32 {
         let at = view.at(e);
-        if let Home::Const(index) = self.plan.values[view.value].home {
-            return self.constant(self.plan.consts[index][at]);
+        if let Home::Const(index) = self.known[view.value].home {
+            return self.constant(self.consts[index][at]);
         }
-        match &self.values[view.value] {
-            Some(registers) => registers[at],
-            None => unreachable!("bug in ppl: value {} is read before it is there", view.value),
+        if let Some(registers) = &self.values[view.value] {
+            return registers[at];
         }
+        let place = u32::try_from(at).expect("fewer than 2^32 elements");
+        if let Some(&r) = self.loads.get(&view.value).and_then(|loaded| loaded.get(&place)) {
+            return r;
+        }
+        let r = self.register(E::zero());
+        self.loads.entry(view.value).or_default().insert(place, r);
+        r
     }
 
     fn elements(&mut self, view: &View) -> Vec<u32> {
@@ -178,7 +284,7 @@ impl<E: Element> Assembler<'_, E> {
 
     fn zeros(&mut self, value: usize) -> Vec<u32> {
         let zero = self.constant(E::zero());
-        vec![zero; self.plan.values[value].len]
+        vec![zero; self.known[value].len]
     }
 
     fn step(&mut self, step: &Step<E>) -> Option<()> {
@@ -217,7 +323,7 @@ impl<E: Element> Assembler<'_, E> {
                 self.values[*out] = Some(sums);
             }
             Step::Extreme { data, cols, log_sum_exp, out } => {
-                let rows = self.plan.values[*out].len;
+                let rows = self.known[*out].len;
                 let mut results = Vec::with_capacity(rows);
                 for row in 0..rows {
                     let list: Vec<u32> =
@@ -243,9 +349,6 @@ impl<E: Element> Assembler<'_, E> {
     }
 
     fn fused(&mut self, fused: &FusedLoop) -> Option<()> {
-        if fused.len * fused.ops.len() > 4 * MOST_CODES {
-            return None;
-        }
         if !fused.sums.is_empty() && fused.cols >= LONG_ROW {
             // Kept in partial sums.
             return None;

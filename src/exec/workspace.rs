@@ -5,7 +5,7 @@ use pulp::Arch;
 use super::element::Element;
 use super::plan::{Plan, Step};
 use super::run::{MAX_LANES, PARTIALS, TILE};
-use super::straight::Straight;
+use super::straight::Stretch;
 
 /// Storage for one run at a time of one plan. Nothing is allocated in a run.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub(super) struct Workspace<E> {
     pub(super) scratch: Scratch<E>,
     /// One for each scan.
     pub(super) children: Vec<Workspace<E>>,
+    /// Registers of each stretch of straight-line code.
+    pub(super) stretches: Vec<Vec<E>>,
     /// Registers of the scan that this belongs to, for one lane alone.
     pub(super) registers: Vec<E>,
     /// New states of a scan, while all old ones are still read.
@@ -59,9 +61,17 @@ impl<E: Element> Workspace<E> {
             },
             children: scans
                 .map(|scan| {
-                    let registers =
-                        scan.alone.as_ref().map(Straight::registers).unwrap_or_default();
+                    let body = scan.alone.as_ref();
+                    let registers = body.map(|b| b.code.registers()).unwrap_or_default();
                     Workspace { registers, ..Workspace::new(&scan.body, lanes) }
+                })
+                .collect(),
+            stretches: plan
+                .alone
+                .iter()
+                .map(|stretch| match stretch {
+                    Stretch::Steps(_) => Vec::new(),
+                    Stretch::Straight(part) => part.code.registers(),
                 })
                 .collect(),
             registers: Vec::new(),

@@ -3,7 +3,8 @@
 //! Each assignment becomes a piece: values and the positions they fill. A loop whose body does not
 //! read the array turns its index into an axis and gives one piece. A loop that reads earlier rows at
 //! fixed distances (`s[t-1]`) becomes a scan; what in its body does not depend on those rows is
-//! computed outside, for all steps at once. Any other loop is unrolled.
+//! computed outside, for all steps at once. Any other loop is unrolled. Arrays that read each other are
+//! in `coupled`.
 
 use crate::check::typed::{Expr, ExprKind, Index, LetValue, Stmt, StmtKind, VarId};
 use crate::diagnostics::Code;
@@ -12,7 +13,7 @@ use crate::ir::{Shape, ValueId};
 use super::Lower;
 use super::lengths::lengths_depend_on;
 use super::lowerer::Lowerer;
-use super::recursion::{lag_of, lags};
+use super::recursion::{Steps, lags};
 use super::value::{Axes, Axis, AxisTable, Val};
 use super::walk::{stmt_mentions, visit_stmt};
 
@@ -48,6 +49,19 @@ impl Frame {
         }
     }
 
+    /// How many pieces it has.
+    pub(super) fn pieces(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Takes back all but the first pieces.
+    pub(super) fn take_back(&mut self, pieces: usize) {
+        self.pieces.truncate(pieces);
+        for place in &mut self.defined {
+            place.take_if(|(piece, _)| *piece as usize >= pieces);
+        }
+    }
+
     pub(super) fn row_len(&self) -> usize {
         self.dims[1..].iter().product()
     }
@@ -67,6 +81,24 @@ impl Lowerer<'_> {
     ) -> Lower<Val> {
         let outer = self.loops_here();
         let inner_loops = std::mem::take(&mut self.masks);
+        let frame = self.new_frame(var, dims, outer, rest);
+        self.frames.push(frame);
+        self.note_definition(var);
+        let done = stmts.iter().try_for_each(|s| self.element_stmt(s));
+        self.masks = inner_loops;
+        let frame = self.frames.pop().expect("pushed above");
+        done?;
+        self.assemble(&frame)
+    }
+
+    /// The frame of an array of which nothing is defined, but what `rest` gives where nothing does.
+    pub(super) fn new_frame(
+        &mut self,
+        var: VarId,
+        dims: Shape,
+        outer: Axes,
+        rest: Option<&Val>,
+    ) -> Frame {
         let mut frame = Frame::new(var, dims, outer);
         if let Some(rest) = rest {
             let own = rest.shape(&self.b);
@@ -75,13 +107,19 @@ impl Lowerer<'_> {
             frame.pieces.push(self.reshape_own(&all, &[frame.defined.len()]));
             frame.has_rest = true;
         }
+        frame
+    }
+
+    /// Takes away the frame of an array.
+    pub(super) fn take_frame(&mut self, var: VarId) -> Frame {
+        let place = self.frames.iter().rposition(|frame| frame.var == var);
+        self.frames.remove(place.expect("the array is being defined"))
+    }
+
+    /// Makes an array the one that assignments define.
+    pub(super) fn focus(&mut self, var: VarId) {
+        let frame = self.take_frame(var);
         self.frames.push(frame);
-        self.note_definition(var);
-        let done = stmts.iter().try_for_each(|s| self.element_stmt(s));
-        self.masks = inner_loops;
-        let frame = self.frames.pop().expect("pushed above");
-        done?;
-        self.assemble(&frame)
     }
 
     pub(super) fn frame(&mut self) -> &mut Frame {
@@ -299,12 +337,23 @@ impl Lowerer<'_> {
     }
 
     pub(super) fn in_row(&self) -> bool {
-        let target = self.sequence.as_ref().filter(|s| s.inside).map(|s| s.target);
-        target.is_some() && self.frames.last().map(|f| f.var) == target
+        let Some(frame) = self.frames.last() else { return false };
+        self.sequence.as_ref().is_some_and(|s| s.inside && s.defines(frame.var))
     }
 
     fn element_loop(&mut self, var: VarId, lo: &Expr, hi: &Expr, body: &[Stmt]) -> Lower<()> {
         let (lo, hi) = self.loop_bounds(lo, hi)?;
+        self.element_steps(var, lo, hi, body)
+    }
+
+    /// The steps from `lo` to `hi` of a loop.
+    pub(super) fn element_steps(
+        &mut self,
+        var: VarId,
+        lo: i64,
+        hi: i64,
+        body: &[Stmt],
+    ) -> Lower<()> {
         let target = self.frame().var;
         let reads = body.iter().any(|s| stmt_mentions(s, target));
         let run = |l: &mut Self| body.iter().try_for_each(|s| l.element_stmt(s));
@@ -316,7 +365,7 @@ impl Lowerer<'_> {
         }
         match lags(body, var, target) {
             Some(lag) if hi >= lo && self.sequence.is_none() => {
-                self.recursion(var, lo, hi, lag, body)
+                self.recursion(lo, hi, &[(target, lag)], &[Steps { target, index: var, body }])
             }
             _ => self.unrolled(var, lo, hi, run),
         }
@@ -324,11 +373,11 @@ impl Lowerer<'_> {
 
     /// Whether statements of a step read elements of the row that they define.
     fn reads_own_row(&self, body: &[Stmt]) -> bool {
-        let Some(s) = &self.sequence else { return false };
+        let (Some(s), Some(frame)) = (&self.sequence, self.frames.last()) else { return false };
         let own = |e: &Expr| match &e.kind {
             ExprKind::Index(base, indices) => {
-                matches!(base.kind, ExprKind::Var(v) if v == s.target)
-                    && matches!(indices.first(), Some(Index::At(e)) if lag_of(e, s.index) == Some(0))
+                matches!(base.kind, ExprKind::Var(v) if v == frame.var && s.defines(v))
+                    && matches!(indices.first(), Some(Index::At(e)) if s.lag_of(e) == Some(0))
             }
             _ => false,
         };
@@ -396,15 +445,15 @@ impl Lowerer<'_> {
     pub(super) fn own_element(&mut self, base: &Expr, indices: &[Index]) -> Lower<Option<Val>> {
         let ExprKind::Var(var) = base.kind else { return Ok(None) };
         let Some(place) = self.frames.iter().rposition(|f| f.var == var) else { return Ok(None) };
-        let is_row = self.sequence.as_ref().is_some_and(|s| s.inside && s.target == var);
+        let is_row = self.sequence.as_ref().is_some_and(|s| s.inside && s.defines(var));
         if let Some(s) = &self.sequence
             && is_row
             && let Some(Index::At(first)) = indices.first()
         {
-            match lag_of(first, s.index) {
+            match s.lag_of(first) {
                 Some(0) => {}
                 Some(k) => {
-                    let row = s.rows[usize::try_from(k - 1).expect("lags are positive")].clone();
+                    let row = s.row(var, k).expect("as far back as the loops read").clone();
                     return self.select(&row, &indices[1..]).map(Some);
                 }
                 None => {

@@ -11,6 +11,7 @@
 
 mod builtin;
 mod combined;
+mod coupled;
 mod data;
 mod dependence;
 mod dimension;
@@ -39,7 +40,7 @@ mod walk;
 
 use std::collections::HashMap;
 
-use crate::check::typed::{Decl, Model, Scalar, Stage, VarId, VarKind};
+use crate::check::typed::{Decl, LetValue, Model, Scalar, Stage, Var, VarId, VarKind};
 use crate::data::DataSet;
 use crate::diagnostics::{Code, Diagnostic, Outcome};
 use crate::ir::{Function, Shape, Tensor, Type, ValueId};
@@ -240,9 +241,18 @@ fn known_stage(
                 }
                 l.at(*span, |l| l.support_shapes(support)).map(|s| shapes.push((*var, s)))
             }
-            Decl::Let { .. } | Decl::Constraint { .. } | Decl::Marginal { .. } | Decl::Stmt(_) => {
-                Ok(())
+            Decl::Recursion(lets) if of_data(model, lets) && errors.is_empty() => {
+                l.at(model.var(lets[0].0).span, |l| {
+                    let values = l.coupled(lets)?;
+                    lets.iter().zip(values).for_each(|((var, _), v)| l.define(*var, v));
+                    Ok(())
+                })
             }
+            Decl::Let { .. }
+            | Decl::Recursion(_)
+            | Decl::Constraint { .. }
+            | Decl::Marginal { .. }
+            | Decl::Stmt(_) => Ok(()),
         };
         if let Err(error) = result {
             errors.push(*error);
@@ -363,13 +373,20 @@ fn parameter_stage(
                 }
                 let v = l.at(entry.span, |l| l.let_value(*var, value))?;
                 l.define(*var, v.clone());
-                let role = match entry.kind {
-                    VarKind::Param => Role::Param,
-                    VarKind::Gen => Role::Gen,
-                    VarKind::Predicted => Role::Predicted,
-                    _ => Role::Let,
-                };
-                parts.variables.push((entry.span, entry.name.clone(), role, v));
+                parts.add_let(entry, v);
+            }
+            Decl::Recursion(lets) if of_data(model, lets) => {}
+            Decl::Recursion(lets) => {
+                let values = l.at(model.var(lets[0].0).span, |l| {
+                    if lets.iter().any(|(_, value)| l.latents.in_let(value)) {
+                        return Err(l.not_yet("a recursion of several arrays over a `marginal`"));
+                    }
+                    l.coupled(lets)
+                })?;
+                for ((var, _), v) in lets.iter().zip(values) {
+                    l.define(*var, v.clone());
+                    parts.add_let(model.var(*var), v);
+                }
             }
             Decl::Marginal { var, support, prior, span } => l.at(*span, |l| {
                 l.declare_latent(*var, support, *span)?;
@@ -424,6 +441,11 @@ fn too_many(model: &Model, shapes: &[(VarId, Shapes)]) -> Option<Diagnostic> {
     None
 }
 
+/// Whether data alone determines arrays that read each other.
+fn of_data(model: &Model, lets: &[(VarId, LetValue)]) -> bool {
+    lets.iter().all(|(var, _)| model.var(*var).stage == Stage::Data)
+}
+
 /// The parameters in order of declaration; `model.decls` has them in order of dependence.
 fn declared_order(model: &Model, shapes: &[(VarId, Shapes)]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..shapes.len()).collect();
@@ -456,6 +478,17 @@ struct Parts {
 }
 
 impl Parts {
+    /// A variable computed from others, which a draw reports.
+    fn add_let(&mut self, var: &Var, value: Val) {
+        let role = match var.kind {
+            VarKind::Param => Role::Param,
+            VarKind::Gen => Role::Gen,
+            VarKind::Predicted => Role::Predicted,
+            _ => Role::Let,
+        };
+        self.variables.push((var.span, var.name.clone(), role, value));
+    }
+
     /// A parameter, which a draw reports too.
     fn add_param(&mut self, name: String, shapes: &Shapes, start: usize, span: Span, value: Val) {
         self.variables.push((span, name.clone(), Role::Param, value));

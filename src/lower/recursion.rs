@@ -1,4 +1,4 @@
-//! Recursions over earlier rows of the array being defined, as a scan.
+//! Recursions over earlier rows of the arrays being defined, as a scan.
 //!
 //! The step is lowered into a builder of its own. What in it does not depend on earlier rows is
 //! computed in the enclosing function, for all steps at once, and read row by row.
@@ -16,6 +16,22 @@ use super::lowerer::Lowerer;
 use super::value::{Axes, Axis, Val};
 use super::walk::{any_expr, mentions};
 
+/// A loop of a recursion: the array whose rows it defines, its index, its body.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Steps<'s> {
+    pub(super) target: VarId,
+    pub(super) index: VarId,
+    pub(super) body: &'s [Stmt],
+}
+
+/// An array that a recursion defines, while its step is being lowered.
+#[derive(Debug)]
+struct Carried {
+    target: VarId,
+    /// Earlier rows: `rows[k - 1]` is the row `k` steps back.
+    rows: Vec<Val>,
+}
+
 /// A recursion while its step is being lowered.
 #[derive(Debug)]
 pub(super) struct Sequence {
@@ -24,12 +40,11 @@ pub(super) struct Sequence {
     pub(super) inside: bool,
     /// The loop's index as an axis of the enclosing function.
     axis: Axis,
-    pub(super) index: VarId,
-    pub(super) target: VarId,
+    /// The same by the name that each loop has for it.
+    indices: Vec<VarId>,
+    arrays: Vec<Carried>,
     /// The conditions around the current expression in the other builder.
     other_guards: Vec<Val>,
-    /// Earlier rows: `rows[k - 1]` is the row `k` steps back.
-    pub(super) rows: Vec<Val>,
     /// Variables whose values live in the step.
     step_vars: HashSet<VarId>,
     /// Step inputs made so far, by outer value, with whether they are read row by row.
@@ -44,6 +59,22 @@ impl Sequence {
         self.inside
     }
 
+    /// Whether it defines a variable.
+    pub(super) fn defines(&self, var: VarId) -> bool {
+        self.arrays.iter().any(|array| array.target == var)
+    }
+
+    /// The row of an array `lag` steps back.
+    pub(super) fn row(&self, var: VarId, lag: i64) -> Option<&Val> {
+        let array = self.arrays.iter().find(|array| array.target == var)?;
+        array.rows.get(usize::try_from(lag - 1).ok()?)
+    }
+
+    /// How many steps back an index is, as in [`lag_of`].
+    pub(super) fn lag_of(&self, e: &Expr) -> Option<i64> {
+        self.indices.iter().find_map(|index| lag_of(e, *index))
+    }
+
     /// The outer value that an input of the step is, unless it is read row by row.
     pub(super) fn imported_whole(&self, input: u32) -> Option<ValueId> {
         let import = (input as usize).checked_sub(self.carried)?;
@@ -52,101 +83,129 @@ impl Sequence {
 }
 
 impl Lowerer<'_> {
-    /// A loop that reads rows up to `lag` steps back, as a scan.
+    /// Loops that read rows up to some number of steps back, as a scan; `lags` has the arrays that they
+    /// define, each with that number.
     pub(super) fn recursion(
         &mut self,
-        var: VarId,
         lo: i64,
         hi: i64,
-        lag: i64,
-        body: &[Stmt],
+        lags: &[(VarId, i64)],
+        loops: &[Steps<'_>],
     ) -> Lower<()> {
         let length = usize::try_from(hi - lo + 1).expect("checked by the caller");
-        let frame = self.frames.pop().expect("assignments stand inside a definition");
-        let row_dims: Shape = frame.dims[1..].into();
-        let row_len = frame.row_len();
-        let outer = frame.outer.clone();
-        let mut row_shape: Shape = outer.iter().map(|&a| self.axes.length(a)).collect();
-        row_shape.extend_from_slice(&row_dims);
-
-        // Rows before the first step.
         let mut initial = Vec::new();
-        for k in 1..=lag {
-            let row = lo - k - 1;
-            let Some(row) = usize::try_from(row).ok().filter(|&r| r < frame.dims[0]) else {
-                let name = &self.model.var(frame.var).name;
-                let message = format!(
-                    "element {name}[{}] does not exist, but the recursion reads it",
-                    lo - k
-                );
-                return Err(self.error(Code::E0505, message, "in this loop's first step"));
-            };
-            let positions: Vec<usize> = (row * row_len..(row + 1) * row_len).collect();
-            let flat = self.pick(&frame, &positions)?;
-            let flat = self.as_real(&flat);
-            initial.push(self.reshape_own(&flat, &row_dims).id);
+        for &(target, lag) in lags {
+            self.focus(target);
+            for k in 1..=lag {
+                let row = self.row_before(lo, k)?;
+                initial.push(row);
+            }
         }
+        let frames: Vec<Frame> = lags.iter().map(|(target, _)| self.take_frame(*target)).collect();
+        let outer = frames[0].outer.clone();
+        let around: Shape = outer.iter().map(|&a| self.axes.length(a)).collect();
+        let row_shape =
+            |frame: &Frame| -> Shape { around.iter().chain(&frame.dims[1..]).copied().collect() };
 
         // The step.
         let axis = self.axes.add(length);
         let id = self.range(lo, hi);
-        let mut step = Builder::new(self.model.var(frame.var).name.clone());
+        let mut step = Builder::new(self.model.var(frames[0].var).name.clone());
         step.set_span(self.b.span());
-        let rows: Vec<Val> = (1..=lag)
-            .map(|k| {
-                let ty = Type::real(row_shape.clone());
-                Val { id: step.input(format!("back_{k}"), ty), axes: outer.clone() }
-            })
-            .collect();
-        self.env.insert(var, Val { id, axes: [axis].as_slice().into() });
+        let mut carried = 0;
+        let mut arrays = Vec::new();
+        for (frame, (target, lag)) in frames.iter().zip(lags) {
+            let rows = (0..*lag).map(|_| {
+                carried += 1;
+                let ty = Type::real(row_shape(frame));
+                Val { id: step.input(format!("back_{carried}"), ty), axes: outer.clone() }
+            });
+            arrays.push(Carried { target: *target, rows: rows.collect() });
+        }
+        for steps in loops {
+            self.env.insert(steps.index, Val { id, axes: [axis].as_slice().into() });
+        }
         let enclosing = std::mem::replace(&mut self.b, step);
         self.sequence = Some(Sequence {
             other: enclosing,
             other_guards: std::mem::take(&mut self.guards),
             inside: true,
             axis,
-            index: var,
-            target: frame.var,
-            carried: rows.len(),
-            rows: rows.clone(),
+            indices: loops.iter().map(|steps| steps.index).collect(),
+            arrays,
+            carried,
             step_vars: HashSet::new(),
             imports: Vec::new(),
             import_of: HashMap::new(),
         });
-        // In the step the frame is one row with a leading axis of one, so that indices keep their places.
-        let mut one: Shape = [1].as_slice().into();
-        one.extend_from_slice(&row_dims);
-        self.frames.push(Frame::new(frame.var, one, outer.clone()));
-        let done = self.within(&[axis], |l| body.iter().try_for_each(|s| l.element_stmt(s)));
-        let row_frame = self.frames.pop().expect("pushed above");
-        let row = done.and_then(|()| self.assemble(&row_frame));
-        let row = row.map(|r| {
-            let r = self.as_real(&r);
-            self.b.reshape(r.id, &row_shape)
+        // In the step a frame is one row with a leading axis of one, so that indices keep their places.
+        for frame in &frames {
+            let mut one: Shape = [1].as_slice().into();
+            one.extend_from_slice(&frame.dims[1..]);
+            self.frames.push(Frame::new(frame.var, one, outer.clone()));
+        }
+        let done = self.within(&[axis], |l| {
+            loops.iter().try_for_each(|steps| {
+                l.focus(steps.target);
+                steps.body.iter().try_for_each(|s| l.element_stmt(s))
+            })
+        });
+        let rows: Vec<Frame> = lags.iter().map(|(target, _)| self.take_frame(*target)).collect();
+        let rows = done.and_then(|()| rows.iter().map(|row| self.assemble(row)).collect());
+        let rows = rows.map(|rows: Vec<Val>| -> Vec<ValueId> {
+            let shaped = rows.iter().zip(&frames).map(|(row, frame)| {
+                let row = self.as_real(row);
+                self.b.reshape(row.id, &row_shape(frame))
+            });
+            shaped.collect()
         });
         let sequence = self.sequence.take().expect("set above");
         let step = std::mem::replace(&mut self.b, sequence.other);
         self.guards = sequence.other_guards;
-        self.frames.push(frame);
-        let row = row?;
+        self.frames.extend(frames);
+        let rows = rows?;
 
         // The scan: carries, then rows of outer values, then whole outer values.
         let mut order: Vec<usize> = (0..sequence.imports.len()).collect();
         order.sort_by_key(|&i| !sequence.imports[i].1);
         let xs = sequence.imports.iter().filter(|(_, by_row)| *by_row).count();
-        let body = reorder(&step.finish(), sequence.carried, &order, row, &rows);
+        let body = reorder(&step.finish(), &sequence.arrays, &order, &rows);
         let mut operands = initial;
         operands.extend(order.iter().map(|&i| sequence.imports[i].0));
-        let scan = Scan { body, length, carries: sequence.carried, xs, reverse: false };
+        let scan = Scan { body, length, carries: carried, xs, reverse: false };
         let results = self.b.scan(scan, &operands);
-        let stacked = results[results.len() - 1];
+        for ((target, _), stacked) in lags.iter().zip(&results[carried..]) {
+            self.focus(*target);
+            self.define_rows(lo, hi, *stacked)?;
+        }
+        Ok(())
+    }
 
-        // [T, outer…, row…] to [outer…, T · row].
+    /// The row of the array in focus `k` steps before step `lo`.
+    fn row_before(&mut self, lo: i64, k: i64) -> Lower<ValueId> {
+        let frame = self.frame().clone();
+        let Some(row) = usize::try_from(lo - k - 1).ok().filter(|&r| r < frame.dims[0]) else {
+            let name = &self.model.var(frame.var).name;
+            let message =
+                format!("element {name}[{}] does not exist, but the recursion reads it", lo - k);
+            return Err(self.error(Code::E0505, message, "in this loop's first step"));
+        };
+        let len = frame.row_len();
+        let positions: Vec<usize> = (row * len..(row + 1) * len).collect();
+        let flat = self.pick(&frame, &positions)?;
+        let flat = self.as_real(&flat);
+        Ok(self.reshape_own(&flat, &frame.dims[1..]).id)
+    }
+
+    /// Defines rows `lo` to `hi` of the array in focus: `[T, outer…, row…]`.
+    fn define_rows(&mut self, lo: i64, hi: i64, stacked: ValueId) -> Lower<()> {
+        let (outer, len) = (self.frame().outer.clone(), self.frame().row_len());
+        let length = self.b.shape(stacked)[0];
         let mut perm: Vec<usize> = (1..=outer.len()).collect();
         perm.push(0);
         perm.extend(outer.len() + 1..self.b.ty(stacked).rank());
         let turned = self.b.transpose(stacked, &perm);
-        let piece = self.reshape_own(&Val { id: turned, axes: outer }, &[length * row_len]);
+        let piece = self.reshape_own(&Val { id: turned, axes: outer }, &[length * len]);
         let first = usize::try_from(lo - 1).map_err(|_| {
             self.error(
                 Code::E0502,
@@ -154,7 +213,7 @@ impl Lowerer<'_> {
                 "in this loop's first step",
             )
         })?;
-        let targets: Vec<usize> = (first * row_len..(first + length) * row_len).collect();
+        let targets: Vec<usize> = (first * len..(first + length) * len).collect();
         if targets.last().is_some_and(|&t| t >= self.frame().defined.len()) {
             return Err(self.error(
                 Code::E0502,
@@ -171,7 +230,7 @@ impl Lowerer<'_> {
         s.inside
             && !matches!(e.kind, ExprKind::Int(_) | ExprKind::Real(_) | ExprKind::Bool(_))
             && !any_expr(e, &mut |x| match &x.kind {
-                ExprKind::Var(v) => *v == s.target || s.step_vars.contains(v),
+                ExprKind::Var(v) => s.defines(*v) || s.step_vars.contains(v),
                 _ => false,
             })
     }
@@ -258,13 +317,8 @@ impl Lowerer<'_> {
 }
 
 /// The step with its inputs in the order that a scan wants: carries, rows, whole values.
-fn reorder(
-    step: &Function,
-    carried: usize,
-    order: &[usize],
-    row: ValueId,
-    rows: &[Val],
-) -> Function {
+fn reorder(step: &Function, arrays: &[Carried], order: &[usize], new_rows: &[ValueId]) -> Function {
+    let carried = arrays.iter().map(|array| array.rows.len()).sum();
     let mut b = Builder::new(step.name.clone());
     let mut args = vec![None; step.inputs.len()];
     let wanted = (0..carried).chain(order.iter().map(|i| carried + i));
@@ -274,12 +328,18 @@ fn reorder(
     }
     let args: Vec<ValueId> = args.into_iter().map(|a| a.expect("every input is placed")).collect();
     let map = b.inline(step, &args);
-    let new_row = map[row.index()];
-    b.output("back_1", new_row);
-    for (k, v) in rows.iter().enumerate().take(carried - 1) {
-        b.output(format!("back_{}", k + 2), map[v.id.index()]);
+    let mut outputs = 0;
+    for (array, new_row) in arrays.iter().zip(new_rows) {
+        // The new row, and each row a step further back.
+        let rows = array.rows.iter().map(|row| row.id);
+        for id in std::iter::once(*new_row).chain(rows).take(array.rows.len()) {
+            outputs += 1;
+            b.output(format!("back_{outputs}"), map[id.index()]);
+        }
     }
-    b.output("row", new_row);
+    for new_row in new_rows {
+        b.output("row", map[new_row.index()]);
+    }
     b.finish()
 }
 
@@ -321,7 +381,7 @@ pub(super) fn lags(body: &[Stmt], index: VarId, target: VarId) -> Option<i64> {
     (fits && longest >= 1).then_some(longest)
 }
 
-fn assigns_row(s: &Stmt, index: VarId, target: VarId) -> bool {
+pub(super) fn assigns_row(s: &Stmt, index: VarId, target: VarId) -> bool {
     match &s.kind {
         StmtKind::Assign { var, indices, .. } => {
             *var == target

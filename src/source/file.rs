@@ -15,6 +15,15 @@ pub struct Location {
     pub column: usize,
 }
 
+/// A place as editors count it: both from 0, the column in units of UTF-16.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Utf16Location {
+    /// Line.
+    pub line: usize,
+    /// Column.
+    pub column: usize,
+}
+
 /// One file: its name as shown to people, its text and its line starts.
 #[derive(Clone, Debug)]
 pub struct SourceFile {
@@ -56,6 +65,31 @@ impl SourceFile {
         let start = self.line_starts[line - 1];
         let before = |end: usize| self.continuations.partition_point(|&inner| inner < end);
         Location { line, column: offset - start - (before(offset) - before(start)) + 1 }
+    }
+
+    /// Returns a byte offset as editors count it; an offset past the end is the end.
+    #[must_use]
+    pub fn utf16_location(&self, offset: usize) -> Utf16Location {
+        let offset = self.text.floor_char_boundary(offset);
+        let line = self.line_starts.partition_point(|&start| start <= offset) - 1;
+        let before = &self.text[self.line_starts[line]..offset];
+        Utf16Location { line, column: before.encode_utf16().count() }
+    }
+
+    /// Returns the byte offset of a place; past the end of its line, or within a pair of units, it is
+    /// the end or the beginning of that.
+    #[must_use]
+    pub fn utf16_offset(&self, at: Utf16Location) -> usize {
+        let Some(&start) = self.line_starts.get(at.line) else { return self.text.len() };
+        let line = self.text[start..].split('\n').next().unwrap_or_default();
+        let mut column = 0;
+        for (inside, c) in line.trim_end_matches('\r').char_indices() {
+            column += c.len_utf16();
+            if column > at.column {
+                return start + inside;
+            }
+        }
+        start + line.trim_end_matches('\r').len()
     }
 }
 
@@ -155,6 +189,24 @@ mod tests {
     fn lone_carriage_returns_end_lines() {
         assert_eq!(line_ends("a\rb\r\nc\n\r".into()), "a\nb\r\nc\n\n");
         assert_eq!(line_ends("a\r\nb\n".into()), "a\r\nb\n");
+    }
+
+    #[test]
+    fn editors_count_units_of_utf_16() {
+        let mut map = SourceMap::new();
+        let id = map.add("m.ppl", "μ𝜎 = 1\r\nx");
+        let file = map.file(id);
+        for (offset, line, column) in
+            [(0, 0, 0), (2, 0, 1), (6, 0, 3), (10, 0, 7), (12, 1, 0), (13, 1, 1)]
+        {
+            let at = Utf16Location { line, column };
+            assert_eq!(file.utf16_location(offset), at);
+            assert_eq!(file.utf16_offset(at), offset);
+        }
+        let at = |line, column| file.utf16_offset(Utf16Location { line, column });
+        assert_eq!(at(0, 2), 2, "within a pair");
+        assert_eq!(at(0, 99), 10, "past the end of the line, before its break");
+        assert_eq!(at(9, 0), 13);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Source files, byte spans in them, and line numbers.
 
 mod file;
+mod import;
 mod span;
 
-pub use file::{FileId, Location, SourceFile, SourceMap, line_ends};
+pub use file::{FileId, Location, SourceFile, SourceMap, Utf16Location, line_ends};
+pub use import::read_import;
 pub use span::Span;

@@ -8,7 +8,7 @@ use ppl::results::{Draws, Role};
 /// Draws of each test; deviations allowed are those that one seed in ten thousand shows.
 const DRAWS: usize = 20_000;
 
-fn data(fields: &[(&str, DataArray)]) -> DataSet {
+pub(crate) fn data(fields: &[(&str, DataArray)]) -> DataSet {
     DataSet::from_arrays(fields.iter().map(|(name, a)| ((*name).to_owned(), a.clone())))
 }
 
@@ -20,7 +20,7 @@ fn generator(text: &str, data: &DataSet, parameters: Parameters) -> Generator {
 }
 
 /// Draws of everything from the prior.
-fn prior(text: &str, data: &DataSet, draws: usize) -> Draws {
+pub(crate) fn prior(text: &str, data: &DataSet, draws: usize) -> Draws {
     let generator = generator(text, data, Parameters::Drawn);
     assert!(generator.has_prior, "{:?}", generator.reasons);
     let all = [Role::Param, Role::Let, Role::Gen, Role::Predicted];
@@ -32,7 +32,7 @@ fn reasons(text: &str, data: &DataSet) -> (bool, Vec<String>) {
     (generator.has_prior, generator.reasons)
 }
 
-fn scalar(draws: &Draws, name: &str, element: usize) -> Vec<f64> {
+pub(crate) fn scalar(draws: &Draws, name: &str, element: usize) -> Vec<f64> {
     draws.variables.iter().find(|v| v.name == name).unwrap().scalar(element)
 }
 
@@ -313,7 +313,10 @@ fn what_prevents_a_draw_is_said_with_its_place() {
     let n = data(&[("N", DataArray::int(2))]);
     let y = "data y: real[N]\n";
     let table = [
-        ("param a: real\ny ~ normal(a, 1)\n", "2:1: `a` has a flat prior"),
+        (
+            "param a: real\ny ~ normal(a, 1)\n",
+            "2:1: `a` has a flat prior; give it a proper one, as `~ normal(0, 10)`",
+        ),
         (
             "param a ~ normal(0, 1)\nfactor -abs(a)\ny ~ normal(a, 1)\n",
             "3:1: a `factor` is no distribution to draw from",

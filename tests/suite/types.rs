@@ -166,6 +166,7 @@ data y: real[N]
             | Decl::Let { var, .. }
             | Decl::Marginal { var, .. }
             | Decl::Missing { var, .. } => model.var(*var).name.as_str(),
+            Decl::Recursion(_) => "recursion",
             Decl::Constraint { .. } => "require",
             Decl::Stmt(_) => "~",
         })

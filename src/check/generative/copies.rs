@@ -3,13 +3,14 @@
 
 use std::collections::HashSet;
 
+use super::super::subst::Subst;
 use super::super::typed::{
-    Decl, Dist, Expr, ExprKind, Scalar, Stage, Stmt, StmtKind, Var, VarId, VarKind,
+    Decl, Dist, Expr, ExprKind, LetValue, Scalar, Stage, Stmt, StmtKind, Var, VarId, VarKind,
 };
 use super::super::visit;
 use super::super::visit::reads;
 use super::order::Node;
-use super::{Parameters, Reader};
+use super::{Parameters, Reader, copy_of};
 
 impl Reader<'_> {
     /// A variable that stands for `var` in predictions.
@@ -49,51 +50,51 @@ impl Reader<'_> {
                     self.latent.insert(*var);
                     copied.insert(*var);
                     let copy = self.copy(*var, VarKind::Let);
-                    later.push((decl, *var, copy, Some((support, prior, *span))));
+                    later.push((decl, Some((*var, copy, (support, prior, *span)))));
                 }
-                Decl::Let { var, .. } => {
-                    let entry = self.source.var(*var);
-                    if entry.kind != VarKind::Let || entry.stage == Stage::Data {
+                Decl::Let { .. } | Decl::Recursion(_) => {
+                    let defines = decl.defines();
+                    let in_joint = |var: &VarId| {
+                        let entry = self.source.var(*var);
+                        entry.kind == VarKind::Let && entry.stage != Stage::Data
+                    };
+                    if !defines.iter().any(in_joint) {
                         continue;
                     }
                     let read = reads(decl);
                     if read.iter().any(|v| self.latent.contains(v)) {
-                        self.latent.insert(*var);
+                        self.latent.extend(&defines);
                     }
                     if read.iter().any(|v| copied.contains(v)) {
-                        copied.insert(*var);
-                        let copy = self.copy(*var, VarKind::Let);
-                        later.push((decl, *var, copy, None));
+                        copied.extend(&defines);
+                        for var in defines {
+                            self.copy(var, VarKind::Let);
+                        }
+                        later.push((decl, None));
                     }
                 }
                 _ => {}
             }
         }
-        let node = |value, var, original, span| Node {
-            decl: Decl::Let { var, value },
-            defines: Some(var),
-            original,
-            span,
-            named: true,
-        };
+        let node = |decl, original, span| Node { decl, original, span, named: true };
         for (var, copy) in copies {
             let span = self.source.var(var).span;
             if let Some(value) = self.drawn(var, copy, None) {
-                self.nodes.push(node(value, copy, None, span));
+                self.nodes.push(node(Decl::Let { var: copy, value }, None, span));
             }
         }
-        for (decl, var, copy, latent) in later {
-            let span = self.source.var(var).span;
-            match (decl, latent) {
-                (Decl::Let { value, .. }, _) => {
-                    let original = Decl::Let { var: copy, value: value.clone() };
-                    let value = self.copies.let_value(value);
-                    self.nodes.push(node(value, copy, Some(original), span));
-                }
-                (_, latent) => {
-                    if let Some(value) = self.drawn(var, copy, latent) {
-                        self.nodes.push(node(value, copy, None, span));
+        for (decl, latent) in later {
+            match latent {
+                Some((var, copy, prior)) => {
+                    let span = self.source.var(var).span;
+                    if let Some(value) = self.drawn(var, copy, Some(prior)) {
+                        self.nodes.push(node(Decl::Let { var: copy, value }, None, span));
                     }
+                }
+                None => {
+                    let span = self.source.var(decl.defines()[0]).span;
+                    let original = copied_from_data(decl, &self.copies);
+                    self.nodes.push(node(copy_of(decl, &self.copies), original, span));
                 }
             }
         }
@@ -141,5 +142,18 @@ impl Reader<'_> {
             visit::vars(e, &mut |var, _| of_latent |= self.latent.contains(&var));
         });
         of_latent.then_some(stmt)
+    }
+}
+
+/// The copy of a `let`, or of several that read each other, computed from what they are computed from
+/// themselves.
+fn copied_from_data(decl: &Decl, copies: &Subst) -> Option<Decl> {
+    match decl {
+        Decl::Let { var, value } => Some(Decl::Let { var: copies.var(*var), value: value.clone() }),
+        Decl::Recursion(lets) => {
+            let one = |(var, value): &(VarId, LetValue)| (copies.var(*var), value.clone());
+            Some(Decl::Recursion(lets.iter().map(one).collect()))
+        }
+        _ => None,
     }
 }

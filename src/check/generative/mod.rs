@@ -22,9 +22,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::source::Span;
 
+use super::builtins::Builtin;
 use super::typed::{
-    Decl, Dist, DistKind, Expr, ExprKind, LetValue, Model, Order, Stage, Stmt, StmtKind, Structure,
-    Support, Type, VarId, VarKind,
+    Decl, Dist, DistKind, Expr, ExprKind, LetValue, Model, Order, Scalar, Stage, Stmt, StmtKind,
+    Structure, Support, Type, VarId, VarKind,
 };
 use super::visit::{self, reads};
 use super::{lagged, subst::Subst};
@@ -91,11 +92,16 @@ impl Generative {
     pub fn without_predictions(mut self) -> Self {
         let mut gone = HashSet::new();
         self.model.decls.retain(|decl| {
-            let Decl::Let { var, .. } = decl else { return true };
-            let predicted = self.model.vars[var.0 as usize].kind == VarKind::Predicted;
-            let lost = predicted || reads(decl).iter().any(|read| gone.contains(read));
+            if !matches!(decl, Decl::Let { .. } | Decl::Recursion(_)) {
+                return true;
+            }
+            let defines = decl.defines();
+            let predicted =
+                |var: &VarId| self.model.vars[var.0 as usize].kind == VarKind::Predicted;
+            let lost =
+                defines.iter().any(predicted) || reads(decl).iter().any(|read| gone.contains(read));
             if lost {
-                gone.insert(*var);
+                gone.extend(defines);
             }
             !lost
         });
@@ -236,8 +242,10 @@ impl<'m> Reader<'m> {
                 Decl::Data { var, .. } if self.source.var(*var).ty != Type::INT => {
                     found.insert(*var);
                 }
-                Decl::Let { var, .. } if reads(decl).iter().any(|v| found.contains(v)) => {
-                    found.insert(*var);
+                Decl::Let { .. } | Decl::Recursion(_)
+                    if reads(decl).iter().any(|v| found.contains(v)) =>
+                {
+                    found.extend(decl.defines());
                 }
                 _ => {}
             }
@@ -246,23 +254,17 @@ impl<'m> Reader<'m> {
     }
 
     fn node_of(&mut self, decl: &Decl) {
-        let node = |decl: Decl, var: VarId, span, named| Node {
-            decl,
-            defines: Some(var),
-            original: None,
-            span,
-            named,
-        };
+        let node = |decl: Decl, span, named| Node { decl, original: None, span, named };
         let given = self.parameters == Parameters::Given;
         match decl {
             Decl::Data { var, .. } if self.absent.contains(var) => {}
             Decl::Data { var, .. } => {
                 let span = self.source.var(*var).span;
-                self.nodes.push(node(decl.clone(), *var, span, true));
+                self.nodes.push(node(decl.clone(), span, true));
             }
             Decl::Missing { var, .. } if given && !self.absent.contains(var) => {
                 let span = self.source.var(*var).span;
-                self.nodes.push(node(decl.clone(), *var, span, true));
+                self.nodes.push(node(decl.clone(), span, true));
             }
             Decl::Param { var, support, prior, span } if given => {
                 // A prior says something about the latents that it reads.
@@ -274,7 +276,7 @@ impl<'m> Reader<'m> {
                     of_latent
                 });
                 let (var, support, span) = (*var, support.clone(), *span);
-                self.nodes.push(node(Decl::Param { var, support, prior, span }, var, span, true));
+                self.nodes.push(node(Decl::Param { var, support, prior, span }, span, true));
             }
             Decl::Marginal { var, .. } if given => {
                 let of_absent = |stmt: &&Stmt| {
@@ -287,33 +289,27 @@ impl<'m> Reader<'m> {
                 // Without its distribution it cannot be summed out.
                 if !self.targets.get(var).is_some_and(|stmts| stmts.iter().any(of_absent)) {
                     let span = self.source.var(*var).span;
-                    self.nodes.push(node(decl.clone(), *var, span, false));
+                    self.nodes.push(node(decl.clone(), span, false));
                 }
             }
             Decl::Param { var, support, prior, span }
             | Decl::Marginal { var, support, prior, span } => {
                 if let Some(value) = self.drawn(*var, *var, Some((support, prior, *span))) {
-                    self.nodes.push(node(Decl::Let { var: *var, value }, *var, *span, true));
+                    self.nodes.push(node(Decl::Let { var: *var, value }, *span, true));
                 }
             }
-            Decl::Let { var, value } => {
-                let entry = self.source.var(*var);
+            Decl::Let { .. } | Decl::Recursion(_) => {
+                let [var, ..] = decl.defines()[..] else { return };
+                let entry = self.source.var(var);
                 let as_it_is = given || entry.stage == Stage::Data;
-                let value = if as_it_is { value.clone() } else { self.copies.let_value(value) };
+                let decl = if as_it_is { decl.clone() } else { copy_of(decl, &self.copies) };
                 let named = !as_it_is || entry.kind == VarKind::Gen;
-                self.nodes.push(node(Decl::Let { var: *var, value }, *var, entry.span, named));
+                self.nodes.push(node(decl, entry.span, named));
             }
             Decl::Stmt(stmt) if given => {
                 if let Some(stmt) = self.about_latents(stmt) {
                     let span = stmt.span;
-                    let decl = Decl::Stmt(stmt);
-                    self.nodes.push(Node {
-                        decl,
-                        defines: None,
-                        original: None,
-                        span,
-                        named: false,
-                    });
+                    self.nodes.push(node(Decl::Stmt(stmt), span, false));
                 }
             }
             Decl::Missing { .. } | Decl::Constraint { .. } | Decl::Stmt(_) => {}
@@ -340,7 +336,12 @@ impl<'m> Reader<'m> {
         let ty = self.source.var(var).ty.clone();
         let prior = param.and_then(|(_, prior, _)| prior.as_ref());
         if prior.is_none() && stmts.is_empty() {
-            self.obstacle(span, true, format!("`{name}` has a flat prior"));
+            if let Some(value) = param.and_then(|(support, ..)| uniform(support, &ty, span)) {
+                return Some(LetValue::Expr(value));
+            }
+            let reason =
+                format!("`{name}` has a flat prior; give it a proper one, as `~ normal(0, 10)`");
+            self.obstacle(span, true, reason);
             return None;
         }
         if prior.is_some() && !stmts.is_empty() {
@@ -466,6 +467,42 @@ impl<'m> Reader<'m> {
         let kept: Vec<Stmt> = body.iter().filter_map(|s| self.assignments(s, target)).collect();
         let draws = kept.iter().any(|s| !matches!(s.kind, StmtKind::Let { .. }));
         draws.then_some(kept)
+    }
+}
+
+/// A draw from a flat prior between two bounds; `None` on any other support.
+fn uniform(support: &Support, ty: &Type, span: Span) -> Option<Expr> {
+    let Structure::Scalar { lower: Some(lower), upper: Some(upper), .. } = &support.structure
+    else {
+        return None;
+    };
+    let real = |op, args, ty: &Type| Expr {
+        kind: ExprKind::Builtin(op, args),
+        ty: ty.clone(),
+        stage: Stage::Generated,
+        span,
+    };
+    let sizes = ty.dims().iter().map(|dim| dim.to_expr(span)).collect();
+    let u = real(Builtin::RngUniform, sizes, ty);
+    let shape = if lower.ty.dims().is_empty() { &upper.ty } else { &lower.ty };
+    let shape = Type::array(Scalar::Real, shape.dims().to_vec());
+    let width = real(Builtin::Sub, vec![upper.clone(), lower.clone()], &shape);
+    let above = real(Builtin::Mul, vec![width, u], ty);
+    Some(real(Builtin::Add, vec![lower.clone(), above], ty))
+}
+
+/// A `let`, or several that read each other, with copies in place of what it reads and defines.
+fn copy_of(decl: &Decl, copies: &Subst) -> Decl {
+    match decl {
+        Decl::Let { var, value } => {
+            Decl::Let { var: copies.var(*var), value: copies.let_value(value) }
+        }
+        Decl::Recursion(lets) => {
+            let one =
+                |(var, value): &(VarId, LetValue)| (copies.var(*var), copies.let_value(value));
+            Decl::Recursion(lets.iter().map(one).collect())
+        }
+        other => other.clone(),
     }
 }
 

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::source::Span;
 
+use super::super::lagged;
 use super::super::typed::{
-    Decl, Expr, ExprKind, Scalar, Stage, Structure, Support, Type, VarId, VarKind,
+    Decl, Expr, ExprKind, LetValue, Scalar, Stage, Structure, Support, Type, VarId, VarKind,
 };
 use super::super::visit::{self, reads};
 use super::{Parameters, Reader};
@@ -14,7 +15,6 @@ use super::{Parameters, Reader};
 /// A declaration of the new model.
 pub(super) struct Node {
     pub(super) decl: Decl,
-    pub(super) defines: Option<VarId>,
     /// The declaration with data where `decl` has drawn copies, for a cycle through it.
     pub(super) original: Option<Decl>,
     pub(super) span: Span,
@@ -52,21 +52,14 @@ impl Reader<'_> {
             };
             let support = Support { array: Vec::new(), structure, missing: false };
             let decl = Decl::Data { var, support, default: None };
-            self.nodes
-                .insert(0, Node { decl, defines: Some(var), original: None, span, named: true });
+            self.nodes.insert(0, Node { decl, original: None, span, named: true });
         }
     }
 
     /// Leaves out what reads something that is not there.
     pub(super) fn leave_out_unavailable(&mut self) {
-        let defined: HashSet<VarId> = self.nodes.iter().filter_map(|n| n.defines).collect();
-        let declared = self.source.decls.iter().filter_map(|decl| match decl {
-            Decl::Data { var, .. }
-            | Decl::Param { var, .. }
-            | Decl::Let { var, .. }
-            | Decl::Marginal { var, .. } => Some(*var),
-            Decl::Missing { .. } | Decl::Constraint { .. } | Decl::Stmt(_) => None,
-        });
+        let defined: HashSet<VarId> = self.nodes.iter().flat_map(|n| n.decl.defines()).collect();
+        let declared = self.source.decls.iter().flat_map(Decl::defines);
         let copies = (0..).map(VarId).zip(&self.model.vars);
         let copies = copies.filter(|(_, v)| v.kind == VarKind::Predicted).map(|(id, _)| id);
         let mut gone: HashSet<VarId> =
@@ -79,10 +72,12 @@ impl Reader<'_> {
             self.nodes.retain(|node| {
                 let mut read: Vec<VarId> = reads(&node.decl).into_iter().collect();
                 read.sort_unstable();
-                let missing = |var: &VarId| gone.contains(var) && Some(*var) != node.defines;
+                let own = node.decl.defines();
+                let missing = |var: &VarId| gone.contains(var) && !own.contains(var);
                 match read.into_iter().find(missing) {
                     Some(culprit) => {
-                        lost.extend(node.defines.map(|var| (var, culprit, node.span, node.named)));
+                        let lose = |var| (var, culprit, node.span, node.named);
+                        lost.extend(own.into_iter().map(lose));
                         false
                     }
                     None => true,
@@ -119,7 +114,7 @@ impl Reader<'_> {
             std::mem::take(&mut self.nodes).into_iter().map(Some).collect();
         let mut definers: HashMap<VarId, Vec<usize>> = HashMap::new();
         for (i, node) in waiting.iter().flatten().enumerate() {
-            node.defines.iter().for_each(|var| definers.entry(*var).or_default().push(i));
+            node.decl.defines().iter().for_each(|var| definers.entry(*var).or_default().push(i));
         }
         let needs = |(i, node): (usize, &Node)| -> BTreeSet<usize> {
             let read = reads(&node.decl);
@@ -156,24 +151,73 @@ impl Reader<'_> {
                 .iter()
                 .enumerate()
                 .find_map(|(i, node)| Some((i, from_data(node.as_ref()?)?)));
-            let Some((at, original)) = through else { break };
-            let Some(node) = &mut waiting[at] else { break };
-            node.decl = original;
-            node.original = None;
-            let done = |i: &usize| waiting[*i].is_none();
-            missing[at] = waiting[at].as_ref().map(|node| needs((at, node))).unwrap_or_default();
-            missing[at] = missing[at].iter().copied().filter(|i| !done(i)).collect();
-            if missing[at].is_empty() {
-                ready.insert(at);
+            if let Some((at, original)) = through {
+                let Some(node) = &mut waiting[at] else { break };
+                node.decl = original;
+                node.original = None;
+                let done = |i: &usize| waiting[*i].is_none();
+                missing[at] =
+                    waiting[at].as_ref().map(|node| needs((at, node))).unwrap_or_default();
+                missing[at] = missing[at].iter().copied().filter(|i| !done(i)).collect();
+                if missing[at].is_empty() {
+                    ready.insert(at);
+                }
+                continue;
             }
+            // Else all of the cycle is drawn element by element, in one recursion.
+            let Some((group, lets)) = self.recursion(&waiting, &missing) else { break };
+            for &i in &group {
+                waiting[i] = None;
+                for &reader in &readers[i] {
+                    missing[reader].remove(&i);
+                    if missing[reader].is_empty() {
+                        ready.insert(reader);
+                    }
+                }
+            }
+            self.model.decls.push(Decl::Recursion(lets));
         }
         for node in waiting.iter().flatten() {
-            if let Some(var) = node.defines {
+            for var in node.decl.defines() {
                 let var = self.model.var(var);
                 let parameter = var.kind == VarKind::Param;
                 let reason = format!("`{}` depends on itself through other variables", var.name);
                 self.obstacle(node.span, parameter, reason);
             }
         }
+    }
+
+    /// Nodes that wait for each other and for nothing else, as definitions element by element; `None` if
+    /// there are none, or not all of them can be that.
+    fn recursion(
+        &mut self,
+        waiting: &[Option<Node>],
+        missing: &[BTreeSet<usize>],
+    ) -> Option<(BTreeSet<usize>, Vec<(VarId, LetValue)>)> {
+        let reached = |from: usize| {
+            let mut reached = BTreeSet::new();
+            let mut next: Vec<usize> = missing[from].iter().copied().collect();
+            while let Some(i) = next.pop() {
+                if reached.insert(i) {
+                    next.extend(&missing[i]);
+                }
+            }
+            reached
+        };
+        // Of what is reached from any node, what reaches the least is reached from all of itself.
+        let all = (0..waiting.len()).filter(|&i| waiting[i].is_some()).map(reached);
+        let group = all.min_by_key(BTreeSet::len)?;
+        let mut lets = Vec::new();
+        for node in group.iter().filter_map(|&i| waiting[i].as_ref()) {
+            match &node.decl {
+                Decl::Let { var, value } => {
+                    let value = lagged::by_elements(&mut self.model, *var, value, node.span)?;
+                    lets.push((*var, value));
+                }
+                Decl::Recursion(several) => lets.extend(several.iter().cloned()),
+                _ => return None,
+            }
+        }
+        Some((group, lets))
     }
 }
