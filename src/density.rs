@@ -15,6 +15,8 @@ pub struct Residuals<E> {
     pub points: Vec<E>,
     /// Whatever else the density wants to remember; the layout is its own.
     pub saved: Vec<E>,
+    /// What the density that this one is a view of keeps, where it is one.
+    pub inner: Option<Box<Residuals<E>>>,
 }
 
 /// The part of the data that a subsampled density sees.

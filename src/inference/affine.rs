@@ -16,7 +16,7 @@ pub struct Coordinates {
     pub shift: Vec<f64>,
     /// Scales, `[D]`, positive.
     pub scale: Vec<f64>,
-    /// Symmetric positive definite `W: [D, D]` and its log-determinant; without, the identity.
+    /// Invertible `W: [D, D]` and its log |determinant|; without, the identity.
     pub mix: Option<(Vec<f64>, f64)>,
 }
 
@@ -40,8 +40,8 @@ pub struct Affine<E: Real> {
     inner: Arc<dyn LogDensity<E>>,
     shift: Vec<E>,
     scale: Vec<E>,
-    /// `W`, symmetric `[D, D]`; the identity if there is none.
-    mix: Option<Vec<E>>,
+    /// `W: [D, D]` and its transpose; the identity if there is none.
+    mix: Option<[Vec<E>; 2]>,
     log_det: E,
 }
 
@@ -56,11 +56,13 @@ impl<E: Real> Affine<E> {
     #[must_use]
     pub fn new(inner: &Arc<dyn LogDensity<E>>, coordinates: &Coordinates) -> Self {
         let of = |v: &[f64]| v.iter().map(|x| E::of(*x)).collect();
+        let d = coordinates.shift.len();
+        let transposed = |w: &[f64]| (0..d * d).map(|k| E::of(w[k % d * d + k / d])).collect();
         Affine {
             inner: Arc::clone(inner),
             shift: of(&coordinates.shift),
             scale: of(&coordinates.scale),
-            mix: coordinates.mix.as_ref().map(|(w, _)| of(w)),
+            mix: coordinates.mix.as_ref().map(|(w, _)| [of(w), transposed(w)]),
             log_det: E::of(coordinates.log_det()),
         }
     }
@@ -77,26 +79,28 @@ impl<E: Real> Affine<E> {
 
     /// `scale ∘ (v W)` for each row of `v: [B, D]`.
     fn direction(&self, v: &[E]) -> Vec<E> {
-        let mut out = self.mixed(v);
+        let mut out = match &self.mix {
+            None => v.to_vec(),
+            Some([w, _]) => self.product(v, w),
+        };
         self.scale_rows(&mut out);
         out
     }
 
-    /// The transpose of [`direction`](Self::direction), in place: `(scale ∘ g) W`.
+    /// The transpose of [`direction`](Self::direction), in place: `(scale ∘ g) Wᵀ`.
     fn pull_back(&self, g: &mut [E]) {
         self.scale_rows(g);
-        if self.mix.is_some() {
-            let mixed = self.mixed(g);
-            g.copy_from_slice(&mixed);
+        if let Some([_, transposed]) = &self.mix {
+            g.copy_from_slice(&self.product(g, transposed));
         }
     }
 
-    fn mixed(&self, rows: &[E]) -> Vec<E> {
-        let Some(mix) = &self.mix else { return rows.to_vec() };
+    /// Each row times the matrix.
+    fn product(&self, rows: &[E], matrix: &[E]) -> Vec<E> {
         let d = self.scale.len();
         let mut out = vec![E::zero(); rows.len()];
         for (row, out) in rows.chunks_exact(d).zip(out.chunks_exact_mut(d)) {
-            for (x, w) in row.iter().zip(mix.chunks_exact(d)) {
+            for (x, w) in row.iter().zip(matrix.chunks_exact(d)) {
                 out.iter_mut().zip(w).for_each(|(o, w)| *o += *x * *w);
             }
         }

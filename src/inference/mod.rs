@@ -26,6 +26,7 @@ pub mod start;
 mod stein;
 pub mod tape;
 pub mod train;
+pub mod transport;
 pub mod weights;
 
 pub use fit::{Evidence, Fit, InferenceError, Khat, KhatKind, Trace, Verdict, VerdictLevel};

@@ -147,7 +147,7 @@ fn derivatives_agree_with_differences() {
     let (plus, minus, (_, score)) = (at(h), at(-h), at(0.0));
     let slope: f64 = score.iter().zip(&v).map(|(s, v)| s * v).sum();
     assert!((slope - (plus.0 - minus.0) / (2.0 * h)).abs() < 1e-7);
-    let keep = Residuals { points: z.clone(), saved: Vec::new() };
+    let keep = Residuals { points: z.clone(), ..Residuals::default() };
     let mut hvp = vec![0.0; 10];
     EightSchools.hvp(&keep, &v, &mut hvp);
     for (j, product) in hvp.iter().enumerate() {

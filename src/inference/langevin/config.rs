@@ -13,12 +13,14 @@ pub(super) enum Precondition {
     Diagonal,
     /// The covariance that the curvature under the start implies.
     Dense,
+    /// That, and what it makes of directions that change the curvature.
+    Transport,
 }
 
 impl Precondition {
-    /// The default: dense while `D²` numbers a step are cheap.
+    /// The default: all of it while `D²` numbers a step are cheap.
     fn of_dim(d: usize) -> Self {
-        if d <= 200 { Precondition::Dense } else { Precondition::Diagonal }
+        if d <= 200 { Precondition::Transport } else { Precondition::Diagonal }
     }
 }
 
@@ -43,7 +45,8 @@ struct StepPerDimension(bool);
 /// Whether the start's covariance is full.
 struct FullStart(bool);
 
-named!(Precondition: "none" => Self::None, "diagonal" => Self::Diagonal, "dense" => Self::Dense);
+named!(Precondition: "none" => Self::None, "diagonal" => Self::Diagonal, "dense" => Self::Dense,
+    "transport" => Self::Transport);
 named!(Integrator: "velocity-verlet" => Self::VelocityVerlet, "position-verlet" => Self::PositionVerlet);
 named!(StepPerDimension: "global" => Self(false), "dimension" => Self(true));
 named!(FullStart: "diagonal" => Self(false), "full" => Self(true));

@@ -1,8 +1,9 @@
 //! Trains a chain and assesses it: the `run` of every Langevin method.
 //!
 //! The start is the mean-field fit (the same code as `--infer mean-field`), to which the curvature
-//! under it adds correlations (`precondition=dense`), and the chain runs in the coordinates in which
-//! this Gaussian is standard normal: a mass matrix by another name. The published methods have one
+//! under it adds correlations (`precondition=dense`) and a triangular map what those depend on
+//! (`precondition=transport`); the chain runs in the coordinates in which all this is standard normal: a
+//! mass matrix by another name, one for every place. The published methods have one
 //! scalar step size, which a posterior with standard deviations of 0.01 and 10, or a correlation of
 //! 0.99, would hold to the narrowest direction; and a start without correlations leaves them all to
 //! the chain. Algorithm and bound are unchanged by the choice of coordinates; `precondition=none` is
@@ -17,7 +18,7 @@ use super::chain::{Chain, Dynamics};
 use super::config::{Config, Precondition};
 use super::watch::Watch;
 use crate::density::{LogDensity, Part};
-use crate::inference::affine::{Affine, Coordinates};
+use crate::inference::affine::Coordinates;
 use crate::inference::assess::Checks;
 use crate::inference::bridge::Bridge;
 use crate::inference::examine::examine;
@@ -26,6 +27,7 @@ use crate::inference::optimizer::{Group, Parameters, Schedule, Update};
 use crate::inference::start::{self, Gaussian};
 use crate::inference::tape::{Element, SharedTape, backward};
 use crate::inference::train::{Context, Plan, Step, Stop, Training, train};
+use crate::inference::transport::{self, Transport};
 use crate::inference::weights;
 use crate::inference::{
     Fit, InferenceError, KhatKind, Monitor, Precision, Progress, Settings, Target, VerdictLevel,
@@ -55,7 +57,7 @@ pub(super) fn fit(
     monitor: &mut dyn Monitor,
 ) -> Result<Fit, InferenceError> {
     let config = Config::new(settings, target.f64.dim(), dynamics)?;
-    let exact = &**target.f64;
+    let exact = target.f64;
     // Without a wish the start is the mean-field fit.
     let given = match settings.init.as_deref() {
         Some("mean-field") => None,
@@ -71,22 +73,40 @@ pub(super) fn fit(
     assess(name, &config, &trained, target, settings, monitor)
 }
 
+/// The Gaussian that comes before the chain.
+struct Start {
+    mean: Vec<f64>,
+    sd: Vec<f64>,
+    converged: bool,
+    /// Of everything before the chain.
+    iterations: usize,
+    /// Whether the user has asked to stop.
+    interrupted: bool,
+}
+
+impl From<MeanField> for Start {
+    fn from(fit: MeanField) -> Self {
+        let interrupted = fit.training.stop == Stop::Interrupted;
+        let MeanField { mean, sd, converged, iterations, .. } = fit;
+        Start { mean, sd, converged, iterations, interrupted }
+    }
+}
+
 /// What training leaves.
 struct Trained<E: Element> {
     chain: Chain<E>,
     parameters: Parameters<E>,
-    start: MeanField,
+    start: Start,
     training: Training,
     /// Those in which the chain runs.
-    coordinates: Coordinates,
+    coordinates: Transport,
 }
 
 impl<E: Element> Trained<E> {
     /// The same towards the same density at another precision.
     fn towards<F: Element>(self, density: &Arc<dyn LogDensity<F>>) -> Trained<F> {
-        let affine: Arc<dyn LogDensity<F>> = Arc::new(Affine::new(density, &self.coordinates));
         Trained {
-            chain: self.chain.with_bridge(Bridge::new(&affine)),
+            chain: self.chain.with_bridge(Bridge::new(&self.coordinates.density(density))),
             parameters: self.parameters.cast(),
             start: self.start,
             training: self.training,
@@ -97,7 +117,7 @@ impl<E: Element> Trained<E> {
 
 fn train_chain<E: Element>(
     density: &Arc<dyn LogDensity<E>>,
-    exact: &dyn LogDensity<f64>,
+    exact: &Arc<dyn LogDensity<f64>>,
     config: &Config,
     settings: &Settings,
     given: Option<&Gaussian>,
@@ -105,46 +125,17 @@ fn train_chain<E: Element>(
 ) -> Result<Trained<E>, InferenceError> {
     let began = Instant::now();
     let of = |v: &[f64]| v.iter().map(|x| E::of(*x)).collect::<Vec<E>>();
-    let d = density.dim();
-    let mut start_config = gaussian::Config::start_of(settings);
-    // The chain is what the time is for.
-    start_config.max_time = settings.max_time.map(|limit| limit.mul_f64(0.2));
-    let start = match given {
-        Some(given) => MeanField {
-            mean: given.mean.clone(),
-            sd: given.sd.clone(),
-            converged: true,
-            divergence: None,
-            iterations: 0,
-            training: Training::none(Stop::Iterations),
-        },
-        None => start_mean_field(density, &start_config, None, "langevin-start", monitor)?,
-    };
-    density.see(Part::Whole(&start.mean));
-    exact.see(Part::Whole(&start.mean));
-    let diagonal = || Coordinates { shift: start.mean.clone(), scale: start.sd.clone(), mix: None };
-    let coordinates = match config.precondition {
-        Precondition::None => Coordinates::identity(d),
-        Precondition::Diagonal => diagonal(),
-        Precondition::Dense if given.is_some() => {
-            given.map_or_else(diagonal, Gaussian::coordinates)
-        }
-        Precondition::Dense if d > 1 => {
-            gaussian::correlated(exact, &start.mean, &start.sd, settings.seed)
-                .unwrap_or_else(diagonal)
-        }
-        Precondition::Dense => diagonal(),
-    };
+    let (start, coordinates) = place(density, exact, config, settings, given, monitor)?;
     let (mu, log_sd) = if config.precondition == Precondition::None {
         (start.mean.clone(), start.sd.iter().map(|s| s.ln()).collect())
     } else {
-        (vec![0.0; d], vec![0.0; d])
+        (vec![0.0; density.dim()], vec![0.0; density.dim()])
     };
-    let affine: Arc<dyn LogDensity<E>> = Arc::new(Affine::new(density, &coordinates));
+    let seen = coordinates.density(density);
     let mut parameters = Parameters::default();
     let chain = Chain::new(
         config.form,
-        Bridge::new(&affine),
+        Bridge::new(&seen),
         (&of(&mu), &of(&log_sd)),
         &mut parameters,
         &mut stream(settings.seed, "langevin network"),
@@ -160,7 +151,7 @@ fn train_chain<E: Element>(
         phase: "training",
         objective: "elbo",
         maximise: true,
-        iterations: if start.training.stop == Stop::Interrupted { 0 } else { config.iterations },
+        iterations: if start.interrupted { 0 } else { config.iterations },
         learning_rate: config.learning_rate,
         schedule: Schedule::Cosine { warmup: 0.02, floor: 0.01 },
         tolerance: settings.tolerance,
@@ -186,22 +177,77 @@ fn train_chain<E: Element>(
         let value = -loss.as_vec()[0].f64();
         if !watch.good(value, step_size) {
             return Ok(Step::NonFinite(
-                chain.non_finite_point().and_then(|x| affine.explain_non_finite(&x)),
+                chain.non_finite_point().and_then(|x| seen.explain_non_finite(&x)),
             ));
         }
         Ok(match parameters.update(&group, context.rate, &mut backward(loss)?) {
             Update::Stepped { .. } => Step::Done(value),
-            Update::NonFinite => Step::NonFinite(
-                chain.non_finite_point().and_then(|x| affine.explain_non_finite(&x)),
-            ),
+            Update::NonFinite => {
+                Step::NonFinite(chain.non_finite_point().and_then(|x| seen.explain_non_finite(&x)))
+            }
         })
     };
     let mut training = train(&plan, &mut parameters, &mut state, monitor, step)?;
     training.traces.push(crate::inference::train::thin("step_size", &state.1));
-    if plan.iterations == 0 {
-        training.stop = start.training.stop;
+    if start.interrupted {
+        training.stop = Stop::Interrupted;
     }
     Ok(Trained { chain, parameters, start, training, coordinates })
+}
+
+/// Where the chain starts and the coordinates that it runs in.
+fn place<E: Element>(
+    density: &Arc<dyn LogDensity<E>>,
+    exact: &Arc<dyn LogDensity<f64>>,
+    config: &Config,
+    settings: &Settings,
+    given: Option<&Gaussian>,
+    monitor: &mut dyn Monitor,
+) -> Result<(Start, Transport), InferenceError> {
+    let d = density.dim();
+    let mut start = match given {
+        Some(given) => Start {
+            mean: given.mean.clone(),
+            sd: given.sd.clone(),
+            converged: true,
+            iterations: 0,
+            interrupted: false,
+        },
+        None => {
+            let mut config = gaussian::Config::start_of(settings);
+            // The chain is what the time is for.
+            config.max_time = settings.max_time.map(|limit| limit.mul_f64(0.2));
+            Start::from(start_mean_field(density, &config, None, "langevin-start", monitor)?)
+        }
+    };
+    density.see(Part::Whole(&start.mean));
+    exact.see(Part::Whole(&start.mean));
+    let diagonal = || Coordinates { shift: start.mean.clone(), scale: start.sd.clone(), mix: None };
+    let dense = || match given {
+        Some(given) => given.coordinates(),
+        None if d == 1 => diagonal(),
+        None => gaussian::correlated(&**exact, &start.mean, &start.sd, settings.seed)
+            .unwrap_or_else(diagonal),
+    };
+    let coordinates = match config.precondition {
+        Precondition::None => Coordinates::identity(d).into(),
+        Precondition::Diagonal => diagonal().into(),
+        Precondition::Dense => dense().into(),
+        Precondition::Transport if start.interrupted => dense().into(),
+        Precondition::Transport => {
+            let config = transport::Config {
+                seed: settings.seed,
+                iterations: config.iterations,
+                max_time: settings.max_time.map(|limit| limit.mul_f64(0.2)),
+            };
+            let (coordinates, training) =
+                transport::fit(density, exact, dense(), &config, monitor)?;
+            start.interrupted = training.stop == Stop::Interrupted;
+            start.iterations += training.iterations;
+            coordinates
+        }
+    };
+    Ok((start, coordinates))
 }
 
 /// Fresh paths, their weights and end points, and the verdict.
@@ -215,12 +261,10 @@ fn assess(
 ) -> Result<Fit, InferenceError> {
     let Trained { chain, parameters, coordinates, .. } = trained;
     target.f64.see(Part::Whole(&trained.start.mean));
-    let affine = Affine::new(target.f64, coordinates);
     let d = chain.dim();
     let paths = config.resample.pool(settings.draws, d).max(MIN_PATHS);
     let mut rng = stream(settings.seed, "langevin draws");
     let (mut log_weights, mut draws, mut log_p) = (Vec::new(), Vec::new(), Vec::new());
-    let log_det = coordinates.log_det();
     let mut interrupted = trained.training.interrupted();
     while log_weights.len() < paths {
         let n = BATCH.min(paths - log_weights.len());
@@ -228,8 +272,9 @@ fn assess(
         fill_std_normal(&mut rng, &mut noise);
         let batch = chain.simulate(parameters, &noise, n, &SharedTape::off());
         log_weights.extend(batch.log_weights.as_vec());
-        log_p.extend(batch.log_p.as_vec().iter().map(|l| l - log_det));
-        draws.extend(affine.apply(&batch.ends.as_vec()));
+        let (ends, log_dets) = coordinates.apply(target.f64, &batch.ends.as_vec());
+        draws.extend(ends);
+        log_p.extend(batch.log_p.as_vec().iter().zip(log_dets).map(|(l, det)| l - det));
         let progress = Progress {
             phase: "sampling",
             done: log_weights.len(),

@@ -139,8 +139,9 @@ const START: MethodOption = option(
 );
 const PRECONDITION: MethodOption = option(
     "precondition",
-    "dense",
-    "coordinates from the start's covariance: none, diagonal or dense (diagonal beyond D = 200)",
+    "transport",
+    "coordinates from the start's covariance (none, diagonal or dense), or dense and bent by a transport \
+     map; diagonal beyond D = 200",
     "M",
 );
 
