@@ -65,8 +65,7 @@ pub fn actions(analysis: &Analysis, start: usize, end: usize) -> Vec<Action> {
 /// The declaration of a parameter in the typed tree.
 fn declared<'a>(analysis: &'a Analysis, d: &ast::Param) -> Option<(VarId, &'a Decl)> {
     let id = analysis.var_declared_at(d.name.span)?;
-    let declares = |decl: &&Decl| matches!(decl, Decl::Param { var, .. } if *var == id);
-    Some((id, analysis.checked.model.decls.iter().find(declares)?))
+    Some((id, analysis.param(id)?))
 }
 
 /// A message of that code about the item.

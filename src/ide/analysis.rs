@@ -1,7 +1,9 @@
 //! One text with everything the front end says about it.
 
+use std::collections::HashMap;
+
 use crate::check::places::{Declared, Means};
-use crate::check::typed::{Stage, Structure, Type, Var, VarId, VarKind};
+use crate::check::typed::{Decl, Stage, Structure, Type, Var, VarId, VarKind};
 use crate::check::{self, Checked, Imported};
 use crate::diagnostics::Diagnostic;
 use crate::source::{FileId, SourceMap, Span};
@@ -16,6 +18,8 @@ pub struct Analysis {
     pub checked: Checked,
     /// The text's tokens.
     pub tokens: Vec<Token>,
+    /// Which variable is declared at a place; the first, where a function is checked several times.
+    declared: HashMap<Span, VarId>,
 }
 
 impl Analysis {
@@ -31,7 +35,11 @@ impl Analysis {
         let mut sources = SourceMap::new();
         let checked = check::check_text(name, text, &mut sources, import)?;
         let tokens = lex(checked.file, text);
-        Ok(Self { sources, checked, tokens })
+        let mut declared = HashMap::new();
+        for (id, var) in (0..).map(VarId).zip(&checked.model.vars) {
+            declared.entry(var.span).or_insert(id);
+        }
+        Ok(Self { sources, checked, tokens, declared })
     }
 
     /// The model's own file.
@@ -93,7 +101,14 @@ impl Analysis {
     /// The variable that is declared at a place.
     #[must_use]
     pub fn var_declared_at(&self, span: Span) -> Option<VarId> {
-        self.vars().find(|(_, var)| var.span == span).map(|(id, _)| id)
+        self.declared.get(&span).copied()
+    }
+
+    /// A parameter's declaration in the typed tree.
+    #[must_use]
+    pub fn param(&self, id: VarId) -> Option<&Decl> {
+        let declares = |decl: &&Decl| matches!(decl, Decl::Param { var, .. } if *var == id);
+        self.checked.model.decls.iter().find(declares)
     }
 
     /// The declaration whose name stands at a place.

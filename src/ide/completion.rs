@@ -133,13 +133,13 @@ fn distributions(analysis: &Analysis, at: usize) -> Vec<Candidate> {
         });
     }
     let is_param = matches!(analysis.item_at(at), Some(ast::Item::Param(_)));
-    found.extend(Combinator::ALL.into_iter().filter_map(|(which, name)| {
-        (which != Combinator::Flat || is_param).then(|| Candidate {
-            label: name.into(),
-            kind: CandidateKind::Distribution,
-            detail: which.doc().0.into(),
-            rank: 2,
-        })
+    let fitting =
+        Combinator::ALL.into_iter().filter(|(which, _)| is_param || *which != Combinator::Flat);
+    found.extend(fitting.map(|(which, name)| Candidate {
+        label: name.into(),
+        kind: CandidateKind::Distribution,
+        detail: which.doc().0.into(),
+        rank: 2,
     }));
     found
 }

@@ -95,7 +95,7 @@ fn of_var(analysis: &Analysis, id: VarId) -> String {
     if var.kind != VarKind::Argument {
         facts.push(stage_words(var.stage).to_string());
     }
-    if let Some(Decl::Param { support, prior, .. }) = declaration(analysis, id) {
+    if let Some(Decl::Param { support, prior, .. }) = analysis.param(id) {
         if let Some(prior) = prior {
             facts.push(format!("prior: `{}`", analysis.sources.slice(prior.span)));
         }
@@ -109,11 +109,6 @@ fn of_var(analysis: &Analysis, id: VarId) -> String {
         text.push_str(&format!("\n\n{}", list.join("\n")));
     }
     text
-}
-
-fn declaration(analysis: &Analysis, id: VarId) -> Option<&Decl> {
-    let declares = |decl: &&Decl| matches!(decl, Decl::Param { var, .. } if *var == id);
-    analysis.checked.model.decls.iter().find(declares)
 }
 
 /// The map between a parameter's values and the real line [stan2024, ch. "Constraint Transforms"].

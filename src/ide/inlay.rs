@@ -123,11 +123,7 @@ fn stage(analysis: &Analysis, d: &ast::Let, found: &mut Vec<Inlay>) {
 /// How a constrained parameter is mapped to the real line.
 fn transform_of(analysis: &Analysis, d: &ast::Param, found: &mut Vec<Inlay>) {
     let Some(id) = analysis.var_declared_at(d.name.span) else { return };
-    let declares = |decl: &&Decl| matches!(decl, Decl::Param { var, .. } if *var == id);
-    let Some(Decl::Param { support, .. }) = analysis.checked.model.decls.iter().find(declares)
-    else {
-        return;
-    };
+    let Some(Decl::Param { support, .. }) = analysis.param(id) else { return };
     let map = transform(&support.structure);
     if map != "identity" {
         found.push(Inlay {

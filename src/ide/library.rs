@@ -7,6 +7,11 @@ use crate::check::stdlib;
 use crate::source::FileId;
 use crate::syntax::{ast, parse};
 
+/// Parses the library, which else the first question about it would wait for.
+pub fn prepare() {
+    library();
+}
+
 /// Functions and distributions of the library by name, without the further forms of a name.
 /// Spans in them are those of the file in [`stdlib::FILES`] whose index is their `FileId`.
 pub(super) fn library() -> &'static HashMap<String, ast::Item> {

@@ -33,6 +33,7 @@ pub use analysis::Analysis;
 pub use completion::{Candidate, CandidateKind, complete, document};
 pub use hover::{Hover, hover};
 pub use inlay::{Inlay, inlays};
+pub use library::prepare;
 pub use navigate::{definition, references, rename, renameable};
 pub use signature::{Signature, signature};
 pub use symbols::{Symbol, SymbolKind, symbols};

@@ -31,6 +31,7 @@ use serde_json::Value;
 
 use super::convert::{TOKEN_MODIFIERS, TOKEN_TYPES, offset};
 use super::documents::{Documents, name_of};
+use crate::ide::prepare;
 use crate::source::SourceMap;
 
 /// How a session ended.
@@ -101,6 +102,7 @@ impl Server {
         let known = match (self.phase, method.as_str()) {
             (Phase::Unborn, Initialize::METHOD) => {
                 self.phase = Phase::Alive;
+                prepare();
                 return respond(id, &capabilities());
             }
             (Phase::Unborn, _) => {

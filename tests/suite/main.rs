@@ -34,6 +34,7 @@ mod marginals;
 mod minibatch;
 mod missing;
 mod models;
+mod neovim;
 mod nuts;
 mod passes;
 mod posterior;

@@ -9,6 +9,6 @@ setlocal expandtab shiftwidth=2 softtabstop=2 textwidth=100
 setlocal smartindent
 let b:undo_ftplugin = 'setlocal commentstring< comments< expandtab< shiftwidth< softtabstop< textwidth< smartindent<'
 
-if has('nvim-0.8')
+if has('nvim-0.7')
   lua require('ppl').start()
 endif

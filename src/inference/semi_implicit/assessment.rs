@@ -12,7 +12,7 @@ use crate::density::LogDensity;
 use crate::inference::assess::{Checks, FEWEST_ITERATIONS};
 use crate::inference::examine::examine;
 use crate::inference::train::{Stop, Training};
-use crate::inference::weights::{self, Judgement};
+use crate::inference::weights;
 use crate::inference::{Fit, KhatKind, Settings, VerdictLevel};
 use crate::random::stream;
 
@@ -31,19 +31,24 @@ pub(super) fn conclude(
         checks.interrupted();
     }
     judge_training(&mut checks, measure, &training);
-    let judged = judge_weights(&mut checks, method, evidence, settings);
-    let resampled = judged.as_ref().filter(|j| j.resampled);
-    let all: Vec<usize>;
-    let (chosen, of) = match resampled {
-        Some(judged) => (&judged.chosen, &evidence.weighed),
-        None => {
-            all = (0..settings.draws).collect();
-            (&all, &evidence.own)
-        }
+    let judged = weights::judge(
+        &mut checks,
+        &evidence.log_weights,
+        &evidence.affine.points(&evidence.weighed.u),
+        KhatKind::Estimated,
+        density,
+        evidence.resample,
+        settings.draws,
+        &mut stream(settings.seed, &format!("{method} resampling")),
+    );
+    let (chosen, of) = if judged.resampled {
+        (judged.chosen, &evidence.weighed)
+    } else {
+        ((0..settings.draws).collect(), &evidence.own)
     };
-    judge_stein(&mut checks, &stein_deviation(of, chosen));
+    judge_stein(&mut checks, &stein_deviation(of, &chosen));
     let fisher = fisher_divergence(evidence);
-    judge_fisher(&mut checks, &fisher, resampled.is_some());
+    judge_fisher(&mut checks, &fisher, judged.resampled);
     checks.estimated(evidence.density.estimate());
     let d = density.dim();
     let u: Vec<f64> = chosen.iter().flat_map(|i| &of.u[i * d..(i + 1) * d]).copied().collect();
@@ -71,8 +76,8 @@ pub(super) fn conclude(
         log_q: None,
         // The estimate of log q errs upwards on average, so this is a lower bound all the same.
         elbo: bound.0.is_finite().then_some(bound),
-        log_z: judged.as_ref().and_then(|_| weights::evidence(&evidence.log_weights)),
-        khat: judged.map(|j| j.khat),
+        log_z: weights::evidence(&evidence.log_weights),
+        khat: Some(judged.khat),
         fisher_divergence: fisher.total.is_finite().then_some(fisher.total),
         traces: training.traces,
         iterations,
@@ -193,34 +198,4 @@ fn judge_stein(checks: &mut Checks, stein: &Stein) {
             ),
         );
     }
-}
-
-/// What the weights say; `None` where there are none.
-fn judge_weights(
-    checks: &mut Checks,
-    method: &str,
-    evidence: &Evidence,
-    settings: &Settings,
-) -> Option<Judgement> {
-    if !evidence.has_weights() {
-        checks.add(
-            VerdictLevel::Doubtful,
-            format!(
-                "The density of the fit could not be estimated (each draw's own component makes up \
-                 {:.0} % of it), so there are no importance weights.",
-                100.0 * evidence.own_share
-            ),
-        );
-        return None;
-    }
-    Some(weights::judge(
-        checks,
-        &evidence.log_weights,
-        &evidence.affine.points(&evidence.weighed.u),
-        KhatKind::Estimated,
-        evidence.density.inner(),
-        evidence.resample,
-        settings.draws,
-        &mut stream(settings.seed, &format!("{method} resampling")),
-    ))
 }

@@ -30,8 +30,6 @@ const MOST_WEIGHED: usize = 10;
 pub(super) const WEIGHING: f64 = 0.1;
 /// Draws that go through the networks at once when there is nothing to train.
 const CHUNK: usize = 4096;
-/// Share of a point's own component above which the estimated density says nothing.
-const OWN_SHARE_LIMIT: f64 = 0.5;
 /// Share of the Student t in the draws that are weighed.
 const DEFENSIVE: f64 = 0.2;
 /// Its degrees of freedom.
@@ -91,8 +89,6 @@ pub(super) struct Evidence {
     pub(super) log_weights: Vec<f64>,
     /// `log p − log q` of those of them that are the family's.
     pub(super) log_ratios: Vec<f64>,
-    /// Mean share of a point's own component in its density; near 1 the weights say nothing.
-    pub(super) own_share: f64,
     /// Whether the weights are to be used.
     pub(super) resample: Resample,
     /// Whether training, examination and weighing came to their end.
@@ -122,7 +118,6 @@ impl Evidence {
             weighed: Draws::default(),
             log_weights: Vec::new(),
             log_ratios: Vec::new(),
-            own_share: 0.0,
             resample: from.setup.options.resample,
             complete: from.complete,
             density: Standardized::new(target.f64, &affine),
@@ -142,11 +137,10 @@ impl Evidence {
         loop {
             evidence.weigh(from, wider.as_ref(), &mut rng);
             let weighed = evidence.log_weights.len();
-            let useful = evidence.complete && wider.is_some() && evidence.has_weights();
-            let smoothed = psis(&evidence.log_weights);
-            if !useful {
+            if !evidence.complete || wider.is_none() {
                 return evidence;
             }
+            let smoothed = psis(&evidence.log_weights);
             if smoothed.khat > khat_threshold(weighed) {
                 match evidence.moved(&smoothed) {
                     Some(moved) if rounds < ROUNDS => {
@@ -216,7 +210,6 @@ impl Evidence {
         self.weighed = Draws::default();
         self.log_weights.clear();
         self.log_ratios.clear();
-        self.own_share = 0.0;
     }
 
     /// Adds a block of weighed draws of the family and, in part, of a wider distribution.
@@ -233,8 +226,8 @@ impl Evidence {
         let mut u = wide(&setup.family.values(parameters, &noise).0);
         u.extend(wider.iter().flat_map(|w| w.draw(others, rng)));
         let marginal = Marginal::new(&setup.family, parameters);
-        let estimate = marginal.estimate(&u, &wide(&noise.z), setup.options.mixing_draws, rng);
-        let log_q = estimate.log_q;
+        let components = setup.options.mixing_draws;
+        let log_q = marginal.estimate(&u, &wide(&noise.z), components, rng).log_q;
         let other = wider.map(|w| w.log_density(&u).0);
         let before = self.log_weights.len();
         self.weighed.add(&self.density, u);
@@ -244,13 +237,6 @@ impl Evidence {
             let mixed = other.as_ref().map_or(q, |other| log_mixture(q, other[i], share));
             self.log_weights.push(p - mixed);
         }
-        let blocks = (self.log_weights.len() / BLOCK) as f64;
-        self.own_share += (estimate.own_share - self.own_share) / blocks;
-    }
-
-    /// Whether the density of the fit could be estimated.
-    pub(super) fn has_weights(&self) -> bool {
-        self.own_share <= OWN_SHARE_LIMIT
     }
 }
 

@@ -220,10 +220,10 @@ pub(super) mod tests {
                 "{slope} {difference}"
             );
         }
-        for i in 0..8 {
+        for (i, product) in product.into_iter().enumerate() {
             let difference = (plus.1[i] - minus.1[i]) / 2e-5;
-            let close = (product[i] - difference).abs() < 1e-7 * (1.0 + difference.abs());
-            assert!(close, "{i}: {} {difference}", product[i]);
+            let close = (product - difference).abs() < 1e-7 * (1.0 + difference.abs());
+            assert!(close, "{i}: {product} {difference}");
         }
     }
 

@@ -24,7 +24,9 @@ const MOST: usize = 3;
 const WORTH: f64 = 0.005;
 /// Its least share of all change, `tr G`: a single driver has a third, since what it drives has the other
 /// two, and where every direction changes the curvature a bit (a logistic regression), none has much.
-const SHARE: f64 = 1.0 / 8.0;
+const SHARE: f64 = 0.1;
+/// Its least share of what the first one changes.
+const OF_FIRST: f64 = 0.25;
 
 /// How many directions drive the others, and an orthogonal matrix `[D, D]` that has them as its first
 /// columns; `None` where there are none.
@@ -39,7 +41,8 @@ pub(super) fn drivers(density: &dyn LogDensity<f64>, seed: u64) -> Option<(usize
     let eigen = gram.self_adjoint_eigen(Side::Lower).ok()?;
     // In ascending order.
     let square = |k: usize| eigen.S()[d - 1 - k].max(0.0);
-    let least = (4.0 * WORTH).max(SHARE * (0..d).map(square).sum::<f64>());
+    let all: f64 = (0..d).map(square).sum();
+    let least = (4.0 * WORTH).max(SHARE * all).max(OF_FIRST * square(0));
     let count = (0..MOST.min(d - 1)).take_while(|k| square(*k) >= least).count();
     let directions = (0..count).map(|k| (0..d).map(|i| eigen.U()[(i, d - 1 - k)]).collect());
     (count > 0).then(|| (count, rotation(directions, d)))

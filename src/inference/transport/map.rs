@@ -1,7 +1,7 @@
 //! The triangular map and its derivatives, a point at a time.
 //!
 //! The first `r` coordinates of `x` are the drivers. For them `v_i = sinh h_i(asinh x_i)`
-//! [jones2009] with a curve `h(a) = ε + ½ (α + β) a + ½ (α − β) (√(1 + a²) − 1)` that gives each tail a
+//! \[jones2009\] with a curve `h(a) = ε + ½ (α + β) a + ½ (α − β) (√(1 + a²) − 1)` that gives each tail a
 //! power of its own, `α` to the right and `β` to the left. With `v_i = x_i` for the others,
 //! `v̂ = (1, v_1, …)`, and the features
 //! `φ = (1, x_1 … x_r, √(1 + x_1²) − 1 … √(1 + x_r²) − 1)` of the drivers, the map is

@@ -186,10 +186,9 @@ fn an_interrupted_run_returns_what_there_is_and_is_never_ok() {
 fn a_time_limit_is_kept() {
     let mut options = settings("iterations=100000000");
     options.max_time = Some(std::time::Duration::from_millis(400));
-    let began = std::time::Instant::now();
     let density = Both::new(banana());
     let fit = (find("sivi-sm").unwrap().run)(density.target(), &options, &mut Silent).unwrap();
-    assert!(began.elapsed().as_secs_f64() < 20.0);
+    assert!(fit.iterations < 100_000_000 && fit.log_p.len() == options.draws);
     assert!(fit.interrupted && fit.verdict.level != VerdictLevel::Ok);
 }
 
@@ -258,7 +257,10 @@ fn toys_are_within(method: &str, options: &str, bounds: [f64; 3]) {
 fn toys_compare_with_the_authors_code() {
     if slow() {
         // Half of their iterations. Theirs: 0.0757, 0.0003, 0.0001.
-        toys_are_within("sivi-sm", "iterations=25000", [0.0757, 0.0003, 0.0003]);
+        for seed in 1..=3 {
+            let options = format!("iterations=25000 seed={seed}");
+            toys_are_within("sivi-sm", &options, [0.01, 0.0002, 0.0001]);
+        }
     }
 }
 

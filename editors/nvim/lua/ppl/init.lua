@@ -1,4 +1,4 @@
--- Starts `ppl lsp` for the current buffer; Neovim shares one server among the buffers of a folder.
+-- Starts `ppl lsp` for the current buffer; buffers share one server.
 local M = {}
 
 -- The command, which a configuration may change before the first model is opened.
@@ -8,11 +8,14 @@ function M.start()
   if vim.fn.executable(M.cmd[1]) == 0 then
     return
   end
-  vim.lsp.start({
-    name = 'ppl',
-    cmd = M.cmd,
-    root_dir = vim.fs.dirname(vim.api.nvim_buf_get_name(0)),
-  })
+  local config = { name = 'ppl', cmd = M.cmd, root_dir = vim.fn.expand('%:p:h') }
+  if vim.lsp.start then
+    vim.lsp.start(config)
+  else
+    -- Neovim 0.7.
+    M.client = M.client or vim.lsp.start_client(config)
+    vim.lsp.buf_attach_client(0, M.client)
+  end
 end
 
 return M
