@@ -55,12 +55,14 @@ fn session(lines: usize, request: Option<&str>) -> Vec<u8> {
         let params = json!({"textDocument": document, "contentChanges": [{"text": text}]});
         send(json!({"jsonrpc": "2.0", "method": "textDocument/didChange", "params": params}));
         if let Some(method) = request {
-            let params = json!({
+            let mut params = json!({
                 "textDocument": {"uri": URI},
                 "position": {"line": line, "character": version},
                 "range": {"start": {"line": 0, "character": 0}, "end": {"line": line + 1, "character": 0}},
-                "context": {"diagnostics": []},
             });
+            if method.ends_with("codeAction") {
+                params["context"] = json!({"diagnostics": []});
+            }
             send(json!({"jsonrpc": "2.0", "id": version, "method": method, "params": params}));
         }
     }
