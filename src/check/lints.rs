@@ -74,6 +74,17 @@ fn hierarchies(
     size: &dyn Fn(&Dim) -> Option<i64>,
 ) -> Vec<Diagnostic> {
     let mut found = Vec::new();
+    // Inference already works on another scale than that of these.
+    let mapped: HashSet<VarId> = decls
+        .iter()
+        .filter_map(|decl| match decl {
+            Decl::Param { var, support, .. } => match &support.structure {
+                Structure::Scalar { multiplier: Some(_), .. } => Some(*var),
+                _ => None,
+            },
+            _ => None,
+        })
+        .collect();
     for decl in decls {
         let (id, dist) = match decl {
             Decl::Param { var, prior: Some(prior), .. } => (*var, prior),
@@ -84,6 +95,9 @@ fn hierarchies(
             _ => continue,
         };
         let DistKind::Named { dist: normal, args, .. } = &dist.kind else { continue };
+        if mapped.contains(&id) {
+            continue;
+        }
         let ([groups], [loc, scale]) = (model.var(id).ty.dims(), args.as_slice()) else { continue };
         let late = |e: &Expr| e.ty.dims().is_empty() && e.stage == Stage::Parameter;
         let centred = model.dist(*normal).name == "normal" && late(loc) && late(scale);
@@ -162,19 +176,26 @@ impl Checker<'_> {
 
     /// Warns of a prior whose constant on the declared support is not known.
     pub(super) fn lint_unnormalised(&mut self, value: &Value, dist: &Dist, support: &Support) {
-        self.report(
-            Diagnostic::warning(
-                Code::W0609,
-                dist.span,
-                format!(
-                    "the prior of {} is not normalised on a `{}`",
-                    quoted(&value.name),
-                    support.structure.name()
-                ),
-                "its constant is not known there",
-            )
-            .with_note("the evidence estimate is off by that constant; the posterior is not"),
-        );
+        let mut late = false;
+        visit::dist_exprs(dist, &mut |e| late |= e.stage > Stage::Data);
+        let mut warning = Diagnostic::warning(
+            Code::W0609,
+            dist.span,
+            format!(
+                "the prior of {} is not normalised on a `{}`",
+                quoted(&value.name),
+                support.structure.name()
+            ),
+            "its constant is not known there",
+        )
+        .with_note(match late {
+            false => "the evidence estimate is off by that constant; the posterior is not",
+            true => "that constant depends on parameters, so the posterior depends on it too",
+        });
+        if matches!(support.structure, Structure::SumToZero(_)) {
+            warning = warning.with_help("`zero_sum_normal(sigma)` is normal and normalised there");
+        }
+        self.report(warning);
     }
 
     /// Remembers that a statement gives a parameter its prior, and warns of a second one for the
