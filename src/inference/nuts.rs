@@ -175,7 +175,10 @@ fn run(
                 interrupted = true;
                 stop.store(true, Ordering::Relaxed);
             }
-            save(monitor, false);
+            // What the chains had sent by then is taken in, and all of it saved once, below.
+            if !interrupted {
+                save(monitor, false);
+            }
         }
         Ok::<(), InferenceError>(())
     })?;

@@ -261,14 +261,14 @@ fn interrupting_writes_what_there_is() {
     let out = dir.path().join("run");
     let run = ["run", "gauss.ppl", "--infer", "nuts", "--draws", "4000000", "--out"];
     let mut command = ppl(&run);
-    command.arg(&out).args(["--checkpoint-seconds", "0.1"]);
+    command.arg(&out).args(["--checkpoint-seconds", "0.2"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     while !out.join("checkpoint/nuts.json").exists() {
         assert_eq!(child.try_wait().unwrap(), None, "it ended before it could be interrupted");
         std::thread::sleep(Duration::from_millis(10));
     }
     // Well into its draws.
-    std::thread::sleep(Duration::from_millis(1000));
+    std::thread::sleep(Duration::from_millis(500));
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
     let output = child.wait_with_output().unwrap();
