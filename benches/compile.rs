@@ -1,34 +1,20 @@
 //! Compile time over size: lines per second of a model, rows per second of a data file. Constant rates
 //! are linear time. `alloc` columns count allocated bytes. Run: `cargo bench --bench compile`.
 
-use std::fmt::Write as _;
-
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher, black_box};
 use ppl::data::{DataSet, Format};
 use ppl::driver::Session;
 use ppl::lower::Space;
+use shared::model;
+
+mod shared;
 
 #[global_allocator]
 static ALLOC: AllocProfiler = AllocProfiler::system();
 
 fn main() {
     divan::main();
-}
-
-/// A model of `lines` lines: parameters, functions, values that refer to each other, likelihoods.
-fn model(lines: usize) -> String {
-    let mut text = String::from("data y: real[N]\ndata x: real[N]\n");
-    for i in 0..lines.saturating_sub(2) / 5 {
-        let before = if i % 10 == 0 { "1.0".into() } else { format!("m{}", i - 1) };
-        let lines = writeln!(text, "param a{i} ~ normal(0, 1)")
-            .and_then(|()| writeln!(text, "param s{i}: real<lower=0> ~ exponential(1)"))
-            .and_then(|()| writeln!(text, "let m{i} = a{i} + s{i} * {before}"))
-            .and_then(|()| writeln!(text, "fn f{i}(u: real) -> real = u * {i}.5 + 1"))
-            .and_then(|()| writeln!(text, "y[1] ~ normal(m{i} + f{i}(a{i}) * x[1], s{i})"));
-        lines.expect("a string takes any text");
-    }
-    text
 }
 
 fn small_data() -> DataSet {

@@ -1,13 +1,15 @@
 //! What an editor waits for after a key: messages of the language server on a model of 1,000 lines,
 //! through the protocol. Run: `cargo bench --bench editor`.
 
-use std::fmt::Write as _;
 use std::io::Cursor;
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use ppl::lsp::serve;
 use serde_json::{Value, json};
+use shared::model;
+
+mod shared;
 
 fn main() {
     divan::main();
@@ -17,21 +19,6 @@ const URI: &str = "file:///models/m.ppl";
 
 /// Keys of one session; its start is shared by them.
 const KEYS: usize = 20;
-
-/// A model of `lines` lines: parameters, functions, values that refer to each other, likelihoods.
-fn model(lines: usize) -> String {
-    let mut text = String::from("data y: real[N]\ndata x: real[N]\n");
-    for i in 0..lines.saturating_sub(2) / 5 {
-        let before = if i % 10 == 0 { "1.0".into() } else { format!("m{}", i - 1) };
-        let lines = writeln!(text, "param a{i} ~ normal(0, 1)")
-            .and_then(|()| writeln!(text, "param s{i}: real<lower=0> ~ exponential(1)"))
-            .and_then(|()| writeln!(text, "let m{i} = a{i} + s{i} * {before}"))
-            .and_then(|()| writeln!(text, "fn f{i}(u: real) -> real = u * {i}.5 + 1"))
-            .and_then(|()| writeln!(text, "y[1] ~ normal(m{i} + f{i}(a{i}) * x[1], s{i})"));
-        lines.expect("a string takes any text");
-    }
-    text
-}
 
 /// A session that opens the model and then types `KEYS` keys at its end, each followed by a request.
 fn session(lines: usize, request: Option<&str>) -> Vec<u8> {

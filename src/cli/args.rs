@@ -479,9 +479,8 @@ pub(super) struct MethodsArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct LspArgs {
-    /// Accepted for editors that pass it; standard input and output are the only channel
+    /// Speak over standard input and output, the only channel there is; needed on a terminal only
     #[arg(long)]
-    #[allow(dead_code, reason = "says what is so anyway")]
     pub(super) stdio: bool,
 
     /// Where to write files for the editor to show: the standard library, the pages of errors

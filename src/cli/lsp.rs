@@ -1,7 +1,7 @@
 //! `ppl lsp`: the language server, over standard input and output.
 
 use std::env;
-use std::io::{stdin, stdout};
+use std::io::{IsTerminal, stdin, stdout};
 use std::path::PathBuf;
 
 use crate::lsp::{End, serve};
@@ -11,6 +11,11 @@ use super::console::Console;
 use super::failure::{Exit, Failure, Outcome};
 
 pub(super) fn run(args: &LspArgs, _: Console) -> Outcome {
+    if stdin().is_terminal() && !args.stdio {
+        return Err(Failure::usage(
+            "`ppl lsp` is started by an editor: see docs/editors.md; `--stdio` reads from this terminal",
+        ));
+    }
     let cache = args.cache.clone().unwrap_or_else(cache);
     match serve(&mut stdin().lock(), &mut stdout().lock(), cache) {
         Ok(End::Orderly) => Ok(Exit::Done),

@@ -19,6 +19,7 @@ use ppl::passes;
 use crate::distributions::{Case, Declared, Number, cases, declared};
 use crate::gradients::differences::derivative;
 use crate::gradients::dual::{self, Dual};
+use crate::problems::Problems;
 use crate::tolerance::close;
 
 /// The name of the point in the models; no distribution has a parameter of that name.
@@ -122,22 +123,6 @@ fn run(what: &str, f: &Function, inputs: &[Tensor]) -> Vec<Vec<f64>> {
     fast
 }
 
-/// Problems found, so that one run shows all of them.
-#[derive(Default)]
-struct Report(Vec<String>);
-
-impl Report {
-    fn expect(&mut self, holds: bool, problem: impl FnOnce() -> String) {
-        if !holds {
-            self.0.push(problem());
-        }
-    }
-
-    fn finish(self) {
-        assert!(self.0.is_empty(), "{} problems:\n{}", self.0.len(), self.0.join("\n"));
-    }
-}
-
 fn title(case: &Case) -> String {
     let params: Vec<String> =
         case.params.iter().map(|(n, v)| format!("{n} = {:?}", v.elements())).collect();
@@ -182,7 +167,7 @@ fn log_density_model(case: &Case, declared: &Declared, value: &str) -> Model {
 #[test]
 fn log_densities_are_those_of_mpmath() {
     let declared = declared();
-    let mut report = Report::default();
+    let mut problems = Problems::default();
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     for case in cases() {
         let what = title(&case);
@@ -194,25 +179,25 @@ fn log_densities_are_those_of_mpmath() {
                 let found = run(&what, &f, &model.inputs(&f))[0][0];
                 let allowed = tolerance(&case) * case.logpdf.abs().max(1.0);
                 let right = close(found, case.logpdf, 0.0, allowed);
-                report.expect(right, || format!("{what}: {found} for {}", case.logpdf));
+                problems.expect(right, || format!("{what}: {found} for {}", case.logpdf));
             }
             // Data of density zero whatever the parameters are is an error.
-            Err(_) => report.expect(case.logpdf == f64::NEG_INFINITY && case.x.is_int(), || {
+            Err(_) => problems.expect(case.logpdf == f64::NEG_INFINITY && case.x.is_int(), || {
                 format!("{what}: refused, but the log density is {}", case.logpdf)
             }),
         }
     }
     for dist in declared.keys() {
         let rows = seen.get(dist).copied().unwrap_or(0);
-        report.expect(rows >= 3, || format!("{dist} has {rows} reference values"));
+        problems.expect(rows >= 3, || format!("{dist} has {rows} reference values"));
     }
-    report.finish();
+    problems.finish();
 }
 
 #[test]
 fn gradients_agree_by_every_route() {
     let declared = declared();
-    let mut report = Report::default();
+    let mut problems = Problems::default();
     let (mut exact, mut other) = (BTreeSet::new(), BTreeSet::new());
     for case in cases().iter().filter(|case| case.logpdf.is_finite()) {
         // No single element of a simplex can move within its support.
@@ -240,7 +225,7 @@ fn gradients_agree_by_every_route() {
                 for (found, wanted) in score.iter().zip(known.elements()) {
                     let allowed = 100.0 * tolerance(case) * wanted.abs().max(steepest(case));
                     let right = close(*found, wanted, 0.0, allowed);
-                    report.expect(right, || format!("{what}: {found}, mpmath {wanted}"));
+                    problems.expect(right, || format!("{what}: {found}, mpmath {wanted}"));
                 }
             }
             if at_edge {
@@ -252,25 +237,25 @@ fn gradients_agree_by_every_route() {
                 let slope: f64 = score.iter().zip(&direction).map(|(s, d)| s * d).sum();
                 let (forward, within) = by_dual_numbers(&f, &inputs, wrt, &direction, case);
                 let right = (slope - forward).abs() <= 1e-7 * slope.abs() + within;
-                report.expect(right, || format!("{what}: {slope}, dual numbers {forward}"));
+                problems.expect(right, || format!("{what}: {slope}, dual numbers {forward}"));
                 let estimates = by_differences(&f, &inputs, wrt, &direction, case);
                 let right = estimates
                     .iter()
                     .any(|(d, within)| (slope - d).abs() <= 1e-6 * slope.abs() + within);
-                report.expect(right, || format!("{what}: {slope}, differences {estimates:?}"));
+                problems.expect(right, || format!("{what}: {slope}, differences {estimates:?}"));
             }
         }
     }
     for (dist, declared) in &declared {
         let is_real = |ty: &str| !ty.starts_with("int");
         if declared.params.iter().any(|ty| is_real(ty)) {
-            report.expect(other.contains(dist), || format!("{dist}: no derivative was compared"));
+            problems.expect(other.contains(dist), || format!("{dist}: no derivative was compared"));
             let expected = exact.contains(dist)
                 || declared.params.iter().all(|ty| !is_real(ty) || ty.starts_with("simplex"));
-            report.expect(expected, || format!("{dist}: no derivative by mpmath"));
+            problems.expect(expected, || format!("{dist}: no derivative by mpmath"));
         }
     }
-    report.finish();
+    problems.finish();
 }
 
 /// Every element by itself; those of a symmetric matrix in pairs.
@@ -326,7 +311,7 @@ fn by_differences(
 #[test]
 fn members_are_those_of_mpmath() {
     let declared = declared();
-    let mut report = Report::default();
+    let mut problems = Problems::default();
     let mut compared: BTreeSet<(String, &str)> = BTreeSet::new();
     for case in cases().into_iter().filter(|case| case.dist != IMPROPER) {
         let what = title(&case);
@@ -367,14 +352,14 @@ fn members_are_those_of_mpmath() {
             let output = lowered.variables.iter().find(|v| v.name == member).unwrap().output;
             let f = function(&lowered, [output]);
             let found = run(&what, &f, &model.inputs(&f)).remove(0);
-            report.expect(found.len() == wanted.len(), || format!("{what}: shape of {member}"));
+            problems.expect(found.len() == wanted.len(), || format!("{what}: shape of {member}"));
             for (found, wanted) in found.iter().zip(&wanted) {
                 let right = if member == "log_density" {
                     close(*found, *wanted, 0.0, tolerance(&case) * wanted.abs().max(1.0))
                 } else {
                     close(*found, *wanted, 1e-10, 1e-300)
                 };
-                report.expect(right, || format!("{what}: {member} {found:e} for {wanted:e}"));
+                problems.expect(right, || format!("{what}: {member} {found:e} for {wanted:e}"));
             }
         }
     }
@@ -382,10 +367,11 @@ fn members_are_those_of_mpmath() {
         for member in ["log_density", "cdf", "log_cdf", "log_survival", "mean", "variance"] {
             let is_declared = declared.members.iter().any(|m| m == member);
             let is_compared = compared.contains(&(dist.clone(), member));
-            report.expect(is_compared || !is_declared, || format!("{dist}: no value of {member}"));
+            problems
+                .expect(is_compared || !is_declared, || format!("{dist}: no value of {member}"));
         }
     }
-    report.finish();
+    problems.finish();
 }
 
 /// The cdf of a categorical distribution, a sum so plain that the reference does without it.
@@ -406,7 +392,7 @@ fn category_cdf(case: &Case) -> Option<Number> {
 #[test]
 fn quantiles_invert_the_cdf() {
     let declared = declared();
-    let mut report = Report::default();
+    let mut problems = Problems::default();
     let mut inverted = BTreeSet::new();
     for case in cases() {
         let Some(Number::Real(p)) = case.other.get("cdf").cloned() else { continue };
@@ -428,14 +414,14 @@ fn quantiles_invert_the_cdf() {
         let x = case.x.elements()[0];
         // The rounding of p, through the slope of the quantile.
         let within = 1e-11 * x.abs() + 4.0 * f64::EPSILON / case.logpdf.exp();
-        report.expect((found - x).abs() <= within, || format!("{what}: quantile({p}) = {found}"));
+        problems.expect((found - x).abs() <= within, || format!("{what}: quantile({p}) = {found}"));
         inverted.insert(case.dist.clone());
     }
     for (dist, declared) in &declared {
         let has = declared.members.iter().any(|m| m == "quantile");
-        report.expect(!has || inverted.contains(dist), || format!("{dist}: quantile untested"));
+        problems.expect(!has || inverted.contains(dist), || format!("{dist}: quantile untested"));
     }
-    report.finish();
+    problems.finish();
 }
 
 /// `∫ p` by the trapezoid rule after `x = sinh(π/2 sinh t)` or its like for half lines and intervals.

@@ -16,6 +16,7 @@ use ppl::passes;
 use ppl::results::Role;
 
 use crate::distributions::{Declared, declared};
+use crate::problems::Problems;
 use crate::tolerance::close;
 
 const PI: f64 = std::f64::consts::PI;
@@ -174,22 +175,6 @@ const NONE: &[(&str, &str)] = &[
     ("multinomial_logit__counts", "the number of trials is not part of it"),
     ("dirichlet_multinomial__counts", "the number of trials is not part of it"),
 ];
-
-/// Problems found, so that one run shows all of them.
-#[derive(Default)]
-struct Report(Vec<String>);
-
-impl Report {
-    fn expect(&mut self, holds: bool, problem: impl FnOnce() -> String) {
-        if !holds {
-            self.0.push(problem());
-        }
-    }
-
-    fn finish(self) {
-        assert!(self.0.is_empty(), "{} problems:\n{}", self.0.len(), self.0.join("\n"));
-    }
-}
 
 #[test]
 fn every_distribution_has_a_row() {
@@ -360,16 +345,16 @@ fn kink(dist: &str, args: &[f64]) -> Option<f64> {
 
 #[test]
 fn continuous_distributions_obey_the_laws() {
-    let mut report = Report::default();
+    let mut problems = Problems::default();
     for (dist, rows, low, high) in CONTINUOUS {
         for args in *rows {
-            continuous(dist, args, *low, *high, &mut report);
+            continuous(dist, args, *low, *high, &mut problems);
         }
     }
-    report.finish();
+    problems.finish();
 }
 
-fn continuous(dist: &str, args: &str, low: f64, high: f64, report: &mut Report) {
+fn continuous(dist: &str, args: &str, low: f64, high: f64, problems: &mut Problems) {
     let what = format!("{dist}({args})");
     let law = Law::new(dist, args, "real");
     let numbers: Vec<f64> = args.split(", ").filter_map(|a| a.parse().ok()).collect();
@@ -387,14 +372,14 @@ fn continuous(dist: &str, args: &str, low: f64, high: f64, report: &mut Report) 
         })
     };
     let total = moment(&cuts, high, &|_| 1.0);
-    report.expect((total - 1.0).abs() < 1e-8, || format!("{what} integrates to {total}"));
+    problems.expect((total - 1.0).abs() < 1e-8, || format!("{what} integrates to {total}"));
     if let (Some(mean), Some(variance)) = (finite("mean"), finite("variance")) {
         let found = moment(&cuts, high, &|x| x);
         let right = (found - mean).abs() < 1e-6 * (mean.abs() + scale);
-        report.expect(right, || format!("{what}: mean {mean}, not {found}"));
+        problems.expect(right, || format!("{what}: mean {mean}, not {found}"));
         let found = moment(&cuts, high, &|x| (x - mean).powi(2));
         let right = (found - variance).abs() < 1e-5 * variance;
-        report.expect(right, || format!("{what}: variance {variance}, not {found}"));
+        problems.expect(right, || format!("{what}: variance {variance}, not {found}"));
     }
     if law.quantile.is_none() {
         return;
@@ -408,15 +393,15 @@ fn continuous(dist: &str, args: &str, low: f64, high: f64, report: &mut Report) 
         let below: Vec<f64> = cuts.iter().copied().filter(|c| *c < x).collect();
         let found = moment(&below, x, &|_| 1.0);
         let right = (found - cdf[i]).abs() < 1e-8;
-        report.expect(right, || format!("{what}: cdf {} at {x}, not {found}", cdf[i]));
+        problems.expect(right, || format!("{what}: cdf {} at {x}, not {found}", cdf[i]));
         let right = close(log_cdf[i], cdf[i].ln(), 1e-10, 1e-12);
-        report.expect(right, || format!("{what}: log_cdf {} at {x}, cdf {}", log_cdf[i], cdf[i]));
+        problems.expect(right, || format!("{what}: log_cdf {} at {x}, cdf {}", log_cdf[i], cdf[i]));
         let right = (log_survival[i].exp() + cdf[i] - 1.0).abs() < 1e-12;
-        report.expect(right, || format!("{what}: log_survival {} at {x}", log_survival[i]));
+        problems.expect(right, || format!("{what}: log_survival {} at {x}", log_survival[i]));
         // Rounding of the probability, through the slope.
         let within = 1e-10 * (x.abs() + scale) + 1e-15 / log_density[i].exp();
         let right = (back[i] - x).abs() < within;
-        report.expect(right, || format!("{what}: quantile({}) is {}, not {x}", cdf[i], back[i]));
+        problems.expect(right, || format!("{what}: quantile({}) is {}, not {x}", cdf[i], back[i]));
     }
     // Far to the left, then to the right, as far as numbers near 1 go.
     let p = [1e-250, 1e-30, 1e-5, 0.3, 0.5, 1.0 - 1e-3, 1.0 - 1e-13];
@@ -435,44 +420,44 @@ fn continuous(dist: &str, args: &str, low: f64, high: f64, report: &mut Report) 
         }
         let slope = (log_density - tail).exp();
         let within = 1e-9 + 1e-13 * wanted.abs() + 64.0 * f64::EPSILON * slope * x[i].abs();
-        report.expect((tail - wanted).abs() <= within, || {
+        problems.expect((tail - wanted).abs() <= within, || {
             format!("{what}: quantile({:e}) is {}, log tail {tail}, not {wanted}", p[i], x[i])
         });
     }
     let ends = law.quantiles(&[0.0, 1.0]);
     let right = close(ends[0], low, 1e-12, 0.0) && close(ends[1], high, 1e-12, 0.0);
-    report.expect(right, || format!("{what}: quantiles of 0 and 1 are {ends:?}"));
+    problems.expect(right, || format!("{what}: quantiles of 0 and 1 are {ends:?}"));
 }
 
 #[test]
 #[allow(clippy::cast_precision_loss, reason = "numbers in the table are small")]
 fn discrete_distributions_obey_the_laws() {
-    let mut report = Report::default();
+    let mut problems = Problems::default();
     for (dist, rows, low, high) in DISCRETE {
         for args in *rows {
             let points: Vec<f64> = (*low..=*high).map(|k| k as f64).collect();
-            discrete(dist, args, &points, &mut report);
+            discrete(dist, args, &points, &mut problems);
         }
     }
-    report.finish();
+    problems.finish();
 }
 
-fn discrete(dist: &str, args: &str, points: &[f64], report: &mut Report) {
+fn discrete(dist: &str, args: &str, points: &[f64], problems: &mut Problems) {
     let what = format!("{dist}({args})");
     let law = Law::new(dist, args, "int");
     let mass: Vec<f64> = law.log_density(points).into_iter().map(f64::exp).collect();
     let sum =
         |f: &dyn Fn(f64) -> f64| -> f64 { mass.iter().zip(points).map(|(m, x)| m * f(*x)).sum() };
     let total = sum(&|_| 1.0);
-    report.expect((total - 1.0).abs() < 1e-9, || format!("{what} sums to {total}"));
+    problems.expect((total - 1.0).abs() < 1e-9, || format!("{what} sums to {total}"));
     let outside = law.log_density(&[points[0] - 1.0])[0];
     let right = outside < -25.0;
-    report.expect(right, || format!("{what}: {outside} outside of the support"));
+    problems.expect(right, || format!("{what}: {outside} outside of the support"));
     if let (Some(mean), Some(variance)) = (law.at("mean", points[0]), law.at("variance", points[0]))
     {
         let found = [sum(&|x| x), sum(&|x| (x - mean).powi(2))];
         let right = close(found[0], mean, 1e-6, 1e-6) && close(found[1], variance, 1e-5, 1e-6);
-        report.expect(right, || format!("{what}: moments {found:?}, not {mean} {variance}"));
+        problems.expect(right, || format!("{what}: moments {found:?}, not {mean} {variance}"));
     }
     if law.quantile.is_none() {
         return;
@@ -484,11 +469,11 @@ fn discrete(dist: &str, args: &str, points: &[f64], report: &mut Report) {
         below += mass[i];
         let above: f64 = mass[i + 1..].iter().sum();
         let right = (cdf[i] - below).abs() < 1e-9;
-        report.expect(right, || format!("{what}: cdf {} at {x}, not {below}", cdf[i]));
+        problems.expect(right, || format!("{what}: cdf {} at {x}, not {below}", cdf[i]));
         let right = close(log_cdf[i], cdf[i].ln(), 1e-9, 1e-11);
-        report.expect(right, || format!("{what}: log_cdf {} at {x}", log_cdf[i]));
+        problems.expect(right, || format!("{what}: log_cdf {} at {x}", log_cdf[i]));
         let right = (log_survival[i].exp() - above).abs() < 1e-9;
-        report.expect(right, || format!("{what}: log_survival {} at {x}", log_survival[i]));
+        problems.expect(right, || format!("{what}: log_survival {} at {x}", log_survival[i]));
         // At a step, half way to the one before, and just above that.
         if mass[i] > 1e-6 && above > 1e-6 {
             probabilities.extend([cdf[i], cdf[i] - 0.5 * mass[i], cdf[i] + 1e-7 - mass[i]]);
@@ -498,7 +483,7 @@ fn discrete(dist: &str, args: &str, points: &[f64], report: &mut Report) {
     let found = law.quantiles(&probabilities);
     for ((p, wanted), found) in probabilities.iter().zip(&wanted).zip(&found) {
         let right = found == wanted || (*p == 0.0 && *found == f64::NEG_INFINITY);
-        report.expect(right, || format!("{what}: quantile({p}) is {found}, not {wanted}"));
+        problems.expect(right, || format!("{what}: quantile({p}) is {found}, not {wanted}"));
     }
 }
 
@@ -527,17 +512,17 @@ fn draws(dist: &str, args: &str, ty: &str, expressions: &[&str], n: usize) -> Ve
 
 /// Mean and variance within 4.5 Monte Carlo standard errors of what they should be.
 #[allow(clippy::cast_precision_loss, reason = "numbers of draws are small")]
-fn has_moments(x: &[f64], mean: f64, variance: f64, what: &str, report: &mut Report) {
+fn has_moments(x: &[f64], mean: f64, variance: f64, what: &str, problems: &mut Problems) {
     let n = x.len() as f64;
     let average = |f: &dyn Fn(f64) -> f64| x.iter().map(|v| f(*v)).sum::<f64>() / n;
     let m = average(&|v| v);
     let within = 4.5 * (variance / n).sqrt() + 1e-9;
-    report.expect((m - mean).abs() < within, || format!("{what}: mean {m} of draws, not {mean}"));
+    problems.expect((m - mean).abs() < within, || format!("{what}: mean {m} of draws, not {mean}"));
     let v = average(&|v| (v - mean).powi(2));
     let fourth = average(&|v| (v - mean).powi(4));
     let within = 4.5 * ((fourth - v * v).max(0.0) / n).sqrt() + 1e-9;
     let right = (v - variance).abs() < within;
-    report.expect(right, || format!("{what}: variance {v} of draws, not {variance}"));
+    problems.expect(right, || format!("{what}: variance {v} of draws, not {variance}"));
 }
 
 /// Draws of each sampler.
@@ -546,7 +531,7 @@ const DRAWS: usize = 3000;
 #[test]
 #[allow(clippy::cast_precision_loss, reason = "numbers of draws are small")]
 fn draws_of_numbers_follow_their_distribution() {
-    let mut report = Report::default();
+    let mut problems = Problems::default();
     for (dist, rows, ..) in CONTINUOUS {
         for args in *rows {
             let what = format!("{dist}({args})");
@@ -560,10 +545,10 @@ fn draws_of_numbers_follow_their_distribution() {
                 };
                 // Kolmogorov and Smirnov's distance, times √n, is below 2.2 but for one sample in 8000.
                 let distance = u.iter().enumerate().map(gap).fold(0.0, f64::max) * n.sqrt();
-                report.expect(distance < 2.2, || format!("{what}: distance {distance} of draws"));
+                problems.expect(distance < 2.2, || format!("{what}: distance {distance} of draws"));
             } else {
                 let of = |name| law.at(name, 0.5).unwrap();
-                has_moments(&x, of("mean"), of("variance"), &what, &mut report);
+                has_moments(&x, of("mean"), of("variance"), &what, &mut problems);
             }
         }
     }
@@ -591,24 +576,24 @@ fn draws_of_numbers_follow_their_distribution() {
             let others: f64 = counts.values().sum();
             statistic += (seen + others - rest).powi(2) / rest;
             let bound = cells + 5.0 * (2.0_f64 * cells).sqrt() + 5.0;
-            report.expect(statistic < bound, || {
+            problems.expect(statistic < bound, || {
                 format!("{what}: {statistic} of draws, {cells} cells")
             });
         }
     }
-    report.finish();
+    problems.finish();
 }
 
 #[test]
 fn draws_of_vectors_and_matrices_have_their_moments() {
-    let mut report = Report::default();
+    let mut problems = Problems::default();
     for (dist, ty, args, rows) in STRUCTURED {
         let expressions: Vec<&str> = rows.iter().map(|r| r.0).collect();
         let found = draws(dist, args, ty, &expressions, 2 * DRAWS);
         for ((expression, mean, variance), x) in rows.iter().zip(&found) {
             let what = format!("{dist}({args}): {expression}");
-            has_moments(x, *mean, *variance, &what, &mut report);
+            has_moments(x, *mean, *variance, &what, &mut problems);
         }
     }
-    report.finish();
+    problems.finish();
 }

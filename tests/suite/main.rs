@@ -39,6 +39,7 @@ mod nuts;
 mod passes;
 mod posterior;
 mod posteriordb;
+mod problems;
 mod python;
 mod random_ir;
 mod recovery;
