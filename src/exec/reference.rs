@@ -37,21 +37,29 @@ pub fn evaluate(f: &Function, inputs: &[Tensor]) -> Vec<Tensor> {
 }
 
 /// The first instruction of `f` (of any body that runs within it: the scan) that makes a number NaN or
-/// infinite out of finite ones, for messages. Infinite and NaN constants do not count.
+/// infinite out of finite ones, or NaN out of constants that are not finite, for messages.
 ///
 /// # Panics
 /// As [`evaluate`].
 #[must_use]
 pub fn first_non_finite(f: &Function, inputs: &[Tensor]) -> Option<ValueId> {
     let values = evaluate_all(f, inputs);
-    let finite = |value: &Value| match value {
-        Value::Tensor(t) => t.data.iter().all(|x| x.is_finite()),
-        Value::Tuple(parts) => parts.iter().all(|t| t.data.iter().all(|x| x.is_finite())),
+    let all = |value: &Value, holds: fn(f64) -> bool| match value {
+        Value::Tensor(t) => t.data.iter().all(|&x| holds(x)),
+        Value::Tuple(parts) => parts.iter().all(|t| t.data.iter().all(|&x| holds(x))),
     };
+    let is_finite = |id: ValueId| all(&values[id.index()], f64::is_finite);
+    let is_const = |id: ValueId| matches!(f.inst(id).op, Op::Const(_));
     let arises = |inst: &Inst, value: &Value| {
+        let (consts, others): (Vec<_>, Vec<_>) = inst.args.iter().partition(|&&a| is_const(a));
+        let holds: fn(f64) -> bool = if consts.into_iter().all(|&a| is_finite(a)) {
+            f64::is_finite
+        } else {
+            |x| !x.is_nan()
+        };
         !matches!(inst.op, Op::Const(_))
-            && !finite(value)
-            && inst.args.iter().all(|a| finite(&values[a.index()]))
+            && !all(value, holds)
+            && others.into_iter().all(|&a| is_finite(a))
     };
     f.values().find(|(id, inst)| arises(inst, &values[id.index()])).map(|(id, _)| id)
 }

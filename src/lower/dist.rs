@@ -61,7 +61,10 @@ impl Lowerer<'_> {
             if let Some(subject) = &mut l.subject {
                 subject.axes.clone_from(&batch.axes);
             }
-            let density = l.within(&batch.axes, |l| l.density(dist, &x, &batch))?;
+            let density = l.within(&batch.axes, |l| {
+                l.refuse_nan(&x)?;
+                l.density(dist, &x, &batch)
+            })?;
             Ok(l.axes.axes_to_own(&mut l.b, &density, &batch.axes))
         })
     }

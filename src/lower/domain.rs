@@ -184,11 +184,21 @@ impl Lowerer<'_> {
         let subject = self.subject.clone();
         let found = subject.and_then(|s| self.place_in_data(&s.lhs, &s.axes, like, at));
         let found = found.unwrap_or_else(|| format!("element {} of the data", at + 1));
+        let why = if value.is_nan() { "it has no density" } else { "its density is zero" };
         Err(self.error(
             Code::E0416,
             format!("{found} is {value}, outside of the support of {dist}"),
-            "its density is zero there, whatever the parameters are",
+            format!("{why} there, whatever the parameters are"),
         ))
+    }
+
+    /// Refuses data that is no number where a distribution is to draw it.
+    pub(super) fn refuse_nan(&mut self, x: &Val) -> Lower<()> {
+        let Some(known) = self.numbers(x.id) else { return Ok(()) };
+        match known.data.iter().position(|x| x.is_nan()) {
+            Some(at) => self.report_outside(x, at, x, "its distribution"),
+            None => Ok(()),
+        }
     }
 
     /// Refuses arguments that the data alone shows to lie outside of what a distribution allows.

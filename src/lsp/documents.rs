@@ -156,8 +156,8 @@ pub(super) fn name_of(uri: &Uri) -> String {
     }
 }
 
-/// The URI of a path.
-fn file_uri(path: &Path) -> Option<Uri> {
+/// The URI of a path; `None` if the path is not Unicode.
+pub fn file_uri(path: &Path) -> Option<Uri> {
     let mut text = String::from("file://");
     let path = path.to_str()?.replace('\\', "/");
     if !path.starts_with('/') {

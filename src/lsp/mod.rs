@@ -14,4 +14,5 @@ mod documents;
 mod requests;
 mod server;
 
+pub use documents::file_uri;
 pub use server::{End, serve};

@@ -230,8 +230,11 @@ fn reply<P: DeserializeOwned, T: Serialize>(
     let params = serde_json::from_value(params)
         .map_err(|error| Refusal(ErrorCode::InvalidParams, error.to_string()))?;
     let answer = handler(params).map_err(|why| Refusal(ErrorCode::RequestFailed, why))?;
-    serde_json::to_value(answer)
-        .map_err(|error| Refusal(ErrorCode::InternalError, error.to_string()))
+    let mut answer = serde_json::to_value(answer)
+        .map_err(|error| Refusal(ErrorCode::InternalError, error.to_string()))?;
+    // The edits of a rename are a hash map in the protocol's own types.
+    answer.sort_all_objects();
+    Ok(answer)
 }
 
 fn respond(id: RequestId, value: &impl Serialize) -> Response {

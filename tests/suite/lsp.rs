@@ -8,7 +8,7 @@ use std::path::Path;
 
 use ppl::check::stdlib;
 use ppl::driver::Session;
-use ppl::lsp::{End, serve};
+use ppl::lsp::{End, file_uri, serve};
 use serde_json::{Value, json};
 
 /// Runs a session; returns what the server sent, and how it ended.
@@ -40,7 +40,7 @@ fn shown(message: &Value, cache: &Path) -> String {
     }
     serde_json::to_string_pretty(&message)
         .unwrap()
-        .replace(&cache.display().to_string(), "/CACHE")
+        .replace(file_uri(cache).unwrap().as_str(), "file:///CACHE")
         .replace(env!("CARGO_PKG_VERSION"), "VERSION")
 }
 
