@@ -55,5 +55,6 @@ mod syntax;
 mod tasks;
 mod tolerance;
 mod transforms;
+mod tree_sitter;
 mod types;
 mod ui;
