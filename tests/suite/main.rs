@@ -34,6 +34,7 @@ mod marginals;
 mod minibatch;
 mod missing;
 mod models;
+mod mutants;
 mod neovim;
 mod nuts;
 mod passes;
