@@ -24,8 +24,8 @@ use crate::section;
 const METHODS: [&str; 6] = ["ula", "mcd", "uha", "ldvi", "cmcd", "cmcd-ud"];
 const BRIDGES: [&str; 3] = ["8", "32", "128"];
 
-struct Task {
-    name: &'static str,
+pub(super) struct Task {
+    pub(super) name: &'static str,
     model: &'static str,
     log_z: f64,
     /// By method in the order of [`METHODS`] and bridges in that of [`BRIDGES`]; NaN where there is none.
@@ -33,7 +33,7 @@ struct Task {
 }
 
 const NONE: f64 = f64::NAN;
-const TASKS: [Task; 5] = [
+pub(super) const TASKS: [Task; 5] = [
     Task {
         name: "sonar",
         model: "examples/sonar",
@@ -125,13 +125,7 @@ type Runs = BTreeMap<[String; 4], Vec<String>>;
 /// # Errors
 /// For unknown names and files that cannot be written.
 pub(super) fn run(arguments: &[String]) -> Result<(), String> {
-    let mut options = BTreeMap::new();
-    for pair in arguments.chunks(2) {
-        match pair {
-            [name, value] if name.starts_with("--") => options.insert(&name[2..], value.as_str()),
-            _ => return Err(USAGE.into()),
-        };
-    }
+    let options = options(arguments).ok_or(USAGE)?;
     let list = |name: &str, all: &[&'static str]| -> Vec<String> {
         let given = options.get(name).map(|l| l.split(',').map(str::to_owned).collect());
         given.unwrap_or_else(|| all.iter().map(|x| (*x).to_owned()).collect())
@@ -169,6 +163,15 @@ pub(super) fn run(arguments: &[String]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// `--name value` pairs; `None` where there is anything else.
+pub(super) fn options(arguments: &[String]) -> Option<BTreeMap<&str, &str>> {
+    let pairs = arguments.chunks(2).map(|pair| match pair {
+        [name, value] => Some((name.strip_prefix("--")?, value.as_str())),
+        _ => None,
+    });
+    pairs.collect()
 }
 
 fn all(runs: &Runs) -> String {
@@ -213,7 +216,8 @@ fn fit(
     Ok(fields)
 }
 
-fn compile(task: &Task) -> Option<Posterior> {
+/// The task's model with its data; `None` where `../shared` is absent.
+pub(super) fn compile(task: &Task) -> Option<Posterior> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let folder = root.join(task.model);
     let text = std::fs::read_to_string(folder.join("model.ppl")).expect("a model");
