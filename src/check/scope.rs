@@ -301,11 +301,16 @@ impl Checker<'_> {
                 } else if let Some(near) = self.nearest_var(name) {
                     diagnostic.primary.text = format!("did you mean `{near}`?");
                     diagnostic = diagnostic.with_fix(format!("write `{near}`"), span, near);
-                } else if self.scope.pure.is_none() && name.len() == 1 {
-                    diagnostic = diagnostic.with_note(
+                } else if self.scope.pure.is_none() && is_size_like(name) {
+                    diagnostic = diagnostic.with_help(
                         "a size comes from the type of data (`data y: real[N]`) or is declared: \
                          `data N: int`",
                     );
+                } else if self.scope.pure.is_none() {
+                    diagnostic = diagnostic.with_help(format!(
+                        "declare it: known as `data {name}: real`, latent as `param {name} ~ …`, \
+                         computed as `let {name} = …`"
+                    ));
                 }
             }
         }
@@ -416,4 +421,9 @@ pub(super) fn size_names(ty: &ast::TypeExpr) -> Vec<ast::Ident> {
         }
     }
     names
+}
+
+/// Tells whether a name looks like that of a size: one letter, and a capital.
+fn is_size_like(name: &str) -> bool {
+    name.len() == 1 && name.starts_with(|c: char| c.is_ascii_uppercase())
 }

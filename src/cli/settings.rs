@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::diagnostics::nearest;
 use crate::inference::{self, METHODS, Method, Precision, Settings};
 
 use super::args::{DeviceFlag, PrecisionFlag, RunFlags};
@@ -18,15 +19,26 @@ pub(super) fn read_config(path: &Path) -> Result<RunFlags, Failure> {
 
 /// The method that the flags name.
 pub(super) fn method(flags: &RunFlags) -> Result<&'static Method, Failure> {
-    let names = || METHODS.iter().map(|m| m.name).collect::<Vec<_>>().join(", ");
     match &flags.infer {
-        None => {
-            Err(Failure::usage(format!("--infer METHOD is missing; the methods are {}", names())))
-        }
-        Some(name) => inference::find(name).ok_or_else(|| {
-            Failure::usage(format!("there is no method `{name}`; the methods are {}", names()))
-        }),
+        None => Err(Failure::usage(format!(
+            "--infer METHOD is missing; `--infer auto` finds one, the methods are {}",
+            list(METHODS.iter().map(|m| m.name))
+        ))),
+        Some(name) => inference::find(name).ok_or_else(|| no_method("--infer", name)),
     }
+}
+
+fn list<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    names.collect::<Vec<_>>().join(", ")
+}
+
+fn no_method(given: &str, name: &str) -> Failure {
+    let names = || METHODS.iter().map(|m| m.name);
+    let known = match nearest(name, names()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("the methods are {}", list(names())),
+    };
+    Failure::usage(format!("{given}: there is no method `{name}`; {known}"))
 }
 
 /// The settings for `method`.
@@ -116,8 +128,7 @@ fn set(settings: &mut Settings, given: &str, running: &Method) -> Result<(), Fai
     let Some((name, option, value)) = parts else {
         return Err(Failure::usage(format!("--set {given}: write METHOD.OPTION=VALUE")));
     };
-    let method = inference::find(name)
-        .ok_or_else(|| Failure::usage(format!("--set {given}: there is no method `{name}`")))?;
+    let method = inference::find(name).ok_or_else(|| no_method(&format!("--set {given}"), name))?;
     if !has(method, option) {
         return Err(unknown(&format!("--set {given}"), option, method));
     }
@@ -144,12 +155,13 @@ fn has(method: &Method, option: &str) -> bool {
 }
 
 fn unknown(given: &str, option: &str, method: &Method) -> Failure {
-    let names: Vec<_> = method.options.iter().map(|o| o.name).collect();
-    let known = if names.is_empty() { "none".into() } else { names.join(", ") };
-    Failure::usage(format!(
-        "{given}: `{}` has no option `{option}`; its options are {known}",
-        method.name
-    ))
+    let names = || method.options.iter().map(|o| o.name);
+    let known = match nearest(option, names()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if method.options.is_empty() => "it has none".into(),
+        None => format!("its options are {}", list(names())),
+    };
+    Failure::usage(format!("{given}: `{}` has no option `{option}`; {known}", method.name))
 }
 
 /// Refuses values out of range, and flags that the method does not have.

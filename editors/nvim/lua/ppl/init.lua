@@ -1,10 +1,18 @@
--- Starts `ppl lsp` for the current buffer; buffers share one server.
+-- Colours the current buffer and starts `ppl lsp` for it; buffers share one server.
 local M = {}
 
 -- The command, which a configuration may change before the first model is opened.
 M.cmd = { 'ppl', 'lsp' }
 
+-- Colours by the tree-sitter grammar, where its parser has been built (docs/editors.md); else by syntax/ppl.vim.
+local function highlight()
+  if vim.treesitter and vim.treesitter.start then
+    pcall(vim.treesitter.start, 0, 'ppl')
+  end
+end
+
 function M.start()
+  highlight()
   if vim.fn.executable(M.cmd[1]) == 0 then
     return
   end
