@@ -8,9 +8,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use dfdx::prelude::{HasShape, PutTape, ReshapeTo, SplitTape, Tape};
+use dfdx::prelude::{HasShape, ReshapeTo};
 
-use super::tape::{Element, Matrix, Vector, contents, tensor};
+use super::node::Node;
+use super::tape::{Element, Matrix, Pooled, Vector};
+use super::vector::{add_product, all_finite};
 use crate::density::{LogDensity, Residuals};
 
 /// A density that can be used in dfdx computations.
@@ -53,10 +55,12 @@ impl<E: Element> Bridge<E> {
     }
 
     fn notice(&self, z: &[E], log_p: &[E], score: &[E]) {
+        if all_finite(log_p) && all_finite(score) {
+            return;
+        }
         let d = self.dim();
-        let finite = |row: &[E]| row.iter().all(|x| x.is_finite());
         let mut rows = z.chunks_exact(d).zip(log_p).zip(score.chunks_exact(d));
-        let broken = rows.find(|((z, l), s)| !(l.is_finite() && finite(s)) && finite(z));
+        let broken = rows.find(|((z, l), s)| !(l.is_finite() && all_finite(s)) && all_finite(z));
         if let Some(((z, _), _)) = broken {
             self.broken.borrow_mut().get_or_insert_with(|| z.to_vec());
         }
@@ -65,67 +69,63 @@ impl<E: Element> Bridge<E> {
     /// `log p` at each row of `z: [B, D]`; its gradient is the score, and there is no second one.
     #[must_use]
     pub fn log_density(&self, z: Matrix<E>) -> Vector<E> {
-        let (b, d) = *z.shape();
-        let (z, mut tape) = z.contiguous().split_tape();
-        let (mut log_p, mut score) = (vec![E::zero(); b], vec![E::zero(); b * d]);
-        let at = contents(&z);
-        self.density.score(&at, &mut log_p, &mut score);
-        self.notice(&at, &log_p, &score);
-        let out = tensor(&log_p, (b,));
-        let (z_ghost, out_ghost) = (z.ghost(), out.ghost());
-        tape.add_backward_op(move |grads| {
-            grads.try_alloc_for(&z_ghost)?;
-            // The cotangent is moved out for a moment so that both buffers can be borrowed.
-            let upstream = std::mem::take(&mut **grads.get_or_alloc_mut(&out_ghost)?);
-            let down: &mut [E] = grads.get_or_alloc_mut(&z_ghost)?;
-            add_scaled_rows(down, &upstream, &score, d);
-            **grads.get_or_alloc_mut(&out_ghost)? = upstream;
-            Ok(())
-        });
-        out.put_tape(tape)
+        let b = z.shape().0;
+        self.log_density_at(&Node::of(z)).tensor().reshape_like(&(b,))
     }
 
     /// `∇ log p` at each row of `z: [B, D]`, as `[B, D]`; differentiable by Hessian-vector products.
     #[must_use]
     pub fn score(&self, z: Matrix<E>) -> Matrix<E> {
-        self.log_density_and_score(z).1
+        self.log_density_and_score(&Node::of(z)).1.tensor()
     }
 
-    /// `log p: [B]` and `∇ log p: [B, D]` at each row of `z: [B, D]` from one evaluation, both
-    /// differentiable.
+    /// `log p: [B, 1]` at each row of `z: [B, D]`, like [`log_density`](Self::log_density).
     #[must_use]
-    pub fn log_density_and_score(&self, z: Matrix<E>) -> (Vector<E>, Matrix<E>) {
-        let (b, d) = *z.shape();
-        let (z, mut tape) = z.contiguous().split_tape();
-        let (mut log_p, mut score) = (vec![E::zero(); b], vec![E::zero(); b * d]);
-        let mut residuals = self.pool.borrow_mut().pop().unwrap_or_default();
-        let at = contents(&z);
-        self.density.score_keep(&at, &mut log_p, &mut score, &mut residuals);
-        self.notice(&at, &log_p, &score);
-        let log_p = tensor(&log_p, (b,));
-        let kept_score = score;
-        let score = tensor(&kept_score, (b, d));
-        let (z_ghost, log_p_ghost, score_ghost) = (z.ghost(), log_p.ghost(), score.ghost());
-        let (density, pool) = (Arc::clone(&self.density), Rc::clone(&self.pool));
-        tape.add_backward_op(move |grads| {
-            grads.try_alloc_for(&z_ghost)?;
-            let up_log_p = std::mem::take(&mut **grads.get_or_alloc_mut(&log_p_ghost)?);
-            let up_score = std::mem::take(&mut **grads.get_or_alloc_mut(&score_ghost)?);
-            let down: &mut [E] = grads.get_or_alloc_mut(&z_ghost)?;
-            add_scaled_rows(down, &up_log_p, &kept_score, d);
-            if up_score.iter().any(|g| *g != E::zero()) {
-                let mut product = kept_score;
-                density.hvp(&residuals, &up_score, &mut product);
-                for (down, h) in down.iter_mut().zip(&product) {
-                    *down += *h;
-                }
-            }
-            **grads.get_or_alloc_mut(&log_p_ghost)? = up_log_p;
-            **grads.get_or_alloc_mut(&score_ghost)? = up_score;
-            pool.borrow_mut().push(residuals);
+    pub fn log_density_at(&self, z: &Node<E>) -> Node<E> {
+        let (b, d) = z.shape();
+        let (mut log_p, mut score) = (Pooled::new(b), Pooled::new(b * d));
+        self.density.score(z.numbers(), &mut log_p, &mut score);
+        self.notice(z.numbers(), &log_p, &score);
+        let out = Node::computed(log_p, (b, 1), [z]);
+        let z = z.operand();
+        out.record(move |_, up| {
+            z.receive(|down| add_scaled_rows(down, &up, &score, d));
             Ok(())
         });
-        (log_p.put_tape(tape.clone()), score.put_tape(tape))
+        out
+    }
+
+    /// `log p: [B, 1]` and `∇ log p: [B, D]` at each row of `z: [B, D]` from one evaluation, both
+    /// differentiable.
+    #[must_use]
+    pub fn log_density_and_score(&self, z: &Node<E>) -> (Node<E>, Node<E>) {
+        let (b, d) = z.shape();
+        let (mut log_p, mut score) = (Pooled::new(b), Pooled::new(b * d));
+        let at = z.operand();
+        let mut residuals = Residuals::default();
+        if at.tracked() {
+            residuals = self.pool.borrow_mut().pop().unwrap_or_default();
+            self.density.score_keep(at.numbers(), &mut log_p, &mut score, &mut residuals);
+        } else {
+            self.density.score(at.numbers(), &mut log_p, &mut score);
+        }
+        self.notice(at.numbers(), &log_p, &score);
+        let log_p = Node::computed(log_p, (b, 1), [z]);
+        let score = Node::computed(score, (b, d), [z]);
+        let kept_score = score.operand();
+        let (density, pool) = (Arc::clone(&self.density), Rc::clone(&self.pool));
+        log_p.record_both(&score, move |up_log_p, up_score| {
+            if let Some(up) = up_log_p {
+                at.receive(|down| add_scaled_rows(down, &up, kept_score.numbers(), d));
+            }
+            if let Some(up) = up_score {
+                let mut product = Pooled::new(up.len());
+                density.hvp(&residuals, &up, &mut product);
+                at.give(product);
+            }
+            pool.borrow_mut().push(residuals);
+        });
+        (log_p, score)
     }
 }
 
@@ -133,9 +133,7 @@ impl<E: Element> Bridge<E> {
 fn add_scaled_rows<E: Element>(out: &mut [E], scale: &[E], rows: &[E], d: usize) {
     for ((out, row), s) in out.chunks_exact_mut(d).zip(rows.chunks_exact(d)).zip(scale) {
         if *s != E::zero() {
-            for (out, x) in out.iter_mut().zip(row) {
-                *out += *s * *x;
-            }
+            add_product(out, d, Some(&[*s]), Some(row));
         }
     }
 }

@@ -1,204 +1,247 @@
-//! Operations on dfdx's tape that dfdx lacks, or has only as many small ones, each costing more in
-//! bookkeeping than in arithmetic: linear combinations, residual softplus blocks, triangular solves.
+//! Operations on [`Node`]s: linear combinations, products, residual softplus blocks, triangular solves.
 //!
 //! Every one has its adjoint beside it; the tests of this file and of the chains compare them with
 //! differences.
 
-use std::rc::Rc;
+use std::ops::Range;
 
-use dfdx::prelude::{HasShape, Merge, PutTape, SplitTape, Tape};
-use pulp::{Arch, Simd, WithSimd};
+use faer::{Accum, MatMut, MatRef};
+use smallvec::SmallVec;
 
-use super::tape::{Element, Matrix, SharedTape, Vector, contents, tensor};
+use super::node::{Node, Operand};
+use super::tape::{Element, Pooled};
+use super::vector::{add, add_columns, add_half_squares, add_product, add_softplus, scale};
 
-/// A tracked matrix `[K, W]` whose rows are coefficients of [`combine`]: `W` is 1 for a scalar, or the
-/// number of columns of what it multiplies.
-pub struct Rows<E: Element> {
-    tensor: Matrix<E>,
-    values: Rc<Vec<E>>,
-}
-
-impl<E: Element> std::fmt::Debug for Rows<E> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Rows({:?})", self.tensor.shape())
-    }
-}
-
-impl<E: Element> Rows<E> {
-    /// The rows of a matrix.
-    #[must_use]
-    pub fn new(tensor: Matrix<E>) -> Self {
-        let values = Rc::new(contents(&tensor));
-        Rows { tensor, values }
-    }
-
-    fn row(&self, k: usize) -> std::ops::Range<usize> {
-        let (_, w) = *self.tensor.shape();
-        k * w..(k + 1) * w
-    }
-}
-
-/// A term of [`combine`].
+/// A term of [`combine`]. Coefficients are a row of a matrix, of one number or as many as there are
+/// columns.
+#[derive(Debug)]
 pub enum Term<'a, E: Element> {
     /// A matrix as it is.
-    Plain(&'a Matrix<E>),
+    Plain(&'a Node<E>),
     /// A matrix times a row of coefficients.
-    Scaled(&'a Rows<E>, usize, &'a Matrix<E>),
+    Scaled(&'a Node<E>, usize, &'a Node<E>),
     /// A row of coefficients, in every row.
-    Offset(&'a Rows<E>, usize),
+    Offset(&'a Node<E>, usize),
 }
 
-impl<E: Element> std::fmt::Debug for Term<'_, E> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Term::Plain(_) => "Plain",
-            Term::Scaled(..) => "Scaled",
-            Term::Offset(..) => "Offset",
-        })
+/// A term as its derivatives need it.
+struct Part<E: Element> {
+    factor: Option<(Operand<E>, Range<usize>)>,
+    matrix: Option<Operand<E>>,
+}
+
+impl<E: Element> Part<E> {
+    fn factor(&self) -> Option<&[E]> {
+        self.factor.as_ref().map(|(rows, row)| &rows.numbers()[row.clone()])
+    }
+
+    fn matrix(&self) -> Option<&[E]> {
+        self.matrix.as_ref().map(Operand::numbers)
     }
 }
 
-/// The sum of `terms`, `[N, D]`, as one operation.
+/// The sum of `terms`, `[N, D]`.
 #[must_use]
-pub fn combine<E: Element>((n, d): (usize, usize), terms: &[Term<'_, E>]) -> Matrix<E> {
-    let mut out = vec![E::zero(); n * d];
-    let mut tape = SharedTape::off();
-    let mut recorded = Vec::with_capacity(terms.len());
+pub fn combine<E: Element>(shape: (usize, usize), terms: &[Term<'_, E>]) -> Node<E> {
+    let d = shape.1;
+    let mut out = Pooled::zeros(shape.0 * d);
+    let mut operands: SmallVec<[&Node<E>; 8]> = SmallVec::new();
+    let mut parts: SmallVec<[Part<E>; 4]> = SmallVec::new();
     for term in terms {
-        let (rows, matrix) = match *term {
+        let (factor, matrix) = match *term {
             Term::Plain(matrix) => (None, Some(matrix)),
-            Term::Scaled(rows, k, matrix) => (Some((rows, rows.row(k))), Some(matrix)),
-            Term::Offset(rows, k) => (Some((rows, rows.row(k))), None),
+            Term::Scaled(rows, k, matrix) => (Some((rows, k)), Some(matrix)),
+            Term::Offset(rows, k) => (Some((rows, k)), None),
         };
-        let values = matrix.map(contents);
-        let factor = rows.as_ref().map(|(rows, row)| &rows.values[row.clone()]);
-        add_product(&mut out, d, factor, values.as_deref());
-        let matrix_ghost = matrix.and_then(|m| {
-            let (m, own) = m.clone().split_tape();
-            let tracked = own.is_recording();
-            tape = std::mem::take(&mut tape).merge(own);
-            tracked.then(|| m.ghost())
-        });
-        let rows_ghost = rows.as_ref().and_then(|(rows, _)| {
-            let (t, own) = rows.tensor.clone().split_tape();
-            let tracked = own.is_recording();
-            tape = std::mem::take(&mut tape).merge(own);
-            tracked.then(|| t.ghost())
-        });
-        let kept = rows_ghost.is_some().then_some(values).flatten();
-        let rows = rows.map(|(rows, row)| (Rc::clone(&rows.values), row));
-        recorded.push((matrix_ghost, rows_ghost, rows, kept));
+        operands.extend(matrix.into_iter().chain(factor.map(|(rows, _)| rows)));
+        let row = |(rows, k): (&Node<E>, usize)| {
+            let width = rows.shape().1;
+            (rows.operand(), k * width..(k + 1) * width)
+        };
+        let part = Part { factor: factor.map(row), matrix: matrix.map(Node::operand) };
+        add_product(&mut out, d, part.factor(), part.matrix());
+        parts.push(part);
     }
-    let out = tensor(&out, (n, d));
-    let out_ghost = out.ghost();
-    tape.add_backward_op(move |grads| {
-        // The cotangent is moved out for a while so that other buffers can be borrowed.
-        let up = std::mem::take(&mut **grads.get_or_alloc_mut(&out_ghost)?);
-        for (matrix_ghost, rows_ghost, rows, values) in &recorded {
-            if let Some(ghost) = matrix_ghost {
-                let factor = rows.as_ref().map(|(values, row)| &values[row.clone()]);
-                let down: &mut [E] = grads.get_or_alloc_mut(ghost)?;
-                add_product(down, d, factor, Some(&up));
+    let out = Node::computed(out, shape, operands);
+    out.record(move |_, up| {
+        for part in &parts {
+            if let Some(matrix) = &part.matrix {
+                matrix.receive(|down| add_product(down, d, part.factor(), Some(&up)));
             }
-            if let (Some(ghost), Some((_, row))) = (rows_ghost, rows) {
-                let down: &mut [E] = &mut grads.get_or_alloc_mut(ghost)?[row.clone()];
-                add_columns(down, d, &up, values.as_deref());
+            if let Some((rows, row)) = &part.factor {
+                rows.receive(|down| add_columns(&mut down[row.clone()], d, &up, part.matrix()));
             }
         }
-        **grads.get_or_alloc_mut(&out_ghost)? = up;
         Ok(())
     });
-    out.put_tape(tape)
+    out
 }
 
-/// `out[n, :] += factor ∘ x[n, :]`; a missing factor or matrix is all ones, a factor of length 1 a scalar.
-fn add_product<E: Element>(out: &mut [E], d: usize, factor: Option<&[E]>, x: Option<&[E]>) {
-    match (factor, x) {
-        (None, None) => out.iter_mut().for_each(|o| *o += E::one()),
-        (None, Some(x)) => out.iter_mut().zip(x).for_each(|(o, x)| *o += *x),
-        (Some(&[c]), None) => out.iter_mut().for_each(|o| *o += c),
-        (Some(&[c]), Some(x)) => out.iter_mut().zip(x).for_each(|(o, x)| *o += c * *x),
-        (Some(c), None) => {
-            for out in out.chunks_exact_mut(d) {
-                out.iter_mut().zip(c).for_each(|(o, c)| *o += *c);
-            }
-        }
-        (Some(c), Some(x)) => {
-            for (out, x) in out.chunks_exact_mut(d).zip(x.chunks_exact(d)) {
-                out.iter_mut().zip(c).zip(x).for_each(|((o, c), x)| *o += *c * *x);
-            }
+/// Whether the second matrix of a [`product`] is transposed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Second {
+    /// As it is.
+    Plain,
+    /// Transposed.
+    Transposed,
+}
+
+impl Second {
+    fn turn<E>(self, b: MatRef<'_, E>) -> MatRef<'_, E> {
+        match self {
+            Second::Plain => b,
+            Second::Transposed => b.transpose(),
         }
     }
 }
 
-/// The adjoint in the factor: `out[:] += Σ_n up[n, :] ∘ x[n, :]`, summed over columns too for a scalar.
-fn add_columns<E: Element>(out: &mut [E], d: usize, up: &[E], x: Option<&[E]>) {
-    if let [out] = out {
-        *out += match x {
-            Some(x) => up.iter().zip(x).map(|(u, x)| *u * *x).sum::<E>(),
-            None => up.iter().copied().sum::<E>(),
-        };
-        return;
-    }
-    for (i, up) in up.chunks_exact(d).enumerate() {
-        match x {
-            Some(x) => {
-                let x = &x[i * d..(i + 1) * d];
-                out.iter_mut().zip(up).zip(x).for_each(|((o, u), x)| *o += *u * *x);
-            }
-            None => out.iter_mut().zip(up).for_each(|(o, u)| *o += *u),
-        }
-    }
+fn view<E>(x: &[E], shape: (usize, usize)) -> MatRef<'_, E> {
+    MatRef::from_row_major_slice(x, shape.0, shape.1)
 }
 
-/// `h + softplus(y + bias)`, `softplus(x) = log(1 + exp(x))`, for `h, y: [N, D]` and `bias: [D]`.
+fn view_mut<E>(x: &mut [E], shape: (usize, usize)) -> MatMut<'_, E> {
+    MatMut::from_row_major_slice_mut(x, shape.0, shape.1)
+}
+
+/// `A B`, or `A Bᵀ`.
 #[must_use]
-pub fn residual_softplus<E: Element>(h: Matrix<E>, y: Matrix<E>, bias: Vector<E>) -> Matrix<E> {
-    let (n, d) = *h.shape();
-    let (mut value, mut slope) = (contents(&h), contents(&y));
-    let mut shift = vec![E::zero(); d];
-    bias.copy_into(&mut shift);
-    let simd = Arch::new();
-    for (value, slope) in value.chunks_exact_mut(d).zip(slope.chunks_exact_mut(d)) {
-        simd.dispatch(AddSoftplus { value, slope, shift: &shift });
-    }
-    let ((h, tape), (y, of_y), (bias, of_bias)) =
-        (h.split_tape(), y.split_tape(), bias.split_tape());
-    let mut tape = tape.merge(of_y).merge(of_bias);
-    let out = tensor(&value, (n, d));
-    let (h_ghost, y_ghost, bias_ghost) = (h.ghost(), y.ghost(), bias.ghost());
-    let out_ghost = out.ghost();
-    tape.add_backward_op(move |grads| {
-        let up = std::mem::take(&mut **grads.get_or_alloc_mut(&out_ghost)?);
-        let mut inner = slope;
-        inner.iter_mut().zip(&up).for_each(|(s, u)| *s *= *u);
-        add_product(grads.get_or_alloc_mut(&h_ghost)?, d, None, Some(&up));
-        add_product(grads.get_or_alloc_mut(&y_ghost)?, d, None, Some(&inner));
-        add_columns(grads.get_or_alloc_mut(&bias_ghost)?, d, &inner, None);
-        **grads.get_or_alloc_mut(&out_ghost)? = up;
+pub fn product<E: Element>(a: &Node<E>, b: &Node<E>, second: Second) -> Node<E> {
+    let (of_a, of_b) = (a.shape(), b.shape());
+    let matrix = second.turn(view(b.numbers(), of_b));
+    let shape = (of_a.0, matrix.ncols());
+    let mut out = Pooled::new(shape.0 * shape.1);
+    E::product(view_mut(&mut out, shape), Accum::Replace, view(a.numbers(), of_a), matrix);
+    let out = Node::computed(out, shape, [a, b]);
+    let (a, b) = (a.operand(), b.operand());
+    out.record(move |_, up| {
+        let up = view(&up, shape);
+        a.receive(|down| {
+            let b = second.turn(view(b.numbers(), of_b));
+            E::product(view_mut(down, of_a), Accum::Add, up, b.transpose());
+        });
+        b.receive(|down| {
+            let (down, a) = (view_mut(down, of_b), view(a.numbers(), of_a));
+            match second {
+                Second::Plain => E::product(down, Accum::Add, a.transpose(), up),
+                Second::Transposed => E::product(down, Accum::Add, up.transpose(), a),
+            }
+        });
         Ok(())
     });
-    out.put_tape(tape)
+    out
 }
 
-/// `value += softplus(slope + shift)`, and the derivative of that into `slope`.
-struct AddSoftplus<'a, E> {
-    value: &'a mut [E],
-    slope: &'a mut [E],
-    shift: &'a [E],
+/// `h + softplus(y + bias)`, `softplus(x) = log(1 + exp(x))`, for `h, y: [N, D]` and `bias: [1, D]`.
+#[must_use]
+pub fn residual_softplus<E: Element>(h: &Node<E>, y: &Node<E>, bias: &Node<E>) -> Node<E> {
+    let shape @ (_, d) = h.shape();
+    let (mut value, mut slope) = (Pooled::of(h.numbers()), Pooled::of(y.numbers()));
+    add_softplus(&mut value, &mut slope, bias.numbers());
+    let out = Node::computed(value, shape, [h, y, bias]);
+    let (h, y, bias) = (h.operand(), y.operand(), bias.operand());
+    out.record(move |_, mut up| {
+        h.receive(|down| add(down, &up));
+        scale(&mut up, &slope);
+        bias.receive(|down| add_columns(down, d, &up, None));
+        y.give(up);
+        Ok(())
+    });
+    out
 }
 
-impl<E: Element> WithSimd for AddSoftplus<'_, E> {
-    type Output = ();
+/// `½ |row|²` of every row: `[N, D]` to `[N, 1]`.
+#[must_use]
+pub fn half_squares<E: Element>(x: &Node<E>) -> Node<E> {
+    let (n, d) = x.shape();
+    let mut out = Pooled::zeros(n);
+    add_half_squares(&mut out, d, x.numbers());
+    let out = Node::computed(out, (n, 1), [x]);
+    let x = x.operand();
+    out.record(move |_, up| {
+        x.receive(|down| {
+            let rows = down.chunks_exact_mut(d).zip(x.numbers().chunks_exact(d));
+            for ((down, x), up) in rows.zip(&*up) {
+                down.iter_mut().zip(x).for_each(|(down, x)| *down += *up * *x);
+            }
+        });
+        Ok(())
+    });
+    out
+}
 
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        for ((value, slope), shift) in self.value.iter_mut().zip(self.slope).zip(self.shift) {
-            let x = *slope + *shift;
-            *value += x.fast_log1p_exp();
-            *slope = x.fast_inv_logit();
+/// Matrices of equal width one under the other.
+///
+/// # Panics
+/// When there are none.
+#[must_use]
+pub fn stacked<E: Element>(parts: &[Node<E>]) -> Node<E> {
+    let (rows, columns) = (parts.iter().map(|p| p.shape().0).sum(), parts[0].shape().1);
+    let mut out = Pooled::new(rows * columns);
+    let mut rest = &mut out[..];
+    for part in parts {
+        rest.split_off_mut(..part.numbers().len())
+            .expect("as long")
+            .copy_from_slice(part.numbers());
+    }
+    let out = Node::computed(out, (rows, columns), parts);
+    let parts: Vec<Operand<E>> = parts.iter().map(Node::operand).collect();
+    out.record(move |_, up| {
+        let mut rest = &up[..];
+        for part in &parts {
+            let (up, after) = rest.split_at(part.numbers().len());
+            part.receive(|down| add(down, up));
+            rest = after;
+        }
+        Ok(())
+    });
+    out
+}
+
+/// The columns of `parts: [steps·N, ·]` side by side, and after them a row of `table: [T, V]`: row
+/// `first` in the first `N` rows, the next in the next.
+///
+/// # Panics
+/// When the table has fewer than `first + steps` rows.
+#[must_use]
+pub fn side_by_side<E: Element>(
+    parts: &[&Node<E>],
+    table: &Node<E>,
+    first: usize,
+    steps: usize,
+) -> Node<E> {
+    let (rows, v) = (parts[0].shape().0, table.shape().1);
+    let width = v + parts.iter().map(|p| p.shape().1).sum::<usize>();
+    let mut out = Pooled::new(rows * width);
+    // Column by column: where a part begins, and which of its rows is in which row.
+    let mut columns = Vec::with_capacity(parts.len() + 1);
+    let mut at = 0;
+    for part in parts {
+        columns.push((part.operand(), at, part.shape().1, None));
+        at += part.shape().1;
+    }
+    columns.push((table.operand(), at, v, Some(first)));
+    let source = move |row: usize, first: Option<usize>, w: usize| {
+        let row = first.map_or(row, |first| first + row * steps / rows);
+        row * w..(row + 1) * w
+    };
+    for (part, at, w, first) in &columns {
+        for (row, out) in out.chunks_exact_mut(width).enumerate() {
+            out[*at..at + w].copy_from_slice(&part.numbers()[source(row, *first, *w)]);
         }
     }
+    let out = Node::computed(out, (rows, width), parts.iter().copied().chain([table]));
+    out.record(move |_, up| {
+        for (part, at, w, first) in &columns {
+            part.receive(|down| {
+                for (row, up) in up.chunks_exact(width).enumerate() {
+                    let down = &mut down[source(row, *first, *w)];
+                    down.iter_mut().zip(&up[*at..at + w]).for_each(|(d, u)| *d += *u);
+                }
+            });
+        }
+        Ok(())
+    });
+    out
 }
 
 /// `X` with `X (I + B) = Y` for `Y: [N, D]` and `B: [D, D]`, of which only what is below the diagonal
@@ -206,88 +249,40 @@ impl<E: Element> WithSimd for AddSoftplus<'_, E> {
 ///
 /// The adjoint of a solve is a solve with the transpose [giles2008, sec. 2.3].
 #[must_use]
-pub fn solve_unit_lower<E: Element>(y: Matrix<E>, b: Matrix<E>) -> Matrix<E> {
-    let (n, d) = *y.shape();
-    let mut x = contents(&y);
-    let below = contents(&b);
+pub fn solve_unit_lower<E: Element>(y: &Node<E>, b: &Node<E>) -> Node<E> {
+    let shape @ (_, d) = y.shape();
+    let mut x = Pooled::of(y.numbers());
     for x in x.chunks_exact_mut(d) {
         // Column j is that of Y less what the later columns of X bring in.
         for i in (0..d).rev() {
             let done = x[i];
-            for (x, b) in x[..i].iter_mut().zip(&below[i * d..]) {
+            for (x, b) in x[..i].iter_mut().zip(&b.numbers()[i * d..]) {
                 *x -= done * *b;
             }
         }
     }
-    let ((y, tape), (b, of_b)) = (y.split_tape(), b.split_tape());
-    let mut tape = tape.merge(of_b);
-    let out = tensor(&x, (n, d));
-    let (y_ghost, b_ghost, out_ghost) = (y.ghost(), b.ghost(), out.ghost());
-    tape.add_backward_op(move |grads| {
-        let up = std::mem::take(&mut **grads.get_or_alloc_mut(&out_ghost)?);
-        let mut v = up.clone();
+    let out = Node::computed(x, shape, [y, b]);
+    let (x, y, b) = (out.operand(), y.operand(), b.operand());
+    out.record(move |_, mut v| {
         for v in v.chunks_exact_mut(d) {
             for i in 0..d {
-                let lost = v[..i].iter().zip(&below[i * d..]).map(|(v, b)| *v * *b).sum::<E>();
+                let row = &b.numbers()[i * d..];
+                let lost = v[..i].iter().zip(row).map(|(v, b)| *v * *b).sum::<E>();
                 v[i] -= lost;
             }
         }
-        add_product(grads.get_or_alloc_mut(&y_ghost)?, d, None, Some(&v));
-        let down: &mut [E] = grads.get_or_alloc_mut(&b_ghost)?;
-        for (x, v) in x.chunks_exact(d).zip(v.chunks_exact(d)) {
-            for i in 0..d {
-                let x = x[i];
-                down[i * d..i * d + i].iter_mut().zip(v).for_each(|(b, v)| *b -= x * *v);
+        b.receive(|down| {
+            for (x, v) in x.numbers().chunks_exact(d).zip(v.chunks_exact(d)) {
+                for i in 0..d {
+                    let x = x[i];
+                    down[i * d..i * d + i].iter_mut().zip(v).for_each(|(b, v)| *b -= x * *v);
+                }
             }
-        }
-        **grads.get_or_alloc_mut(&out_ghost)? = up;
+        });
+        y.give(v);
         Ok(())
     });
-    out.put_tape(tape)
-}
-
-/// `x: [steps·N, W]` with a row of `table: [T, V]` appended to each of its rows: row `first` to the first
-/// `N`, the next to the next. (dfdx's slices and broadcasts of one tensor lose gradients side by side.)
-///
-/// # Panics
-/// When the table has fewer than `first + steps` rows.
-#[must_use]
-pub fn append_rows<E: Element>(
-    x: Matrix<E>,
-    table: Matrix<E>,
-    first: usize,
-    steps: usize,
-) -> Matrix<E> {
-    let ((rows, w), (_, v)) = (*x.shape(), *table.shape());
-    let (of_x, of_table) = (contents(&x), contents(&table));
-    // Which part of the table goes to which row.
-    let part = move |row: usize| {
-        let k = first + row * steps / rows;
-        k * v..(k + 1) * v
-    };
-    let mut out = Vec::with_capacity(rows * (w + v));
-    for (i, x) in of_x.chunks_exact(w).enumerate() {
-        out.extend_from_slice(x);
-        out.extend_from_slice(&of_table[part(i)]);
-    }
-    let ((x, tape), (table, other)) = (x.split_tape(), table.split_tape());
-    let mut tape = tape.merge(other);
-    let out = tensor(&out, (rows, w + v));
-    let (x_ghost, table_ghost, out_ghost) = (x.ghost(), table.ghost(), out.ghost());
-    tape.add_backward_op(move |grads| {
-        let up = std::mem::take(&mut **grads.get_or_alloc_mut(&out_ghost)?);
-        let down: &mut [E] = grads.get_or_alloc_mut(&x_ghost)?;
-        for (down, up) in down.chunks_exact_mut(w).zip(up.chunks_exact(w + v)) {
-            down.iter_mut().zip(up).for_each(|(d, u)| *d += *u);
-        }
-        let down: &mut [E] = grads.get_or_alloc_mut(&table_ghost)?;
-        for (i, up) in up.chunks_exact(w + v).enumerate() {
-            down[part(i)].iter_mut().zip(&up[w..]).for_each(|(d, u)| *d += *u);
-        }
-        **grads.get_or_alloc_mut(&out_ghost)? = up;
-        Ok(())
-    });
-    out.put_tape(tape)
+    out
 }
 
 #[cfg(test)]
@@ -295,17 +290,18 @@ mod tests {
     use super::*;
     use crate::inference::network::normals;
     use crate::inference::optimizer::{Handle, Parameters};
-    use crate::inference::tape::backward;
+    use crate::inference::tape::{SharedTape, backward};
     use dfdx::prelude::{Rank0, SumTo};
 
     /// Compares the gradient of a sum of squares with differences, for every parameter.
     fn check(
         handles: &[Handle],
         p: &mut Parameters<f64>,
-        f: impl Fn(&Parameters<f64>, &SharedTape<f64>) -> Matrix<f64>,
+        f: impl Fn(&Parameters<f64>, &SharedTape<f64>) -> Node<f64>,
     ) {
-        let loss =
-            |p: &Parameters<f64>, tape: &SharedTape<f64>| f(p, tape).square().sum::<Rank0, _>();
+        let loss = |p: &Parameters<f64>, tape: &SharedTape<f64>| {
+            f(p, tape).tensor().square().sum::<Rank0, _>()
+        };
         let mut grads = backward(loss(p, &SharedTape::recording())).unwrap();
         for &h in handles {
             let (gradient, values) = (p.gradient(h, &mut grads), p.values(h));
@@ -331,12 +327,12 @@ mod tests {
         let mut add = |n| p.add("x", 0, normals(n, 1.0, &mut rng));
         let (a, b, wide, scalar, square) = (add(12), add(12), add(8), add(3), add(16));
         let small = [a, b, wide, scalar, square];
+        let of = |p: &Parameters<f64>, handle, shape, tape: &SharedTape<f64>| {
+            Node::of(p.matrix(handle, shape, tape))
+        };
         check(&small[..4], &mut p, |p, tape| {
-            let (a, b) = (p.matrix(a, (3, 4), tape), p.matrix(b, (3, 4), tape));
-            let (wide, scalar) = (
-                Rows::new(p.matrix(wide, (2, 4), tape)),
-                Rows::new(p.matrix(scalar, (3, 1), tape)),
-            );
+            let (a, b) = (of(p, a, (3, 4), tape), of(p, b, (3, 4), tape));
+            let (wide, scalar) = (of(p, wide, (2, 4), tape), of(p, scalar, (3, 1), tape));
             // One matrix twice, both kinds of coefficients, an offset.
             combine(
                 (3, 4),
@@ -349,35 +345,43 @@ mod tests {
                 ],
             )
         });
-        check(&small[..3], &mut p, |p, tape| {
-            let (a, b) = (p.matrix(a, (6, 2), tape), p.matrix(b, (6, 2), tape));
-            let bias = p.matrix(wide, (4, 2), tape).sum::<(usize,), dfdx::prelude::Axis<0>>();
-            residual_softplus(a, b, bias)
+        check(&[a, b, scalar], &mut p, |p, tape| {
+            let (a, b) = (of(p, a, (4, 3), tape), of(p, b, (4, 3), tape));
+            residual_softplus(&a, &b, &of(p, scalar, (1, 3), tape))
         });
         check(&[a, wide], &mut p, |p, tape| {
-            let table = p.matrix(wide, (4, 2), tape);
-            let x = append_rows(p.matrix(a, (6, 2), tape), table.clone(), 1, 3);
-            let one = append_rows(x, table, 2, 1);
-            combine((6, 6), &[Term::Plain(&one), Term::Plain(&one)])
+            let (x, table) = (of(p, a, (6, 2), tape), of(p, wide, (4, 2), tape));
+            let wide = side_by_side(&[&x, &x], &table, 1, 3);
+            half_squares(&side_by_side(&[&wide], &table, 2, 1))
+        });
+        check(&[a, b], &mut p, |p, tape| {
+            let (a, b) = (of(p, a, (2, 6), tape), of(p, b, (2, 6), tape));
+            stacked(&[a.clone(), b, a])
+        });
+        check(&[a, b, square], &mut p, |p, tape| {
+            let (a, square) = (of(p, a, (3, 4), tape), of(p, square, (4, 4), tape));
+            let x = product(&a, &square, Second::Plain);
+            // A matrix with itself, too.
+            let x = product(&x, &of(p, b, (3, 4), tape), Second::Transposed);
+            product(&x, &x, Second::Plain)
         });
         check(&[a, square], &mut p, |p, tape| {
-            solve_unit_lower(p.matrix(a, (3, 4), tape), p.matrix(square, (4, 4), tape))
+            solve_unit_lower(&of(p, a, (3, 4), tape), &of(p, square, (4, 4), tape))
         });
     }
 
     #[test]
     fn values_are_right() {
-        let m = |v: &[f64], shape| tensor(v, shape).put_tape(SharedTape::off());
+        let m = |v: &[f64], shape| Node::constant(Pooled::of(v), shape);
         // (X (I + B))[0, :] by hand.
         let b = [9.0, 9.0, 9.0, 2.0, 9.0, 9.0, 3.0, 4.0, 9.0];
-        let x = solve_unit_lower(m(&[17.0, 14.0, 3.0], (1, 3)), m(&b, (3, 3))).as_vec();
-        assert_eq!(x, [4.0, 2.0, 3.0]);
+        let x = solve_unit_lower(&m(&[17.0, 14.0, 3.0], (1, 3)), &m(&b, (3, 3)));
+        assert_eq!(x.numbers(), [4.0, 2.0, 3.0]);
         let h = [1.0, 2.0, 0.0, 0.5];
         let y = [-1.0, 799.0, -801.0, 1.0];
-        let bias = tensor(&[1.0], (1,)).put_tape(SharedTape::off());
-        let got = residual_softplus(m(&h, (4, 1)), m(&y, (4, 1)), bias).as_vec();
+        let got = residual_softplus(&m(&h, (4, 1)), &m(&y, (4, 1)), &m(&[1.0], (1, 1)));
         let want = [1.0 + std::f64::consts::LN_2, 802.0, 0.0, 0.5 + 2.126_928_011_042_972_5];
-        for (g, w) in got.iter().zip(want) {
+        for (g, w) in got.numbers().iter().zip(want) {
             assert!((g - w).abs() <= 1e-14 * w, "{g} {w}");
         }
     }

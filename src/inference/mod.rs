@@ -18,6 +18,7 @@ mod method;
 pub mod mlp;
 mod modes;
 pub mod network;
+pub mod node;
 mod nuts;
 pub mod optimizer;
 mod semi_implicit;
@@ -27,6 +28,7 @@ mod stein;
 pub mod tape;
 pub mod train;
 pub mod transport;
+mod vector;
 pub mod weights;
 
 pub use fit::{Evidence, Fit, InferenceError, Khat, KhatKind, Trace, Verdict, VerdictLevel};

@@ -6,7 +6,8 @@ use dfdx::prelude::{Axes2, Axis, BroadcastTo, HasShape, ReshapeTo, TryMatMul};
 use rand::RngCore;
 use rand_distr::{Distribution, StandardNormal, Uniform};
 
-use super::fused::{Rows, Term, combine, residual_softplus};
+use super::fused::{Second, Term, combine, product, residual_softplus};
+use super::node::Node;
 use super::optimizer::{Handle, Parameters};
 use super::tape::{Element, Matrix, SharedTape, Vector};
 
@@ -110,22 +111,25 @@ impl ResidualSoftplus {
     pub fn forward<E: Element>(
         &self,
         parameters: &Parameters<E>,
-        x: Matrix<E>,
+        x: &Node<E>,
         tape: &SharedTape<E>,
-    ) -> Matrix<E> {
-        let mut h = x;
-        for block in &self.layers[..2] {
-            let y = h.clone().matmul(parameters.matrix(block.weight, block.shape, tape));
-            h = residual_softplus(h, y, parameters.vector(block.bias, tape));
-        }
-        let last = self.layers[2];
-        let y = h.matmul(parameters.matrix(last.weight, last.shape, tape));
-        let shape = *y.shape();
-        let scale = parameters.vector(self.scale, tape);
-        let bias = parameters.matrix(last.bias, (1, shape.1), tape);
-        let bias = Rows::new(bias * broadcast_scalar(scale.clone(), (1, shape.1)));
-        let scale = Rows::new(scale.reshape_like(&(1, 1)));
-        combine(shape, &[Term::Scaled(&scale, 0, &y), Term::Offset(&bias, 0)])
+    ) -> Node<E> {
+        let row = |handle, n| parameters.matrix(handle, (1, n), tape);
+        let times = |h: &Node<E>, layer: Linear| {
+            let weight = Node::of(parameters.matrix(layer.weight, layer.shape, tape));
+            product(h, &weight, Second::Plain)
+        };
+        let [first, second, last] = self.layers;
+        let h = residual_softplus(x, &times(x, first), &Node::of(row(first.bias, first.shape.1)));
+        let h =
+            residual_softplus(&h, &times(&h, second), &Node::of(row(second.bias, second.shape.1)));
+        let y = times(&h, last);
+        let scale = row(self.scale, 1);
+        let outputs = (1, last.shape.1);
+        let bias = row(last.bias, outputs.1)
+            * broadcast_scalar(scale.clone().reshape_like(&(1,)), outputs);
+        let (scale, bias) = (Node::of(scale), Node::of(bias));
+        combine(y.shape(), &[Term::Scaled(&scale, 0, &y), Term::Offset(&bias, 0)])
     }
 }
 
@@ -152,7 +156,9 @@ mod tests {
         let input: Vec<f64> = normals(12, 1.0, &mut rng);
         let loss = |p: &Parameters<f64>, tape: &SharedTape<f64>| {
             let x = tensor(&input, (4, 3)).put_tape(SharedTape::off());
-            mlp.forward(p, res.forward(p, x, tape), tape).square().sum::<Rank0, _>()
+            mlp.forward(p, res.forward(p, &Node::of(x), tape).tensor(), tape)
+                .square()
+                .sum::<Rank0, _>()
         };
         let mut grads = backward(loss(&p, &SharedTape::recording())).unwrap();
         for h in [

@@ -13,8 +13,8 @@ use std::rc::Rc;
 use std::thread::LocalKey;
 
 use dfdx::prelude::{
-    Backward, Cache, Cpu, Device as DfdxDevice, Dtype, Gradients, HasErr, HasShape, Merge,
-    OwnedTape, PutTape, Rank0, Shape, SplitTape, Storage, Tape, Tensor, ZerosTensor,
+    Backward, Cache, Cpu, Device as DfdxDevice, Dtype, Gradients, HasErr, Merge, OwnedTape,
+    PutTape, Rank0, Shape, SplitTape, Storage, Tape, Tensor, ZerosTensor,
 };
 
 use faer::linalg::matmul::matmul;
@@ -38,8 +38,8 @@ pub trait Element: Number + Dtype {
     fn product(out: MatMut<'_, Self>, accum: Accum, a: MatRef<'_, Self>, b: MatRef<'_, Self>);
 }
 
-/// Idle buffers.
-pub type Pool<E> = RefCell<Vec<Vec<E>>>;
+/// Idle buffers by the logarithm of their capacity, a power of two.
+pub type Pool<E> = RefCell<[Vec<Vec<E>>; usize::BITS as usize]>;
 
 thread_local! {
     static CPU: Cpu = {
@@ -49,8 +49,8 @@ thread_local! {
         device.enable_cache();
         device
     };
-    static POOL_F32: Pool<f32> = const { RefCell::new(Vec::new()) };
-    static POOL_F64: Pool<f64> = const { RefCell::new(Vec::new()) };
+    static POOL_F32: Pool<f32> = const { RefCell::new([const { Vec::new() }; usize::BITS as usize]) };
+    static POOL_F64: Pool<f64> = const { RefCell::new([const { Vec::new() }; usize::BITS as usize]) };
 }
 
 macro_rules! element {
@@ -90,22 +90,41 @@ impl<E: Element> Pooled<E> {
     /// A buffer of `n` numbers, whatever they are.
     #[must_use]
     pub fn new(n: usize) -> Self {
-        let idle = E::pool().with_borrow_mut(|pool| {
-            // The smallest that is large enough.
-            let fits = (0..pool.len()).filter(|i| pool[*i].capacity() >= n);
-            fits.min_by_key(|i| pool[*i].capacity()).map(|i| pool.swap_remove(i))
-        });
-        let mut buffer = idle.unwrap_or_default();
+        let class = Self::class(n);
+        let idle = E::pool().with_borrow_mut(|pool| pool[class].pop());
+        let mut buffer = idle.unwrap_or_else(|| Vec::with_capacity(1 << class));
         buffer.resize(n, E::zero());
         Pooled(buffer)
+    }
+
+    /// A buffer of `n` zeros.
+    #[must_use]
+    pub fn zeros(n: usize) -> Self {
+        let mut buffer = Self::new(n);
+        buffer.fill(E::zero());
+        buffer
+    }
+
+    /// A copy of `numbers`.
+    #[must_use]
+    pub fn of(numbers: &[E]) -> Self {
+        let mut buffer = Self::new(numbers.len());
+        buffer.copy_from_slice(numbers);
+        buffer
+    }
+
+    /// Where buffers for `n` numbers are in the pool.
+    fn class(n: usize) -> usize {
+        n.next_power_of_two().trailing_zeros() as usize
     }
 }
 
 impl<E: Element> Drop for Pooled<E> {
     fn drop(&mut self) {
         let buffer = std::mem::take(&mut self.0);
+        let class = Self::class(buffer.len());
         // The pool may be gone already when a thread ends.
-        let _ = E::pool().try_with(|pool| pool.borrow_mut().push(buffer));
+        let _ = E::pool().try_with(|pool| pool.borrow_mut()[class].push(buffer));
     }
 }
 
@@ -232,17 +251,6 @@ pub fn tensor<E: Element, S: Shape>(values: &[E], shape: S) -> Tensor<S, E, E::D
     let mut t = device::<E>().zeros_like(&shape);
     t.copy_from(values);
     t
-}
-
-/// The values of a contiguous matrix, row-major.
-///
-/// # Panics
-/// For the result of a broadcast.
-pub fn contents<E: Element, T>(matrix: &Tensor<(usize, usize), E, E::Device, T>) -> Vec<E> {
-    let (rows, columns) = *matrix.shape();
-    let mut values = vec![E::zero(); rows * columns];
-    matrix.copy_into(&mut values);
-    values
 }
 
 #[cfg(test)]

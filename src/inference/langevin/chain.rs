@@ -19,17 +19,18 @@
 //! `η` retention, `ξ` noise, `s` network. The forward and backward kernels of a step have equal
 //! variances, so their normalisers cancel and a step adds `|ξ|²/2 − |residual|²/(2·variance)`.
 
-use dfdx::prelude::{
-    Axis, BroadcastTo, HasShape, PutTape, ReshapeTo, SumTo, TryConcatAlong, TryMatMul, TryStack,
-};
+use dfdx::prelude::{Axis, BroadcastTo, PutTape, ReshapeTo, SumTo, TryMatMul};
 use rand::RngCore;
+use smallvec::SmallVec;
 
 use super::start::Start;
 use crate::inference::bridge::Bridge;
-use crate::inference::fused::{Rows, Term, append_rows, combine};
+use crate::inference::fused::{Term, combine, half_squares, side_by_side, stacked};
 use crate::inference::network::{ResidualSoftplus, broadcast_scalar, normals};
+use crate::inference::node::Node;
 use crate::inference::optimizer::{Handle, Parameters};
-use crate::inference::tape::{Element, Matrix, SharedTape, Vector, tensor};
+use crate::inference::tape::{Element, Matrix, Pooled, SharedTape, Vector, tensor};
+use crate::inference::vector::add_half_squares;
 
 /// Width of the learned embedding of the step index.
 const EMBEDDING: usize = 20;
@@ -158,9 +159,9 @@ pub struct Paths<E: Element> {
     /// Log weights `[N]`; their mean estimates the evidence lower bound.
     pub log_weights: Vector<E>,
     /// End points `z_K: [N, D]`.
-    pub ends: Matrix<E>,
-    /// `log p(z_K): [N]`.
-    pub log_p: Vector<E>,
+    pub ends: Node<E>,
+    /// `log p(z_K): [N, 1]`.
+    pub log_p: Node<E>,
 }
 
 impl<E: Element> Chain<E> {
@@ -270,7 +271,7 @@ impl<E: Element> Chain<E> {
     ) -> Paths<E> {
         let Form { dynamics, bridges: k, .. } = self.form;
         let shape @ (_, d) = (n, self.bridge.dim());
-        let constant = |xi: &[E]| tensor(xi, shape).put_tape(SharedTape::off());
+        let constant = |xi: &[E]| Node::constant(Pooled::of(xi), shape);
         let mut noise = noise.chunks_exact(n * d);
         let mut xi = || noise.next().expect("noise for every step");
         let start = Start::new(self.handles, parameters, d, tape);
@@ -279,11 +280,7 @@ impl<E: Element> Chain<E> {
         // Terms of the log weights that no parameter enters: ½|ξ|² of the start, the initial momentum
         // and every step.
         let mut squares = vec![E::zero(); n];
-        let mut add_squares = |xi: &[E]| {
-            for (sum, row) in squares.iter_mut().zip(xi.chunks_exact(d)) {
-                *sum += E::of(0.5) * row.iter().map(|x| *x * *x).sum::<E>();
-            }
-        };
+        let mut add_squares = |xi: &[E]| add_half_squares(&mut squares, d, xi);
         let (first, momentum) = (xi(), xi());
         add_squares(first);
         if !dynamics.overdamped() {
@@ -293,13 +290,9 @@ impl<E: Element> Chain<E> {
         let mut here = self.at(&start, start.draw(constant(first)));
         let (mut points, mut momenta, mut refreshed) = (Vec::new(), Vec::new(), Vec::new());
         let mut controls = Vec::new();
-        let control = |z: &Matrix<E>, rho: &Matrix<E>, step: usize| {
-            let seen = if dynamics.overdamped() {
-                z.clone()
-            } else {
-                (z.clone(), rho.clone()).concat_along(Axis::<1>)
-            };
-            self.network(parameters, seen, step..step + 1, tape)
+        let control = |z: &Node<E>, rho: &Node<E>, step: usize| {
+            let rho = (!dynamics.overdamped()).then_some(rho);
+            self.network(parameters, z, rho, step..step + 1, tape)
         };
         for step in 0..k {
             let xi = xi();
@@ -328,14 +321,14 @@ impl<E: Element> Chain<E> {
         }
         let log_p = match here.gradient {
             Some(gradient) => gradient.log_p,
-            None => self.bridge.log_density(here.z.clone()),
+            None => self.bridge.log_density_at(&here.z),
         };
 
         // What the backward kernels leave, all steps at once.
         let rows = (k * n, d);
-        let momenta = stacked(momenta);
+        let momenta = stacked(&momenta);
         let mut residual = vec![Term::Plain(&momenta)];
-        let refreshed = (!refreshed.is_empty()).then(|| stacked(refreshed));
+        let refreshed = (!refreshed.is_empty()).then(|| stacked(&refreshed));
         if let (Some(keep), Some(refreshed)) = (&c.minus_keep, &refreshed) {
             residual.push(Term::Scaled(keep, 0, refreshed));
         }
@@ -344,40 +337,37 @@ impl<E: Element> Chain<E> {
             Correction::Both if dynamics.overdamped() => {
                 // The control at a point is that of both steps that meet there.
                 controls.push(control(&here.z, &rho, k));
-                Some(stacked(controls.split_off(1)))
+                Some(stacked(&controls[1..]))
             }
             Correction::Backward | Correction::Both => {
-                let points = stacked(points);
-                let seen = match refreshed.clone() {
-                    Some(refreshed) => (points, refreshed).concat_along(Axis::<1>),
-                    None => points,
-                };
-                Some(self.network(parameters, seen, 0..k, tape))
+                Some(self.network(parameters, &stacked(&points), refreshed.as_ref(), 0..k, tape))
             }
         };
         let push = if dynamics.overdamped() { &c.push } else { &c.minus_push };
         residual.extend(score.as_ref().map(|score| Term::Scaled(push, 0, score)));
-        let mut per_row = half_squares(combine(rows, &residual)).reshape_like(&(k, n));
+        let lost = half_squares(&combine(rows, &residual));
+        let mut per_row = lost.tensor().reshape_like(&(k, n));
         if let Some(variance) = c.variance {
             per_row = per_row / broadcast_scalar(variance, (k, n));
         }
         let constant = tensor(&squares, (n,)).put_tape(SharedTape::off());
-        let mut log_weights =
-            start.minus_log_q(n) + constant + log_p.clone() - per_row.sum::<(usize,), Axis<0>>();
+        let per_chain = |x: &Node<E>| x.tensor().reshape_like(&(n,));
+        let mut log_weights = start.minus_log_q(n) + constant + per_chain(&log_p)
+            - per_row.sum::<(usize,), Axis<0>>();
         if !dynamics.overdamped() {
-            log_weights = log_weights - half_squares(rho);
+            log_weights = log_weights - per_chain(&half_squares(&rho));
         }
         Paths { log_weights, ends: here.z, log_p }
     }
 
     /// A point of every chain, with its gradients where the integrator wants them there.
-    fn at(&self, start: &Start<E>, z: Matrix<E>) -> Point<E> {
+    fn at(&self, start: &Start<E>, z: Node<E>) -> Point<E> {
         let wanted = self.form.integrator == Integrator::VelocityVerlet;
         Point { gradient: wanted.then(|| self.gradient(start, &z)), z }
     }
 
-    fn gradient(&self, start: &Start<E>, z: &Matrix<E>) -> Gradient<E> {
-        let (log_p, score) = self.bridge.log_density_and_score(z.clone());
+    fn gradient(&self, start: &Start<E>, z: &Node<E>) -> Gradient<E> {
+        let (log_p, score) = self.bridge.log_density_and_score(z);
         Gradient { log_p, score, pull: start.pull(z) }
     }
 
@@ -388,14 +378,14 @@ impl<E: Element> Chain<E> {
         start: &Start<E>,
         step: usize,
         here: &Point<E>,
-        fresh: &Matrix<E>,
-    ) -> (Point<E>, Matrix<E>) {
-        let shape = *fresh.shape();
-        let kicked = |rho: &Matrix<E>, g: &Gradient<E>| {
+        fresh: &Node<E>,
+    ) -> (Point<E>, Node<E>) {
+        let shape = fresh.shape();
+        let kicked = |rho: &Node<E>, g: &Gradient<E>| {
             let kick = Term::Scaled(&c.kick, step, &g.score);
             combine(shape, &[Term::Plain(rho), kick, Term::Scaled(&c.recall, step, &g.pull)])
         };
-        let drifted = |z: &Matrix<E>, rho: &Matrix<E>| {
+        let drifted = |z: &Node<E>, rho: &Node<E>| {
             combine(shape, &[Term::Plain(z), Term::Scaled(&c.drift, 0, rho)])
         };
         match &here.gradient {
@@ -414,19 +404,21 @@ impl<E: Element> Chain<E> {
         }
     }
 
-    /// The network at rows `[steps·N, ·]`, each with the embedding of its step.
+    /// The network at points and momenta `[steps·N, D]`, each with the embedding of its step.
     fn network(
         &self,
         parameters: &Parameters<E>,
-        seen: Matrix<E>,
+        z: &Node<E>,
+        rho: Option<&Node<E>>,
         steps: std::ops::Range<usize>,
         tape: &SharedTape<E>,
-    ) -> Matrix<E> {
+    ) -> Node<E> {
         let (network, table) = self.handles.network.expect("this correction has a network");
         let all = (self.form.dynamics.embeddings(self.form.bridges), EMBEDDING);
-        let table = parameters.matrix(table, all, tape);
-        let seen = append_rows(seen, table, steps.start, steps.len());
-        network.forward(parameters, seen, tape)
+        let table = Node::of(parameters.matrix(table, all, tape));
+        let seen: SmallVec<[&Node<E>; 2]> = [z].into_iter().chain(rho).collect();
+        let seen = side_by_side(&seen, &table, steps.start, steps.len());
+        network.forward(parameters, &seen, tape)
     }
 }
 
@@ -435,35 +427,35 @@ const LARGEST_STEP: f64 = 1.5;
 
 /// A point of every chain, `[N, D]`.
 struct Point<E: Element> {
-    z: Matrix<E>,
+    z: Node<E>,
     gradient: Option<Gradient<E>>,
 }
 
 /// What a kick needs to know: `∇L_b = b ∇ log p + (1 − b) ∇ log q`.
 struct Gradient<E: Element> {
-    log_p: Vector<E>,
-    score: Matrix<E>,
+    log_p: Node<E>,
+    score: Node<E>,
     /// `−∇ log q`.
-    pull: Matrix<E>,
+    pull: Node<E>,
 }
 
 /// Everything that multiplies something in a step.
 struct Coefficients<E: Element> {
     /// Of the old momentum in the new one, and its negative; none where it is forgotten.
-    keep: Option<Rows<E>>,
-    minus_keep: Option<Rows<E>>,
+    keep: Option<Node<E>>,
+    minus_keep: Option<Node<E>>,
     /// Of the noise; none if 1.
-    spread: Option<Rows<E>>,
+    spread: Option<Node<E>>,
     /// The square of that.
     variance: Option<Vector<E>>,
     /// Of the network, and its negative.
-    push: Rows<E>,
-    minus_push: Rows<E>,
+    push: Node<E>,
+    minus_push: Node<E>,
     /// Of the momentum in the motion.
-    drift: Rows<E>,
+    drift: Node<E>,
     /// Of the score, and of the pull, at each level: `[K, ·]`.
-    kick: Rows<E>,
-    recall: Rows<E>,
+    kick: Node<E>,
+    recall: Node<E>,
 }
 
 impl<E: Element> Coefficients<E> {
@@ -500,26 +492,15 @@ impl<E: Element> Coefficients<E> {
         let levels = chain.levels(parameters, tape).reshape_like(&(form.bridges, 1));
         let rest = levels.clone() - E::one();
         Coefficients {
-            minus_keep: keep.clone().map(|keep| Rows::new(keep.negate())),
-            keep: keep.map(Rows::new),
-            spread: variance.clone().map(|variance| Rows::new(variance.sqrt())),
+            minus_keep: keep.clone().map(|keep| Node::of(keep.negate())),
+            keep: keep.map(Node::of),
+            spread: variance.clone().map(|variance| Node::of(variance.sqrt())),
             variance: variance.map(|variance| variance.reshape_like(&(1,))),
-            minus_push: Rows::new(push.clone().negate()),
-            push: Rows::new(push),
-            drift: Rows::new(drift),
-            recall: Rows::new(rest.matmul(kick.clone())),
-            kick: Rows::new(levels.matmul(kick)),
+            minus_push: Node::of(push.clone().negate()),
+            push: Node::of(push),
+            drift: Node::of(drift),
+            recall: Node::of(rest.matmul(kick.clone())),
+            kick: Node::of(levels.matmul(kick)),
         }
     }
-}
-
-/// `½ |row|²` of every row: `[N, D]` to `[N]`.
-fn half_squares<E: Element>(x: Matrix<E>) -> Vector<E> {
-    x.square().sum::<(usize,), Axis<1>>() * E::of(0.5)
-}
-
-/// `K` matrices `[N, D]` as one `[K·N, D]`.
-fn stacked<E: Element>(parts: Vec<Matrix<E>>) -> Matrix<E> {
-    let (k, (n, d)) = (parts.len(), *parts[0].shape());
-    parts.stack().reshape_like(&(k * n, d))
 }

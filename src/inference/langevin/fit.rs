@@ -272,9 +272,9 @@ fn assess(
         fill_std_normal(&mut rng, &mut noise);
         let batch = chain.simulate(parameters, &noise, n, &SharedTape::off());
         log_weights.extend(batch.log_weights.as_vec());
-        let (ends, log_dets) = coordinates.apply(target.f64, &batch.ends.as_vec());
+        let (ends, log_dets) = coordinates.apply(target.f64, batch.ends.numbers());
         draws.extend(ends);
-        log_p.extend(batch.log_p.as_vec().iter().zip(log_dets).map(|(l, det)| l - det));
+        log_p.extend(batch.log_p.numbers().iter().zip(log_dets).map(|(l, det)| l - det));
         let progress = Progress {
             phase: "sampling",
             done: log_weights.len(),

@@ -4,23 +4,31 @@
 //! Cholesky factor of the precision, of which a point's gradient takes two products and a draw one solve.
 //! Without correlations `B = 0`.
 
-use dfdx::prelude::{BroadcastTo, HasShape, PermuteTo, SumTo, TryMatMul};
+use dfdx::prelude::{Axis, BroadcastTo, HasShape, SumTo};
 
 use super::chain::Handles;
-use crate::inference::fused::{Rows, Term, combine, solve_unit_lower};
+use crate::inference::fused::{Second, Term, combine, product, solve_unit_lower};
+use crate::inference::node::Node;
 use crate::inference::optimizer::Parameters;
-use crate::inference::tape::{Element, Matrix, SharedTape, Vector};
+use crate::inference::tape::{Element, SharedTape, Vector};
 
 /// The start of every chain.
 pub(super) struct Start<E: Element> {
-    /// `μ`, `σ`, `1/σ` and `−μ/σ`: `[1, D]`.
-    mean: Rows<E>,
-    sd: Rows<E>,
-    inverse_sd: Rows<E>,
-    minus_scaled_mean: Rows<E>,
-    /// `B`, below the diagonal.
-    mixing: Option<Matrix<E>>,
+    /// `μ` and `σ`: `[1, D]`.
+    mean: Node<E>,
+    sd: Node<E>,
+    /// `a` and `−a μ`: `[1, D]`, where `a` is `1/σ` with correlations and its square without.
+    pull: [Node<E>; 2],
+    correlations: Option<Correlations<E>>,
     log_sd: Vector<E>,
+}
+
+/// What makes the coordinates of a start dependent.
+struct Correlations<E: Element> {
+    /// `B`, below the diagonal.
+    mixing: Node<E>,
+    /// `1/σ`: `[1, D]`.
+    inverse_sd: Node<E>,
 }
 
 impl<E: Element> Start<E> {
@@ -33,24 +41,28 @@ impl<E: Element> Start<E> {
         let mean = parameters.matrix(handles.mu, (1, d), tape);
         let log_sd = parameters.matrix(handles.log_sd, (1, d), tape);
         let inverse_sd = log_sd.clone().negate().exp();
-        let mixing = handles.mixing.map(|m| parameters.matrix(m, (d, d), tape).lower_tri(-1));
+        let correlations = handles.mixing.map(|m| Correlations {
+            mixing: Node::of(parameters.matrix(m, (d, d), tape).lower_tri(-1)),
+            inverse_sd: Node::of(inverse_sd.clone()),
+        });
+        let slope = if correlations.is_some() { inverse_sd } else { inverse_sd.square() };
+        let offset = (mean.clone() * slope.clone()).negate();
         Start {
-            sd: Rows::new(log_sd.exp()),
-            minus_scaled_mean: Rows::new((mean.clone() * inverse_sd.clone()).negate()),
-            inverse_sd: Rows::new(inverse_sd),
-            mean: Rows::new(mean),
-            mixing,
+            sd: Node::of(log_sd.exp()),
+            pull: [slope, offset].map(Node::of),
+            mean: Node::of(mean),
+            correlations,
             log_sd: parameters.vector(handles.log_sd, tape),
         }
     }
 
     /// The points `[N, D]` of standard normals `ξ`.
-    pub(super) fn draw(&self, xi: Matrix<E>) -> Matrix<E> {
-        let y = match &self.mixing {
+    pub(super) fn draw(&self, xi: Node<E>) -> Node<E> {
+        let y = match &self.correlations {
             None => xi,
-            Some(mixing) => solve_unit_lower(xi, mixing.clone()),
+            Some(c) => solve_unit_lower(&xi, &c.mixing),
         };
-        combine(*y.shape(), &[Term::Offset(&self.mean, 0), Term::Scaled(&self.sd, 0, &y)])
+        combine(y.shape(), &[Term::Offset(&self.mean, 0), Term::Scaled(&self.sd, 0, &y)])
     }
 
     /// `−log q` of the draws of standard normals `ξ`, less `½|ξ|²`: `[N]`.
@@ -58,25 +70,18 @@ impl<E: Element> Start<E> {
         let d = self.log_sd.shape().0;
         let half_log_2pi = 0.5 * (2.0 * std::f64::consts::PI).ln();
         let entropy = self.log_sd.clone().sum::<(), _>() + E::of(d as f64 * half_log_2pi);
-        entropy.broadcast_like::<_, dfdx::prelude::Axis<0>>(&(n,))
+        entropy.broadcast_like::<_, Axis<0>>(&(n,))
     }
 
     /// `−∇ log q` at each row of `z: [N, D]`.
-    pub(super) fn pull(&self, z: &Matrix<E>) -> Matrix<E> {
-        let shape = *z.shape();
-        let y = combine(
-            shape,
-            &[Term::Scaled(&self.inverse_sd, 0, z), Term::Offset(&self.minus_scaled_mean, 0)],
-        );
-        let whitened = match &self.mixing {
-            None => y,
-            Some(mixing) => {
-                let x = y.clone().matmul(mixing.clone());
-                let x = combine(shape, &[Term::Plain(&y), Term::Plain(&x)]);
-                let back = x.clone().matmul(mixing.clone().permute());
-                combine(shape, &[Term::Plain(&x), Term::Plain(&back)])
-            }
-        };
-        combine(shape, &[Term::Scaled(&self.inverse_sd, 0, &whitened)])
+    pub(super) fn pull(&self, z: &Node<E>) -> Node<E> {
+        let shape = z.shape();
+        let [slope, offset] = &self.pull;
+        let y = combine(shape, &[Term::Scaled(slope, 0, z), Term::Offset(offset, 0)]);
+        let Some(Correlations { mixing, inverse_sd }) = &self.correlations else { return y };
+        let sum = |a: &Node<E>, b: &Node<E>| combine(shape, &[Term::Plain(a), Term::Plain(b)]);
+        let x = sum(&y, &product(&y, mixing, Second::Plain));
+        let whitened = sum(&x, &product(&x, mixing, Second::Transposed));
+        combine(shape, &[Term::Scaled(inverse_sd, 0, &whitened)])
     }
 }

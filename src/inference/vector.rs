@@ -1,0 +1,207 @@
+//! Loops over matrices in slices, in the widest vectors that the machine has.
+//!
+//! Sums are kept in [`PARTIALS`] partial sums by position modulo that, so that their order, and with it
+//! every bit, is the same on any machine.
+
+use pulp::{Arch, Simd, WithSimd};
+
+use crate::exec::element::Element;
+
+/// Partial sums: two of the widest registers of `f64`.
+const PARTIALS: usize = 16;
+
+/// `out += x`.
+pub(super) fn add<E: Element>(out: &mut [E], x: &[E]) {
+    add_product(out, out.len(), None, Some(x));
+}
+
+/// `out[n, :] += factor ∘ x[n, :]` for rows of `d` numbers; a missing factor or matrix is all ones, a
+/// factor of length 1 a scalar.
+pub(super) fn add_product<E: Element>(
+    out: &mut [E],
+    d: usize,
+    factor: Option<&[E]>,
+    x: Option<&[E]>,
+) {
+    Arch::new().dispatch(AddProduct { out, d, factor, x });
+}
+
+struct AddProduct<'a, E> {
+    out: &'a mut [E],
+    d: usize,
+    factor: Option<&'a [E]>,
+    x: Option<&'a [E]>,
+}
+
+impl<E: Element> WithSimd for AddProduct<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let AddProduct { out, d, factor, x } = self;
+        match (factor, x) {
+            (None, None) => out.iter_mut().for_each(|o| *o += E::one()),
+            (None, Some(x)) => out.iter_mut().zip(x).for_each(|(o, x)| *o += *x),
+            (Some(&[c]), None) => out.iter_mut().for_each(|o| *o += c),
+            (Some(&[c]), Some(x)) => out.iter_mut().zip(x).for_each(|(o, x)| *o += c * *x),
+            (Some(c), None) => {
+                for out in out.chunks_exact_mut(d) {
+                    out.iter_mut().zip(c).for_each(|(o, c)| *o += *c);
+                }
+            }
+            (Some(c), Some(x)) => {
+                for (out, x) in out.chunks_exact_mut(d).zip(x.chunks_exact(d)) {
+                    out.iter_mut().zip(c).zip(x).for_each(|((o, c), x)| *o += *c * *x);
+                }
+            }
+        }
+    }
+}
+
+/// The adjoint of [`add_product`] in the factor: `out[:] += Σ_n up[n, :] ∘ x[n, :]`, summed over columns
+/// too for a scalar.
+pub(super) fn add_columns<E: Element>(out: &mut [E], d: usize, up: &[E], x: Option<&[E]>) {
+    Arch::new().dispatch(AddColumns { out, d, up, x });
+}
+
+struct AddColumns<'a, E> {
+    out: &'a mut [E],
+    d: usize,
+    up: &'a [E],
+    x: Option<&'a [E]>,
+}
+
+impl<E: Element> WithSimd for AddColumns<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let AddColumns { out, d, up, x } = self;
+        match (out, x) {
+            ([out], Some(x)) => *out += dot_within(up, x),
+            ([out], None) => *out += up.iter().copied().sum::<E>(),
+            (out, Some(x)) => {
+                for (up, x) in up.chunks_exact(d).zip(x.chunks_exact(d)) {
+                    out.iter_mut().zip(up).zip(x).for_each(|((o, u), x)| *o += *u * *x);
+                }
+            }
+            (out, None) => {
+                for up in up.chunks_exact(d) {
+                    out.iter_mut().zip(up).for_each(|(o, u)| *o += *u);
+                }
+            }
+        }
+    }
+}
+
+/// `out[n] += ½ |x[n, :]|²` for rows of `d` numbers.
+pub(super) fn add_half_squares<E: Element>(out: &mut [E], d: usize, x: &[E]) {
+    Arch::new().dispatch(AddHalfSquares { out, d, x });
+}
+
+struct AddHalfSquares<'a, E> {
+    out: &'a mut [E],
+    d: usize,
+    x: &'a [E],
+}
+
+impl<E: Element> WithSimd for AddHalfSquares<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let half = E::of(0.5);
+        for (out, row) in self.out.iter_mut().zip(self.x.chunks_exact(self.d)) {
+            *out += half * dot_within(row, row);
+        }
+    }
+}
+
+#[inline(always)]
+fn dot_within<E: Element>(a: &[E], b: &[E]) -> E {
+    let mut sums = [E::zero(); PARTIALS];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<PARTIALS>(), b.as_chunks::<PARTIALS>());
+    for (a, b) in a.iter().zip(b) {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += *a * *b;
+        }
+    }
+    for ((sum, a), b) in sums.iter_mut().zip(a_rest).zip(b_rest) {
+        *sum += *a * *b;
+    }
+    sums.into_iter().sum()
+}
+
+/// For each row of `d` numbers: `value += softplus(slope + shift)` with `softplus(x) = log(1 + eˣ)`, and
+/// the derivative of that into `slope`.
+pub(super) fn add_softplus<E: Element>(value: &mut [E], slope: &mut [E], shift: &[E]) {
+    Arch::new().dispatch(AddSoftplus { value, slope, shift });
+}
+
+struct AddSoftplus<'a, E> {
+    value: &'a mut [E],
+    slope: &'a mut [E],
+    shift: &'a [E],
+}
+
+impl<E: Element> WithSimd for AddSoftplus<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let d = self.shift.len();
+        for (value, slope) in self.value.chunks_exact_mut(d).zip(self.slope.chunks_exact_mut(d)) {
+            for ((value, slope), shift) in value.iter_mut().zip(slope).zip(self.shift) {
+                let x = *slope + *shift;
+                *value += x.fast_log1p_exp();
+                *slope = x.fast_inv_logit();
+            }
+        }
+    }
+}
+
+/// `out = out ∘ x`.
+pub(super) fn scale<E: Element>(out: &mut [E], x: &[E]) {
+    Arch::new().dispatch(Scale { out, x });
+}
+
+struct Scale<'a, E> {
+    out: &'a mut [E],
+    x: &'a [E],
+}
+
+impl<E: Element> WithSimd for Scale<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        self.out.iter_mut().zip(self.x).for_each(|(o, x)| *o *= *x);
+    }
+}
+
+/// Whether every number is finite.
+pub(super) fn all_finite<E: Element>(x: &[E]) -> bool {
+    // Zero times anything else is NaN, and so are sums with it.
+    Arch::new().dispatch(Annihilate(x)) == E::zero()
+}
+
+struct Annihilate<'a, E>(&'a [E]);
+
+impl<E: Element> WithSimd for Annihilate<'_, E> {
+    type Output = E;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> E {
+        let mut sums = [E::zero(); PARTIALS];
+        let (blocks, rest) = self.0.as_chunks::<PARTIALS>();
+        for block in blocks {
+            for (sum, x) in sums.iter_mut().zip(block) {
+                *sum += E::zero() * *x;
+            }
+        }
+        for (sum, x) in sums.iter_mut().zip(rest) {
+            *sum += E::zero() * *x;
+        }
+        sums.into_iter().sum()
+    }
+}
