@@ -1,6 +1,6 @@
 //! Time of a training iteration of LDVI, side by side with the JAX program of `../shared/peers`.
 //!
-//! `taskset -c 1 cargo bench --bench tables -- iterations --task sonar --bridges 8,64 --chains 5 --rounds 3`
+//! `taskset -c 1 cargo bench --bench tables -- iterations --tasks sonar --bridges 8,64 --chains 5 --rounds 3`
 //!
 //! Both in `f32` on one thread, with random numbers and optimiser, alternating; medians over the rounds
 //! of the fastest of blocks of ten iterations, which says what a program can do on a machine that others
@@ -24,8 +24,9 @@ use crate::section;
 
 /// What the command takes.
 pub(super) const USAGE: &str =
-    "iterations [--task NAMES] [--bridges K,…] [--chains N,…] [--rounds R]";
+    "iterations [--tasks A,B] [--bridges K,…] [--chains N,…] [--rounds R]";
 
+const FLAGS: [&str; 4] = ["--tasks", "--bridges", "--chains", "--rounds"];
 const TITLE: &str = "LDVI iterations";
 const COLUMNS: [&str; 6] = ["task", "K", "N", "ppl, ms", "JAX, ms", "JAX / ppl"];
 const ITERATIONS: usize = 300;
@@ -37,7 +38,7 @@ const BLOCK: usize = 10;
 /// # Errors
 /// For unknown names, a peer that does not run, and files that cannot be written.
 pub(super) fn run(arguments: &[String]) -> Result<(), String> {
-    let given = options(arguments).ok_or(USAGE)?;
+    let given = options(arguments, &FLAGS).map_err(|e| format!("{e}; {USAGE}"))?;
     let list = |name: &str, default: &str| -> Vec<String> {
         given.get(name).map_or(default, |l| *l).split(',').map(str::to_owned).collect()
     };
@@ -47,7 +48,7 @@ pub(super) fn run(arguments: &[String]) -> Result<(), String> {
     for row in section::rows(TITLE).into_iter().filter(|row| row.len() == COLUMNS.len()) {
         rows.insert((row[0].clone(), number(&row[1])?, number(&row[2])?), row);
     }
-    for name in list("task", "sonar") {
+    for name in list("tasks", "sonar") {
         let task = TASKS.iter().find(|t| t.name == name).ok_or(format!("no task {name}"))?;
         let Some(posterior) = compile(task) else {
             println!("{name}: skipped, ../shared is absent");

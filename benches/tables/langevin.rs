@@ -1,6 +1,6 @@
 //! The Langevin family on the five tasks of its literature, at 8, 32 and 128 bridges.
 //!
-//! `cargo bench --bench tables -- langevin --task seeds --method ldvi,cmcd-ud --bridges 8 --seeds 1,2`
+//! `cargo bench --bench tables -- langevin --tasks seeds --methods ldvi,cmcd-ud --bridges 8 --seeds 1,2`
 //!
 //! A run's row replaces that of an earlier one of the same task, method, bridges and seed, so the tables
 //! are filled over several invocations. Without options everything is run, which takes hours.
@@ -11,7 +11,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::time::Instant;
 
 use ppl::data::{DataSet, Format};
 use ppl::driver::Session;
@@ -19,7 +18,7 @@ use ppl::inference::{Settings, Silent, find};
 use ppl::posterior::Posterior;
 use serde_json::{Value, json};
 
-use crate::section;
+use crate::section::{self, cpu_seconds};
 
 const METHODS: [&str; 6] = ["ula", "mcd", "uha", "ldvi", "cmcd", "cmcd-ud"];
 const BRIDGES: [&str; 3] = ["8", "32", "128"];
@@ -95,8 +94,10 @@ pub(super) const TASKS: [Task; 5] = [
 ];
 
 /// What the command takes.
-pub(super) const USAGE: &str =
-    "langevin [--task NAMES] [--method NAMES] [--bridges K,…] [--seeds N,…] [--set OPTION=VALUE,…]";
+pub(super) const USAGE: &str = "langevin [--tasks A,B] [--methods A,B] [--bridges K,K] [--seeds N,N] [--set OPTION=VALUE,…]: \
+     rows that are not measured again are kept";
+
+const FLAGS: [&str; 5] = ["--tasks", "--methods", "--bridges", "--seeds", "--set"];
 
 const SUMMARY: &str = "Langevin family";
 const RUNS: &str = "Langevin family, each run";
@@ -114,7 +115,7 @@ const COLUMNS: [&str; 13] = [
     "k-hat",
     "verdict",
     "iterations",
-    "s",
+    "CPU s",
 ];
 
 /// Cells of the runs by the four that name them.
@@ -125,7 +126,7 @@ type Runs = BTreeMap<[String; 4], Vec<String>>;
 /// # Errors
 /// For unknown names and files that cannot be written.
 pub(super) fn run(arguments: &[String]) -> Result<(), String> {
-    let options = options(arguments).ok_or(USAGE)?;
+    let options = options(arguments, &FLAGS).map_err(|e| format!("{e}; {USAGE}"))?;
     let list = |name: &str, all: &[&'static str]| -> Vec<String> {
         let given = options.get(name).map(|l| l.split(',').map(str::to_owned).collect());
         given.unwrap_or_else(|| all.iter().map(|x| (*x).to_owned()).collect())
@@ -143,14 +144,14 @@ pub(super) fn run(arguments: &[String]) -> Result<(), String> {
             ([0, 1, 2, 3].map(|i| row[i].clone()), rest)
         })
         .collect();
-    for name in list("task", &TASKS.map(|t| t.name)) {
+    for name in list("tasks", &TASKS.map(|t| t.name)) {
         let task = TASKS.iter().find(|t| t.name == name).ok_or(format!("no task {name}"))?;
         let Some(posterior) = compile(task) else {
             println!("{name}: skipped, ../shared is absent");
             continue;
         };
         for bridges in list("bridges", &BRIDGES) {
-            for method in list("method", &METHODS) {
+            for method in list("methods", &METHODS) {
                 for seed in list("seeds", &["1", "2", "3"]) {
                     let cells = fit(&posterior, &method, &bridges, &seed, &set)?;
                     println!("{name} {method} K = {bridges} seed {seed}: {}", cells.join(" "));
@@ -165,11 +166,14 @@ pub(super) fn run(arguments: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-/// `--name value` pairs; `None` where there is anything else.
-pub(super) fn options(arguments: &[String]) -> Option<BTreeMap<&str, &str>> {
+/// The values of flags; refuses others.
+pub(super) fn options<'a>(
+    arguments: &'a [String],
+    flags: &[&str],
+) -> Result<BTreeMap<&'a str, &'a str>, String> {
     let pairs = arguments.chunks(2).map(|pair| match pair {
-        [name, value] => Some((name.strip_prefix("--")?, value.as_str())),
-        _ => None,
+        [flag, value] if flags.contains(&flag.as_str()) => Ok((&flag[2..], value.as_str())),
+        _ => Err(format!("no flag {} with a value", pair[0])),
     });
     pairs.collect()
 }
@@ -198,10 +202,10 @@ fn fit(
         options: set.clone(),
         ..Settings::default()
     };
-    let began = Instant::now();
+    let began = cpu_seconds();
     let run = find(method).ok_or(format!("no method {method}"))?.run;
     let fit = run(posterior.target(), &settings, &mut Silent).map_err(|e| e.to_string())?;
-    let seconds = began.elapsed().as_secs_f64();
+    let seconds = cpu_seconds() - began;
     let (elbo, elbo_se) = fit.elbo.unwrap_or((f64::NAN, f64::NAN));
     let (iwae, log_z, log_z_se) =
         fit.log_z.map_or((f64::NAN, f64::NAN, f64::NAN), |z| (z.iwae.0, z.value, z.se));
@@ -274,7 +278,7 @@ fn table(runs: &Runs) -> String {
     let mut text = String::from(
         "Evidence lower bounds on fresh noise, default settings: mean over seeds, its standard error, and \
          how far it is below the log evidence.\n\n\
-         | task | log Z | method | K | ELBO | below log Z | published | seeds | verdicts | s per run |\n\
+         | task | log Z | method | K | ELBO | below log Z | published | seeds | verdicts | CPU s per run |\n\
          |---|---|---|---|---|---|---|---|---|---|\n",
     );
     for ((t, m, k), runs) in cells {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ppl::data::DataSet;
 use ppl::density::{LogDensity, Part, Residuals};
@@ -16,7 +16,7 @@ use ppl::real::Real;
 use ppl::results::Statistics;
 use serde_json::Value;
 
-use super::section;
+use super::section::{self, cpu_seconds};
 
 pub(super) const USAGE: &str = "posteriors [--methods A,B] [--only NAME,NAME] [--max-seconds S] \
                                 [--seed N]: rows that are not measured again are kept";
@@ -259,18 +259,6 @@ fn body(rows: &BTreeMap<(String, String), Vec<String>>) -> String {
         line(&mut out, &cells);
     }
     out
-}
-
-/// Seconds of processor time that this process has had; wall time where that is not known.
-fn cpu_seconds() -> f64 {
-    static BEGAN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    let wall = BEGAN.get_or_init(Instant::now).elapsed().as_secs_f64();
-    // User and system time of all threads, in hundredths of a second; the name before them may have
-    // spaces, and ends with a parenthesis.
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: Vec<f64> = fields.skip(11).take(2).filter_map(|t| t.parse().ok()).collect();
-    if let [user, system] = ticks[..] { 0.01 * (user + system) } else { wall }
 }
 
 /// Points at which a density was evaluated.

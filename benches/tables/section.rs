@@ -1,6 +1,7 @@
 //! Sections of `benches/RESULTS.md`, one for each table.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 fn path() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/RESULTS.md"))
@@ -43,4 +44,16 @@ pub(super) fn write(title: &str, body: &str) -> Result<(), String> {
         None => text.push_str(&format!("\n{section}")),
     }
     std::fs::write(path(), text).map_err(|e| format!("benches/RESULTS.md: {e}"))
+}
+
+/// Seconds of processor time that this process has had; wall time where that is not known.
+pub(super) fn cpu_seconds() -> f64 {
+    static BEGAN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    let wall = BEGAN.get_or_init(Instant::now).elapsed().as_secs_f64();
+    // User and system time of all threads, in hundredths of a second; the name before them may have
+    // spaces, and ends with a parenthesis.
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: Vec<f64> = fields.skip(11).take(2).filter_map(|t| t.parse().ok()).collect();
+    if let [user, system] = ticks[..] { 0.01 * (user + system) } else { wall }
 }

@@ -45,6 +45,7 @@ impl Forward {
             histories: HashMap::new(),
         };
         let outer = b.span();
+        b.reserve(f.insts.len());
         for (value, inst) in f.values() {
             b.set_span(inst.span.or(outer));
             let operands: Vec<ValueId> = inst.args.iter().map(|a| forward.map[a.index()]).collect();

@@ -472,6 +472,8 @@ pub(super) struct ExplainArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct MethodsArgs {
+    /// Only this method
+    pub(super) name: Option<String>,
     /// Print as JSON
     #[arg(long)]
     pub(super) json: bool,

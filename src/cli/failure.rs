@@ -1,7 +1,5 @@
 //! Why a subcommand did not do what it was asked, and the exit code that says so.
 
-use std::process::ExitCode;
-
 /// Exit codes, as `interface.md` promises them to scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exit {
@@ -19,12 +17,6 @@ pub(super) enum Exit {
     Bug = 70,
     /// Interrupted; partial results are written.
     Interrupted = 130,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        ExitCode::from(exit as u8)
-    }
 }
 
 /// A failure that has not been printed yet.

@@ -9,13 +9,16 @@ use crate::inference::{METHODS, Method, MethodOption};
 use super::args::MethodsArgs;
 use super::console::Console;
 use super::failure::{Exit, Outcome};
+use super::settings::named;
 
 pub(super) fn run(args: &MethodsArgs, console: Console) -> Outcome {
+    let one = args.name.as_ref().map(|name| named("methods", name)).transpose()?;
+    let methods: Vec<&Method> = one.map_or_else(|| METHODS.iter().collect(), |one| vec![one]);
     if args.json {
-        let methods: Value = METHODS.iter().map(method_json).collect();
+        let methods: Value = methods.into_iter().map(method_json).collect();
         console.result(&format!("{methods:#}\n"));
     } else {
-        console.result(&text());
+        console.result(&text(&methods));
     }
     Ok(Exit::Done)
 }
@@ -31,13 +34,13 @@ fn method_json(method: &Method) -> Value {
     })
 }
 
-fn text() -> String {
+fn text(methods: &[&Method]) -> String {
     let mut out = String::new();
     let mut group = "";
-    let options = || METHODS.iter().flat_map(|m| m.options);
+    let options = || methods.iter().flat_map(|m| m.options);
     let name = options().map(|o| o.name.len()).max().unwrap_or(0) + 2;
     let default = options().map(|o| o.default.len()).max().unwrap_or(0) + 2;
-    for method in METHODS {
+    for method in methods {
         if method.group != group {
             group = method.group;
             let _ = writeln!(out, "{group}\n");

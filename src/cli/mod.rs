@@ -32,6 +32,7 @@ mod settings;
 mod simulate;
 mod summary;
 
+use std::ffi::OsString;
 use std::panic;
 use std::process::ExitCode;
 
@@ -41,16 +42,24 @@ use args::{Cli, Command};
 use console::Console;
 use failure::{Exit, Outcome};
 
-/// Runs the command line; the exit code is the one `interface.md` promises.
+/// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    run(std::env::args_os()).into()
+}
+
+/// Runs a command line, its first word the name of the program; the exit code is the one
+/// `interface.md` promises. The program is expected to end with it: handlers for signals and panics
+/// are set.
+#[must_use]
+pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are asked for; the rest is a usage error. Both know their stream.
             let _ = error.print();
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
-            return exit.into();
+            return exit as u8;
         }
     };
     let console = Console::new(&cli);
@@ -61,7 +70,7 @@ pub fn main() -> ExitCode {
             env!("CARGO_PKG_VERSION")
         ));
     }));
-    conclude(|| dispatch(cli.command, console), console).into()
+    conclude(|| dispatch(cli.command, console), console) as u8
 }
 
 /// Runs a subcommand to its exit code: what failed is said, and a panic is a bug.

@@ -24,7 +24,7 @@ pub(super) fn method(flags: &RunFlags) -> Result<&'static Method, Failure> {
             "--infer METHOD is missing; `--infer auto` finds one, the methods are {}",
             list(METHODS.iter().map(|m| m.name))
         ))),
-        Some(name) => inference::find(name).ok_or_else(|| no_method("--infer", name)),
+        Some(name) => named("--infer", name),
     }
 }
 
@@ -32,13 +32,16 @@ fn list<'n>(names: impl Iterator<Item = &'n str>) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-fn no_method(given: &str, name: &str) -> Failure {
+/// The method of that name, which `given` asks for.
+pub(super) fn named(given: &str, name: &str) -> Result<&'static Method, Failure> {
     let names = || METHODS.iter().map(|m| m.name);
-    let known = match nearest(name, names()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("the methods are {}", list(names())),
-    };
-    Failure::usage(format!("{given}: there is no method `{name}`; {known}"))
+    inference::find(name).ok_or_else(|| {
+        let known = match nearest(name, names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the methods are {}", list(names())),
+        };
+        Failure::usage(format!("{given}: there is no method `{name}`; {known}"))
+    })
 }
 
 /// The settings for `method`.
@@ -128,7 +131,7 @@ fn set(settings: &mut Settings, given: &str, running: &Method) -> Result<(), Fai
     let Some((name, option, value)) = parts else {
         return Err(Failure::usage(format!("--set {given}: write METHOD.OPTION=VALUE")));
     };
-    let method = inference::find(name).ok_or_else(|| no_method(&format!("--set {given}"), name))?;
+    let method = named(&format!("--set {given}"), name)?;
     if !has(method, option) {
         return Err(unknown(&format!("--set {given}"), option, method));
     }

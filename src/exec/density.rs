@@ -10,7 +10,6 @@
 //! itself is a program of the residuals and `v`. `log_density` and `score` are programs of their own
 //! that keep nothing.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::density::{LogDensity, Residuals};
@@ -273,9 +272,9 @@ fn split_at_v(f: &Function, hvp: ValueId, theta: usize, v: usize) -> Split {
         f.values().map(|(id, _)| id).filter(wanted).filter(|&id| is_residual(id)).collect();
 
     let mut builder = Builder::new("hvp");
-    let mut map: HashMap<ValueId, ValueId> = HashMap::new();
+    let mut map: Vec<Option<ValueId>> = vec![None; f.insts.len()];
     for (i, &residual) in residuals.iter().enumerate() {
-        map.insert(residual, builder.input(format!("residual{i}"), f.ty(residual).clone()));
+        map[residual.index()] = Some(builder.input(format!("residual{i}"), f.ty(residual).clone()));
     }
     let direction = builder.input("v", f.inputs[v].ty.clone());
     let inputs: Vec<ValueId> = f
@@ -289,19 +288,19 @@ fn split_at_v(f: &Function, hvp: ValueId, theta: usize, v: usize) -> Split {
         })
         .collect();
     for (id, inst) in f.values().filter(|(id, _)| wanted(id)) {
-        if map.contains_key(&id) {
+        if map[id.index()].is_some() {
             continue;
         }
         let new = match inst.op {
             Op::Input(i) => inputs[i as usize],
             _ => {
                 builder.set_span(inst.span);
-                let args: Args = inst.args.iter().map(|a| map[a]).collect();
+                let args: Args = inst.args.iter().filter_map(|a| map[a.index()]).collect();
                 builder.add(inst.op.clone(), args)
             }
         };
-        map.insert(id, new);
+        map[id.index()] = Some(new);
     }
-    builder.output("hvp", map[&hvp]);
+    builder.output("hvp", map[hvp.index()].expect("bug in ppl: the product is wanted"));
     Split { function: builder.finish(), residuals }
 }

@@ -49,32 +49,58 @@ impl Group {
     }
 }
 
-/// What an operand is: a source that is loaded, or a value of the group.
-#[derive(PartialEq, Eq, Hash, Clone, Copy)]
+/// What an operand is: a source that is loaded, or the result of an operation of the group.
+#[derive(Clone, Copy)]
 enum Operand {
     Source(usize),
-    Value(usize),
+    Op(usize),
+}
+
+/// Something known of each operand.
+struct OfOperands<T> {
+    sources: Vec<Option<T>>,
+    ops: Vec<Option<T>>,
+}
+
+impl<T: Clone> OfOperands<T> {
+    fn new(sources: usize, ops: usize) -> Self {
+        OfOperands { sources: vec![None; sources], ops: vec![None; ops] }
+    }
+
+    fn of(&mut self, operand: Operand) -> &mut Option<T> {
+        match operand {
+            Operand::Source(i) => &mut self.sources[i],
+            Operand::Op(i) => &mut self.ops[i],
+        }
+    }
 }
 
 /// Lowers a group; `values` says which results must be stored (they have a home).
-pub(super) fn lower(group: &Group, values: &[Value]) -> FusedLoop {
+///
+/// `numbers` has a place for each value, where this notes which operation makes it; what other groups
+/// noted there may stand.
+pub(super) fn lower(group: &Group, values: &[Value], numbers: &mut [usize]) -> FusedLoop {
+    for (number, op) in group.ops.iter().enumerate() {
+        if let GroupOp::Apply { value, .. } = op {
+            numbers[*value] = number;
+        }
+    }
+    let made_by = |made: usize| {
+        let number = numbers[made];
+        let op = group.ops.get(number);
+        matches!(op, Some(GroupOp::Apply { value, .. }) if *value == made).then_some(number)
+    };
     let mut sources: Vec<View> = Vec::new();
     let mut known: HashMap<ViewKey, usize> = HashMap::new();
-    let made: HashMap<usize, ()> = group
-        .ops
-        .iter()
-        .filter_map(|op| match op {
-            GroupOp::Apply { value, .. } => Some((*value, ())),
-            GroupOp::Sum { .. } | GroupOp::SumColumns { .. } => None,
-        })
-        .collect();
     let operands: Vec<Vec<Operand>> = group
         .ops
         .iter()
         .map(|op| {
             let operand = |view: &View| {
-                if group.has_in_register(view, made.contains_key(&view.value)) {
-                    return Operand::Value(view.value);
+                if let Some(number) = made_by(view.value)
+                    && group.has_in_register(view, true)
+                {
+                    return Operand::Op(number);
                 }
                 Operand::Source(*known.entry(view.key()).or_insert_with(|| {
                     sources.push(view.clone());
@@ -85,24 +111,26 @@ pub(super) fn lower(group: &Group, values: &[Value]) -> FusedLoop {
         })
         .collect();
 
-    let mut last_use: HashMap<Operand, usize> = HashMap::new();
+    let mut last_use = OfOperands::new(sources.len(), group.ops.len());
     for (i, args) in operands.iter().enumerate() {
-        last_use.extend(args.iter().map(|&a| (a, i)));
+        for &operand in args {
+            *last_use.of(operand) = Some(i);
+        }
     }
     let mut registers = Registers::default();
-    let mut place: HashMap<Operand, Arg> = HashMap::new();
+    let mut place = OfOperands::new(sources.len(), group.ops.len());
     let mut once = Vec::new();
     for (i, view) in sources.iter().enumerate() {
         let same_class = values[view.value].class == group.class;
         let single = matches!(view.map, Map::Splat(_)) || view.len == 1;
         if matches!(view.map, Map::Contiguous(_)) && same_class && view.len == group.len {
-            place.insert(Operand::Source(i), Arg::Source(i));
+            place.sources[i] = Some(Arg::Source(i));
         } else if single {
             let reg = registers.take();
             once.push((i, reg));
-            place.insert(Operand::Source(i), Arg::Reg(reg));
+            place.sources[i] = Some(Arg::Reg(reg));
             // Never freed: it is filled before the loop.
-            last_use.remove(&Operand::Source(i));
+            last_use.sources[i] = None;
         }
     }
 
@@ -110,30 +138,32 @@ pub(super) fn lower(group: &Group, values: &[Value]) -> FusedLoop {
     let (mut sums, mut columns) = (Vec::new(), Vec::new());
     for (i, (op, operands)) in group.ops.iter().zip(&operands).enumerate() {
         let mut args = [Arg::None; 3];
+        let mut unread = None;
         for (arg, &operand) in args.iter_mut().zip(operands) {
-            *arg = *place.entry(operand).or_insert_with(|| match operand {
+            *arg = *place.of(operand).get_or_insert_with(|| match operand {
                 Operand::Source(source) => {
                     let reg = registers.take();
                     ops.push(LoopOp::Load { source, reg });
                     Arg::Reg(reg)
                 }
-                Operand::Value(_) => {
+                Operand::Op(_) => {
                     unreachable!("bug in ppl: a register is read before it is set")
                 }
             });
         }
-        let mut result = None;
         match op {
             GroupOp::Apply { op, value, .. } => {
                 let reg = registers.take();
                 let here = Arg::Reg(reg);
                 ops.push(LoopOp::Apply { op: *op, args, reg });
-                place.insert(Operand::Value(*value), here);
+                place.ops[i] = Some(here);
                 if values[*value].home != Home::Register {
                     ops.push(LoopOp::Store { arg: here, out: stores.len() });
                     stores.push(*value);
                 }
-                result = Some((Operand::Value(*value), reg));
+                if last_use.ops[i].is_none() {
+                    unread = Some(reg);
+                }
             }
             GroupOp::Sum { value, .. } => {
                 if values[*value].home != Home::Register {
@@ -148,16 +178,14 @@ pub(super) fn lower(group: &Group, values: &[Value]) -> FusedLoop {
                 }
             }
         }
-        for operand in operands {
-            if last_use.get(operand) == Some(&i)
-                && let Some(Arg::Reg(reg)) = place.remove(operand)
+        for &operand in operands {
+            if *last_use.of(operand) == Some(i)
+                && let Some(Arg::Reg(reg)) = place.of(operand).take()
             {
                 registers.give_back(reg);
             }
         }
-        if let Some((value, reg)) = result
-            && !last_use.contains_key(&value)
-        {
+        if let Some(reg) = unread {
             registers.give_back(reg);
         }
     }

@@ -53,8 +53,9 @@ pub(super) fn plan<E: Element>(f: &Function, bindings: &[Binding], pool: &mut Po
         values: Vec::new(),
         made_by: Vec::new(),
         consts: Vec::new(),
+        const_at: HashMap::new(),
         views: vec![None; f.insts.len()],
-        tensors: HashMap::new(),
+        tensors: vec![None; f.insts.len()],
         tuples: HashMap::new(),
         nodes: Vec::new(),
         loops: HashMap::new(),
@@ -77,9 +78,11 @@ pub(super) struct Planner<'a, E> {
     /// The node that computes each value, if one does, and whether as an element of a fused loop.
     pub(super) made_by: Vec<Option<(usize, bool)>>,
     pub(super) consts: Vec<Arc<[E]>>,
+    /// Place of each constant among these, by its address.
+    const_at: HashMap<usize, usize>,
     views: Vec<Option<View>>,
     /// Values known now.
-    tensors: HashMap<ValueId, Tensor>,
+    tensors: Vec<Option<Tensor>>,
     /// Components of scans.
     tuples: HashMap<ValueId, Vec<View>>,
     pub(super) nodes: Vec<Node<E>>,
@@ -98,7 +101,7 @@ impl<E: Element> Planner<'_, E> {
         let view = match &inst.op {
             Op::Input(i) => match &bindings[*i as usize] {
                 Binding::Const(tensor) => {
-                    self.tensors.insert(id, tensor.clone());
+                    self.tensors[id.index()] = Some(tensor.clone());
                     self.constant(tensor)
                 }
                 &Binding::External { buffer, offset } => {
@@ -115,7 +118,7 @@ impl<E: Element> Planner<'_, E> {
                 }
             },
             Op::Const(tensor) => {
-                self.tensors.insert(id, tensor.clone());
+                self.tensors[id.index()] = Some(tensor.clone());
                 self.constant(tensor)
             }
             Op::Scan(scan) => {
@@ -126,7 +129,7 @@ impl<E: Element> Planner<'_, E> {
             Op::Proj(i) => {
                 let tuple = inst.args[0];
                 if let Some(known) = self.known_component(tuple, *i as usize) {
-                    self.tensors.insert(id, known);
+                    self.tensors[id.index()] = Some(known);
                 }
                 self.tuples[&tuple][*i as usize].clone()
             }
@@ -142,7 +145,7 @@ impl<E: Element> Planner<'_, E> {
                     })
                     .collect();
                 let tensor = reference::apply(inst, &args.iter().collect::<Vec<_>>());
-                self.tensors.insert(id, tensor.clone());
+                self.tensors[id.index()] = Some(tensor.clone());
                 self.constant(&tensor)
             }
             Op::Broadcast { .. } | Op::Transpose(_) | Op::Slice { .. } => self.movement(inst),
@@ -150,7 +153,7 @@ impl<E: Element> Planner<'_, E> {
             _ if inst.args.iter().all(|a| self.is_known(*a)) => {
                 let args: Vec<Tensor> = inst.args.iter().map(|&a| self.tensor(a)).collect();
                 let tensor = reference::apply(inst, &args.iter().collect::<Vec<_>>());
-                self.tensors.insert(id, tensor.clone());
+                self.tensors[id.index()] = Some(tensor.clone());
                 self.constant(&tensor)
             }
             _ => self.computed(inst),
@@ -307,7 +310,8 @@ impl<E: Element> Planner<'_, E> {
 
     pub(super) fn const_value(&mut self, data: Arc<[E]>) -> View {
         let len = data.len();
-        let index = self.consts.iter().position(|c| Arc::ptr_eq(c, &data)).unwrap_or_else(|| {
+        let address = Arc::as_ptr(&data).addr();
+        let index = *self.const_at.entry(address).or_insert_with(|| {
             self.consts.push(data);
             self.consts.len() - 1
         });
@@ -317,17 +321,17 @@ impl<E: Element> Planner<'_, E> {
 
     pub(super) fn is_known(&self, id: ValueId) -> bool {
         let inst = self.f.inst(id);
-        self.tensors.contains_key(&id) || (is_movement(&inst.op) && self.is_known(inst.args[0]))
+        self.tensors[id.index()].is_some() || (is_movement(&inst.op) && self.is_known(inst.args[0]))
     }
 
     /// A value that is known now; movements of known values are made here, when somebody asks.
     pub(super) fn tensor(&mut self, id: ValueId) -> Tensor {
-        if let Some(tensor) = self.tensors.get(&id) {
+        if let Some(tensor) = &self.tensors[id.index()] {
             return tensor.clone();
         }
         let inst = self.f.inst(id);
         let tensor = reference::apply(inst, &[&self.tensor(inst.args[0])]);
-        self.tensors.insert(id, tensor.clone());
+        self.tensors[id.index()] = Some(tensor.clone());
         tensor
     }
 

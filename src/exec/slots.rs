@@ -21,27 +21,33 @@ pub(super) fn finish<E: Element>(mut planner: Planner<'_, E>, outputs: Vec<View>
     for &value in &planner.pinned {
         values[value].home = slots.take_new(values[value].len, values[value].class);
     }
-    for (node, made) in made_in.iter().enumerate() {
+    let mut dying: Vec<Vec<usize>> = vec![Vec::new(); planner.nodes.len()];
+    for (value, last) in last_read.iter().enumerate() {
+        if let (Some(last), Some(_)) = (last, planner.made_by[value])
+            && let Some(dying) = dying.get_mut(*last)
+        {
+            dying.push(value);
+        }
+    }
+    for (made, dying) in made_in.iter().zip(&dying) {
         // Results first: they must not lie where an operand does.
         for &value in made {
             if last_read[value].is_some() {
                 values[value].home = slots.take(values[value].len, values[value].class);
             }
         }
-        for (value, last) in last_read.iter().enumerate() {
-            if let (Some(last), Home::Slot(slot), Some(_)) =
-                (last, values[value].home, planner.made_by[value])
-                && *last == node
-            {
+        for &value in dying {
+            if let Home::Slot(slot) = values[value].home {
                 slots.free.push(slot);
             }
         }
     }
+    let mut numbers = vec![usize::MAX; planner.values.len()];
     let steps: Vec<Step<E>> = planner
         .nodes
         .into_iter()
         .map(|node| match node {
-            Node::Fused(group) => Step::Fused(fuse::lower(&group, &planner.values)),
+            Node::Fused(group) => Step::Fused(fuse::lower(&group, &planner.values, &mut numbers)),
             Node::Step(step) => step,
         })
         .collect();

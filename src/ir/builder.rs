@@ -1,7 +1,9 @@
 //! The only way to add an instruction: infers its type and never adds the same one twice.
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::sync::Arc;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::source::Span;
 
@@ -19,7 +21,9 @@ use super::ty::{DType, Shape, Type};
 #[derive(Debug, Default)]
 pub struct Builder {
     function: Function,
-    known: HashMap<(Op, Args), ValueId>,
+    /// The instructions by content: numbers into `function.insts`, so that nothing is held twice.
+    known: HashTable<ValueId>,
+    hasher: DefaultHashBuilder,
     span: Option<Span>,
 }
 
@@ -30,6 +34,13 @@ impl Builder {
             function: Function { name: name.into(), ..Function::default() },
             ..Builder::default()
         }
+    }
+
+    /// Makes room for that many more instructions, so that large functions are not moved as they grow.
+    pub fn reserve(&mut self, instructions: usize) {
+        let insts = &mut self.function.insts;
+        insts.reserve(instructions);
+        self.known.reserve(instructions, |v| hash_of(&self.hasher, &insts[v.index()]));
     }
 
     /// Instructions added from now on come from this place in the source.
@@ -94,7 +105,9 @@ impl Builder {
     /// When the operands do not fit the operation.
     pub fn add(&mut self, op: Op, args: impl Into<Args>) -> ValueId {
         let args = args.into();
-        if let Some(&value) = self.known.get(&(op.clone(), args.clone())) {
+        let insts = &self.function.insts;
+        let same = |v: &ValueId| insts[v.index()].op == op && insts[v.index()].args == args;
+        if let Some(&value) = self.known.find(self.hasher.hash_one((&op, &args)), same) {
             return value;
         }
         let ty = match &op {
@@ -113,8 +126,10 @@ impl Builder {
 
     fn push(&mut self, op: Op, args: Args, ty: Type) -> ValueId {
         let value = ValueId::new(self.function.insts.len());
-        self.known.insert((op.clone(), args.clone()), value);
-        self.function.insts.push(Inst { op, args, ty, span: self.span });
+        let insts = &mut self.function.insts;
+        insts.push(Inst { op, args, ty, span: self.span });
+        let new = hash_of(&self.hasher, &insts[value.index()]);
+        self.known.insert_unique(new, value, |v| hash_of(&self.hasher, &insts[v.index()]));
         value
     }
 
@@ -305,6 +320,7 @@ impl Builder {
     /// Spans are kept.
     pub fn inline(&mut self, f: &Function, args: &[ValueId]) -> Vec<ValueId> {
         let outer = self.span;
+        self.reserve(f.insts.len());
         let mut map: Vec<ValueId> = Vec::with_capacity(f.insts.len());
         for inst in &f.insts {
             self.span = inst.span.or(outer);
@@ -319,4 +335,8 @@ impl Builder {
         self.span = outer;
         map
     }
+}
+
+fn hash_of(hasher: &DefaultHashBuilder, inst: &Inst) -> u64 {
+    hasher.hash_one((&inst.op, &inst.args))
 }

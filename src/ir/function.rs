@@ -80,6 +80,12 @@ impl Function {
         self.inputs.iter().position(|i| i.name == name)
     }
 
+    /// Whether no operation is defined by further functions: there is no scan and no solver.
+    #[must_use]
+    pub fn is_flat(&self) -> bool {
+        self.insts.iter().all(|inst| inst.op.functions().next().is_none())
+    }
+
     /// For each value, whether it depends on any of the inputs for which `on` holds.
     #[must_use]
     pub fn depends_on(&self, on: impl Fn(usize) -> bool) -> Vec<bool> {

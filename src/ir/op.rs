@@ -144,20 +144,18 @@ impl Op {
         functions.into_iter()
     }
 
-    /// The operation with its functions replaced by what `f` makes of them; the same operation if that
-    /// changes nothing.
+    /// The operation with its functions replaced by what `f` makes of them; the same operation where
+    /// that is `None` for each.
     #[must_use]
-    pub fn map_functions(&self, f: &dyn Fn(&Function) -> Function) -> Op {
+    pub fn map_functions(&self, f: &dyn Fn(&Function) -> Option<Function>) -> Op {
+        let or_same = |g: &Function| f(g).unwrap_or_else(|| g.clone());
         match self {
-            Op::Scan(scan) => {
-                let body = f(&scan.body);
-                if body == scan.body {
-                    return self.clone();
-                }
-                Op::Scan(ScanRef(Arc::new(Scan { body, ..Scan::clone(scan) })))
-            }
-            Op::Ode(ode) => Op::Ode(Problem(Arc::new(ode.map(f)))),
-            Op::Root(root) => Op::Root(Problem(Arc::new(root.map(f)))),
+            Op::Scan(scan) => match f(&scan.body) {
+                Some(body) => Op::Scan(ScanRef(Arc::new(Scan { body, ..Scan::clone(scan) }))),
+                None => self.clone(),
+            },
+            Op::Ode(ode) => Op::Ode(Problem(Arc::new(ode.map(&or_same)))),
+            Op::Root(root) => Op::Root(Problem(Arc::new(root.map(&or_same)))),
             _ => self.clone(),
         }
     }

@@ -559,9 +559,9 @@ fn finish(mut l: Lowerer<'_>, parts: Parts, sizes: HashMap<VarId, i64>) -> Lower
     });
     let latents = latents.collect();
     l.data.extend(std::mem::take(&mut l.latents.hidden));
-    let function = l.b.finish();
+    let mut function = l.b.finish();
     // What dependence was found with is not needed any more.
-    let function = function.extract(function.outputs.clone());
+    function.drop_unneeded();
     let data = function
         .inputs
         .iter()

@@ -12,6 +12,7 @@ pub(super) fn run(f: &Function, values: &[(&str, Tensor)]) -> Function {
         assert_eq!(f.inputs[input].ty.shape, tensor.ty.shape, "bug in ppl: shape of {name}");
     }
     let mut builder = Builder::new(f.name.clone());
+    builder.reserve(f.insts.len());
     let inputs: Vec<ValueId> = f
         .inputs
         .iter()

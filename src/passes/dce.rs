@@ -2,11 +2,15 @@
 
 use crate::ir::Function;
 
-/// `f` without dead values.
-pub(super) fn run(f: &Function) -> Function {
+/// `f` without dead values, if it has any.
+pub(super) fn run(f: &Function) -> Option<Function> {
+    let alive = f.needed_for(f.outputs.iter().map(|o| o.value)).iter().all(|&needed| needed);
+    if alive && f.is_flat() {
+        return None;
+    }
     let mut live = f.extract(f.outputs.clone());
     for inst in &mut live.insts {
         inst.op = inst.op.map_functions(&run);
     }
-    live
+    (live != *f).then_some(live)
 }

@@ -4,12 +4,13 @@ use crate::ir::{Args, Builder, Function, Inst, Op, ValueId};
 
 /// Rebuilds `f`, giving each instruction (with operands already replaced) to `emit`, which returns the
 /// value that stands for it. What no output needs is dropped, so that a pass that changes nothing gives
-/// back an equal function.
+/// back an equal function: `None`.
 pub(super) fn rebuild(
     f: &Function,
     emit: &mut dyn FnMut(&mut Builder, &Inst, Args) -> ValueId,
-) -> Function {
+) -> Option<Function> {
     let mut builder = Builder::new(f.name.clone());
+    builder.reserve(f.insts.len());
     let inputs: Vec<ValueId> =
         f.inputs.iter().map(|i| builder.input(i.name.clone(), i.ty.clone())).collect();
     let mut map: Vec<ValueId> = Vec::with_capacity(f.insts.len());
@@ -32,6 +33,7 @@ pub(super) fn rebuild(
     for output in &f.outputs {
         builder.output(output.name.clone(), map[output.value.index()]);
     }
-    let outputs = builder.function().outputs.clone();
-    builder.finish().extract(outputs)
+    let mut after = builder.finish();
+    after.drop_unneeded();
+    (after != *f).then_some(after)
 }

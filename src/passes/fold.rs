@@ -13,20 +13,37 @@ use super::emit::rebuild;
 /// Results of up to this many elements are always stored.
 const SMALL: usize = 1024;
 
-/// `f` with constants computed.
-pub(super) fn run(f: &Function) -> Function {
+/// `f` with constants computed, if there are any to compute.
+pub(super) fn run(f: &Function) -> Option<Function> {
+    if f.is_flat() && !has_constants(f) {
+        return None;
+    }
     let mut done: HashMap<(Op, Args), ValueId> = HashMap::new();
     rebuild(f, &mut |b, inst, args| {
-        let op = inst.op.map_functions(&run);
-        let key = (op, args);
+        let key = (inst.op.map_functions(&run), args);
         if let Some(&known) = done.get(&key) {
             return known;
         }
-        let folded = fold(b, &key.0, &key.1, &inst.ty);
-        let value = folded.unwrap_or_else(|| b.add(key.0.clone(), key.1.clone()));
-        done.insert(key, value);
-        value
+        match fold(b, &key.0, &key.1, &inst.ty) {
+            Some(value) => *done.entry(key).or_insert(value),
+            None => b.add(key.0, key.1),
+        }
     })
+}
+
+/// Whether any value is made of constants alone, splats aside, which stay.
+fn has_constants(f: &Function) -> bool {
+    let mut constant: Vec<bool> = Vec::with_capacity(f.insts.len());
+    f.insts.iter().any(|inst| {
+        let made = !inst.args.is_empty() && inst.args.iter().all(|a| constant[a.index()]);
+        constant.push(made || matches!(inst.op, Op::Const(_)) || inst.ty.is_empty());
+        made && (!is_splat(&inst.op) || inst.ty.is_empty())
+    })
+}
+
+/// Whether the operation spreads a scalar.
+fn is_splat(op: &Op) -> bool {
+    matches!(op, Op::Broadcast { axes, .. } if axes.is_empty())
 }
 
 fn fold(b: &mut Builder, op: &Op, args: &[ValueId], ty: &Type) -> Option<ValueId> {
@@ -76,7 +93,7 @@ fn fold(b: &mut Builder, op: &Op, args: &[ValueId], ty: &Type) -> Option<ValueId
         })
         .collect();
     let operands = operands?;
-    if matches!(op, Op::Broadcast { axes, .. } if axes.is_empty()) && !ty.is_empty() {
+    if is_splat(op) && !ty.is_empty() {
         return None; // A splat.
     }
     if ty.len() > SMALL.max(2 * stored) {

@@ -16,8 +16,11 @@ use crate::ir::{
 
 use super::emit::rebuild;
 
-/// `f` with its scans cleaned up, those within scans too.
-pub(super) fn run(f: &Function) -> Function {
+/// `f` with its scans cleaned up, those within scans too, if there is anything to clean.
+pub(super) fn run(f: &Function) -> Option<Function> {
+    if f.is_flat() {
+        return None;
+    }
     let used = used_components(f);
     // The values that stand for the components of each scan, by the scan's tuple.
     let mut components: HashMap<ValueId, Vec<Option<ValueId>>> = HashMap::new();

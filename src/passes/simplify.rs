@@ -8,8 +8,8 @@ use crate::ir::{Args, BinaryOp, Builder, Function, Op, ValueId};
 use super::emit::rebuild;
 use super::rules;
 
-/// `f` simplified.
-pub(super) fn run(f: &Function) -> Function {
+/// `f` simplified, if any rule applies.
+pub(super) fn run(f: &Function) -> Option<Function> {
     rebuild(f, &mut |b, inst, args| add(b, inst.op.map_functions(&run), args))
 }
 

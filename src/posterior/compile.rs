@@ -22,7 +22,7 @@ use super::subsample::{Minibatch, Subsampled, SubsampledDensity};
 pub struct Posterior {
     lowered: Lowered,
     log_joint: Function,
-    hvp: Function,
+    hvp: Arc<Function>,
     f64: Arc<dyn LogDensity<f64>>,
     f32: Arc<dyn LogDensity<f32>>,
     values: Values,
@@ -48,7 +48,7 @@ impl Posterior {
     pub fn compile(lowered: Lowered, sources: &SourceMap) -> Result<Self, Box<Diagnostic>> {
         let lowered = with_probabilities(lowered).map_err(|e| not_differentiable(&e))?;
         let log_joint = passes::optimize(&with_outputs(&lowered, &[0]));
-        let hvp = differentiated(&log_joint)?;
+        let hvp = Arc::new(differentiated(&log_joint)?);
         let origin = Arc::new(Origin::new(&log_joint, &lowered.params, sources));
         let f64: Arc<dyn LogDensity<f64>> = Arc::new(ModelDensity::<f64>::new(&hvp, &origin));
         let f32: Arc<dyn LogDensity<f32>> = Arc::new(ModelDensity::<f32>::new(&hvp, &origin));
@@ -69,7 +69,7 @@ impl Posterior {
         let f64: Arc<dyn LogDensity<f64>> = Arc::new(SubsampledDensity::<f64>::new(&shared));
         let f32: Arc<dyn LogDensity<f32>> = Arc::new(SubsampledDensity::<f32>::new(&shared));
         let values = Values::reported(&lowered);
-        let (log_joint, hvp) = (shared.small.log_joint.clone(), shared.small.hvp.clone());
+        let (log_joint, hvp) = (shared.small.log_joint.clone(), Arc::new(shared.small.hvp.clone()));
         Ok(Posterior { lowered, log_joint, hvp, f64, f32, values })
     }
 

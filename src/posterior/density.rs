@@ -2,7 +2,7 @@
 //! source a number stopped being finite.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::autodiff;
 use crate::density::{LogDensity, Residuals};
@@ -63,36 +63,43 @@ impl Origin {
 /// A compiled density that can name its coordinates and explain itself.
 #[derive(Debug)]
 pub(super) struct ModelDensity<E> {
-    compiled: CompiledDensity<E>,
+    hvp: Arc<Function>,
+    /// `hvp` compiled, as soon as somebody evaluates it: few runs need both precisions.
+    compiled: OnceLock<CompiledDensity<E>>,
     origin: Arc<Origin>,
 }
 
 impl<E: Element> ModelDensity<E> {
-    /// Compiles `hvp`.
-    pub(super) fn new(hvp: &Function, origin: &Arc<Origin>) -> Self {
-        ModelDensity { compiled: CompiledDensity::new(hvp), origin: Arc::clone(origin) }
+    /// The density whose log joint, score and product `hvp` gives.
+    pub(super) fn new(hvp: &Arc<Function>, origin: &Arc<Origin>) -> Self {
+        let (hvp, origin) = (Arc::clone(hvp), Arc::clone(origin));
+        ModelDensity { hvp, compiled: OnceLock::new(), origin }
+    }
+
+    fn compiled(&self) -> &CompiledDensity<E> {
+        self.compiled.get_or_init(|| CompiledDensity::new(&self.hvp))
     }
 }
 
 impl<E: Element> LogDensity<E> for ModelDensity<E> {
     fn dim(&self) -> usize {
-        self.compiled.dim()
+        self.origin.dim()
     }
 
     fn log_density(&self, z: &[E], log_p: &mut [E]) {
-        self.compiled.log_density(z, log_p);
+        self.compiled().log_density(z, log_p);
     }
 
     fn score(&self, z: &[E], log_p: &mut [E], score: &mut [E]) {
-        self.compiled.score(z, log_p, score);
+        self.compiled().score(z, log_p, score);
     }
 
     fn score_keep(&self, z: &[E], score: &mut [E], keep: &mut Residuals<E>) {
-        self.compiled.score_keep(z, score, keep);
+        self.compiled().score_keep(z, score, keep);
     }
 
     fn hvp(&self, residuals: &Residuals<E>, v: &[E], out: &mut [E]) {
-        self.compiled.hvp(residuals, v, out);
+        self.compiled().hvp(residuals, v, out);
     }
 
     fn coordinate_name(&self, index: usize) -> String {

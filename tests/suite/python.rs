@@ -15,7 +15,12 @@ pub(crate) fn scripts() -> PathBuf {
 
 /// The interpreter of an environment with the packages of `tests/python/requirements.txt`.
 pub(crate) fn python() -> Option<PathBuf> {
-    let found = base_interpreter().map(|base| environment(&base));
+    python_with("requirements")
+}
+
+/// The interpreter of an environment with the packages of `tests/python/NAME.txt`.
+pub(crate) fn python_with(name: &str) -> Option<PathBuf> {
+    let found = base_interpreter().map(|base| environment(&base, name));
     match found.unwrap_or_else(|| Err("there is no Python 3.12 or newer".into())) {
         Ok(python) => Some(python),
         Err(reason) => {
@@ -40,10 +45,10 @@ fn base_interpreter() -> Option<PathBuf> {
     })
 }
 
-fn environment(base: &Path) -> Result<PathBuf, String> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
+fn environment(base: &Path, name: &str) -> Result<PathBuf, String> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python").join(name);
     let python = folder.join("bin/python");
-    let requirements = scripts().join("requirements.txt");
+    let requirements = scripts().join(format!("{name}.txt"));
     let wanted = std::fs::read_to_string(&requirements).unwrap();
     let stamp = folder.join("installed.txt");
     if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
