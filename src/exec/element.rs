@@ -53,6 +53,20 @@ pub trait Element: Real {
         if self.is_nan() { self } else { positive + tail }
     }
 
+    /// `log(1 + eᵃ)` and its derivative `1 / (1 + e⁻ᵃ)`, which have most of their work in common.
+    #[inline(always)]
+    fn fast_softplus(self) -> (Self, Self) {
+        let e = (-self.abs()).fast_exp();
+        let u = Self::one() + e;
+        let inverse = u.recip();
+        // As in `fast_log1p`: what rounding 1 + e lost, to first order.
+        let tail = u.fast_log() + (e - (u - Self::one())) * inverse;
+        let positive = self > Self::zero();
+        let value = if positive { self + tail } else { tail };
+        let slope = if positive { inverse } else { e * inverse };
+        if self.is_nan() { (self, self) } else { (value, slope) }
+    }
+
     /// `log(1 − eᵃ)`.
     #[inline(always)]
     fn fast_log1m_exp(self) -> Self {

@@ -64,7 +64,8 @@ impl<E: Element> WithSimd for Gemm<'_, E> {
             1 => self.narrow::<S, 8, 1>(simd),
             2 => self.narrow::<S, 4, 2>(simd),
             3 | 4 => self.narrow::<S, 3, 4>(simd),
-            5 | 6 => self.narrow::<S, 2, 6>(simd),
+            5 => self.narrow::<S, 2, 5>(simd),
+            6 => self.narrow::<S, 2, 6>(simd),
             n if n <= E::lanes::<S>().min(8) => self.narrow::<S, 1, 8>(simd),
             _ => self.wide(simd),
         }
