@@ -77,7 +77,7 @@ fn times<E: Real>(density: &dyn LogDensity<E>, batch: usize) -> (f64, f64) {
     let (mut log_p, mut score) = (vec![E::of(0.0); batch], vec![E::of(0.0); n]);
     let gradient = fastest(|| density.score(&points, &mut log_p, &mut score));
     let mut keep = Residuals::default();
-    density.score_keep(&points, &mut log_p, &mut score, &mut keep);
+    density.score_keep(&points, &mut score, &mut keep);
     let mut out = vec![E::of(0.0); n];
     let hvp = fastest(|| density.hvp(&keep, &points, &mut out));
     (1e6 * gradient / batch as f64, 1e6 * hvp / batch as f64)

@@ -45,11 +45,11 @@ pub trait LogDensity<E: Real>: Send + Sync {
     /// `log p(z_b)` and `∇ log p(z_b)` for each point.
     fn score(&self, z: &[E], log_p: &mut [E], score: &mut [E]);
 
-    /// Like [`score`](Self::score), and keeps what [`hvp`](Self::hvp) needs at these points.
-    fn score_keep(&self, z: &[E], log_p: &mut [E], score: &mut [E], keep: &mut Residuals<E>) {
+    /// `∇ log p(z_b)` for each point; keeps what [`hvp`](Self::hvp) needs at these points.
+    fn score_keep(&self, z: &[E], score: &mut [E], keep: &mut Residuals<E>) {
         keep.points.clear();
         keep.points.extend_from_slice(z);
-        self.score(z, log_p, score);
+        self.score(z, &mut vec![E::zero(); z.len() / self.dim()], score);
     }
 
     /// `out_b = ∇² log p(z_b) v_b` at the points that `residuals` was kept for.

@@ -23,8 +23,8 @@ use crate::section::{self, cpu_seconds};
 const METHODS: [&str; 6] = ["ula", "mcd", "uha", "ldvi", "cmcd", "cmcd-ud"];
 const BRIDGES: [&str; 3] = ["8", "32", "128"];
 
-struct Task {
-    name: &'static str,
+pub(super) struct Task {
+    pub(super) name: &'static str,
     model: &'static str,
     log_z: f64,
     /// By method in the order of [`METHODS`] and bridges in that of [`BRIDGES`]; NaN where there is none.
@@ -32,7 +32,7 @@ struct Task {
 }
 
 const NONE: f64 = f64::NAN;
-const TASKS: [Task; 5] = [
+pub(super) const TASKS: [Task; 5] = [
     Task {
         name: "sonar",
         model: "examples/sonar",
@@ -126,15 +126,7 @@ type Runs = BTreeMap<[String; 4], Vec<String>>;
 /// # Errors
 /// For unknown names and files that cannot be written.
 pub(super) fn run(arguments: &[String]) -> Result<(), String> {
-    let mut options = BTreeMap::new();
-    for pair in arguments.chunks(2) {
-        match pair {
-            [flag, value] if FLAGS.contains(&flag.as_str()) => {
-                options.insert(&flag[2..], value.as_str())
-            }
-            _ => return Err(format!("{}; {USAGE}", pair[0])),
-        };
-    }
+    let options = options(arguments, &FLAGS).map_err(|e| format!("{e}; {USAGE}"))?;
     let list = |name: &str, all: &[&'static str]| -> Vec<String> {
         let given = options.get(name).map(|l| l.split(',').map(str::to_owned).collect());
         given.unwrap_or_else(|| all.iter().map(|x| (*x).to_owned()).collect())
@@ -172,6 +164,18 @@ pub(super) fn run(arguments: &[String]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// The values of flags; refuses others.
+pub(super) fn options<'a>(
+    arguments: &'a [String],
+    flags: &[&str],
+) -> Result<BTreeMap<&'a str, &'a str>, String> {
+    let pairs = arguments.chunks(2).map(|pair| match pair {
+        [flag, value] if flags.contains(&flag.as_str()) => Ok((&flag[2..], value.as_str())),
+        _ => Err(format!("no flag {} with a value", pair[0])),
+    });
+    pairs.collect()
 }
 
 fn all(runs: &Runs) -> String {
@@ -216,7 +220,8 @@ fn fit(
     Ok(fields)
 }
 
-fn compile(task: &Task) -> Option<Posterior> {
+/// The task's model with its data; `None` where `../shared` is absent.
+pub(super) fn compile(task: &Task) -> Option<Posterior> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let folder = root.join(task.model);
     let text = std::fs::read_to_string(folder.join("model.ppl")).expect("a model");

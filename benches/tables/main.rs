@@ -2,10 +2,11 @@
 //!
 //! `cargo bench --bench tables -- posteriors` fits the posteriors of `../shared/reference/posteriordb`
 //! by every method; see [`posteriors`] for what it takes. `-- langevin` runs the tasks of the Langevin
-//! literature; see [`langevin`].
+//! literature; see [`langevin`]. `-- iterations` times training steps against a peer; see [`iterations`].
 
 #![allow(clippy::print_stdout, reason = "a command that reports what it measures")]
 
+mod iterations;
 mod langevin;
 mod posteriors;
 mod section;
@@ -15,17 +16,17 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // `cargo bench` adds a flag of its own.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let usage = [posteriors::USAGE, langevin::USAGE, iterations::USAGE].join("; ");
     let outcome = match arguments.split_first() {
         Some((command, rest)) if command == "posteriors" => posteriors::run(rest),
         Some((command, rest)) if command == "langevin" => langevin::run(rest),
+        Some((command, rest)) if command == "iterations" => iterations::run(rest),
         // Without a command there is nothing to measure, as in a run of all benches.
         None => {
-            println!("tables: say which: {}; {}", posteriors::USAGE, langevin::USAGE);
+            println!("tables: say which: {usage}");
             Ok(())
         }
-        Some((other, _)) => {
-            Err(format!("no table `{other}`; {}; {}", posteriors::USAGE, langevin::USAGE))
-        }
+        Some((other, _)) => Err(format!("no table `{other}`; {usage}")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

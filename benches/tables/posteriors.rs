@@ -288,9 +288,9 @@ impl<E: Real> LogDensity<E> for Counted<E> {
         self.inner.score(z, log_p, score);
     }
 
-    fn score_keep(&self, z: &[E], log_p: &mut [E], score: &mut [E], keep: &mut Residuals<E>) {
-        self.counts.gradients.fetch_add(log_p.len(), Ordering::Relaxed);
-        self.inner.score_keep(z, log_p, score, keep);
+    fn score_keep(&self, z: &[E], score: &mut [E], keep: &mut Residuals<E>) {
+        self.counts.gradients.fetch_add(z.len() / self.dim(), Ordering::Relaxed);
+        self.inner.score_keep(z, score, keep);
     }
 
     fn hvp(&self, residuals: &Residuals<E>, v: &[E], out: &mut [E]) {

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::data::{DataArray, DataSet};
+use crate::data::{DataArray, DataSet, beside, candidates};
 use crate::diagnostics::Code;
 use crate::driver::Session;
 use crate::source::line_ends;
@@ -33,7 +33,8 @@ impl Input {
             return Err(Failure::usage("model and data cannot both be standard input"));
         }
         let text = read_text(&args.model)?;
-        let data_path = args.data.clone().or_else(|| beside(&args.model));
+        let data_path =
+            args.data.clone().or_else(|| beside(&args.model).filter(|_| args.model != dash));
         if let (None, Some(path)) = (&args.data, &data_path) {
             console.note(&format!("data: {}", path.display()));
         }
@@ -103,22 +104,6 @@ pub(super) fn read_data(path: &Path, console: Console) -> Result<DataSet, Failur
         }
         Failure::reported()
     })
-}
-
-fn candidates(model: &Path) -> [PathBuf; 3] {
-    [
-        model.with_extension("json"),
-        model.with_extension("data.json"),
-        model.with_file_name("data.json"),
-    ]
-}
-
-/// The data file that lies beside a model.
-fn beside(model: &Path) -> Option<PathBuf> {
-    if model == Path::new("-") {
-        return None;
-    }
-    candidates(model).into_iter().find(|p| p.is_file())
 }
 
 /// The data with sizes given as `NAME=N`.

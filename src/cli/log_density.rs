@@ -230,9 +230,9 @@ impl Evaluator {
         let Some(density) = self.density.as_ref().filter(|_| args.gradient || args.hvp) else {
             return object.into();
         };
-        let (mut log_p, mut score) = ([0.0], vec![0.0; theta.len()]);
+        let mut score = vec![0.0; theta.len()];
         let mut keep = Residuals::default();
-        density.score_keep(theta, &mut log_p, &mut score, &mut keep);
+        density.score_keep(theta, &mut score, &mut keep);
         // Where the density is zero its logarithm has no derivative.
         let known = joint.log_density != f64::NEG_INFINITY;
         let derivative = |xs| if known { list(xs) } else { Value::Null };

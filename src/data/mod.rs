@@ -4,11 +4,13 @@
 //! index, line and column ([`DataError`]), and nothing of a model is known here except in `bind`.
 
 mod array;
+mod beside;
 mod csv;
 mod dataset;
 mod error;
 mod json;
 
 pub use array::{DataArray, Values, unravel};
+pub use beside::{beside, candidates};
 pub use dataset::{DataSet, Format};
 pub use error::{DataError, DataErrorKind, Position};

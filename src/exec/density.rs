@@ -10,13 +10,15 @@
 //! itself is a program of the residuals and `v`. `log_density` and `score` are programs of their own
 //! that keep nothing.
 
+use std::ops::Range;
+
 use crate::density::{LogDensity, Residuals};
 use crate::ir::{Args, Builder, Function, Op, Output, ValueId};
 
 use super::element::Element;
 use super::plan::Plan;
 use super::pool::Pool;
-use super::program::{Blocks, concatenated, most_lanes, partition, stage};
+use super::program::{Block, Blocks, concatenated, most_lanes, partition, stage};
 use super::schedule::{self, Binding};
 use super::view::Class;
 
@@ -73,7 +75,7 @@ impl<E: Element> CompiledDensity<E> {
         };
         let value_plan = of_theta(vec![log_joint.clone()]);
         let score_plan = of_theta(vec![log_joint.clone(), score.clone()]);
-        let mut kept = vec![log_joint, score];
+        let mut kept = vec![score];
         kept.extend(split.residuals.iter().map(|&value| Output { name: String::new(), value }));
         let keep_plan = of_theta(kept);
 
@@ -120,37 +122,26 @@ pub struct Holding<'a, E> {
 }
 
 impl<E: Element> Holding<'_, E> {
+    /// Runs a program of the points `z: [batch, D]` and lets `read` have the outputs of each block,
+    /// for the points of a range.
     fn evaluate(
         &self,
         blocks: &Blocks<E>,
+        batch: usize,
         z: &[E],
-        log_p: &mut [E],
-        mut score: Option<&mut [E]>,
-        saved: &mut [E],
+        mut read: impl FnMut(&mut Block<E>, Range<usize>),
     ) {
         let own = self.density;
         let (dim, plan) = (own.dim, &blocks.plan);
-        assert_eq!(z.len(), log_p.len() * dim, "points");
-        for (start, lanes) in partition(log_p.len(), own.lanes) {
-            let points = start * dim..(start + lanes) * dim;
+        assert_eq!(z.len(), batch * dim, "points");
+        for (start, lanes) in partition(batch, own.lanes) {
             blocks.with(lanes, |block| {
                 for (&(input, _), numbers) in own.held.iter().zip(self.numbers) {
                     block.hold(plan, input, numbers);
                 }
-                stage(&z[points.clone()], dim, 0, lanes, &mut block.staged);
+                stage(&z[start * dim..(start + lanes) * dim], dim, 0, lanes, &mut block.staged);
                 block.run(plan, &[], lanes);
-                block.read(plan, &[], lanes, 0, &mut log_p[start..start + lanes]);
-                if let Some(score) = score.as_deref_mut() {
-                    block.read(plan, &[], lanes, 1, &mut score[points]);
-                }
-                if !saved.is_empty() {
-                    let mut at = start * own.saved;
-                    for (i, view) in plan.outputs.iter().enumerate().skip(2) {
-                        let n = view.len * lanes;
-                        block.read_lanes(plan, &[], lanes, i, &mut saved[at..at + n]);
-                        at += n;
-                    }
-                }
+                read(block, start..start + lanes);
             });
         }
     }
@@ -162,18 +153,44 @@ impl<E: Element> LogDensity<E> for Holding<'_, E> {
     }
 
     fn log_density(&self, z: &[E], log_p: &mut [E]) {
-        self.evaluate(&self.density.log_density, z, log_p, None, &mut []);
+        let program = &self.density.log_density;
+        self.evaluate(program, log_p.len(), z, |block, points| {
+            block.read(&program.plan, &[], points.len(), 0, &mut log_p[points]);
+        });
     }
 
     fn score(&self, z: &[E], log_p: &mut [E], score: &mut [E]) {
-        self.evaluate(&self.density.score, z, log_p, Some(score), &mut []);
+        let (program, dim) = (&self.density.score, self.density.dim);
+        self.evaluate(program, log_p.len(), z, |block, points| {
+            let lanes = points.len();
+            let rows = points.start * dim..points.end * dim;
+            block.read(&program.plan, &[], lanes, 0, &mut log_p[points]);
+            block.read(&program.plan, &[], lanes, 1, &mut score[rows]);
+        });
     }
 
-    fn score_keep(&self, z: &[E], log_p: &mut [E], score: &mut [E], keep: &mut Residuals<E>) {
+    fn score_keep(&self, z: &[E], score: &mut [E], keep: &mut Residuals<E>) {
+        let CompiledDensity { score_keep: program, dim, saved, .. } = self.density;
+        let batch = z.len() / (*dim).max(1);
         keep.points.clear();
         keep.points.extend_from_slice(z);
-        keep.saved.resize(log_p.len() * self.density.saved, E::zero());
-        self.evaluate(&self.density.score_keep, z, log_p, Some(score), &mut keep.saved);
+        keep.saved.resize(batch * saved, E::zero());
+        self.evaluate(program, batch, z, |block, points| {
+            let lanes = points.len();
+            block.read(
+                &program.plan,
+                &[],
+                lanes,
+                0,
+                &mut score[points.start * dim..][..lanes * dim],
+            );
+            let mut rest = &mut keep.saved[points.start * saved..];
+            for (i, view) in program.plan.outputs.iter().enumerate().skip(1) {
+                let (out, after) = rest.split_at_mut(view.len * lanes);
+                block.read_lanes(&program.plan, &[], lanes, i, out);
+                rest = after;
+            }
+        });
     }
 
     fn hvp(&self, residuals: &Residuals<E>, v: &[E], out: &mut [E]) {
@@ -210,8 +227,8 @@ impl<E: Element> LogDensity<E> for CompiledDensity<E> {
         self.holding(&[]).score(z, log_p, score);
     }
 
-    fn score_keep(&self, z: &[E], log_p: &mut [E], score: &mut [E], keep: &mut Residuals<E>) {
-        self.holding(&[]).score_keep(z, log_p, score, keep);
+    fn score_keep(&self, z: &[E], score: &mut [E], keep: &mut Residuals<E>) {
+        self.holding(&[]).score_keep(z, score, keep);
     }
 
     fn hvp(&self, residuals: &Residuals<E>, v: &[E], out: &mut [E]) {

@@ -1,7 +1,7 @@
 //! Changes that one may want: what a message proposes, a non-centred hierarchy, a prior.
 
 use crate::check::typed::{
-    Decl, DistKind, Expr, ExprKind, Model, Stage, Stmt, StmtKind, Structure, VarId,
+    Decl, Dist, DistKind, Expr, ExprKind, Model, Stage, Stmt, StmtKind, Structure, VarId,
 };
 use crate::diagnostics::{Code, Diagnostic};
 use crate::source::Span;
@@ -52,10 +52,12 @@ pub fn actions(analysis: &Analysis, start: usize, end: usize) -> Vec<Action> {
         }
     }
     for item in &analysis.checked.tree.items {
-        if let ast::Item::Param(d) = item
-            && touches(d.span)
-        {
+        let ast::Item::Param(d) = item else { continue };
+        let stated = statement_of(analysis, d).map(|(span, _)| span);
+        if touches(d.span) || stated.is_some_and(touches) {
             found.extend(non_centre(analysis, d));
+        }
+        if touches(d.span) {
             found.extend(add_prior(analysis, d));
         }
     }
@@ -74,11 +76,32 @@ fn message(analysis: &Analysis, code: Code, item: Span) -> Option<Diagnostic> {
     analysis.checked.diagnostics.iter().find(about).cloned()
 }
 
+/// The statement `theta ~ …` about the whole of a parameter that is declared without a prior, if it is the
+/// only one: its place, and the distribution.
+fn statement_of<'a>(analysis: &'a Analysis, d: &ast::Param) -> Option<(Span, &'a Dist)> {
+    let (id, decl) = declared(analysis, d)?;
+    let Decl::Param { prior: None, .. } = decl else { return None };
+    let about = |stmt: &Stmt| match &stmt.kind {
+        StmtKind::Tilde { lhs, .. } => matches!(lhs.kind, ExprKind::Var(var) if var == id),
+        _ => false,
+    };
+    let mut stated = analysis.checked.model.decls.iter().filter_map(|decl| match decl {
+        Decl::Stmt(stmt) if about(stmt) => Some(stmt),
+        _ => None,
+    });
+    let (Some(stmt), None) = (stated.next(), stated.next()) else { return None };
+    let StmtKind::Tilde { dist, .. } = &stmt.kind else { return None };
+    (stmt.span.file == d.span.file).then_some((stmt.span, dist))
+}
+
 /// `param theta: real[J] ~ normal(mu, tau)` of parameters `mu`, `tau` becomes a standard normal
-/// parameter and a `let`: their posterior no longer depends on each other's scale.
+/// parameter and a `let`: their posterior no longer depends on each other's scale. The distribution may
+/// also be stated later, `theta ~ normal(mu, tau)`; the `let` then stands there.
 fn non_centre(analysis: &Analysis, d: &ast::Param) -> Option<Action> {
     let (id, decl) = declared(analysis, d)?;
-    let Decl::Param { support, prior: Some(prior), .. } = decl else { return None };
+    let Decl::Param { support, prior, .. } = decl else { return None };
+    let stated = statement_of(analysis, d);
+    let prior = prior.as_ref().or(stated.map(|(_, dist)| dist))?;
     let DistKind::Named { dist, args, .. } = &prior.kind else { return None };
     let model = &analysis.checked.model;
     let [loc, scale] = args.as_slice() else { return None };
@@ -101,15 +124,20 @@ fn non_centre(analysis: &Analysis, d: &ast::Param) -> Option<Action> {
         None => String::new(),
     };
     let [loc, scale] = [loc, scale].map(|e| analysis.sources.slice(e.span));
-    let text = format!(
-        "param {raw}{ty} ~ normal(0, 1)\nlet {name} = {} + {} * {raw}",
-        grouped(loc),
-        grouped(scale)
-    );
+    let param = format!("param {raw}{ty} ~ normal(0, 1)");
+    let value = format!("let {name} = {} + {} * {raw}", grouped(loc), grouped(scale));
+    let mut edits = match stated {
+        None => vec![Edit { span: d.span, text: format!("{param}\n{value}") }],
+        Some((span, _)) => {
+            vec![Edit { span: d.span, text: param }, Edit { span, text: value }]
+        }
+    };
+    edits.sort_by_key(|edit| edit.span.start);
+    let place = stated.map_or(d.span, |(span, _)| span);
     Some(Action {
         title: format!("Non-centre `{name}`"),
-        edits: vec![Edit { span: d.span, text }],
-        settles: message(analysis, Code::W0606, d.span),
+        edits,
+        settles: message(analysis, Code::W0606, place),
         certain: false,
     })
 }

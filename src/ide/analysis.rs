@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use crate::check::places::{Declared, Means};
 use crate::check::typed::{Decl, Stage, Structure, Type, Var, VarId, VarKind};
 use crate::check::{self, Checked, Imported};
+use crate::data::{DataError, DataSet};
 use crate::diagnostics::Diagnostic;
+use crate::lower;
 use crate::source::{FileId, SourceMap, Span};
 use crate::syntax::{ast, lex, token::Token};
 
@@ -20,6 +22,8 @@ pub struct Analysis {
     pub tokens: Vec<Token>,
     /// Which variable is declared at a place; the first, where a function is checked several times.
     declared: HashMap<Span, VarId>,
+    /// What the data beside the model makes of its sizes.
+    sizes: HashMap<VarId, i64>,
 }
 
 impl Analysis {
@@ -39,7 +43,46 @@ impl Analysis {
         for (id, var) in (0..).map(VarId).zip(&checked.model.vars) {
             declared.entry(var.span).or_insert(id);
         }
-        Ok(Self { sources, checked, tokens, declared })
+        Ok(Self { sources, checked, tokens, declared, sizes: HashMap::new() })
+    }
+
+    /// Fits data to a model without errors: its sizes are known then, and what is wrong with the two
+    /// together, or with the data alone, is among the diagnostics.
+    pub fn bind(&mut self, data: Result<&DataSet, &[DataError]>) {
+        if self.checked.diagnostics.iter().any(Diagnostic::is_error) {
+            return;
+        }
+        let found = match data {
+            Ok(data) => {
+                let outcome = lower::sizes(&self.checked.model, data);
+                self.sizes = outcome.value.unwrap_or_default();
+                outcome.diagnostics
+            }
+            Err(errors) => {
+                let top = Span::at(self.file(), 0);
+                let said = |e: &DataError| Diagnostic::error(e.code(), top, e.to_string(), "");
+                errors.iter().map(said).collect()
+            }
+        };
+        self.checked.diagnostics.extend(found);
+    }
+
+    /// A type with the sizes that the data gives, `real[400, 2]`; nothing where they are not known, or
+    /// where there are none.
+    #[must_use]
+    pub fn show_bound(&self, ty: &Type) -> Option<String> {
+        let symbolic = self.show_type(ty);
+        let bound = check::print::ty(ty, &|var| match self.sizes.get(&var) {
+            Some(size) => size.to_string(),
+            None => self.var(var).name.clone(),
+        });
+        (bound != symbolic).then_some(bound)
+    }
+
+    /// The whole number that the data makes of a variable.
+    #[must_use]
+    pub fn size(&self, id: VarId) -> Option<i64> {
+        self.sizes.get(&id).copied()
     }
 
     /// The model's own file.

@@ -101,6 +101,12 @@ fn of_var(analysis: &Analysis, id: VarId) -> String {
         }
         facts.push(format!("unconstrained by: {}", transform(&support.structure)));
     }
+    match analysis.size(id) {
+        Some(size) => facts.push(format!("with the data: {size}")),
+        None => {
+            facts.extend(analysis.show_bound(&var.ty).map(|ty| format!("with the data: `{ty}`")));
+        }
+    }
     if var.kind == VarKind::Size {
         facts.push("a size, bound by the shape of what is declared with it".into());
     }

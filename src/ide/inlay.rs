@@ -50,10 +50,8 @@ pub fn inlays(analysis: &Analysis, start: usize, end: usize) -> Vec<Inlay> {
             ast::Item::Stmt(stmt) => {
                 types_of_stmts(analysis, std::slice::from_ref(stmt), &mut found)
             }
-            ast::Item::Marginal(_)
-            | ast::Item::Data(_)
-            | ast::Item::Import(_)
-            | ast::Item::Error(_) => {}
+            ast::Item::Data(d) => shape(analysis, d, &mut found),
+            ast::Item::Marginal(_) | ast::Item::Import(_) | ast::Item::Error(_) => {}
         }
     }
     found.retain(|inlay| (start..=end).contains(&inlay.offset));
@@ -115,6 +113,20 @@ fn stage(analysis: &Analysis, d: &ast::Let, found: &mut Vec<Inlay>) {
             offset: d.span.range().end,
             label: " @data".into(),
             tooltip: "computed once, when the data is loaded".into(),
+            is_type: false,
+        });
+    }
+}
+
+/// The shape that the data beside the model has.
+fn shape(analysis: &Analysis, d: &ast::Data, found: &mut Vec<Inlay>) {
+    let var = analysis.var_declared_at(d.name.span).map(|id| analysis.var(id));
+    let bound = var.and_then(|var| analysis.show_bound(&var.ty));
+    if let Some((_, dims)) = bound.as_deref().and_then(|ty| ty.split_once('[')) {
+        found.push(Inlay {
+            offset: d.ty.span.range().end,
+            label: format!(" = [{dims}"),
+            tooltip: "in the data file beside the model".into(),
             is_type: false,
         });
     }

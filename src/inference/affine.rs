@@ -6,8 +6,9 @@
 
 use std::sync::Arc;
 
+use super::vector::add_rows_times;
 use crate::density::{LogDensity, Part, Residuals};
-use crate::real::Real;
+use crate::exec::element::Element;
 
 /// Where and how wide a Gaussian is: `z = shift + scale ∘ (x W)` for standard normal `x`.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +37,7 @@ impl Coordinates {
 
 /// The density of `x` when `z = shift + scale ∘ (x W)` has density `inner`; log-determinant included.
 #[derive(Clone)]
-pub struct Affine<E: Real> {
+pub struct Affine<E: Element> {
     inner: Arc<dyn LogDensity<E>>,
     shift: Vec<E>,
     scale: Vec<E>,
@@ -45,13 +46,13 @@ pub struct Affine<E: Real> {
     log_det: E,
 }
 
-impl<E: Real> std::fmt::Debug for Affine<E> {
+impl<E: Element> std::fmt::Debug for Affine<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Affine(dim = {})", self.shift.len())
     }
 }
 
-impl<E: Real> Affine<E> {
+impl<E: Element> Affine<E> {
     /// Sees `inner` through these coordinates.
     #[must_use]
     pub fn new(inner: &Arc<dyn LogDensity<E>>, coordinates: &Coordinates) -> Self {
@@ -81,7 +82,7 @@ impl<E: Real> Affine<E> {
     fn direction(&self, v: &[E]) -> Vec<E> {
         let mut out = match &self.mix {
             None => v.to_vec(),
-            Some([w, _]) => self.product(v, w),
+            Some([w, _]) => product(v, w, self.scale.len()),
         };
         self.scale_rows(&mut out);
         out
@@ -91,20 +92,8 @@ impl<E: Real> Affine<E> {
     fn pull_back(&self, g: &mut [E]) {
         self.scale_rows(g);
         if let Some([_, transposed]) = &self.mix {
-            g.copy_from_slice(&self.product(g, transposed));
+            g.copy_from_slice(&product(g, transposed, self.scale.len()));
         }
-    }
-
-    /// Each row times the matrix.
-    fn product(&self, rows: &[E], matrix: &[E]) -> Vec<E> {
-        let d = self.scale.len();
-        let mut out = vec![E::zero(); rows.len()];
-        for (row, out) in rows.chunks_exact(d).zip(out.chunks_exact_mut(d)) {
-            for (x, w) in row.iter().zip(matrix.chunks_exact(d)) {
-                out.iter_mut().zip(w).for_each(|(o, w)| *o += *x * *w);
-            }
-        }
-        out
     }
 
     fn scale_rows(&self, rows: &mut [E]) {
@@ -114,7 +103,14 @@ impl<E: Real> Affine<E> {
     }
 }
 
-impl<E: Real> LogDensity<E> for Affine<E> {
+/// Each row times the matrix.
+fn product<E: Element>(rows: &[E], matrix: &[E], d: usize) -> Vec<E> {
+    let mut out = vec![E::zero(); rows.len()];
+    add_rows_times(&mut out, rows, matrix, d);
+    out
+}
+
+impl<E: Element> LogDensity<E> for Affine<E> {
     fn dim(&self) -> usize {
         self.shift.len()
     }
@@ -130,10 +126,9 @@ impl<E: Real> LogDensity<E> for Affine<E> {
         log_p.iter_mut().for_each(|l| *l += self.log_det);
     }
 
-    fn score_keep(&self, x: &[E], log_p: &mut [E], score: &mut [E], keep: &mut Residuals<E>) {
-        self.inner.score_keep(&self.apply(x), log_p, score, keep);
+    fn score_keep(&self, x: &[E], score: &mut [E], keep: &mut Residuals<E>) {
+        self.inner.score_keep(&self.apply(x), score, keep);
         self.pull_back(score);
-        log_p.iter_mut().for_each(|l| *l += self.log_det);
     }
 
     fn hvp(&self, residuals: &Residuals<E>, v: &[E], out: &mut [E]) {

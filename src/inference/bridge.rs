@@ -1,4 +1,4 @@
-//! A [`LogDensity`] as operations on dfdx's tape: log density, score, or both from one evaluation.
+//! A [`LogDensity`] as operations on dfdx's tape: log density and score.
 //!
 //! The backward pass of the log density is the score, that of the score the Hessian-vector product;
 //! what the density kept for it forward ([`Residuals`]) goes back into a pool afterwards, so that
@@ -54,14 +54,17 @@ impl<E: Element> Bridge<E> {
         self.broken.take()
     }
 
-    fn notice(&self, z: &[E], log_p: &[E], score: &[E]) {
-        if all_finite(log_p) && all_finite(score) {
+    /// Looks for a point with a score that is not finite, or whose log density is not.
+    fn notice(&self, z: &[E], log_p: Option<&[E]>, score: &[E]) {
+        if all_finite(score) && log_p.is_none_or(all_finite) {
             return;
         }
         let d = self.dim();
-        let mut rows = z.chunks_exact(d).zip(log_p).zip(score.chunks_exact(d));
-        let broken = rows.find(|((z, l), s)| !(l.is_finite() && all_finite(s)) && all_finite(z));
-        if let Some(((z, _), _)) = broken {
+        let broken =
+            z.chunks_exact(d).zip(score.chunks_exact(d)).enumerate().find(|(i, (z, s))| {
+                all_finite(z) && !(all_finite(s) && log_p.is_none_or(|l| l[*i].is_finite()))
+            });
+        if let Some((_, (z, _))) = broken {
             self.broken.borrow_mut().get_or_insert_with(|| z.to_vec());
         }
     }
@@ -76,16 +79,16 @@ impl<E: Element> Bridge<E> {
     /// `∇ log p` at each row of `z: [B, D]`, as `[B, D]`; differentiable by Hessian-vector products.
     #[must_use]
     pub fn score(&self, z: Matrix<E>) -> Matrix<E> {
-        self.log_density_and_score(&Node::of(z)).1.tensor()
+        self.score_at(&Node::of(z)).tensor()
     }
 
-    /// `log p: [B, 1]` at each row of `z: [B, D]`, like [`log_density`](Self::log_density).
+    /// Like [`log_density`](Self::log_density), as `[B, 1]`.
     #[must_use]
     pub fn log_density_at(&self, z: &Node<E>) -> Node<E> {
         let (b, d) = z.shape();
         let (mut log_p, mut score) = (Pooled::new(b), Pooled::new(b * d));
         self.density.score(z.numbers(), &mut log_p, &mut score);
-        self.notice(z.numbers(), &log_p, &score);
+        self.notice(z.numbers(), Some(&log_p), &score);
         let out = Node::computed(log_p, (b, 1), [z]);
         let z = z.operand();
         out.record(move |_, up| {
@@ -95,37 +98,23 @@ impl<E: Element> Bridge<E> {
         out
     }
 
-    /// `log p: [B, 1]` and `∇ log p: [B, D]` at each row of `z: [B, D]` from one evaluation, both
-    /// differentiable.
+    /// Like [`score`](Self::score).
     #[must_use]
-    pub fn log_density_and_score(&self, z: &Node<E>) -> (Node<E>, Node<E>) {
-        let (b, d) = z.shape();
-        let (mut log_p, mut score) = (Pooled::new(b), Pooled::new(b * d));
-        let at = z.operand();
-        let mut residuals = Residuals::default();
-        if at.tracked() {
-            residuals = self.pool.borrow_mut().pop().unwrap_or_default();
-            self.density.score_keep(at.numbers(), &mut log_p, &mut score, &mut residuals);
-        } else {
-            self.density.score(at.numbers(), &mut log_p, &mut score);
-        }
-        self.notice(at.numbers(), &log_p, &score);
-        let log_p = Node::computed(log_p, (b, 1), [z]);
-        let score = Node::computed(score, (b, d), [z]);
-        let kept_score = score.operand();
-        let (density, pool) = (Arc::clone(&self.density), Rc::clone(&self.pool));
-        log_p.record_both(&score, move |up_log_p, up_score| {
-            if let Some(up) = up_log_p {
-                at.receive(|down| add_scaled_rows(down, &up, kept_score.numbers(), d));
-            }
-            if let Some(up) = up_score {
-                let mut product = Pooled::new(up.len());
-                density.hvp(&residuals, &up, &mut product);
-                at.give(product);
-            }
+    pub fn score_at(&self, z: &Node<E>) -> Node<E> {
+        let mut score = Pooled::new(z.numbers().len());
+        let mut residuals = self.pool.borrow_mut().pop().unwrap_or_default();
+        self.density.score_keep(z.numbers(), &mut score, &mut residuals);
+        self.notice(z.numbers(), None, &score);
+        let out = Node::computed(score, z.shape(), [z]);
+        let (z, density, pool) = (z.operand(), Arc::clone(&self.density), Rc::clone(&self.pool));
+        out.record(move |_, up| {
+            let mut product = Pooled::new(up.len());
+            density.hvp(&residuals, &up, &mut product);
+            z.give(product);
             pool.borrow_mut().push(residuals);
+            Ok(())
         });
-        (log_p, score)
+        out
     }
 }
 

@@ -131,19 +131,30 @@ pub fn product<E: Element>(a: &Node<E>, b: &Node<E>, second: Second) -> Node<E> 
     out
 }
 
-/// `h + softplus(y + bias)`, `softplus(x) = log(1 + exp(x))`, for `h, y: [N, D]` and `bias: [1, D]`.
+/// `h + softplus(h W + bias)`, `softplus(x) = log(1 + exp(x))`, for `h: [N, D]`, `W: [D, D]` and
+/// `bias: [1, D]`.
 #[must_use]
-pub fn residual_softplus<E: Element>(h: &Node<E>, y: &Node<E>, bias: &Node<E>) -> Node<E> {
-    let shape @ (_, d) = h.shape();
-    let (mut value, mut slope) = (Pooled::of(h.numbers()), Pooled::of(y.numbers()));
-    add_softplus(&mut value, &mut slope, bias.numbers());
-    let out = Node::computed(value, shape, [h, y, bias]);
-    let (h, y, bias) = (h.operand(), y.operand(), bias.operand());
-    out.record(move |_, mut up| {
-        h.receive(|down| add(down, &up));
-        scale(&mut up, &slope);
-        bias.receive(|down| add_columns(down, d, &up, None));
-        y.give(up);
+pub fn residual_softplus<E: Element>(h: &Node<E>, weight: &Node<E>, bias: &Node<E>) -> Node<E> {
+    let shape @ (n, d) = h.shape();
+    let (mut value, mut slope) = (Pooled::new(n * d), Pooled::new(n * d));
+    let of_weight = view(weight.numbers(), (d, d));
+    E::product(view_mut(&mut slope, shape), Accum::Replace, view(h.numbers(), shape), of_weight);
+    add_softplus(&mut value, h.numbers(), &mut slope, bias.numbers());
+    let out = Node::computed(value, shape, [h, weight, bias]);
+    let (h, weight, bias) = (h.operand(), weight.operand(), bias.operand());
+    out.record(move |_, up| {
+        scale(&mut slope, &up);
+        let inner = view(&slope, shape);
+        h.give(up);
+        h.receive(|down| {
+            let weight = view(weight.numbers(), (d, d));
+            E::product(view_mut(down, shape), Accum::Add, inner, weight.transpose());
+        });
+        weight.receive(|down| {
+            let h = view(h.numbers(), shape);
+            E::product(view_mut(down, (d, d)), Accum::Add, h.transpose(), inner);
+        });
+        bias.receive(|down| add_columns(down, d, &slope, None));
         Ok(())
     });
     out
@@ -345,9 +356,10 @@ mod tests {
                 ],
             )
         });
-        check(&[a, b, scalar], &mut p, |p, tape| {
-            let (a, b) = (of(p, a, (4, 3), tape), of(p, b, (4, 3), tape));
-            residual_softplus(&a, &b, &of(p, scalar, (1, 3), tape))
+        check(&[a, square, wide], &mut p, |p, tape| {
+            let (a, square) = (of(p, a, (3, 4), tape), of(p, square, (4, 4), tape));
+            let bias = combine((1, 4), &[Term::Offset(&of(p, wide, (2, 4), tape), 1)]);
+            residual_softplus(&a, &square, &bias)
         });
         check(&[a, wide], &mut p, |p, tape| {
             let (x, table) = (of(p, a, (6, 2), tape), of(p, wide, (4, 2), tape));
@@ -377,10 +389,9 @@ mod tests {
         let b = [9.0, 9.0, 9.0, 2.0, 9.0, 9.0, 3.0, 4.0, 9.0];
         let x = solve_unit_lower(&m(&[17.0, 14.0, 3.0], (1, 3)), &m(&b, (3, 3)));
         assert_eq!(x.numbers(), [4.0, 2.0, 3.0]);
-        let h = [1.0, 2.0, 0.0, 0.5];
-        let y = [-1.0, 799.0, -801.0, 1.0];
-        let got = residual_softplus(&m(&h, (4, 1)), &m(&y, (4, 1)), &m(&[1.0], (1, 1)));
-        let want = [1.0 + std::f64::consts::LN_2, 802.0, 0.0, 0.5 + 2.126_928_011_042_972_5];
+        let h = [1.0, -799.0, 801.0, 0.5];
+        let got = residual_softplus(&m(&h, (4, 1)), &m(&[-1.0], (1, 1)), &m(&[1.0], (1, 1)));
+        let want = [1.0 + std::f64::consts::LN_2, 1.0, 801.0, 0.5 + 0.974_076_984_180_106_7];
         for (g, w) in got.numbers().iter().zip(want) {
             assert!((g - w).abs() <= 1e-14 * w, "{g} {w}");
         }

@@ -135,9 +135,9 @@ fn curvature(density: &dyn LogDensity<f64>, z: &[f64], scale: &[f64]) -> Option<
     let d = scale.len();
     let mut directions = vec![0.0; d * d];
     (0..d).for_each(|i| directions[i * d + i] = scale[i]);
-    let (mut log_p, mut score) = (vec![0.0; d], vec![0.0; d * d]);
+    let mut score = vec![0.0; d * d];
     let (mut residuals, mut products) = (Residuals::default(), vec![0.0; d * d]);
-    density.score_keep(&z.repeat(d), &mut log_p, &mut score, &mut residuals);
+    density.score_keep(&z.repeat(d), &mut score, &mut residuals);
     density.hvp(&residuals, &directions, &mut products);
     let at = |i: usize, j: usize| products[i * d + j] * scale[j];
     let symmetric = Mat::from_fn(d, d, |i, j| -0.5 * (at(i, j) + at(j, i)));

@@ -115,15 +115,13 @@ impl ResidualSoftplus {
         tape: &SharedTape<E>,
     ) -> Node<E> {
         let row = |handle, n| parameters.matrix(handle, (1, n), tape);
-        let times = |h: &Node<E>, layer: Linear| {
-            let weight = Node::of(parameters.matrix(layer.weight, layer.shape, tape));
-            product(h, &weight, Second::Plain)
-        };
+        let weight = |layer: Linear| Node::of(parameters.matrix(layer.weight, layer.shape, tape));
         let [first, second, last] = self.layers;
-        let h = residual_softplus(x, &times(x, first), &Node::of(row(first.bias, first.shape.1)));
-        let h =
-            residual_softplus(&h, &times(&h, second), &Node::of(row(second.bias, second.shape.1)));
-        let y = times(&h, last);
+        let block = |h: &Node<E>, layer: Linear| {
+            residual_softplus(h, &weight(layer), &Node::of(row(layer.bias, layer.shape.1)))
+        };
+        let h = block(&block(x, first), second);
+        let y = product(&h, &weight(last), Second::Plain);
         let scale = row(self.scale, 1);
         let outputs = (1, last.shape.1);
         let bias = row(last.bias, outputs.1)

@@ -119,19 +119,6 @@ impl<E: Element> Node<E> {
             None => Ok(()),
         });
     }
-
-    /// The same for two nodes that were computed together: gradients that are zero are `None`.
-    pub fn record_both(
-        &self,
-        other: &Self,
-        backward: impl FnOnce(Option<Pooled<E>>, Option<Pooled<E>>) + 'static,
-    ) {
-        let (first, second) = (Rc::clone(&self.cell), Rc::clone(&other.cell));
-        self.tape.clone().add_backward_op(move |_| {
-            backward(first.gradient.take(), second.gradient.take());
-            Ok(())
-        });
-    }
 }
 
 /// A node that a backward operation reads, and to whose gradient it adds.
@@ -151,12 +138,6 @@ impl<E: Element> Operand<E> {
     #[must_use]
     pub fn numbers(&self) -> &[E] {
         &self.cell.numbers
-    }
-
-    /// Whether it has a gradient.
-    #[must_use]
-    pub fn tracked(&self) -> bool {
-        self.tracked
     }
 
     /// Lets `f` add to the gradient, if there is one.

@@ -132,14 +132,53 @@ fn dot_within<E: Element>(a: &[E], b: &[E]) -> E {
     sums.into_iter().sum()
 }
 
-/// For each row of `d` numbers: `value += softplus(slope + shift)` with `softplus(x) = log(1 + eˣ)`, and
-/// the derivative of that into `slope`.
-pub(super) fn add_softplus<E: Element>(value: &mut [E], slope: &mut [E], shift: &[E]) {
-    Arch::new().dispatch(AddSoftplus { value, slope, shift });
+/// `out[n, :] += Σ_j x[n, j] w[j, :]` for rows of `d` numbers, a term of the sum after the other.
+pub(super) fn add_rows_times<E: Element>(out: &mut [E], x: &[E], w: &[E], d: usize) {
+    Arch::new().dispatch(AddRowsTimes { out, x, w, d });
+}
+
+struct AddRowsTimes<'a, E> {
+    out: &'a mut [E],
+    x: &'a [E],
+    w: &'a [E],
+    d: usize,
+}
+
+impl<E: Element> WithSimd for AddRowsTimes<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        /// Columns whose sums stay in registers.
+        const TILE: usize = 32;
+        let AddRowsTimes { out, x, w, d } = self;
+        for (out, x) in out.chunks_exact_mut(d).zip(x.chunks_exact(d)) {
+            let (tiles, rest) = out.as_chunks_mut::<TILE>();
+            let whole = tiles.len() * TILE;
+            for (t, tile) in tiles.iter_mut().enumerate() {
+                let mut sums = *tile;
+                for (x, w) in x.iter().zip(w.chunks_exact(d)) {
+                    let w = &w[t * TILE..][..TILE];
+                    sums.iter_mut().zip(w).for_each(|(sum, w)| *sum += *x * *w);
+                }
+                *tile = sums;
+            }
+            for (x, w) in x.iter().zip(w.chunks_exact(d)) {
+                rest.iter_mut().zip(&w[whole..]).for_each(|(out, w)| *out += *x * *w);
+            }
+        }
+    }
+}
+
+/// For each row: `value = h + softplus(slope + shift)` with `softplus(x) = log(1 + eˣ)`, and the
+/// derivative of that into `slope`.
+pub(super) fn add_softplus<E: Element>(value: &mut [E], h: &[E], slope: &mut [E], shift: &[E]) {
+    Arch::new().dispatch(AddSoftplus { value, h, slope, shift });
 }
 
 struct AddSoftplus<'a, E> {
     value: &'a mut [E],
+    h: &'a [E],
     slope: &'a mut [E],
     shift: &'a [E],
 }
@@ -150,11 +189,11 @@ impl<E: Element> WithSimd for AddSoftplus<'_, E> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let d = self.shift.len();
-        for (value, slope) in self.value.chunks_exact_mut(d).zip(self.slope.chunks_exact_mut(d)) {
-            for ((value, slope), shift) in value.iter_mut().zip(slope).zip(self.shift) {
-                let x = *slope + *shift;
-                *value += x.fast_log1p_exp();
-                *slope = x.fast_inv_logit();
+        let rows = self.value.chunks_exact_mut(d).zip(self.h.chunks_exact(d));
+        for ((value, h), slope) in rows.zip(self.slope.chunks_exact_mut(d)) {
+            for (((value, h), slope), shift) in value.iter_mut().zip(h).zip(slope).zip(self.shift) {
+                let (softplus, logistic) = (*slope + *shift).fast_softplus();
+                (*value, *slope) = (*h + softplus, logistic);
             }
         }
     }

@@ -181,6 +181,17 @@ pub struct Variable {
     pub output: usize,
 }
 
+/// What the data makes of the model's whole numbers of the data stage, sizes among them, and what is wrong
+/// with the two together: the part of [`lower`] that needs no parameter.
+#[must_use]
+pub fn sizes(model: &Model, data: &DataSet) -> Outcome<HashMap<VarId, i64>> {
+    let mut l = Lowerer::new(model, data);
+    let mut errors = Vec::new();
+    let shapes = known_stage(&mut l, model, data, &mut errors);
+    errors.extend(too_many(model, &shapes));
+    Outcome::new(l.known_sizes(), errors)
+}
+
 /// Lowers a checked model with its data.
 #[must_use]
 pub fn lower(model: &Model, data: &DataSet, space: Space) -> Outcome<Lowered> {

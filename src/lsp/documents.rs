@@ -7,9 +7,13 @@ use std::str::FromStr;
 use lsp_types::Uri;
 
 use crate::check::stdlib;
+use crate::data::{DataSet, beside};
 use crate::diagnostics::Code;
 use crate::ide::Analysis;
 use crate::source::{line_ends, read_import};
+
+/// A data file with more bytes than this is not read at every keystroke, but left to `ppl check`.
+const LARGEST_DATA: u64 = 1 << 20;
 
 /// An open text.
 #[derive(Debug)]
@@ -82,7 +86,13 @@ impl Documents {
 
     fn analyse(&self, name: &str, text: &str) -> Option<Analysis> {
         let mut import = |path: &str, importer: &str| read_import(path, importer, &self.texts);
-        Analysis::new(name, text, &mut import).ok()
+        let mut analysis = Analysis::new(name, text, &mut import).ok()?;
+        let small = |path: &PathBuf| path.metadata().is_ok_and(|m| m.len() <= LARGEST_DATA);
+        if let Some(path) = beside(Path::new(name)).filter(small) {
+            let data = DataSet::read(&path);
+            analysis.bind(data.as_ref().map_err(Vec::as_slice));
+        }
+        Some(analysis)
     }
 
     /// Analyses a document as it would be with other texts for some files.

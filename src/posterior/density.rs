@@ -94,8 +94,8 @@ impl<E: Element> LogDensity<E> for ModelDensity<E> {
         self.compiled().score(z, log_p, score);
     }
 
-    fn score_keep(&self, z: &[E], log_p: &mut [E], score: &mut [E], keep: &mut Residuals<E>) {
-        self.compiled().score_keep(z, log_p, score, keep);
+    fn score_keep(&self, z: &[E], score: &mut [E], keep: &mut Residuals<E>) {
+        self.compiled().score_keep(z, score, keep);
     }
 
     fn hvp(&self, residuals: &Residuals<E>, v: &[E], out: &mut [E]) {

@@ -300,21 +300,22 @@ impl<E: Element> LogDensity<E> for SubsampledDensity<E> {
     fn log_density(&self, z: &[E], log_p: &mut [E]) {
         self.with(|density, correction| {
             density.log_density(z, log_p);
-            correct(correction, z, log_p, None);
+            correct_value(correction, z, log_p);
         });
     }
 
     fn score(&self, z: &[E], log_p: &mut [E], score: &mut [E]) {
         self.with(|density, correction| {
             density.score(z, log_p, score);
-            correct(correction, z, log_p, Some(score));
+            correct_value(correction, z, log_p);
+            correct_slope(correction, score);
         });
     }
 
-    fn score_keep(&self, z: &[E], log_p: &mut [E], score: &mut [E], keep: &mut Residuals<E>) {
+    fn score_keep(&self, z: &[E], score: &mut [E], keep: &mut Residuals<E>) {
         self.with(|density, correction| {
-            density.score_keep(z, log_p, score, keep);
-            correct(correction, z, log_p, Some(score));
+            density.score_keep(z, score, keep);
+            correct_slope(correction, score);
         });
     }
 
@@ -381,19 +382,17 @@ impl<E: Element> LogDensity<E> for SubsampledDensity<E> {
     }
 }
 
-fn correct<E: Element>(
-    correction: Option<&Expansion>,
-    z: &[E],
-    log_p: &mut [E],
-    score: Option<&mut [E]>,
-) {
+fn correct_value<E: Element>(correction: Option<&Expansion>, z: &[E], log_p: &mut [E]) {
     let Some(c) = correction else { return };
-    let d = c.at.len();
-    for (z, l) in z.chunks_exact(d).zip(log_p) {
+    for (z, l) in z.chunks_exact(c.at.len()).zip(log_p) {
         let along = z.iter().zip(&c.at).zip(&c.slope).map(|((z, at), s)| (z.f64() - at) * s);
         *l += E::of(c.value + along.sum::<f64>());
     }
-    for row in score.into_iter().flat_map(|s| s.chunks_exact_mut(d)) {
+}
+
+fn correct_slope<E: Element>(correction: Option<&Expansion>, score: &mut [E]) {
+    let Some(c) = correction else { return };
+    for row in score.chunks_exact_mut(c.at.len()) {
         row.iter_mut().zip(&c.slope).for_each(|(g, s)| *g += E::of(*s));
     }
 }

@@ -89,8 +89,8 @@ fn check_hvp(name: &str, density: &dyn LogDensity<f64>, z: &[f64], b: usize, rto
     let v: Vec<f64> = (0..b * d).map(|i| wave(i, 0.3)).collect();
     let u: Vec<f64> = (0..b * d).map(|i| wave(i, 1.9)).collect();
     let mut keep = Residuals::default();
-    let (mut log_p, mut score) = (vec![0.0; b], vec![0.0; b * d]);
-    density.score_keep(z, &mut log_p, &mut score, &mut keep);
+    let mut score = vec![0.0; b * d];
+    density.score_keep(z, &mut score, &mut keep);
     let (mut hv, mut hu) = (vec![0.0; b * d], vec![0.0; b * d]);
     density.hvp(&keep, &v, &mut hv);
     density.hvp(&keep, &u, &mut hu);

@@ -299,23 +299,9 @@ impl<E: Real + faer::traits::ComplexField> Logistic<E> {
             Par::Seq,
         );
     }
-}
 
-impl<E: Real + faer::traits::ComplexField> LogDensity<E> for Logistic<E> {
-    fn dim(&self) -> usize {
-        self.d
-    }
-
-    fn log_density(&self, z: &[E], log_p: &mut [E]) {
-        let mut score = vec![E::default(); z.len()];
-        self.score(z, log_p, &mut score);
-    }
-
-    fn score(&self, z: &[E], log_p: &mut [E], score: &mut [E]) {
-        self.score_keep(z, log_p, score, &mut Residuals::default());
-    }
-
-    fn score_keep(&self, z: &[E], log_p: &mut [E], score: &mut [E], keep: &mut Residuals<E>) {
+    /// Log density and score, and what products need.
+    fn evaluate(&self, z: &[E], log_p: &mut [E], score: &mut [E], keep: &mut Residuals<E>) {
         let one = <E as num_traits::One>::one();
         let prec = E::of(self.precision);
         let constant = 0.5 * self.d as f64 * (self.precision / (2.0 * std::f64::consts::PI)).ln();
@@ -339,6 +325,25 @@ impl<E: Real + faer::traits::ComplexField> LogDensity<E> for Logistic<E> {
         }
         score.iter_mut().zip(z).for_each(|(s, z)| *s = -prec * *z);
         self.back(&logits, score);
+    }
+}
+
+impl<E: Real + faer::traits::ComplexField> LogDensity<E> for Logistic<E> {
+    fn dim(&self) -> usize {
+        self.d
+    }
+
+    fn log_density(&self, z: &[E], log_p: &mut [E]) {
+        let mut score = vec![E::default(); z.len()];
+        self.score(z, log_p, &mut score);
+    }
+
+    fn score(&self, z: &[E], log_p: &mut [E], score: &mut [E]) {
+        self.evaluate(z, log_p, score, &mut Residuals::default());
+    }
+
+    fn score_keep(&self, z: &[E], score: &mut [E], keep: &mut Residuals<E>) {
+        self.evaluate(z, &mut vec![E::default(); z.len() / self.d], score, keep);
     }
 
     fn hvp(&self, residuals: &Residuals<E>, v: &[E], out: &mut [E]) {
@@ -489,7 +494,8 @@ fn check_derivatives(name: &str, density: &dyn LogDensity<f64>) {
         let eval = |h: f64| {
             let at: Vec<f64> = z.iter().zip(&v).map(|(z, v)| z + h * v).collect();
             let (mut l, mut s, mut keep) = ([0.0], vec![0.0; d], Residuals::default());
-            density.score_keep(&at, &mut l, &mut s, &mut keep);
+            density.log_density(&at, &mut l);
+            density.score_keep(&at, &mut s, &mut keep);
             (l[0], s, keep)
         };
         let (_, score, keep) = eval(0.0);

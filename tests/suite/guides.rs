@@ -2,8 +2,8 @@
 //! output is what comes out.
 //!
 //! A block behind `<!-- file: NAME -->` is written to that file. The lines of an `sh` block are run in
-//! order, in one folder for each page. A `text` block right behind it is the output of its last line; a
-//! line `…` there stands for any number of lines. Blocks behind `<!-- not run -->` are left alone.
+//! order, in one folder for each page. A `text` block right behind it is what its last line prints, errors
+//! first; a line `…` there stands for any number of lines, `…` at the end of a line for its rest. Blocks behind `<!-- not run -->` are left alone.
 
 use std::path::Path;
 use std::process::Command;
@@ -48,7 +48,11 @@ fn shows(shown: &[&str], output: &[&str]) -> bool {
         None => output.is_empty(),
         Some((&"…", rest)) => (0..=output.len()).any(|skip| shows(rest, &output[skip..])),
         Some((line, rest)) => output.split_first().is_some_and(|(first, others)| {
-            line.trim_end() == first.trim_end() && shows(rest, others)
+            let same = match line.strip_suffix('…') {
+                Some(beginning) => first.starts_with(beginning),
+                None => line.trim_end() == first.trim_end(),
+            };
+            same && shows(rest, others)
         }),
     }
 }
@@ -59,6 +63,7 @@ fn an_ellipsis_stands_for_lines() {
     assert!(shows(&["…"], &[]));
     assert!(!shows(&["a", "…", "e"], &["a", "b", "c", "d"]));
     assert!(!shows(&["a"], &["a", "b"]));
+    assert!(shows(&["a = 1…"], &["a = 1.25"]) && !shows(&["a = 1…"], &["a = 2"]));
 }
 
 /// Follows a page; what went wrong, and how many commands were run.
@@ -82,11 +87,10 @@ fn follow(page: &Path) -> (String, usize) {
                 let mut command = Command::new("sh");
                 command.args(["-c", line]).current_dir(folder.path()).env("PATH", &path);
                 let output = command.env("NO_COLOR", "1").output().unwrap();
-                said = String::from_utf8_lossy(&output.stdout).into_owned();
                 let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-                // A page may show an error: then it is what the command says.
-                said += &errors;
+                said = format!("{errors}{}", String::from_utf8_lossy(&output.stdout));
                 commands += 1;
+                // A page may show an error.
                 if !output.status.success() && !errors.contains("Error:") {
                     wrong += &format!("{}: `{line}`: {said}\n", page.display());
                 }

@@ -422,3 +422,75 @@ fn models_below(folder: &Path, texts: &mut Vec<String>) {
         }
     }
 }
+
+/// Diagnostics, inlay hints and a hover for a model in a folder with a data file.
+fn with_data(data: &str) -> (Vec<String>, Vec<String>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("data.json"), data).unwrap();
+    let text = "data X: real[N, D]\ndata y: real[N]\nparam b: real[D] ~ normal(0, 1)\n\
+                y ~ normal(X @ b, 1)\n";
+    let uri = file_uri(&folder.path().join("m.ppl")).unwrap();
+    let uri = uri.as_str();
+    let range = json!({
+        "start": {"line": 0, "character": 0},
+        "end": {"line": 9, "character": 0},
+    });
+    let at = json!({"line": 2, "character": 6});
+    let document = json!({"uri": uri, "languageId": "ppl", "version": 1, "text": text});
+    let message = |id: Option<i32>, method: &str, params: Value| {
+        let mut message = json!({"jsonrpc": "2.0", "method": method, "params": params});
+        if let Some(id) = id {
+            message["id"] = id.into();
+        }
+        message.to_string()
+    };
+    let this = json!({"uri": uri});
+    let messages = [
+        message(Some(1), "initialize", json!({"capabilities": {}})),
+        message(None, "textDocument/didOpen", json!({"textDocument": document})),
+        message(Some(2), "textDocument/inlayHint", json!({"textDocument": this, "range": range})),
+        message(Some(3), "textDocument/hover", json!({"textDocument": this, "position": at})),
+        message(Some(4), "shutdown", Value::Null),
+        message(None, "exit", Value::Null),
+    ];
+    let (sent, _) = session(&messages, folder.path());
+    let texts = |list: &Value, key: &str| -> Vec<String> {
+        let list = list.as_array().unwrap().iter();
+        list.map(|item| item[key].as_str().unwrap().to_string()).collect()
+    };
+    let published = sent.iter().find(|m| m["method"] == "textDocument/publishDiagnostics").unwrap();
+    let answer = |id: i32| sent.iter().find(|m| m["id"] == id).unwrap()["result"].clone();
+    (
+        texts(&published["params"]["diagnostics"], "message"),
+        texts(&answer(2), "label"),
+        answer(3)["contents"]["value"].as_str().unwrap().to_string(),
+    )
+}
+
+#[test]
+fn data_beside_the_model_is_read() {
+    let (diagnostics, hints, hover) = with_data(r#"{"X": [[1, 2, 3], [4, 5, 6]], "y": [1, 2]}"#);
+    assert_eq!(diagnostics, Vec::<String>::new());
+    assert_eq!(hints, [" = [2, 3]", " = [2]"]);
+    assert!(hover.contains("with the data: `real[3]`"), "{hover}");
+    // Data that does not fit, and data that is none.
+    let (diagnostics, hints, _) = with_data(r#"{"X": [[1, 2, 3], [4, 5, 6]], "y": [1]}"#);
+    assert_eq!(diagnostics.len(), 1);
+    assert!(diagnostics[0].contains('y') && diagnostics[0].contains('1'), "{diagnostics:?}");
+    assert_eq!(hints[0], " = [2, 3]");
+    let (diagnostics, hints, _) = with_data("{");
+    assert!(diagnostics.len() == 1 && diagnostics[0].contains("data.json"), "{diagnostics:?}");
+    assert!(hints.is_empty(), "{hints:?}");
+}
+
+#[test]
+fn a_hierarchy_that_is_stated_later_is_non_centred() {
+    let model = "data y: real[J]\nparam theta: real[J]\nparam tau: real<lower=0> ~ normal(0, 1)\n\
+                 theta ~ normal(2, tau)\ny ~ normal(theta, 1)\n";
+    let wanted = "data y: real[J]\nparam theta_raw: real[J] ~ normal(0, 1)\n\
+                  param tau: real<lower=0> ~ normal(0, 1)\nlet theta = 2 + tau * theta_raw\n\
+                  y ~ normal(theta, 1)\n";
+    for piece in ["theta:", "theta ~"] {
+        assert_eq!(Client::new(model).act(piece, "Non-centre"), wanted, "at {piece}");
+    }
+}

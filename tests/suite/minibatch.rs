@@ -44,11 +44,13 @@ fn all_of(density: &Arc<dyn LogDensity<f64>>, z: &[f64]) -> Vec<f64> {
     let v: Vec<f64> = (0..d).map(|i| 1.0 + i as f64).collect();
     let (mut log_p, mut score, mut hvp) = (vec![0.0], vec![0.0; d], vec![0.0; d]);
     let mut keep = Residuals::default();
-    density.score_keep(z, &mut log_p, &mut score, &mut keep);
+    density.score_keep(z, &mut score, &mut keep);
     density.hvp(&keep, &v, &mut hvp);
-    let mut plain = [0.0];
+    let (mut plain, mut again) = ([0.0], vec![0.0; d]);
+    density.score(z, &mut log_p, &mut again);
     density.log_density(z, &mut plain);
     assert!(close(plain[0], log_p[0], 1e-12, 1e-12));
+    assert!(again.iter().zip(&score).all(|(a, s)| close(*a, *s, 1e-12, 1e-12)));
     log_p.into_iter().chain(score).chain(hvp).collect()
 }
 

@@ -74,7 +74,8 @@ fn slopes(name: &str, posterior: &ppl::posterior::Posterior, theta: &[f64]) {
         let z: Vec<f64> = theta.iter().zip(&v).map(|(t, v)| t + sign * h * v).collect();
         let (mut log_p, mut score) = ([0.0], vec![0.0; d]);
         let mut keep = Residuals::default();
-        density.score_keep(&z, &mut log_p, &mut score, &mut keep);
+        density.log_density(&z, &mut log_p);
+        density.score_keep(&z, &mut score, &mut keep);
         (log_p[0], score, keep)
     };
     let ((up, score_up, _), (down, score_down, _)) = (score(1.0), score(-1.0));

@@ -43,11 +43,11 @@ pub(super) fn principal(
     let mut directions = vec![0.0; d * d];
     (0..d).for_each(|i| directions[i * d + i] = sd[i]);
     let mut halves = [vec![0.0; d * d], vec![0.0; d * d]];
-    let (mut log_p, mut score) = (vec![0.0; d], vec![0.0; d * d]);
+    let mut score = vec![0.0; d * d];
     let (mut residuals, mut products) = (Residuals::default(), vec![0.0; d * d]);
     for (i, sign) in (0..DRAWS).map(|m| (m / 2, if m % 2 == 0 { 1.0 } else { -1.0 })) {
         let z: Vec<f64> = (0..d).map(|j| mean[j] + sign * sd[j] * xi[i * d + j]).collect();
-        density.score_keep(&z.repeat(d), &mut log_p, &mut score, &mut residuals);
+        density.score_keep(&z.repeat(d), &mut score, &mut residuals);
         density.hvp(&residuals, &directions, &mut products);
         let half = &mut halves[2 * i / (DRAWS / 2)];
         for (k, (c, h)) in half.iter_mut().zip(&products).enumerate() {

@@ -12,8 +12,8 @@
 //!
 //! Structure that pays: a network that enters backward densities only, never the dynamics, is run
 //! once on all `K·N` rows, after the chain; the score at a point serves both steps that meet there, so a
-//! chain costs `K + 1` evaluations (and as many Hessian-vector products); a step is a handful of fused
-//! operations.
+//! chain costs `K + 1` scores (and as many Hessian-vector products) and one value, at its end; a step
+//! is a handful of operations on [`Node`]s.
 //!
 //! Reference: [geffner2023, alg. 1–2], [vargas2024, sec. 3]; letters: `e` step size, `g` friction `γ`,
 //! `η` retention, `ξ` noise, `s` network. The forward and backward kernels of a step have equal
@@ -319,10 +319,7 @@ impl<E: Element> Chain<E> {
             }
             (here, rho) = (next, end);
         }
-        let log_p = match here.gradient {
-            Some(gradient) => gradient.log_p,
-            None => self.bridge.log_density_at(&here.z),
-        };
+        let log_p = self.bridge.log_density_at(&here.z);
 
         // What the backward kernels leave, all steps at once.
         let rows = (k * n, d);
@@ -367,8 +364,7 @@ impl<E: Element> Chain<E> {
     }
 
     fn gradient(&self, start: &Start<E>, z: &Node<E>) -> Gradient<E> {
-        let (log_p, score) = self.bridge.log_density_and_score(z);
-        Gradient { log_p, score, pull: start.pull(z) }
+        Gradient { score: self.bridge.score_at(z), pull: start.pull(z) }
     }
 
     /// One step of the integrator at the level of `step`, from a point and its refreshed momentum.
@@ -433,7 +429,6 @@ struct Point<E: Element> {
 
 /// What a kick needs to know: `∇L_b = b ∇ log p + (1 − b) ∇ log q`.
 struct Gradient<E: Element> {
-    log_p: Node<E>,
     score: Node<E>,
     /// `−∇ log q`.
     pull: Node<E>,

@@ -190,9 +190,8 @@ impl<E: Real> LogDensity<E> for Standardized<E> {
         self.affine.multiply_transposed(score);
     }
 
-    fn score_keep(&self, u: &[E], log_p: &mut [E], score: &mut [E], keep: &mut Residuals<E>) {
-        self.inner.score_keep(&self.affine.points(u), log_p, score, keep);
-        log_p.iter_mut().for_each(|l| *l += self.log_det);
+    fn score_keep(&self, u: &[E], score: &mut [E], keep: &mut Residuals<E>) {
+        self.inner.score_keep(&self.affine.points(u), score, keep);
         self.affine.multiply_transposed(score);
     }
 
@@ -282,7 +281,8 @@ mod tests {
         let u = [0.3, -1.1, 2.0, 0.4];
         let (mut log_p, mut score) = ([0.0; 2], [0.0; 4]);
         let mut keep = Residuals::default();
-        seen.score_keep(&u, &mut log_p, &mut score, &mut keep);
+        seen.log_density(&u, &mut log_p);
+        seen.score_keep(&u, &mut score, &mut keep);
         let mut hvp = [0.0; 4];
         seen.hvp(&keep, &[1.0, 2.0, -1.0, 0.5], &mut hvp);
         for (k, v) in [1.0, 2.0, -1.0, 0.5].iter().enumerate() {

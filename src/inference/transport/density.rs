@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::map::{Cotangents, Map, Place};
 use crate::density::{LogDensity, Part, Residuals};
+use crate::exec::element::Element;
 use crate::inference::affine::{Affine, Coordinates};
-use crate::real::Real;
 
 /// The coordinates `x` of `z = A(T(x))`, for an affine `A` and a triangular `T` if there is one.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ impl Transport {
 
     /// The density of `x` when `z` has density `inner`.
     #[must_use]
-    pub fn density<E: Real>(&self, inner: &Arc<dyn LogDensity<E>>) -> Arc<dyn LogDensity<E>> {
+    pub fn density<E: Element>(&self, inner: &Arc<dyn LogDensity<E>>) -> Arc<dyn LogDensity<E>> {
         let affine = Affine::new(inner, &self.affine);
         match &self.map {
             None => Arc::new(affine),
@@ -56,30 +56,32 @@ impl Transport {
 
 /// The density of `x` when `T(x)` has density `inner`; log-determinant included.
 #[derive(Debug)]
-struct Transported<E: Real> {
+struct Transported<E: Element> {
     inner: Affine<E>,
     map: Map<E>,
 }
 
-impl<E: Real> Transported<E> {
+impl<E: Element> Transported<E> {
     fn places(&self, x: &[E]) -> (Vec<Place<E>>, Vec<E>) {
         let places: Vec<Place<E>> = x.chunks_exact(self.map.dim).map(|x| self.map.at(x)).collect();
         let images = places.iter().flat_map(|p| &p.image).copied().collect();
         (places, images)
     }
 
-    /// From log density and score of `u` to those of `x`.
-    fn pull_back(&self, places: &[Place<E>], log_p: &mut [E], score: &mut [E]) {
-        let rows = score.chunks_exact_mut(self.map.dim);
-        for ((place, log_p), score) in places.iter().zip(log_p).zip(rows) {
-            *log_p += place.log_det;
+    /// From the score of `u` to that of `x`.
+    fn pull_back(&self, places: &[Place<E>], score: &mut [E]) {
+        for (place, score) in places.iter().zip(score.chunks_exact_mut(self.map.dim)) {
             let back = self.map.pull(place, score, E::one());
             self.map.point(place, &back, E::one(), score);
         }
     }
 }
 
-impl<E: Real> LogDensity<E> for Transported<E> {
+fn add_log_dets<E: Element>(places: &[Place<E>], log_p: &mut [E]) {
+    log_p.iter_mut().zip(places).for_each(|(l, p)| *l += p.log_det);
+}
+
+impl<E: Element> LogDensity<E> for Transported<E> {
     fn dim(&self) -> usize {
         self.map.dim
     }
@@ -87,23 +89,24 @@ impl<E: Real> LogDensity<E> for Transported<E> {
     fn log_density(&self, x: &[E], log_p: &mut [E]) {
         let (places, images) = self.places(x);
         self.inner.log_density(&images, log_p);
-        log_p.iter_mut().zip(&places).for_each(|(l, p)| *l += p.log_det);
+        add_log_dets(&places, log_p);
     }
 
     fn score(&self, x: &[E], log_p: &mut [E], score: &mut [E]) {
         let (places, images) = self.places(x);
         self.inner.score(&images, log_p, score);
-        self.pull_back(&places, log_p, score);
+        add_log_dets(&places, log_p);
+        self.pull_back(&places, score);
     }
 
-    fn score_keep(&self, x: &[E], log_p: &mut [E], score: &mut [E], keep: &mut Residuals<E>) {
+    fn score_keep(&self, x: &[E], score: &mut [E], keep: &mut Residuals<E>) {
         let (places, images) = self.places(x);
-        self.inner.score_keep(&images, log_p, score, keep.inner.get_or_insert_default());
+        self.inner.score_keep(&images, score, keep.inner.get_or_insert_default());
         keep.points.clear();
         keep.points.extend_from_slice(x);
         keep.saved.clear();
         keep.saved.extend_from_slice(score);
-        self.pull_back(&places, log_p, score);
+        self.pull_back(&places, score);
     }
 
     fn hvp(&self, residuals: &Residuals<E>, v: &[E], out: &mut [E]) {
@@ -199,8 +202,8 @@ pub(super) mod tests {
         let density = transport.density(&inner);
         let v = [0.7, -0.2, 0.4, 1.0, -0.5, 0.9, 0.1, 0.6];
         let mut keep = Residuals::default();
-        let (mut log_p, mut score, mut product) = ([0.0; 2], [0.0; 8], [0.0; 8]);
-        density.score_keep(&POINTS, &mut log_p, &mut score, &mut keep);
+        let (mut score, mut product) = ([0.0; 8], [0.0; 8]);
+        density.score_keep(&POINTS, &mut score, &mut keep);
         density.hvp(&keep, &v, &mut product);
         let at = |delta: f64| {
             let x: Vec<f64> = POINTS.iter().zip(v).map(|(x, v)| x + delta * v).collect();

@@ -53,7 +53,7 @@ fn changes(density: &dyn LogDensity<f64>, seed: u64) -> Option<Mat<f64>> {
     let d = density.dim();
     let mut rng = stream(seed, "transport directions");
     let rows = 2 * PROBES;
-    let (mut log_p, mut score) = (vec![0.0; rows], vec![0.0; rows * d]);
+    let mut score = vec![0.0; rows * d];
     let (mut residuals, mut products) = (Residuals::default(), vec![0.0; rows * d]);
     let mut gram = Mat::<f64>::zeros(d, d);
     for _ in 0..POINTS.0 {
@@ -71,12 +71,8 @@ fn changes(density: &dyn LogDensity<f64>, seed: u64) -> Option<Mat<f64>> {
                 x[j] = at;
                 x.repeat(PROBES)
             };
-            density.score_keep(
-                &[side(SIDE), side(-SIDE)].concat(),
-                &mut log_p,
-                &mut score,
-                &mut residuals,
-            );
+            let sides = [side(SIDE), side(-SIDE)].concat();
+            density.score_keep(&sides, &mut score, &mut residuals);
             density.hvp(&residuals, &probes, &mut products);
             let (plus, minus) = products.split_at(PROBES * d);
             for (k, (p, m)) in plus.iter().zip(minus).enumerate() {
