@@ -25,6 +25,12 @@ pub trait Element: Real {
     /// `self · a + b`, rounded once.
     fn fma(self, a: Self, b: Self) -> Self;
 
+    /// `log(1 + eᵃ)` and its derivative `1 / (1 + e⁻ᵃ)`, which have most of their work in common.
+    ///
+    /// # Numerics
+    /// Below the logarithm of the least normal number both are as they are there.
+    fn fast_softplus(self) -> (Self, Self);
+
     /// A vector register of an instruction set.
     type Vector<S: Simd>: Copy;
     /// Numbers in a vector.
@@ -40,6 +46,8 @@ pub trait Element: Real {
     ) -> Self::Vector<S>;
     /// The whole vectors that a slice begins with.
     fn vectors<S: Simd>(x: &[Self]) -> &[Self::Vector<S>];
+    /// The whole vectors that a slice begins with, to be written.
+    fn vectors_mut<S: Simd>(x: &mut [Self]) -> &mut [Self::Vector<S>];
     /// A slice of at most [`lanes`](Self::lanes) numbers, zeros after it.
     fn load<S: Simd>(simd: S, x: &[Self]) -> Self::Vector<S>;
     /// Writes the first lanes to a slice of at most that many.
@@ -51,20 +59,6 @@ pub trait Element: Real {
         let tail = (-self.abs()).fast_exp().fast_log1p();
         let positive = if self > Self::zero() { self } else { Self::zero() };
         if self.is_nan() { self } else { positive + tail }
-    }
-
-    /// `log(1 + eᵃ)` and its derivative `1 / (1 + e⁻ᵃ)`, which have most of their work in common.
-    #[inline(always)]
-    fn fast_softplus(self) -> (Self, Self) {
-        let e = (-self.abs()).fast_exp();
-        let u = Self::one() + e;
-        let inverse = u.recip();
-        // As in `fast_log1p`: what rounding 1 + e lost, to first order.
-        let tail = u.fast_log() + (e - (u - Self::one())) * inverse;
-        let positive = self > Self::zero();
-        let value = if positive { self + tail } else { tail };
-        let slope = if positive { inverse } else { e * inverse };
-        if self.is_nan() { (self, self) } else { (value, slope) }
     }
 
     /// `log(1 − eᵃ)`.
@@ -109,11 +103,12 @@ macro_rules! horner {
 macro_rules! element {
     (
         $float:ident, $bits:ident, $int:ident,
-        simd: $vector:ident $lanes:ident $splat:ident $mul_add:ident $as_simd:ident $load:ident
-            $store:ident,
+        simd: $vector:ident $lanes:ident $splat:ident $mul_add:ident $as_simd:ident
+            $as_mut_simd:ident $load:ident $store:ident,
         mantissa: $mantissa:literal, bias: $bias:literal, magic: $magic:expr,
         ln2: ($ln2_hi:expr, $ln2_lo:expr), exp_range: ($exp_min:expr, $exp_max:expr),
-        exp: [$($taylor:expr),*], log: [$($lg:expr),*],
+        exp: [$($taylor:expr),*], log: [$($lg:expr),*], atanh: [$($odd:expr),*],
+        least_normal: $least:expr,
         subnormal_scale: $scale:expr, subnormal_shift: $shift:expr,
     ) => {
         impl Element for $float {
@@ -142,6 +137,11 @@ macro_rules! element {
             #[inline(always)]
             fn vectors<S: Simd>(x: &[Self]) -> &[S::$vector] {
                 S::$as_simd(x).0
+            }
+
+            #[inline(always)]
+            fn vectors_mut<S: Simd>(x: &mut [Self]) -> &mut [S::$vector] {
+                S::$as_mut_simd(x).0
             }
 
             #[inline(always)]
@@ -206,6 +206,26 @@ macro_rules! element {
             }
 
             #[inline(always)]
+            fn fast_softplus(self) -> ($float, $float) {
+                // exp of what is not positive, and not so far below that it needs care; NaN stays NaN.
+                let x = -self.abs();
+                let x = if x < $least { $least } else { x };
+                let shifted = x * std::$float::consts::LOG2_E + $magic;
+                let k = shifted - $magic;
+                let r = k.mul_add(-$ln2_lo, k.mul_add(-$ln2_hi, x));
+                let q = r * r * horner!(r; $($taylor),*) + r;
+                let k = (shifted.to_bits() as $int).wrapping_sub($magic.to_bits() as $int);
+                let power = $float::from_bits((k.wrapping_add($bias) << $mantissa) as $bits);
+                let e = (q + 1.0) * power;
+                // log(1 + e) = 2 artanh(s), s = e / (2 + e) ≤ ⅓.
+                let s = e / (2.0 + e);
+                let z = s * s;
+                let tail = 2.0 * s.mul_add(z * horner!(z; $($odd),*), s);
+                let inverse = 1.0 / (1.0 + e);
+                if self > 0.0 { (self + tail, inverse) } else { (tail, e * inverse) }
+            }
+
+            #[inline(always)]
             fn fast_log1p(self) -> Self {
                 let u = 1.0 + self;
                 // What rounding 1 + x lost, to first order [kahan].
@@ -256,7 +276,7 @@ trait Power: Sized {
 
 element! {
     f64, u64, i64,
-    simd: f64s F64_LANES splat_f64s mul_add_f64s as_simd_f64s partial_load_f64s partial_store_f64s,
+    simd: f64s F64_LANES splat_f64s mul_add_f64s as_simd_f64s as_mut_simd_f64s partial_load_f64s partial_store_f64s,
     mantissa: 52, bias: 1023, magic: 6_755_399_441_055_744.0_f64,
     ln2: (6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10),
     exp_range: (-745.133_219_101_941_2, 709.782_712_893_384),
@@ -266,16 +286,20 @@ element! {
         2.222_219_843_214_978_4e-1, 1.818_357_216_161_805e-1, 1.531_383_769_920_937_3e-1,
         1.479_819_860_511_658_6e-1
     ],
+    atanh: [1.0 / 3.0, 1.0 / 5.0, 1.0 / 7.0, 1.0 / 9.0, 1.0 / 11.0, 1.0 / 13.0, 1.0 / 15.0, 1.0 / 17.0, 1.0 / 19.0, 1.0 / 21.0, 1.0 / 23.0, 1.0 / 25.0, 1.0 / 27.0, 1.0 / 29.0, 1.0 / 31.0],
+    least_normal: -708.0,
     subnormal_scale: 18_014_398_509_481_984.0, subnormal_shift: 54.0,
 }
 
 element! {
     f32, u32, i32,
-    simd: f32s F32_LANES splat_f32s mul_add_f32s as_simd_f32s partial_load_f32s partial_store_f32s,
+    simd: f32s F32_LANES splat_f32s mul_add_f32s as_simd_f32s as_mut_simd_f32s partial_load_f32s partial_store_f32s,
     mantissa: 23, bias: 127, magic: 12_582_912.0_f32,
     ln2: (6.931_381e-1, 9.058_001e-6),
     exp_range: (-103.972_08, 88.722_83),
     exp: [1.0 / 2.0, 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0, 1.0 / 5040.0, 1.0 / 40320.0],
     log: [6.666_666e-1, 4.000_097e-1, 2.849_879_3e-1, 2.427_908e-1],
+    atanh: [1.0 / 3.0, 1.0 / 5.0, 1.0 / 7.0, 1.0 / 9.0, 1.0 / 11.0, 1.0 / 13.0, 1.0 / 15.0],
+    least_normal: -87.0,
     subnormal_scale: 33_554_432.0, subnormal_shift: 25.0,
 }

@@ -3,6 +3,7 @@
 //! Networks, objectives and optimisers are dfdx; the model enters through [`Target`] only, so every
 //! method runs, and is tested, on closed-form densities as well.
 
+mod adam;
 pub mod affine;
 pub mod assess;
 mod auto;

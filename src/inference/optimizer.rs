@@ -9,8 +9,8 @@ use dfdx::prelude::{PutTape, ReshapeTo, SgdConfig, Storage, Tensor, TensorFromVe
 
 use serde::{Deserialize, Serialize};
 
+use super::adam::{Adam, sum_of_squares};
 use super::tape::{Buffer, Element, Grads, Matrix, Pooled, SharedTape, Vector, device};
-use crate::real::Real;
 
 /// Names one tensor of a [`Parameters`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -276,51 +276,6 @@ impl<E: Element> Parameters<E> {
     }
 }
 
-/// `Σ g²` in `f64`, in eight sums that do not wait for each other.
-fn sum_of_squares<E: Real>(g: &[E]) -> f64 {
-    let mut sums = [0.0; 8];
-    let (blocks, rest) = g.as_chunks::<8>();
-    for block in blocks {
-        for (sum, g) in sums.iter_mut().zip(block) {
-            *sum += g.f64() * g.f64();
-        }
-    }
-    sums.iter().sum::<f64>() + rest.iter().map(|g| g.f64() * g.f64()).sum::<f64>()
-}
-
-/// Moments below these are zero: they move nothing beside any usual `ε`, and the denormal numbers that
-/// the moments of an idle weight would end in are slow.
-const IDLE: [f64; 2] = [1e-20, 1e-35];
-
-/// What one step of Adam depends on beside gradient and moments.
-struct Adam {
-    rate: f64,
-    betas: [f64; 2],
-    epsilon: f64,
-    /// Steps including this one.
-    steps: i32,
-    /// Factor on the gradient.
-    shorten: f64,
-}
-
-impl Adam {
-    /// Replaces the gradient by the step [kingma2015, algorithm 1].
-    fn steps_of<E: Real>(&self, g: &mut [E], first: &mut [E], second: &mut [E]) {
-        let [b1, b2] = self.betas.map(E::of);
-        let [a1, a2] = self.betas.map(|b| E::of(1.0 - b));
-        let [c1, c2] = self.betas.map(|b| E::of((1.0 - b.powi(self.steps)).recip()));
-        let [idle1, idle2] = IDLE.map(E::of);
-        let (rate, epsilon, shorten) = (E::of(self.rate), E::of(self.epsilon), E::of(self.shorten));
-        for ((g, m), v) in g.iter_mut().zip(first).zip(second) {
-            let gradient = *g * shorten;
-            let (next_m, next_v) = (b1 * *m + a1 * gradient, b2 * *v + a2 * gradient * gradient);
-            *m = if next_m.abs() < idle1 { E::zero() } else { next_m };
-            *v = if next_v < idle2 { E::zero() } else { next_v };
-            *g = rate * (c1 * *m) / ((c2 * *v).sqrt() + epsilon);
-        }
-    }
-}
-
 impl<E: Element> Entry<E> {
     fn project(&mut self) {
         let (low, high) = self.bounds;
@@ -426,54 +381,5 @@ impl Schedule {
             }
             Schedule::Step { every, factor } => factor.powf((iteration / every.max(1)) as f64),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use dfdx::prelude::AdamConfig;
-
-    use super::*;
-    use crate::inference::tape::tensor;
-
-    #[test]
-    fn steps_are_those_of_dfdx() {
-        let betas = [0.9, 0.99];
-        let config = AdamConfig { lr: 0.01, betas, eps: 1e-8, weight_decay: None };
-        let mut theirs = tensor(&[0.0_f64; 3], (3,));
-        let (mut m1, mut v1) = (vec![0.0; 3], vec![0.0; 3]);
-        let (mut m2, mut v2) = (m1.clone(), v1.clone());
-        let mut ours = [0.0; 3];
-        let buffer = |x: &[f64]| {
-            let mut b = device::<f64>().try_alloc_len(x.len()).unwrap();
-            b.copy_from_slice(x);
-            b
-        };
-        let (mut mb, mut vb) = (buffer(&m1), buffer(&v1));
-        for steps in 1..50 {
-            let mut g = [0.3, -1e-3, 0.0].map(|g| g * f64::from(steps % 7));
-            config.try_update(steps, &mut theirs, &mut mb, &mut vb, &buffer(&g)).unwrap();
-            Adam { rate: 0.01, betas, epsilon: 1e-8, steps, shorten: 1.0 }
-                .steps_of(&mut g, &mut m2, &mut v2);
-            ours.iter_mut().zip(g).for_each(|(x, g)| *x -= g);
-        }
-        m1.copy_from_slice(&mb);
-        v1.copy_from_slice(&vb);
-        for (a, b) in [(&theirs.as_vec(), &ours.to_vec()), (&m1, &m2), (&v1, &v2)] {
-            assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-14), "{a:?} {b:?}");
-        }
-    }
-
-    #[test]
-    fn moments_of_an_idle_weight_become_zero() {
-        let adam =
-            |steps| Adam { rate: 0.01, betas: [0.9, 0.99], epsilon: 1e-8, steps, shorten: 1.0 };
-        let (mut m, mut v) = ([0.0_f32], [0.0_f32]);
-        adam(1).steps_of(&mut [1.0_f32], &mut m, &mut v);
-        for steps in 2..10_000 {
-            adam(steps).steps_of(&mut [0.0_f32], &mut m, &mut v);
-            assert!(!m[0].is_subnormal() && !v[0].is_subnormal(), "{m:?} {v:?}");
-        }
-        assert_eq!((m, v), ([0.0], [0.0]));
     }
 }

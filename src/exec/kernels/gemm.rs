@@ -130,8 +130,8 @@ impl<E: Element> Gemm<'_, E> {
         let lanes = E::lanes::<S>();
         let mut i = 0;
         while i < self.m {
-            i += match (self.m - i) / lanes {
-                whole if whole >= V => self.panel::<S, V, W>(simd, i),
+            i += match (self.m - i).div_ceil(lanes) {
+                vectors if vectors >= V => self.panel::<S, V, W>(simd, i),
                 4.. if V > 4 => self.panel::<S, 4, W>(simd, i),
                 2.. if V > 2 => self.panel::<S, 2, W>(simd, i),
                 _ => self.panel::<S, 1, W>(simd, i),
@@ -143,47 +143,59 @@ impl<E: Element> Gemm<'_, E> {
     #[inline(always)]
     #[allow(clippy::needless_range_loop, reason = "constant bounds keep the sums in registers")]
     fn panel<S: Simd, const V: usize, const W: usize>(&mut self, simd: S, i: usize) -> usize {
-        let lanes = E::lanes::<S>();
-        let rows = (self.m - i).min(V * lanes);
-        // Whole panels of a matrix whose columns are contiguous need no copy.
-        let direct = self.a.rows == 1 && rows == V * lanes;
-        if !direct {
-            self.pack(i, rows, V * lanes);
-        }
-        let (a, stride) =
-            if direct { (&self.a.data[i..], self.a.cols) } else { (&self.panel[..], V * lanes) };
+        let width = V * E::lanes::<S>();
+        let rows = (self.m - i).min(width);
+        let direct = self.direct(i, width);
+        self.pack(i, rows, width, direct);
         let mut sums = [[E::splat(simd, E::zero()); V]; W];
-        for p in 0..self.k {
-            let a = E::vectors::<S>(&a[p * stride..][..V * lanes]);
-            let b = &self.b[p * self.b_rows..][..self.n];
-            for w in 0..W {
-                // Columns beyond the last repeat it and are not stored.
-                let b = E::splat(simd, b[w.min(self.n - 1)]);
-                for v in 0..V {
-                    sums[w][v] = E::fma_vector(simd, a[v], b, sums[w][v]);
+        let from_a = self.a.data.get(i..).unwrap_or_default();
+        let parts = [(0..direct, from_a, self.a.cols), (direct..self.k, &self.panel[..], width)];
+        for (columns, a, stride) in parts {
+            for (q, p) in columns.enumerate() {
+                let a = E::vectors::<S>(&a[q * stride..][..width]);
+                let b = &self.b[p * self.b_rows..][..self.n];
+                for w in 0..W {
+                    // Columns beyond the last repeat it and are not stored.
+                    let b = E::splat(simd, b[w.min(self.n - 1)]);
+                    for v in 0..V {
+                        sums[w][v] = E::fma_vector(simd, a[v], b, sums[w][v]);
+                    }
                 }
             }
         }
-        self.panel.resize(self.panel.len().max(lanes), E::zero());
-        for (w, sums) in sums.iter().enumerate().take(self.n) {
-            for (v, &sum) in sums.iter().enumerate() {
-                let done = &mut self.panel[..lanes];
-                E::store(simd, done, sum);
-                let left = rows.saturating_sub(v * lanes).min(lanes);
-                for (r, &x) in done[..left].iter().enumerate() {
-                    self.c[(i + v * lanes + r) * self.c_rows + w] = x;
-                }
+        self.panel.resize(self.panel.len().max(W * width), E::zero());
+        for (sums, done) in sums.iter().zip(self.panel.chunks_exact_mut(width)) {
+            E::vectors_mut::<S>(done)[..V].copy_from_slice(sums);
+        }
+        for r in 0..rows {
+            let out = &mut self.c[(i + r) * self.c_rows..][..self.n];
+            for (out, done) in out.iter_mut().zip(self.panel.chunks_exact(width)) {
+                *out = done[r];
             }
         }
         rows
     }
 
-    /// Copies rows `i..i + rows` of `A` to `panel`, `[k][width]`, with zeros for missing rows.
+    /// How many columns of `A`, from the first, can be read where they are, `width` rows from `i` on:
+    /// contiguous ones. Rows that there are not are read from the next column and never stored.
     #[inline(always)]
-    fn pack(&mut self, i: usize, rows: usize, width: usize) {
-        self.panel.resize((self.k * width).max(self.panel.len()), E::zero());
-        for (p, out) in self.panel.chunks_exact_mut(width).take(self.k).enumerate() {
-            let from = i * self.a.rows + p * self.a.cols;
+    fn direct(&self, i: usize, width: usize) -> usize {
+        match self.a.data.len().checked_sub(i + width) {
+            Some(last) if self.a.rows == 1 => {
+                last.checked_div(self.a.cols).map_or(self.k, |column| self.k.min(column + 1))
+            }
+            _ => 0,
+        }
+    }
+
+    /// Copies rows `i..i + rows` of the columns of `A` from `first` on to `panel`, `[k − first][width]`,
+    /// with zeros for missing rows.
+    #[inline(always)]
+    fn pack(&mut self, i: usize, rows: usize, width: usize, first: usize) {
+        let columns = self.k - first;
+        self.panel.resize((columns * width).max(self.panel.len()), E::zero());
+        for (p, out) in self.panel.chunks_exact_mut(width).take(columns).enumerate() {
+            let from = i * self.a.rows + (first + p) * self.a.cols;
             for (r, o) in out.iter_mut().enumerate() {
                 *o = if r < rows { self.a.data[from + r * self.a.rows] } else { E::zero() };
             }
