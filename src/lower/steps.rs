@@ -218,7 +218,7 @@ impl Lowerer<'_> {
 }
 
 /// The conditions on the index in a statement, those in expressions too.
-fn conditions_of<'s>(s: &'s Stmt, index: VarId, out: &mut Vec<Expr>) {
+fn conditions_of(s: &Stmt, index: VarId, out: &mut Vec<Expr>) {
     match &s.kind {
         StmtKind::If { cond, then, otherwise } => {
             if mentions(cond, index) {
