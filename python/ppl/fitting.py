@@ -45,21 +45,26 @@ def flags(options: dict[str, Any]) -> list[str]:
 
 def run(arguments: list[str]) -> None:
     """Runs `ppl` with these arguments; what it refuses is an exception with its words."""
-    command = [sys.executable, "-m", "ppl", *arguments]
+    # Out of reach of the terminal's Ctrl-C, which would come twice, and twice ends a fit without results.
+    alone = sys.platform != "win32"
     process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "ppl", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=alone,
     )
     try:
         _, said = process.communicate()
     except KeyboardInterrupt:
-        # A terminal sends it to both processes, `kill` to this one alone; twice would end the fit at
-        # once. Partial results are written before it ends.
+        if alone:
+            process.send_signal(signal.SIGINT)
         try:
-            process.wait(timeout=0.2)
-        except subprocess.TimeoutExpired:
-            if sys.stdin is None or not sys.stdin.isatty():
-                process.send_signal(signal.SIGINT)
+            # It writes what it has.
             process.communicate()
+        except KeyboardInterrupt:
+            process.kill()
         raise
     code = process.returncode
     if code == _INTERRUPTED or code < 0:

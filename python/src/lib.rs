@@ -100,9 +100,8 @@ impl Model {
         let mut out = vec![0.0; points.len()];
         py.detach(|| {
             let density = self.posterior.target().f64;
-            let (mut log_p, mut score) = (vec![0.0; batch], vec![0.0; points.len()]);
-            let mut keep = Residuals::default();
-            density.score_keep(&points, &mut log_p, &mut score, &mut keep);
+            let (mut score, mut keep) = (vec![0.0; points.len()], Residuals::default());
+            density.score_keep(&points, &mut score, &mut keep);
             density.hvp(&keep, &vectors, &mut out);
         });
         self.rows(py, out, batch)

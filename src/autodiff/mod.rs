@@ -1,7 +1,7 @@
 //! IR → IR with derivatives, by reverse accumulation. The result is ordinary IR, so it nests.
 //!
 //! In:  a function with one real scalar output.
-//! Out: [`gradient`] adds the gradient, [`hvp`] adds gradient and Hessian-vector product as outputs.
+//! Out: [`gradient`] adds the gradient, [`gradients`] those in several inputs, [`hvp`] adds gradient and Hessian-vector product as outputs.
 //!
 //! Not here: simplification (`passes`), evaluation (`exec`).
 //!
@@ -45,17 +45,34 @@ pub struct NotDifferentiable {
 /// # Panics
 /// When `f` has no output or no such input.
 pub fn gradient(f: &Function, wrt: usize) -> Result<Function, NotDifferentiable> {
+    gradients(f, &[wrt])
+}
+
+/// `f` with a further output `score` for each of the inputs `wrt`, in that order; one way back serves all.
+///
+/// # Shape
+/// As [`gradient`].
+///
+/// # Errors
+/// As [`gradient`].
+///
+/// # Panics
+/// As [`gradient`].
+pub fn gradients(f: &Function, wrt: &[usize]) -> Result<Function, NotDifferentiable> {
     let mut b = Builder::new(f.name.clone());
     let args: Vec<_> = f.inputs.iter().map(|i| b.input(i.name.clone(), i.ty.clone())).collect();
-    let forward = Forward::new(&mut b, f, &args, |i| i == wrt, guarded(f, &[]));
+    let mut is_wrt = vec![false; f.inputs.len()];
+    wrt.iter().for_each(|&i| is_wrt[i] = true);
+    let forward = Forward::new(&mut b, f, &args, |i| is_wrt[i], guarded(f, &[]));
     let one = b.scalar(1.0);
     let cotangents = backward(&mut b, f, &forward, &[(f.outputs[0].value, one)])?;
-    let shape = f.inputs[wrt].ty.shape.clone();
-    let score = cotangents[wrt].unwrap_or_else(|| b.splat(0.0, &shape));
     for output in &f.outputs {
         b.output(output.name.clone(), forward.value(output.value));
     }
-    b.output("score", score);
+    for &i in wrt {
+        let score = cotangents[i].unwrap_or_else(|| b.splat(0.0, &f.inputs[i].ty.shape));
+        b.output("score", score);
+    }
     Ok(b.finish())
 }
 

@@ -62,7 +62,6 @@ impl Lowerer<'_> {
 
     fn coupled_values(&mut self, lets: &[(VarId, LetValue)]) -> Lower<Vec<Val>> {
         let members: Vec<VarId> = lets.iter().map(|(var, _)| *var).collect();
-        let mut parts = Parts::default();
         for (var, value) in lets {
             let LetValue::Elements { dims, rest, .. } = value else {
                 unreachable!("bug in ppl: a recursion is defined element by element")
@@ -72,10 +71,15 @@ impl Lowerer<'_> {
             let frame = self.new_frame(*var, dims, Axes::new(), rest.as_ref());
             self.frames.push(frame);
         }
+        let mut definitions: Vec<(VarId, Vec<Stmt>)> = Vec::with_capacity(lets.len());
         for (var, value) in lets {
             if let LetValue::Elements { stmts, .. } = value {
-                self.sort_out(*var, stmts, &members, &mut parts)?;
+                definitions.push((*var, self.cut_loops(stmts)?));
             }
+        }
+        let mut parts = Parts::default();
+        for (var, stmts) in &definitions {
+            self.sort_out(*var, stmts, &members, &mut parts)?;
         }
         let Parts { loops, mut waiting, singles } = parts;
         let mut cuts: Vec<i64> = loops.iter().flat_map(|l| [l.lo, l.hi + 1]).collect();

@@ -4,7 +4,6 @@
 //! distribution declares, and what combinators make of it (`combined`) is written for one number.
 
 use crate::check::typed::{Dist, DistDef, DistId, DistKind, Expr, MemberId, Scalar, Structure};
-use crate::diagnostics::Code;
 use crate::ir::{BinaryOp, DType, Op, Shape, TernaryOp, UnaryOp};
 
 use super::Lower;
@@ -297,17 +296,7 @@ impl Lowerer<'_> {
             let tail = self.tail_member(dist, other, &args)?;
             return Ok(self.unary(UnaryOp::Log1mExp, &tail));
         }
-        Err(self
-            .error(
-                Code::E0508,
-                format!(
-                    "`{}` has no cdf here, so it cannot be normalised again after cutting it off",
-                    def.name
-                ),
-                "cut off by a declared bound or by `truncate`",
-            )
-            .with_help("drop the bound, or choose a distribution whose support is that range")
-            .into())
+        panic!("bug in ppl: `{}` is cut off without a cdf, which the checker refuses", def.name)
     }
 
     /// Whether a distribution knows the probability of that side of a point without taking it from 1.

@@ -3,8 +3,8 @@
 //! Each assignment becomes a piece: values and the positions they fill. A loop whose body does not
 //! read the array turns its index into an axis and gives one piece. A loop that reads earlier rows at
 //! fixed distances (`s[t-1]`) becomes a scan; what in its body does not depend on those rows is
-//! computed outside, for all steps at once. Any other loop is unrolled. Arrays that read each other are
-//! in `coupled`.
+//! computed outside, for all steps at once. Any other loop is unrolled. `steps` gives loops the form in
+//! which they fit; arrays that read each other are in `coupled`.
 
 use crate::check::typed::{Expr, ExprKind, Index, LetValue, Stmt, StmtKind, VarId};
 use crate::diagnostics::Code;
@@ -14,6 +14,7 @@ use super::Lower;
 use super::lengths::lengths_depend_on;
 use super::lowerer::Lowerer;
 use super::recursion::{Steps, lags};
+use super::steps::merged;
 use super::value::{Axes, Axis, AxisTable, Val};
 use super::walk::{stmt_mentions, visit_stmt};
 
@@ -42,7 +43,7 @@ impl Frame {
     }
 
     /// The piece and the position in it of an element.
-    fn place(&self, element: usize) -> Option<(usize, usize)> {
+    pub(super) fn place(&self, element: usize) -> Option<(usize, usize)> {
         match self.defined[element] {
             Some((piece, offset)) => Some((piece as usize, offset as usize)),
             None => self.has_rest.then_some((0, element)),
@@ -52,6 +53,34 @@ impl Frame {
     /// How many pieces it has.
     pub(super) fn pieces(&self) -> usize {
         self.pieces.len()
+    }
+
+    /// Whether elements that nothing assigns have a value all the same.
+    pub(super) fn has_rest(&self) -> bool {
+        self.has_rest
+    }
+
+    /// A piece, and where its elements stand.
+    pub(super) fn piece(&self, number: usize) -> (&Val, Vec<usize>) {
+        let of_piece = |(at, place): (usize, &Option<(u32, u32)>)| {
+            place.filter(|(piece, _)| *piece as usize == number).map(|(_, offset)| (offset, at))
+        };
+        let mut places: Vec<(u32, usize)> =
+            self.defined.iter().enumerate().filter_map(of_piece).collect();
+        places.sort_unstable();
+        (&self.pieces[number], places.into_iter().map(|(_, at)| at).collect())
+    }
+
+    /// Adds a piece whose elements stand at `places`; the first that is defined already, if one is.
+    pub(super) fn add(&mut self, piece: Val, places: &[usize]) -> Result<(), usize> {
+        let number = u32::try_from(self.pieces.len()).expect("fewer than 2^32 pieces");
+        for (&at, offset) in places.iter().zip(0..) {
+            if self.defined[at].replace((number, offset)).is_some() {
+                return Err(at);
+            }
+        }
+        self.pieces.push(piece);
+        Ok(())
     }
 
     /// Takes back all but the first pieces.
@@ -319,21 +348,14 @@ impl Lowerer<'_> {
 
     pub(super) fn add_piece(&mut self, piece: Val, targets: &[usize]) -> Lower<()> {
         let frame = self.frames.last_mut().expect("assignments stand inside a definition");
-        let number = u32::try_from(frame.pieces.len()).expect("fewer than 2^32 pieces");
-        for (offset, &t) in targets.iter().enumerate() {
-            if frame.defined[t].is_some() {
-                let name = &self.model.var(frame.var).name;
-                let place = position_text(&frame.dims, t);
-                let message = format!("element {name}{place} is defined twice");
-                return Err(self
-                    .error(Code::E0505, message, "defined again here")
-                    .with_help("each element has to be assigned exactly once")
-                    .into());
-            }
-            frame.defined[t] = Some((number, u32::try_from(offset).expect("fits")));
-        }
-        frame.pieces.push(piece);
-        Ok(())
+        frame.add(piece, targets).map_err(|twice| {
+            let frame = self.frame();
+            let (place, var) = (position_text(&frame.dims, twice), frame.var);
+            let message = format!("element {}{place} is defined twice", self.model.var(var).name);
+            self.error(Code::E0505, message, "defined again here")
+                .with_help("each element has to be assigned exactly once")
+                .into()
+        })
     }
 
     pub(super) fn in_row(&self) -> bool {
@@ -363,10 +385,17 @@ impl Lowerer<'_> {
         if self.in_row() || !reads {
             return self.vectorised(var, lo, hi, run);
         }
+        if let Some(runs) = self.runs(var, lo, hi, body) {
+            let mut runs = runs.iter();
+            return runs.try_for_each(|(lo, hi, body)| self.element_steps(var, *lo, *hi, body));
+        }
+        let body = &merged(body);
+        let run = |l: &mut Self| body.iter().try_for_each(|s| l.element_stmt(s));
         match lags(body, var, target) {
             Some(lag) if hi >= lo && self.sequence.is_none() => {
                 self.recursion(lo, hi, &[(target, lag)], &[Steps { target, index: var, body }])
             }
+            _ if self.rows_apart(var, lo, hi, body)? => Ok(()),
             _ => self.unrolled(var, lo, hi, run),
         }
     }

@@ -12,26 +12,29 @@ use crate::lower::{Lowered, Role, Variable};
 /// # Errors
 /// When the log joint has no derivative in the probe.
 pub fn with_probabilities(mut lowered: Lowered) -> Result<Lowered, NotDifferentiable> {
-    for latent in lowered.latents.clone() {
-        let f = &lowered.function;
-        let joint = f.extract(vec![f.outputs[0].clone()]);
-        let gradient = autodiff::gradient(&joint, latent.probe)?;
-        let mut b = Builder::new(f.name.clone());
-        let args: Vec<_> = f.inputs.iter().map(|i| b.input(i.name.clone(), i.ty.clone())).collect();
-        let values = b.inline(f, &args);
-        for output in &f.outputs {
-            b.output(output.name.clone(), values[output.value.index()]);
-        }
-        let derivatives = b.inline(&gradient, &args);
-        let score = gradient.outputs[gradient.outputs.len() - 1].value;
+    if lowered.latents.is_empty() {
+        return Ok(lowered);
+    }
+    let f = &lowered.function;
+    let joint = f.extract(vec![f.outputs[0].clone()]);
+    let probes: Vec<usize> = lowered.latents.iter().map(|latent| latent.probe).collect();
+    let gradients = autodiff::gradients(&joint, &probes)?;
+    let mut b = Builder::new(f.name.clone());
+    let args: Vec<_> = f.inputs.iter().map(|i| b.input(i.name.clone(), i.ty.clone())).collect();
+    let values = b.inline(f, &args);
+    for output in &f.outputs {
+        b.output(output.name.clone(), values[output.value.index()]);
+    }
+    let derivatives = b.inline(&gradients, &args);
+    for (latent, score) in lowered.latents.iter().zip(&gradients.outputs[1..]) {
         let mut shape = latent.shape.clone();
         shape.push(latent.values);
-        let value = b.reshape(derivatives[score.index()], &shape);
+        let value = b.reshape(derivatives[score.value.index()], &shape);
         let name = format!("{}_prob", latent.name);
+        let output = b.function().outputs.len();
         b.output(name.clone(), value);
-        let output = f.outputs.len();
-        lowered.function = b.finish();
         lowered.variables.push(Variable { name, shape, role: Role::Gen, output });
     }
+    lowered.function = b.finish();
     Ok(lowered)
 }

@@ -150,20 +150,92 @@ fn the_prior_predictive_of_a_recursion_through_data_is_drawn_step_by_step() {
     }
 }
 
-/// A recursion of thousands of steps is one scan, whatever its length.
+/// The same recursion with its first steps told apart by conditions, statements and expressions.
+#[test]
+fn conditions_on_the_index_cut_a_recursion() {
+    let head = "data y: real[T]\ndata g: int[T]\nparam a ~ normal(0, 1)\nlet _g = g\n";
+    let tail = "y ~ normal(h, 1)\n";
+    let plain = "let h: real[T] {\n  h[1] = a\n  h[2] = 0.5 * h[1] + y[2]\n\
+                 \x20 for t in 3:T { h[t] = 0.5 * h[t-1] + a * h[t-2] + y[t] }\n}\n";
+    let statements = "let h: real[T] {\n  for t in 1:T {\n    if t == 1 { h[t] = a } else if t == 2 { h[t] = 0.5 * h[t-1] + y[t] } else {\n\
+                      \x20     let back = a * h[t-2]\n      h[t] = 0.5 * h[t-1] + back + y[t]\n    }\n  }\n}\n";
+    let expression = "let h: real[T] { for t in 1:T { h[t] = if t == 1 { a } else { 0.5 * h[t-1] + (if t > 2 { a * h[t-2] } else { 0 }) + y[t] } } }\n";
+    let coupled = "let h: real[T] { for t in 1:T { h[t] = if t == 1 { a } else { 0.5 * h[t-1] + b[t] + y[t] } } }\n\
+                   let b: real[T] { for t in 1:T { if t < 3 { b[t] = 0 } else { b[t] = a * h[t-2] } } }\n";
+    for text in [statements, expression, coupled] {
+        same(&format!("{head}{text}{tail}"), &format!("{head}{plain}{tail}"), Y);
+    }
+}
+
+/// Branches that the data or earlier elements decide.
+#[test]
+fn branches_that_assign_the_same_element_are_one_expression() {
+    let head = "data y: real[T]\ndata g: int[T]\nparam a ~ normal(0, 1)\nlet _g = g\n";
+    let start = "let h: real[T] {\n  h[1] = a\n  for t in 2:T {";
+    for condition in ["y[t] > 0", "h[t-1] > 0.2", "t % 2 == 0"] {
+        let branches = format!(
+            "{start} if {condition} {{ let u = y[t]; h[t] = a * h[t-1] + u }} else {{ h[t] = -h[t-1] }} }}\n}}\n"
+        );
+        let chosen = format!(
+            "{start} h[t] = if {condition} {{ a * h[t-1] + y[t] }} else {{ -h[t-1] }} }}\n}}\n"
+        );
+        let tail = "y ~ normal(h, 1)\n";
+        same(&format!("{head}{branches}{tail}"), &format!("{head}{chosen}{tail}"), Y);
+    }
+}
+
+/// A recursion for each row of a table, its loops in either order, the first column before or inside.
+#[test]
+fn recursions_of_rows_run_all_at_once() {
+    let json = r#"{"y": [[0.3, -1.0, 2.5, 0.4], [4.0, 0.1, 0.7, -0.2], [1.0, 1.5, -0.5, 0.8]]}"#;
+    let head = "data y: real[I, T]\nparam a: real[I] ~ normal(0, 1)\nparam b ~ normal(0, 1)\n";
+    let tail = "for i in 1:I { y[i] ~ normal(h[i, :T], 1) }\n";
+    let columns = "let u: real[T, I] {\n  u[1] = a\n  for t in 2:T { u[t] = b * u[t-1] + y[:, t] }\n}\nlet h = u'\n";
+    let step = "h[i, t] = b * h[i, t-1] + y[i, t]";
+    let inside =
+        format!("for i in 1:I {{\n    h[i, 1] = a[i]\n    for t in 2:T {{ {step} }}\n  }}");
+    let before = format!(
+        "for i in 1:I {{ h[i, 1] = a[i] }}\n  for i in 1:I {{ for t in 2:T {{ {step} }} }}"
+    );
+    let column = format!("h[:, 1] = a\n  for i in 1:I {{ for t in 2:T {{ {step} }} }}");
+    let first = format!(
+        "for i in 1:I {{ for t in 1:T {{ if t == 1 {{ h[i, t] = a[i] }} else {{ {step} }} }} }}"
+    );
+    let apart = format!(
+        "h[1, 1] = a[1]\n  h[2, 1] = a[2]\n  h[3, 1] = a[3]\n  for i in 1:2 {{ for t in 2:T {{ {step} }} }}\n  for t in 2:T {{ h[3, t] = b * h[3, t-1] + y[3, t] }}"
+    );
+    for text in [inside, before, column, first, apart] {
+        let text = format!("let h: real[I, T] {{\n  {text}\n}}\n");
+        same(&format!("{head}{text}{tail}"), &format!("{head}{columns}{tail}"), json);
+    }
+    // What is wrong with one element is said of it.
+    let twice = "let h: real[I, T] { for i in 1:I { h[i, 1] = 0\n  for t in 1:T { h[i, t] = if t == 1 { 0 } else { b * h[i, t-1] } } } }\n";
+    let refused = errors(&format!("{head}{twice}{tail}"), json);
+    assert!(refused.contains("h[1, 1] is defined twice"), "{refused}");
+}
+
+/// A recursion of thousands of steps is one scan, whatever its length and that of its rows.
 #[test]
 fn long_recursions_stay_small() {
-    let text = "data y: real[T]\nparam a ~ normal(0, 1)\n\
-                let h: real[T] {\n  h[1] = a\n  for t in 2:T { h[t] = 0.9 * h[t-1] + 0.1 * e[t-1] }\n}\n\
-                let e: real[T] { for t in 1:T { e[t] = y[t] * exp(-h[t] / 2) } }\n\
-                y ~ normal(0, exp(h / 2))\n";
-    let size = |n: usize| {
-        let mut json = String::from("{\"y\": [0.1");
-        (1..n).for_each(|i| write!(json, ", {}", if i % 3 == 0 { -0.4 } else { 0.3 }).unwrap());
-        json.push_str("]}");
-        crate::marginals::posterior(text, &json).log_joint().insts.len()
-    };
-    assert_eq!(size(50), size(3000));
+    let head = "data y: real[I, T]\nparam a ~ normal(0, 1)\n";
+    let coupled = "let h: real[T] {\n  h[1] = a\n  for t in 2:T { h[t] = 0.9 * h[t-1] + 0.1 * e[t-1] }\n}\n\
+                   let e: real[T] { for t in 1:T { e[t] = y[1, t] * exp(-h[t] / 2) } }\n\
+                   y[1] ~ normal(0, exp(h / 2))\n";
+    let told_apart = "let h: real[T] { for t in 1:T { if t == 1 { h[t] = a } else { h[t] = 0.9 * h[t-1] + y[1, t] } } }\n\
+                      y[1] ~ normal(0, exp(h / 2))\n";
+    let rows = "let h: real[I, T] { for i in 1:I { for t in 1:T { h[i, t] = if t == 1 { a } else { 0.9 * h[i, t-1] + y[i, t] } } } }\n\
+                for i in 1:I { y[i] ~ normal(0, exp(h[i] / 2)) }\n";
+    for text in [coupled, told_apart, rows] {
+        let size = |rows: usize, n: usize| {
+            let mut row = String::from("[0.1");
+            (1..n).for_each(|i| write!(row, ", {}", if i % 3 == 0 { -0.4 } else { 0.3 }).unwrap());
+            row.push(']');
+            let json = format!("{{\"y\": [{}]}}", vec![row; rows].join(", "));
+            crate::marginals::posterior(&format!("{head}{text}"), &json).log_joint().insts.len()
+        };
+        let (small, large) = (size(2, 50), size(5, 1000));
+        assert!(small < 50 && large < 50, "{small} and {large} instructions: {text}");
+    }
 }
 
 /// The posterior predictive of a recursion through data is one step ahead.

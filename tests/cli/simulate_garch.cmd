@@ -1,0 +1,1 @@
+simulate ../../examples/garch/model.ppl --prior -n 2
