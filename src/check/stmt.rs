@@ -3,12 +3,13 @@
 use crate::diagnostics::{Code, Diagnostic};
 use crate::syntax::ast;
 
+use super::builtins::Builtin;
 use super::checker::Checker;
 use super::dist::Value;
 use super::places::Means;
 use super::subst::Subst;
 use super::typed::{
-    Expr, ExprKind, Index, Scalar, Stage, Stmt, StmtKind, Support, Type, VarId, VarKind,
+    Expr, ExprKind, Index, MemberId, Scalar, Stage, Stmt, StmtKind, Support, Type, VarId, VarKind,
 };
 
 impl Checker<'_> {
@@ -37,6 +38,7 @@ impl Checker<'_> {
                 if e.ty.is_error() || !self.require_in_joint(&e) {
                     return None;
                 }
+                self.lint_repeated_addends(&e);
                 StmtKind::Factor(e)
             }
             ast::StmtKind::Assign { target: name, indices, value } => {
@@ -225,6 +227,34 @@ impl Checker<'_> {
         Some(StmtKind::Tilde { lhs, dist })
     }
 
+    /// Warns of one number beside the log densities of many values in a `factor`: the sum of an array
+    /// has it once for each, where Stan's `_lpdf`, which is one number, has it once.
+    fn lint_repeated_addends(&mut self, factor: &Expr) {
+        let mut addends = Vec::new();
+        gather_addends(factor, &mut addends);
+        let densities = addends.iter().find(|e| {
+            !e.ty.dims().is_empty()
+                && matches!(e.kind, ExprKind::Member(_, MemberId::LogDensity, _))
+        });
+        let Some(densities) = densities else { return };
+        for number in &addends {
+            if number.ty.dims().is_empty() && number.stage == Stage::Parameter {
+                let warning = Diagnostic::warning(
+                    Code::W0618,
+                    number.span,
+                    "one number is added to each of many log densities",
+                    "counted once for each",
+                )
+                .with_label(
+                    densities.span,
+                    format!("{}, one for each value", self.show(&densities.ty)),
+                )
+                .with_help("for their sum write `sum(…)`, or a `factor` of its own for the number");
+                self.report(warning);
+            }
+        }
+    }
+
     /// Returns the parameter that a left side is, or is an element of, with the support of that
     /// part: the statement is its prior.
     fn assigned_param(&self, lhs: &Expr) -> Option<(VarId, Support)> {
@@ -267,5 +297,15 @@ pub(super) fn variable_of(e: &Expr) -> Option<VarId> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+/// The terms of a sum, those of the sums in it too.
+fn gather_addends<'e>(e: &'e Expr, addends: &mut Vec<&'e Expr>) {
+    match &e.kind {
+        ExprKind::Builtin(Builtin::Add | Builtin::Sub | Builtin::Neg, terms) => {
+            terms.iter().for_each(|term| gather_addends(term, addends));
+        }
+        _ => addends.push(e),
     }
 }

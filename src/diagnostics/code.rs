@@ -145,6 +145,7 @@ codes! {
     W0615 "a name of the standard library defined anew",
     W0616 "a definition that nothing uses",
     W0617 "a comment that reads as a division",
+    W0618 "a number counted once for each log density",
 }
 
 impl Code {

@@ -1,4 +1,4 @@
-//! The language server in a real editor: Neovim, headless, with `editors/nvim`.
+//! The language server and the tree-sitter grammar in a real editor: Neovim, headless, with `editors/nvim`.
 
 use std::path::Path;
 use std::process::Command;
@@ -30,6 +30,7 @@ local function ask(method, line, character)
   for _, answer in pairs(answers) do return answer.result end
 end
 out.hover = ask('textDocument/hover', 2, 6).contents.value
+out.coloured = vim.treesitter.highlighter.active[buffer] ~= nil
 out.completion = #ask('textDocument/completion', 3, 4)
 vim.api.nvim_buf_set_lines(buffer, 4, 5, false, {})
 out.repaired = wait(function() return #vim.diagnostic.get(buffer) == 0 end)
@@ -45,6 +46,20 @@ file:close()
 vim.cmd('qall!')
 "#;
 
+/// Builds the parser of the tree-sitter grammar where Neovim looks for it; `false` without a C compiler.
+fn build_parser(runtime: &Path) -> bool {
+    let grammar = Path::new(env!("CARGO_MANIFEST_DIR")).join("editors/tree-sitter-ppl/src");
+    std::fs::create_dir(runtime.join("parser")).unwrap();
+    let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+    let built = Command::new(compiler)
+        .args(["-O1", "-shared", "-fPIC", "-I"])
+        .args([&grammar, &grammar.join("parser.c"), &grammar.join("scanner.c")])
+        .arg("-o")
+        .arg(runtime.join("parser/ppl.so"))
+        .status();
+    built.is_ok_and(|status| status.success())
+}
+
 #[test]
 fn slow_neovim_speaks_with_the_server() {
     if !crate::effort::slow() {
@@ -59,10 +74,12 @@ fn slow_neovim_speaks_with_the_server() {
     std::fs::write(folder.path().join("m.ppl"), MODEL).unwrap();
     std::fs::write(folder.path().join("script.lua"), SCRIPT).unwrap();
     let binary = env!("CARGO_BIN_EXE_ppl");
+    let has_parser = build_parser(folder.path());
     let init = format!(
-        "set nocompatible noswapfile hidden\nset runtimepath+={}\nfiletype plugin on\nsyntax on\n\
+        "set nocompatible noswapfile hidden\nset runtimepath+={},{}\nfiletype plugin on\nsyntax on\n\
          lua require('ppl').cmd = {{ '{binary}', 'lsp', '--cache', '{}' }}\n",
         plugin.display(),
+        folder.path().display(),
         folder.path().join("cache").display(),
     );
     std::fs::write(folder.path().join("init.vim"), init).unwrap();
@@ -79,6 +96,7 @@ fn slow_neovim_speaks_with_the_server() {
     is("filetype", "ppl".into());
     is("started", true.into());
     is("diagnosed", true.into());
+    is("coloured", has_parser.into());
     is("code", "E0102".into());
     is("line", 4.into());
     is("repaired", true.into());
