@@ -194,5 +194,5 @@ fn no_change_of_a_model_breaks_the_compiler() {
 #[test]
 fn no_change_of_data_breaks_the_compiler() {
     let n = run(300, true);
-    assert!(n > 50, "{n} mutants are data");
+    assert!(n > 10, "{n} mutants are data");
 }
