@@ -6,15 +6,8 @@ M.cmd = { 'ppl', 'lsp' }
 
 -- Colours by the tree-sitter grammar, where its parser has been built (docs/editors.md); else by syntax/ppl.vim.
 local function highlight()
-  local has_parser, parser = pcall(vim.treesitter.get_parser, 0, 'ppl')
-  if not (has_parser and parser) then
-    return
-  end
-  if vim.treesitter.start then
-    vim.treesitter.start(0, 'ppl')
-  else
-    -- Neovim 0.7.
-    vim.treesitter.highlighter.new(parser)
+  if vim.treesitter and vim.treesitter.start then
+    pcall(vim.treesitter.start, 0, 'ppl')
   end
 end
 
