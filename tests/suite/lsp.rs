@@ -11,6 +11,8 @@ use ppl::driver::Session;
 use ppl::lsp::{End, file_uri, serve};
 use serde_json::{Value, json};
 
+use crate::files::below;
+
 /// Runs a session; returns what the server sent, and how it ended.
 fn session(messages: &[String], cache: &Path) -> (Vec<Value>, End) {
     let framed = |text: &String| format!("Content-Length: {}\r\n\r\n{text}", text.len());
@@ -361,11 +363,9 @@ fn one_can_jump_into_the_library() {
 /// Every fixture, cut anywhere and asked anything: an answer comes, and it is no "bug in ppl".
 #[test]
 fn no_text_takes_the_server_down() {
-    let fixtures = ["tests/syntax/err", "tests/ui", "examples"];
-    let mut texts = Vec::new();
-    for below in fixtures {
-        models_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join(below), &mut texts);
-    }
+    let folders = ["tests/syntax/err", "tests/ui", "examples"];
+    let paths = folders.iter().flat_map(|folder| below(folder, "ppl"));
+    let texts: Vec<String> = paths.filter_map(|path| std::fs::read_to_string(path).ok()).collect();
     assert!(texts.len() > 50);
     let cache = tempfile::tempdir().unwrap();
     let step = if crate::effort::slow() { 1 } else { 12 };
@@ -404,21 +404,6 @@ fn no_text_takes_the_server_down() {
         for message in &sent {
             assert!(message.get("error").is_none(), "{message}\n{text}");
             assert_ne!(message["method"], "window/logMessage", "{message}\n{text}");
-        }
-    }
-}
-
-fn models_below(folder: &Path, texts: &mut Vec<String>) {
-    let mut entries: Vec<_> =
-        std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
-    entries.sort();
-    for path in entries {
-        if path.is_dir() {
-            models_below(&path, texts);
-        } else if path.extension().is_some_and(|e| e == "ppl")
-            && let Ok(text) = std::fs::read_to_string(&path)
-        {
-            texts.push(text);
         }
     }
 }

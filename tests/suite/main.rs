@@ -19,6 +19,7 @@ mod eight_schools;
 mod enumeration;
 mod examples;
 mod exec;
+mod files;
 mod functions;
 mod gaussian;
 mod generative;

@@ -3,8 +3,6 @@
 //! Whatever the change, every stage ends with a value or with messages, never with a panic; `PPL_SLOW=1`
 //! tries twenty times as many, new ones each time.
 
-use std::path::{Path, PathBuf};
-
 use ppl::data::{DataSet, Format};
 use ppl::driver::Session;
 use ppl::source::FileId;
@@ -16,24 +14,7 @@ use serde_json::Value;
 
 use crate::conformance::model_text;
 use crate::effort::cases;
-
-/// Every file below a folder of the project with that extension, in order of name.
-fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
-    fn walk(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                walk(&path, extension, found);
-            } else if path.extension().is_some_and(|e| e == extension) {
-                found.push(path);
-            }
-        }
-    }
-    let mut found = Vec::new();
-    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), extension, &mut found);
-    found.sort();
-    found
-}
+use crate::files::below;
 
 /// Models and their data, as JSON, all of which come through.
 fn pairs() -> Vec<(String, String)> {
@@ -43,7 +24,7 @@ fn pairs() -> Vec<(String, String)> {
         let row: Value = serde_json::from_str(row).unwrap();
         (model_text(row["model"].as_str().unwrap()), row["data"].to_string())
     });
-    let examples = files("examples", "ppl").into_iter().map(|path| {
+    let examples = below("examples", "ppl").into_iter().map(|path| {
         let data = std::fs::read_to_string(path.with_file_name("data.json"));
         (std::fs::read_to_string(&path).unwrap(), data.unwrap_or_else(|_| "{}".into()))
     });

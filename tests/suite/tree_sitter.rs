@@ -14,6 +14,7 @@ use ppl::syntax;
 
 use crate::blocks::{blocks, pages};
 use crate::effort;
+use crate::files::below;
 
 const FILE: FileId = FileId(0);
 
@@ -66,27 +67,20 @@ fn can_build() -> bool {
     true
 }
 
-fn models_below(folder: &Path, out: &mut Vec<(String, String)>) {
-    let mut entries: Vec<PathBuf> =
-        std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
-    entries.sort();
-    for path in entries {
-        if path.is_dir() {
-            models_below(&path, out);
-        } else if path.extension().is_some_and(|e| e == "ppl") {
-            // One fixture is not UTF-8, which is for the reader of files to say.
-            if let Ok(text) = std::fs::read_to_string(&path) {
-                out.push((path.strip_prefix(root()).unwrap().display().to_string(), text));
-            }
-        }
-    }
+/// The models below a folder of the repository, with their names.
+fn models_below(folder: &str) -> impl Iterator<Item = (String, String)> {
+    below(folder, "ppl").into_iter().filter_map(|path| {
+        // One fixture is not UTF-8, which is for the reader of files to say.
+        let text = std::fs::read_to_string(&path).ok()?;
+        Some((path.strip_prefix(root()).unwrap().display().to_string(), text))
+    })
 }
 
 /// Every model of the repository: files, and blocks of the documentation.
 fn models() -> Vec<(String, String)> {
     let mut models = Vec::new();
     for folder in ["examples", "stdlib", "tests"] {
-        models_below(&root().join(folder), &mut models);
+        models.extend(models_below(folder));
     }
     let mut documents = pages(&root().join("docs"));
     documents.push(root().join("README.md"));
@@ -108,8 +102,7 @@ struct Text {
 /// The fixtures of the parser with one token less, one twice, one behind a comment or a line break:
 /// most of them are no models.
 fn broken() -> Vec<Text> {
-    let mut fixtures = Vec::new();
-    models_below(&root().join("tests/syntax"), &mut fixtures);
+    let mut fixtures: Vec<_> = models_below("tests/syntax").collect();
     fixtures.retain(|(_, text)| text.len() < 1_500);
     let mut broken = Vec::new();
     for (fixture, text) in &fixtures {
