@@ -3,9 +3,9 @@
 //!
 //! [`Parameters`] is the whole trainable state of a method. Tensors are stored flat and reshaped for
 //! use (which keeps their identity, so gradients find them), because dfdx's own modules and
-//! optimisers need sizes at compile time; dfdx applies the steps.
+//! optimisers need sizes at compile time.
 
-use dfdx::prelude::{PutTape, ReshapeTo, SgdConfig, Storage, Tensor, TensorFromVec};
+use dfdx::prelude::{PutTape, ReshapeTo, Storage, Tensor, TensorFromVec};
 
 use serde::{Deserialize, Serialize};
 
@@ -263,30 +263,24 @@ impl<E: Element> Parameters<E> {
                 steps: e.steps,
                 shorten,
             };
-            adam.steps_of(g, &mut e.first_moment, &mut e.second_moment);
-            // Without momentum there is no velocity; any buffer of that length will do.
-            let apply = SgdConfig { lr: 1.0, momentum: None, weight_decay: None };
-            let done = apply.try_update(&mut e.value, &mut e.first_moment, g);
-            if done.is_err() {
-                return Update::NonFinite;
-            }
-            e.project();
+            let mut x = Pooled::new(g.len());
+            e.value.copy_into(&mut x);
+            adam.step(&mut x, g, [&mut e.first_moment, &mut e.second_moment]);
+            e.project(&mut x);
+            // `copy_from` keeps the tensor's identity, by which gradients find it.
+            e.value.copy_from(&x);
         }
         Update::Stepped { gradient_norm }
     }
 }
 
 impl<E: Element> Entry<E> {
-    fn project(&mut self) {
+    fn project(&self, x: &mut [E]) {
         let (low, high) = self.bounds;
-        if low == f64::NEG_INFINITY && high == f64::INFINITY {
-            return;
+        if low > f64::NEG_INFINITY || high < f64::INFINITY {
+            let (low, high) = (E::of(low), E::of(high));
+            x.iter_mut().for_each(|x| *x = x.max(low).min(high));
         }
-        let (low, high) = (E::of(low), E::of(high));
-        let projected: Vec<E> =
-            self.value.as_vec().into_iter().map(|x| x.max(low).min(high)).collect();
-        // `copy_from` keeps the tensor's identity, unlike dfdx's `clamp`.
-        self.value.copy_from(&projected);
     }
 }
 

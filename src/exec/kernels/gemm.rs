@@ -151,12 +151,20 @@ impl<E: Element> Gemm<'_, E> {
         let from_a = self.a.data.get(i..).unwrap_or_default();
         let parts = [(0..direct, from_a, self.a.cols), (direct..self.k, &self.panel[..], width)];
         for (columns, a, stride) in parts {
-            for (q, p) in columns.enumerate() {
+            if columns.is_empty() {
+                continue;
+            }
+            // The last row of `B` may be short.
+            let b = self.b[columns.start * self.b_rows..].chunks(self.b_rows);
+            for (q, b) in b.take(columns.len()).enumerate() {
                 let a = E::vectors::<S>(&a[q * stride..][..width]);
-                let b = &self.b[p * self.b_rows..][..self.n];
+                // Columns beyond the last repeat it and are not stored.
+                let b: [E; W] = match b.first_chunk::<W>() {
+                    Some(b) => *b,
+                    None => std::array::from_fn(|w| b[w.min(b.len() - 1)]),
+                };
                 for w in 0..W {
-                    // Columns beyond the last repeat it and are not stored.
-                    let b = E::splat(simd, b[w.min(self.n - 1)]);
+                    let b = E::splat(simd, b[w]);
                     for v in 0..V {
                         sums[w][v] = E::fma_vector(simd, a[v], b, sums[w][v]);
                     }
@@ -167,10 +175,16 @@ impl<E: Element> Gemm<'_, E> {
         for (sums, done) in sums.iter().zip(self.panel.chunks_exact_mut(width)) {
             E::vectors_mut::<S>(done)[..V].copy_from_slice(sums);
         }
-        for r in 0..rows {
-            let out = &mut self.c[(i + r) * self.c_rows..][..self.n];
-            for (out, done) in out.iter_mut().zip(self.panel.chunks_exact(width)) {
-                *out = done[r];
+        let done: [&[E]; W] = std::array::from_fn(|w| &self.panel[w * width..][..width]);
+        let out = &mut self.c[i * self.c_rows..];
+        if self.n == W && self.c_rows == W {
+            // Nothing between the rows: lengths that the compiler knows.
+            for (r, out) in out.as_chunks_mut::<W>().0[..rows].iter_mut().enumerate() {
+                *out = std::array::from_fn(|w| done[w][r]);
+            }
+        } else {
+            for (r, out) in out.chunks_mut(self.c_rows).take(rows).enumerate() {
+                out[..self.n].iter_mut().zip(done).for_each(|(out, done)| *out = done[r]);
             }
         }
         rows
