@@ -32,6 +32,9 @@ const METHODS: [(&str, Dynamics); 6] = [
     ("cmcd-ud", dynamics(Momentum::Damped, Correction::Both)),
 ];
 
+const INTEGRATORS: [Integrator; 3] =
+    [Integrator::Exponential, Integrator::VelocityVerlet, Integrator::PositionVerlet];
+
 /// A method as published.
 const fn plain(dynamics: Dynamics, bridges: usize, initial: Initial) -> Form {
     Form {
@@ -51,7 +54,11 @@ fn forms(bridges: usize) -> Vec<(String, Form)> {
     for (name, dynamics) in METHODS {
         let plain = plain(dynamics, bridges, initial);
         forms.push((name.to_owned(), plain));
-        for integrator in [Integrator::VelocityVerlet, Integrator::PositionVerlet] {
+        forms.push((
+            format!("{name}, exponential"),
+            Form { integrator: Integrator::Exponential, ..plain },
+        ));
+        for integrator in INTEGRATORS {
             let form = Form { integrator, step_per_dimension: true, full_start: true, ..plain };
             forms.push((format!("{name}, {integrator:?}, all learned"), form));
         }

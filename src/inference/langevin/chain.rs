@@ -85,9 +85,14 @@ impl Dynamics {
     }
 }
 
-/// The symmetric integrator of a step; both are of second order.
+/// The symmetric integrator of a step; all are of second order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Integrator {
+    /// Kick, turn, kick, in coordinates in which the start is standard normal: the motion in the start's
+    /// own harmonic force and the friction are solved exactly, and only what the target adds to the start
+    /// is a kick, so that the error of a step is of the size of that [shahbaba2014, sec. 3.1;
+    /// chao2015].
+    Exponential,
     /// Kick, drift, kick. The score at a point serves both steps that meet there.
     VelocityVerlet,
     /// Drift, kick, drift: one score a step, half-way.
@@ -158,7 +163,7 @@ pub struct Chain<E: Element> {
 pub struct Paths<E: Element> {
     /// Log weights `[N]`; their mean estimates the evidence lower bound.
     pub log_weights: Vector<E>,
-    /// End points `z_K: [N, D]`.
+    /// End points `[N, D]`.
     pub ends: Node<E>,
     /// `log p(z_K): [N, 1]`.
     pub log_p: Node<E>,
@@ -274,7 +279,8 @@ impl<E: Element> Chain<E> {
         let constant = |xi: &[E]| Node::constant(Pooled::of(xi), shape);
         let mut noise = noise.chunks_exact(n * d);
         let mut xi = || noise.next().expect("noise for every step");
-        let start = Start::new(self.handles, parameters, d, tape);
+        let standardized = self.form.integrator == Integrator::Exponential;
+        let start = Start::new(self.handles, parameters, d, standardized, tape);
         let c = Coefficients::new(self, parameters, tape);
 
         // Terms of the log weights that no parameter enters: ½|ξ|² of the start, the initial momentum
@@ -287,7 +293,7 @@ impl<E: Element> Chain<E> {
             add_squares(momentum);
         }
         let mut rho = constant(momentum);
-        let mut here = self.at(&start, start.draw(constant(first)));
+        let mut here = self.at(&start, start.begin(constant(first)));
         let (mut points, mut momenta, mut refreshed) = (Vec::new(), Vec::new(), Vec::new());
         let mut controls = Vec::new();
         let control = |z: &Node<E>, rho: &Node<E>, step: usize| {
@@ -319,7 +325,8 @@ impl<E: Element> Chain<E> {
             }
             (here, rho) = (next, end);
         }
-        let log_p = self.bridge.log_density_at(&here.z);
+        let ends = start.place(&here.z);
+        let log_p = self.bridge.log_density_at(&ends);
 
         // What the backward kernels leave, all steps at once.
         let rows = (k * n, d);
@@ -354,17 +361,18 @@ impl<E: Element> Chain<E> {
         if !dynamics.overdamped() {
             log_weights = log_weights - per_chain(&half_squares(&rho));
         }
-        Paths { log_weights, ends: here.z, log_p }
+        Paths { log_weights, ends, log_p }
     }
 
     /// A point of every chain, with its gradients where the integrator wants them there.
     fn at(&self, start: &Start<E>, z: Node<E>) -> Point<E> {
-        let wanted = self.form.integrator == Integrator::VelocityVerlet;
+        let wanted = self.form.integrator != Integrator::PositionVerlet;
         Point { gradient: wanted.then(|| self.gradient(start, &z)), z }
     }
 
     fn gradient(&self, start: &Start<E>, z: &Node<E>) -> Gradient<E> {
-        Gradient { score: self.bridge.score_at(z), pull: start.pull(z) }
+        let score = self.bridge.score_at(&start.place(z));
+        Gradient { score: start.pull_back(score), pull: start.pull(z) }
     }
 
     /// One step of the integrator at the level of `step`, from a point and its refreshed momentum.
@@ -381,21 +389,30 @@ impl<E: Element> Chain<E> {
             let kick = Term::Scaled(&c.kick, step, &g.score);
             combine(shape, &[Term::Plain(rho), kick, Term::Scaled(&c.recall, step, &g.pull)])
         };
-        let drifted = |z: &Node<E>, rho: &Node<E>| {
-            combine(shape, &[Term::Plain(z), Term::Scaled(&c.drift, 0, rho)])
+        let sum = |a: (&Node<E>, &Node<E>), b: (&Node<E>, &Node<E>)| {
+            combine(shape, &[Term::Scaled(a.0, 0, a.1), Term::Scaled(b.0, 0, b.1)])
+        };
+        let moved = |z: &Node<E>, rho: &Node<E>| match &c.motion {
+            Motion::Straight(drift) => {
+                let z = combine(shape, &[Term::Plain(z), Term::Scaled(drift, 0, rho)]);
+                (z, rho.clone())
+            }
+            Motion::Turn { cos, sin, minus_sin } => {
+                (sum((cos, z), (sin, rho)), sum((cos, rho), (minus_sin, z)))
+            }
         };
         match &here.gradient {
             Some(gradient) => {
-                let middle = kicked(fresh, gradient);
-                let z = drifted(&here.z, &middle);
+                let (z, turned) = moved(&here.z, &kicked(fresh, gradient));
                 let next = self.gradient(start, &z);
-                let end = kicked(&middle, &next);
+                let end = kicked(&turned, &next);
                 (Point { z, gradient: Some(next) }, end)
             }
             None => {
-                let half = drifted(&here.z, fresh);
-                let end = kicked(fresh, &self.gradient(start, &half));
-                (Point { z: drifted(&half, &end), gradient: None }, end)
+                let (half, rho) = moved(&here.z, fresh);
+                let end = kicked(&rho, &self.gradient(start, &half));
+                let (z, end) = moved(&half, &end);
+                (Point { z, gradient: None }, end)
             }
         }
     }
@@ -434,6 +451,14 @@ struct Gradient<E: Element> {
     pull: Node<E>,
 }
 
+/// What a step does between kicks.
+enum Motion<E: Element> {
+    /// `z + drift ρ`.
+    Straight(Node<E>),
+    /// `(z, ρ)` turned by the angle `h`: the motion in the harmonic force of a standard normal.
+    Turn { cos: Node<E>, sin: Node<E>, minus_sin: Node<E> },
+}
+
 /// Everything that multiplies something in a step.
 struct Coefficients<E: Element> {
     /// Of the old momentum in the new one, and its negative; none where it is forgotten.
@@ -446,8 +471,7 @@ struct Coefficients<E: Element> {
     /// Of the network, and its negative.
     push: Node<E>,
     minus_push: Node<E>,
-    /// Of the momentum in the motion.
-    drift: Node<E>,
+    motion: Motion<E>,
     /// Of the score, and of the pull, at each level: `[K, ·]`.
     kick: Node<E>,
     recall: Node<E>,
@@ -469,23 +493,33 @@ impl<E: Element> Coefficients<E> {
             }
         };
         let half = h.clone() * E::of(0.5);
+        let exact = form.integrator == Integrator::Exponential;
         let momentum = handles.friction.map(|friction| {
             let friction = parameters.matrix(friction, (1, 1), tape);
-            if form.dynamics.momentum == Momentum::Retained {
-                (friction.clone(), friction.square().negate() + E::one())
-            } else {
-                let a = friction * e;
-                (a.clone().negate() + E::one(), a * E::of(2.0))
+            let kept = |keep: Matrix<E>| (keep.clone(), keep.square().negate() + E::one());
+            match form.dynamics.momentum {
+                Momentum::Retained => kept(friction),
+                _ if exact => kept((friction * e).negate().exp()),
+                _ => {
+                    let a = friction * e;
+                    (a.clone().negate() + E::one(), a * E::of(2.0))
+                }
             }
         });
         let (keep, variance) = momentum.unzip();
         let push = variance.clone().unwrap_or_else(|| half.clone());
-        let (drift, kick) = match form.integrator {
-            Integrator::VelocityVerlet => (h, half),
-            Integrator::PositionVerlet => (half, h),
+        let (motion, kick) = match form.integrator {
+            Integrator::Exponential => {
+                let sin = h.clone().sin();
+                let minus_sin = Node::of(sin.clone().negate());
+                (Motion::Turn { cos: Node::of(h.cos()), sin: Node::of(sin), minus_sin }, half)
+            }
+            Integrator::VelocityVerlet => (Motion::Straight(Node::of(h)), half),
+            Integrator::PositionVerlet => (Motion::Straight(Node::of(half)), h),
         };
         let levels = chain.levels(parameters, tape).reshape_like(&(form.bridges, 1));
-        let rest = levels.clone() - E::one();
+        // Of `−∇ log q`, the start's own force is in the motion where that is exact.
+        let rest = if exact { levels.clone() } else { levels.clone() - E::one() };
         Coefficients {
             minus_keep: keep.clone().map(|keep| Node::of(keep.negate())),
             keep: keep.map(Node::of),
@@ -493,7 +527,7 @@ impl<E: Element> Coefficients<E> {
             variance: variance.map(|variance| variance.reshape_like(&(1,))),
             minus_push: Node::of(push.clone().negate()),
             push: Node::of(push),
-            drift: Node::of(drift),
+            motion,
             recall: Node::of(rest.matmul(kick.clone())),
             kick: Node::of(levels.matmul(kick)),
         }

@@ -47,7 +47,7 @@ struct FullStart(bool);
 
 named!(Precondition: "none" => Self::None, "diagonal" => Self::Diagonal, "dense" => Self::Dense,
     "transport" => Self::Transport);
-named!(Integrator: "velocity-verlet" => Self::VelocityVerlet, "position-verlet" => Self::PositionVerlet);
+named!(Integrator: "exponential" => Self::Exponential, "velocity-verlet" => Self::VelocityVerlet, "position-verlet" => Self::PositionVerlet);
 named!(StepPerDimension: "global" => Self(false), "dimension" => Self(true));
 named!(FullStart: "diagonal" => Self(false), "full" => Self(true));
 
@@ -73,10 +73,16 @@ impl Config {
         // as far as several of them with their momentum.
         let (bridges, step_size) =
             if dynamics.momentum == Momentum::Overdamped { (16, 0.05) } else { (8, 0.3) };
+        let precondition = settings.option("precondition", Precondition::of_dim(d))?;
+        // In the model's own coordinates a method is as published.
+        let integrator = match precondition {
+            Precondition::None => Integrator::VelocityVerlet,
+            _ => Integrator::Exponential,
+        };
         let form = Form {
             dynamics,
             bridges: settings.option("bridges", settings.bridges.unwrap_or(bridges))?,
-            integrator: settings.option("integrator", Integrator::VelocityVerlet)?,
+            integrator: settings.option("integrator", integrator)?,
             step_per_dimension: settings.option("step-sizes", StepPerDimension(false))?.0,
             full_start: settings.option("start", FullStart(false))?.0,
             initial: Initial {
@@ -92,7 +98,7 @@ impl Config {
                 .option("learning-rate", settings.learning_rate.unwrap_or(5e-3))?,
             grad_samples: settings.option("grad-samples", settings.grad_samples.unwrap_or(16))?,
             least_gain: settings.option("least-gain", 0.02)?,
-            precondition: settings.option("precondition", Precondition::of_dim(d))?,
+            precondition,
             resample: settings.option("resample", Resample::Auto)?,
         };
         if form.bridges == 0 || config.iterations == 0 || config.grad_samples == 0 {

@@ -124,8 +124,9 @@ const STEPS: MethodOption =
     option("step-sizes", "global", "one step size (global) or one for each dimension", "");
 const INTEGRATOR: MethodOption = option(
     "integrator",
-    "velocity-verlet",
-    "velocity-verlet (kick, drift, kick) or position-verlet (drift, kick, drift)",
+    "exponential",
+    "exponential (kick, turn, kick: the start's part of the force and the friction solved exactly), \
+     velocity-verlet (kick, drift, kick; with precondition=none) or position-verlet (drift, kick, drift)",
     "",
 );
 const FRICTION: MethodOption = option("friction", "1", "initial friction; trained", "γ");
@@ -154,6 +155,7 @@ const OVERDAMPED: &[MethodOption] = &[
     LEAST_GAIN,
     OVERDAMPED_STEP,
     STEPS,
+    INTEGRATOR,
     START,
     PRECONDITION,
     RESAMPLE,
