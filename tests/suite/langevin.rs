@@ -32,8 +32,7 @@ const METHODS: [(&str, Dynamics); 6] = [
     ("cmcd-ud", dynamics(Momentum::Damped, Correction::Both)),
 ];
 
-const INTEGRATORS: [Integrator; 3] =
-    [Integrator::Exponential, Integrator::VelocityVerlet, Integrator::PositionVerlet];
+const INTEGRATORS: [Integrator; 2] = [Integrator::Exponential, Integrator::VelocityVerlet];
 
 /// A method as published.
 const fn plain(dynamics: Dynamics, bridges: usize, initial: Initial) -> Form {
@@ -41,6 +40,7 @@ const fn plain(dynamics: Dynamics, bridges: usize, initial: Initial) -> Form {
         dynamics,
         bridges,
         integrator: Integrator::VelocityVerlet,
+        guided: false,
         step_per_dimension: false,
         full_start: false,
         initial,
@@ -59,7 +59,8 @@ fn forms(bridges: usize) -> Vec<(String, Form)> {
             Form { integrator: Integrator::Exponential, ..plain },
         ));
         for integrator in INTEGRATORS {
-            let form = Form { integrator, step_per_dimension: true, full_start: true, ..plain };
+            let all = Form { step_per_dimension: true, full_start: true, guided: true, ..plain };
+            let form = Form { integrator, ..all };
             forms.push((format!("{name}, {integrator:?}, all learned"), form));
         }
     }
@@ -167,6 +168,11 @@ fn chain_towards(
     if let Some(scales) = h.step_scales {
         parameters.set(scales, &[0.2, -0.4]);
     }
+    for (i, guide) in h.guides.into_iter().flatten().enumerate() {
+        let steps = parameters.values(guide).len();
+        let values: Vec<f64> = (0..steps).map(|k| 0.1 * (k as f64 - i as f64)).collect();
+        parameters.set(guide, &values);
+    }
     if let Some(mixing) = h.mixing {
         parameters.set(mixing, &[0.0, 0.0, -0.5, 0.0]);
     }
@@ -196,6 +202,7 @@ fn gradients_agree_with_differences() {
         let h = chain.handles;
         let mut handles = vec![h.mu, h.log_sd, h.step_size, h.increments];
         handles.extend([h.friction, h.step_scales, h.mixing].into_iter().flatten());
+        handles.extend(h.guides.into_iter().flatten());
         handles.extend(h.network.map(|(network, _)| network.scale));
         // All of the network only where there are few steps.
         if let Some((network, table)) = h.network.filter(|_| form.bridges == 3) {

@@ -40,6 +40,8 @@ macro_rules! named {
     };
 }
 
+/// Whether the correction has a part that is a multiple of the force.
+struct Guided(bool);
 /// Whether every dimension has its own step size.
 struct StepPerDimension(bool);
 /// Whether the start's covariance is full.
@@ -47,7 +49,8 @@ struct FullStart(bool);
 
 named!(Precondition: "none" => Self::None, "diagonal" => Self::Diagonal, "dense" => Self::Dense,
     "transport" => Self::Transport);
-named!(Integrator: "exponential" => Self::Exponential, "velocity-verlet" => Self::VelocityVerlet, "position-verlet" => Self::PositionVerlet);
+named!(Integrator: "exponential" => Self::Exponential, "velocity-verlet" => Self::VelocityVerlet);
+named!(Guided: "guided" => Self(true), "plain" => Self(false));
 named!(StepPerDimension: "global" => Self(false), "dimension" => Self(true));
 named!(FullStart: "diagonal" => Self(false), "full" => Self(true));
 
@@ -75,14 +78,15 @@ impl Config {
             if dynamics.momentum == Momentum::Overdamped { (16, 0.05) } else { (8, 0.3) };
         let precondition = settings.option("precondition", Precondition::of_dim(d))?;
         // In the model's own coordinates a method is as published.
-        let integrator = match precondition {
-            Precondition::None => Integrator::VelocityVerlet,
-            _ => Integrator::Exponential,
+        let (integrator, guided) = match precondition {
+            Precondition::None => (Integrator::VelocityVerlet, false),
+            _ => (Integrator::Exponential, true),
         };
         let form = Form {
             dynamics,
             bridges: settings.option("bridges", settings.bridges.unwrap_or(bridges))?,
             integrator: settings.option("integrator", integrator)?,
+            guided: settings.option("correction", Guided(guided))?.0,
             step_per_dimension: settings.option("step-sizes", StepPerDimension(false))?.0,
             full_start: settings.option("start", FullStart(false))?.0,
             initial: Initial {
