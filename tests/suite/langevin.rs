@@ -4,7 +4,9 @@ use std::ops::ControlFlow;
 
 use dfdx::prelude::MeanTo;
 use ppl::inference::bridge::Bridge;
-use ppl::inference::langevin::{Chain, Correction, Dynamics, Form, Initial, Integrator, Momentum};
+use ppl::inference::langevin::{
+    Chain, Correction, Dynamics, Form, Initial, Integrator, Levels, Momentum,
+};
 use ppl::inference::optimizer::{Handle, Parameters};
 use ppl::inference::tape::{SharedTape, backward};
 use ppl::inference::{
@@ -41,6 +43,7 @@ const fn plain(dynamics: Dynamics, bridges: usize, initial: Initial) -> Form {
         bridges,
         integrator: Integrator::VelocityVerlet,
         guided: false,
+        levels: Levels::Rising,
         step_per_dimension: false,
         full_start: false,
         initial,
@@ -59,7 +62,13 @@ fn forms(bridges: usize) -> Vec<(String, Form)> {
             Form { integrator: Integrator::Exponential, ..plain },
         ));
         for integrator in INTEGRATORS {
-            let all = Form { step_per_dimension: true, full_start: true, guided: true, ..plain };
+            let all = Form {
+                step_per_dimension: true,
+                full_start: true,
+                guided: true,
+                levels: Levels::Free,
+                ..plain
+            };
             let form = Form { integrator, ..all };
             forms.push((format!("{name}, {integrator:?}, all learned"), form));
         }
@@ -90,9 +99,9 @@ fn from_fixture(dynamics: Dynamics, fixture: &Value) -> FromFixture {
         (h.mu, numbers(&grads["mu"])),
         (h.log_sd, numbers(&grads["log_sd"])),
         (h.step_size, numbers(&grads["eps"])),
-        (h.increments, numbers(&grads["incr"])),
+        (h.schedule, numbers(&grads["incr"])),
     ];
-    parameters.set(h.increments, &numbers(&given["incr"]));
+    parameters.set(h.schedule, &numbers(&given["incr"]));
     if let Some(friction) = h.friction {
         let key = if given["gamma"].is_number() { "gamma" } else { "eta" };
         pairs.push((friction, numbers(&grads[key])));
@@ -200,7 +209,7 @@ fn gradients_agree_with_differences() {
         };
         let mut grads = backward(loss(&parameters, &SharedTape::recording())).unwrap();
         let h = chain.handles;
-        let mut handles = vec![h.mu, h.log_sd, h.step_size, h.increments];
+        let mut handles = vec![h.mu, h.log_sd, h.step_size, h.schedule];
         handles.extend([h.friction, h.step_scales, h.mixing].into_iter().flatten());
         handles.extend(h.guides.into_iter().flatten());
         handles.extend(h.network.map(|(network, _)| network.scale));

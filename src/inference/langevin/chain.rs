@@ -112,6 +112,16 @@ pub enum Integrator {
     VelocityVerlet,
 }
 
+/// What the annealing levels may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Levels {
+    /// Each a number of its own. The density of a step is that of no posterior then, but any kick keeps
+    /// volumes, and a chain of few steps can undo at one level what it lost at another.
+    Free,
+    /// Rising from 0 to 1 [geffner2023].
+    Rising,
+}
+
 /// What a chain is like, besides the values of its parameters.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Form {
@@ -123,6 +133,8 @@ pub struct Form {
     pub integrator: Integrator,
     /// Whether the correction has a part that is a multiple of the force.
     pub guided: bool,
+    /// What the levels may be.
+    pub levels: Levels,
     /// Whether every dimension has a step size of its own.
     pub step_per_dimension: bool,
     /// Whether the start has learned correlations.
@@ -158,8 +170,8 @@ pub struct Handles {
     pub step_scales: Option<Handle>,
     /// Friction or retention, `[1]`, if the momentum has one.
     pub friction: Option<Handle>,
-    /// Unnormalised increments of the levels, `[min(K, 32) + 1]`.
-    pub increments: Handle,
+    /// The levels themselves, `[K]`, or their unnormalised increments, `[min(K, 32) + 1]`.
+    pub schedule: Handle,
     /// The network and the table of step embeddings, `[K, 20]` (of an overdamped control, `K + 1`).
     pub network: Option<(ResidualSoftplus, Handle)>,
     /// What the correction has of the force, `[K, 1]` (of an overdamped control, `K + 1`): where a step
@@ -210,9 +222,18 @@ impl<E: Element> Chain<E> {
             Momentum::Retained => Some(one("retention", initial.retention, (0.0, 0.99))),
             Momentum::Damped => Some(one("friction", initial.friction, (1e-3, f64::INFINITY))),
         };
-        let increments =
-            parameters.add("increments", 0, vec![E::one(); bridges.min(MAX_KNOTS) + 1]);
-        parameters.bound(increments, 1e-3, f64::INFINITY);
+        let schedule = match form.levels {
+            Levels::Free => {
+                let even = (1..=bridges).map(|k| E::of(k as f64 / (bridges + 1) as f64));
+                parameters.add("levels", 0, even.collect())
+            }
+            Levels::Rising => {
+                let ones = vec![E::one(); bridges.min(MAX_KNOTS) + 1];
+                let increments = parameters.add("increments", 0, ones);
+                parameters.bound(increments, 1e-3, f64::INFINITY);
+                increments
+            }
+        };
         let network = (dynamics.correction != Correction::None).then(|| {
             let seen = if dynamics.overdamped() { d } else { 2 * d };
             let network = ResidualSoftplus::new(parameters, 0, seen + EMBEDDING, d, rng);
@@ -232,7 +253,7 @@ impl<E: Element> Chain<E> {
             step_size,
             step_scales,
             friction,
-            increments,
+            schedule,
             network,
             guides,
         };
@@ -263,11 +284,14 @@ impl<E: Element> Chain<E> {
         (self.form.bridges + 2) * self.bridge.dim()
     }
 
-    /// The annealing levels `b_1 … b_K`, `[1, K]`: the normalised cumulative increments,
-    /// interpolated linearly at `k/(K + 1)`.
+    /// The annealing levels `b_1 … b_K`, `[1, K]`; those that rise are the normalised cumulative
+    /// increments, interpolated linearly at `k/(K + 1)`.
     #[must_use]
     pub fn levels(&self, parameters: &Parameters<E>, tape: &SharedTape<E>) -> Matrix<E> {
         let k = self.form.bridges;
+        if self.form.levels == Levels::Free {
+            return parameters.matrix(self.handles.schedule, (1, k), tape);
+        }
         let knots = k.min(MAX_KNOTS) + 1;
         // Level k is the sum over increments of the share of each that lies before it.
         let mut share = vec![E::zero(); knots * k];
@@ -278,7 +302,7 @@ impl<E: Element> Chain<E> {
             }
         }
         let share = tensor(&share, (knots, k)).put_tape(SharedTape::off());
-        let increments = parameters.matrix(self.handles.increments, (1, knots), tape);
+        let increments = parameters.matrix(self.handles.schedule, (1, knots), tape);
         let total = increments.clone().sum::<(usize,), Axis<1>>();
         increments.matmul(share) / total.broadcast_like::<_, Axis<1>>(&(1, k))
     }

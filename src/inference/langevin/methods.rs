@@ -113,9 +113,8 @@ const LEAST_GAIN: MethodOption = option(
     "",
 );
 const STEP: MethodOption =
-    option("step-size", "0.3", "initial step size of the leapfrog integrator; trained", "ε");
-const OVERDAMPED_STEP: MethodOption =
-    option("step-size", "0.05", "initial step size; trained", "ε");
+    option("step-size", "0.4", "initial step size of the integrator; trained", "ε");
+const OVERDAMPED_STEP: MethodOption = option("step-size", "0.1", "initial step size; trained", "ε");
 const STEPS: MethodOption =
     option("step-sizes", "global", "one step size (global) or one for each dimension", "");
 const INTEGRATOR: MethodOption = option(
@@ -125,6 +124,13 @@ const INTEGRATOR: MethodOption = option(
      velocity-verlet (kick, drift, kick; the default with precondition=none)",
     "",
 );
+const LEVELS: MethodOption = option(
+    "levels",
+    "free",
+    "annealing levels: free (each a number of its own) or rising (from 0 to 1; the default with \
+     precondition=none)",
+    "β",
+);
 const CORRECTION: MethodOption = option(
     "correction",
     "guided",
@@ -132,9 +138,9 @@ const CORRECTION: MethodOption = option(
      the default with precondition=none)",
     "s",
 );
-const FRICTION: MethodOption = option("friction", "1", "initial friction; trained", "γ");
+const FRICTION: MethodOption = option("friction", "0.3", "initial friction; trained", "γ");
 const RETENTION: MethodOption =
-    option("retention", "0.5", "initial share of momentum kept by a refresh; trained", "η");
+    option("retention", "0.9", "initial share of momentum kept by a refresh; trained", "η");
 const START: MethodOption = option(
     "start",
     "diagonal",
@@ -152,7 +158,7 @@ const PRECONDITION: MethodOption = option(
 /// A method's own options and those of all.
 macro_rules! options {
     ($($own:expr),+) => {
-        &[$($own,)+ ITERATIONS, RATE, CHAINS, LEAST_GAIN, STEPS, INTEGRATOR, START, PRECONDITION, RESAMPLE]
+        &[$($own,)+ ITERATIONS, RATE, CHAINS, LEAST_GAIN, STEPS, INTEGRATOR, LEVELS, START, PRECONDITION, RESAMPLE]
     };
 }
 
