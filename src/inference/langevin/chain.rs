@@ -14,7 +14,7 @@
 //! ∇ log q`. What the backward kernels lack is how far a chain lags behind the levels as they rise. To first
 //! order in their speed that is, of its momentum or overdamped, a multiple of `f`, and a multiple of
 //! `(∇f) ρ`, which is what `f` changes by over a step: so two numbers a step say what a network would
-//! need millions of paths for. The same term is in the networks of later samplers [zhang2022pis, sec. 4].
+//! need millions of paths for. The same term is in the networks of later samplers [zhangchen2022, sec. 4].
 //!
 //! Structure that pays: a network that enters backward densities only, never the dynamics, is run
 //! once on all `K·N` rows, after the chain; the score at a point serves both steps that meet there, so a
