@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use crate::data::MOST_ELEMENTS;
 use crate::driver::Stage;
 
 /// A probabilistic-programming language with a variational-inference backend.
@@ -86,6 +87,10 @@ pub(super) struct ModelArgs {
     /// data.json beside the model is taken
     #[arg(long, value_name = "FILE")]
     pub(super) data: Option<PathBuf>,
+
+    /// Largest array that the model may make of the data
+    #[arg(long, value_name = "N", default_value_t = MOST_ELEMENTS)]
+    pub(super) max_elements: usize,
 }
 
 #[derive(Debug, Args)]
@@ -422,6 +427,10 @@ pub(super) struct PredictArgs {
     /// A size that no data gives, such as `N=20`; may be repeated
     #[arg(long, value_name = "NAME=N")]
     pub(super) size: Vec<String>,
+
+    /// Largest array that the model may make of the data
+    #[arg(long, value_name = "N", default_value_t = MOST_ELEMENTS)]
+    pub(super) max_elements: usize,
 
     /// Seed of the draws [default: that of the run]
     #[arg(long, value_name = "N")]

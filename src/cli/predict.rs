@@ -35,7 +35,7 @@ pub(super) fn run(args: &PredictArgs, console: Console) -> Outcome {
         Some(path) => read_data(&path, console)?,
         None => DataSet::from_arrays([]),
     };
-    let data = with_sizes(data, &args.size)?;
+    let data = with_sizes(data, &args.size)?.with_limit(args.max_elements);
     let seed = args.seed.unwrap_or(config.seed);
 
     let mut session = Session::with_imports(imports.into_iter().collect());

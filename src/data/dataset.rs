@@ -26,9 +26,13 @@ pub(super) struct Field {
     pub(super) span: Range<usize>,
 }
 
+/// Most elements of any array, unless another limit is set: 256 MB in double precision.
+pub const MOST_ELEMENTS: usize = 1 << 25;
+
 /// Named arrays in the order of the file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataSet {
+    limit: usize,
     file: String,
     format: Format,
     text: Arc<str>,
@@ -40,6 +44,7 @@ impl DataSet {
     pub fn from_arrays(arrays: impl IntoIterator<Item = (String, DataArray)>) -> Self {
         let field = |(name, array)| (name, Field { array, span: 0..0 });
         DataSet {
+            limit: MOST_ELEMENTS,
             file: "(no file)".into(),
             format: Format::Json,
             text: "".into(),
@@ -53,7 +58,20 @@ impl DataSet {
         text: &str,
         fields: IndexMap<String, Field>,
     ) -> Self {
-        DataSet { file: file.into(), format, text: text.into(), fields }
+        DataSet { limit: MOST_ELEMENTS, file: file.into(), format, text: text.into(), fields }
+    }
+
+    /// The same data, of which a model makes arrays of at most `limit` elements, or 2³¹.
+    #[must_use]
+    pub fn with_limit(self, limit: usize) -> Self {
+        // Twice the square of it is still a number of elements.
+        DataSet { limit: limit.min(1 << 31), ..self }
+    }
+
+    /// Most elements of any array that a model makes of this data, its parameters together included.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit
     }
 
     /// Reads a file; `.csv` is CSV, `.json` is Stan JSON, anything else is told by its first byte.

@@ -123,6 +123,7 @@ codes! {
     E0505 "an element defined twice, too late or never",
     E0506 "not in this release",
     E0507 "a loop too long to unroll",
+    E0508 "an array too large",
     E0509 "an operation without a derivative",
     E0511 "a sum over too many discrete values",
     E0512 "a discrete latent without a distribution",
