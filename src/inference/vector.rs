@@ -219,6 +219,43 @@ impl<E: Element> WithSimd for AddSoftplus<'_, E> {
     }
 }
 
+/// `out = max(out, 0)`, also where it is NaN.
+pub(super) fn relu<E: Element>(out: &mut [E]) {
+    Arch::new().dispatch(Relu(out));
+}
+
+struct Relu<'a, E>(&'a mut [E]);
+
+impl<E: Element> WithSimd for Relu<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        self.0.iter_mut().for_each(|o| *o = if *o > E::zero() { *o } else { E::zero() });
+    }
+}
+
+/// The adjoint of [`relu`]: `out = out` where its result `y` is positive, else 0.
+pub(super) fn keep_positive<E: Element>(out: &mut [E], y: &[E]) {
+    Arch::new().dispatch(KeepPositive { out, y });
+}
+
+struct KeepPositive<'a, E> {
+    out: &'a mut [E],
+    y: &'a [E],
+}
+
+impl<E: Element> WithSimd for KeepPositive<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for (o, y) in self.out.iter_mut().zip(self.y) {
+            *o = if *y > E::zero() { *o } else { E::zero() };
+        }
+    }
+}
+
 /// `out = out ∘ x`.
 pub(super) fn scale<E: Element>(out: &mut [E], x: &[E]) {
     Arch::new().dispatch(Scale { out, x });
