@@ -13,7 +13,9 @@ use std::time::Instant;
 
 use dfdx::prelude::MeanTo;
 use ppl::inference::bridge::Bridge;
-use ppl::inference::langevin::{Chain, Correction, Dynamics, Form, Initial, Integrator, Momentum};
+use ppl::inference::langevin::{
+    Chain, Correction, Dynamics, Form, Initial, Integrator, Levels, Momentum,
+};
 use ppl::inference::optimizer::{Group, Parameters};
 use ppl::inference::tape::{SharedTape, backward};
 use ppl::posterior::Posterior;
@@ -94,6 +96,8 @@ fn own(posterior: &Posterior, bridges: usize, n: usize) -> Result<f64, String> {
         dynamics: Dynamics { momentum: Momentum::Damped, correction: Correction::Backward },
         bridges,
         integrator: Integrator::VelocityVerlet,
+        guided: false,
+        levels: Levels::Rising,
         step_per_dimension: false,
         full_start: false,
         initial: Initial { step_size: 1e-3, friction: 10.0, retention: 0.0 },

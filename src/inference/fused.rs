@@ -255,38 +255,29 @@ pub fn side_by_side<E: Element>(
     out
 }
 
-/// `X` with `X (I + B) = Y` for `Y: [N, D]` and `B: [D, D]`, of which only what is below the diagonal
-/// is read.
+/// `X` with `X (I + B) = Y`, or with `X (I + B)ᵀ = Y`, for `Y: [N, D]` and `B: [D, D]`, of which only what
+/// is below the diagonal is read.
 ///
 /// The adjoint of a solve is a solve with the transpose [giles2008, sec. 2.3].
 #[must_use]
-pub fn solve_unit_lower<E: Element>(y: &Node<E>, b: &Node<E>) -> Node<E> {
+pub fn solve_unit_lower<E: Element>(y: &Node<E>, b: &Node<E>, second: Second) -> Node<E> {
     let shape @ (_, d) = y.shape();
     let mut x = Pooled::of(y.numbers());
-    for x in x.chunks_exact_mut(d) {
-        // Column j is that of Y less what the later columns of X bring in.
-        for i in (0..d).rev() {
-            let done = x[i];
-            for (x, b) in x[..i].iter_mut().zip(&b.numbers()[i * d..]) {
-                *x -= done * *b;
-            }
-        }
-    }
+    solve_rows(&mut x, b.numbers(), d, second);
     let out = Node::computed(x, shape, [y, b]);
     let (x, y, b) = (out.operand(), y.operand(), b.operand());
     out.record(move |_, mut v| {
-        for v in v.chunks_exact_mut(d) {
-            for i in 0..d {
-                let row = &b.numbers()[i * d..];
-                let lost = v[..i].iter().zip(row).map(|(v, b)| *v * *b).sum::<E>();
-                v[i] -= lost;
-            }
-        }
+        let adjoint = match second {
+            Second::Plain => Second::Transposed,
+            Second::Transposed => Second::Plain,
+        };
+        solve_rows(&mut v, b.numbers(), d, adjoint);
         b.receive(|down| {
             for (x, v) in x.numbers().chunks_exact(d).zip(v.chunks_exact(d)) {
-                for i in 0..d {
-                    let x = x[i];
-                    down[i * d..i * d + i].iter_mut().zip(v).for_each(|(b, v)| *b -= x * *v);
+                let (rows, columns) = if second == Second::Plain { (x, v) } else { (v, x) };
+                for (i, r) in rows.iter().enumerate() {
+                    let below = &mut down[i * d..i * d + i];
+                    below.iter_mut().zip(columns).for_each(|(b, c)| *b -= *r * *c);
                 }
             }
         });
@@ -294,6 +285,29 @@ pub fn solve_unit_lower<E: Element>(y: &Node<E>, b: &Node<E>) -> Node<E> {
         Ok(())
     });
     out
+}
+
+/// Solves for every row of `rows: [N, D]` in place.
+fn solve_rows<E: Element>(rows: &mut [E], b: &[E], d: usize, second: Second) {
+    for x in rows.chunks_exact_mut(d) {
+        match second {
+            // Column j is that of Y less what the later columns of X bring in.
+            Second::Plain => {
+                for i in (0..d).rev() {
+                    let done = x[i];
+                    for (x, b) in x[..i].iter_mut().zip(&b[i * d..]) {
+                        *x -= done * *b;
+                    }
+                }
+            }
+            Second::Transposed => {
+                for i in 0..d {
+                    let earlier = x[..i].iter().zip(&b[i * d..]).map(|(x, b)| *x * *b).sum::<E>();
+                    x[i] -= earlier;
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -378,7 +392,8 @@ mod tests {
             product(&x, &x, Second::Plain)
         });
         check(&[a, square], &mut p, |p, tape| {
-            solve_unit_lower(&of(p, a, (3, 4), tape), &of(p, square, (4, 4), tape))
+            let (a, b) = (of(p, a, (3, 4), tape), of(p, square, (4, 4), tape));
+            solve_unit_lower(&solve_unit_lower(&a, &b, Second::Plain), &b, Second::Transposed)
         });
     }
 
@@ -387,7 +402,10 @@ mod tests {
         let m = |v: &[f64], shape| Node::constant(Pooled::of(v), shape);
         // (X (I + B))[0, :] by hand.
         let b = [9.0, 9.0, 9.0, 2.0, 9.0, 9.0, 3.0, 4.0, 9.0];
-        let x = solve_unit_lower(&m(&[17.0, 14.0, 3.0], (1, 3)), &m(&b, (3, 3)));
+        let b = m(&b, (3, 3));
+        let x = solve_unit_lower(&m(&[17.0, 14.0, 3.0], (1, 3)), &b, Second::Plain);
+        assert_eq!(x.numbers(), [4.0, 2.0, 3.0]);
+        let x = solve_unit_lower(&m(&[4.0, 10.0, 23.0], (1, 3)), &b, Second::Transposed);
         assert_eq!(x.numbers(), [4.0, 2.0, 3.0]);
         let h = [1.0, -799.0, 801.0, 0.5];
         let got = residual_softplus(&m(&h, (4, 1)), &m(&[-1.0], (1, 1)), &m(&[1.0], (1, 1)));
