@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use crate::data::MOST_ELEMENTS;
 use crate::driver::Stage;
 
 /// A probabilistic-programming language with a variational-inference backend.
@@ -88,9 +87,10 @@ pub(super) struct ModelArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) data: Option<PathBuf>,
 
-    /// Largest array that the model may make of the data
-    #[arg(long, value_name = "N", default_value_t = MOST_ELEMENTS)]
-    pub(super) max_elements: usize,
+    /// Elements of the largest array that the model may make of the data [default: 16777216, or eight
+    /// times the largest of the data]
+    #[arg(long, value_name = "N")]
+    pub(super) max_elements: Option<usize>,
 }
 
 #[derive(Debug, Args)]
@@ -428,9 +428,10 @@ pub(super) struct PredictArgs {
     #[arg(long, value_name = "NAME=N")]
     pub(super) size: Vec<String>,
 
-    /// Largest array that the model may make of the data
-    #[arg(long, value_name = "N", default_value_t = MOST_ELEMENTS)]
-    pub(super) max_elements: usize,
+    /// Elements of the largest array that the model may make of the data [default: 16777216, or eight
+    /// times the largest of the data]
+    #[arg(long, value_name = "N")]
+    pub(super) max_elements: Option<usize>,
 
     /// Seed of the draws [default: that of the run]
     #[arg(long, value_name = "N")]

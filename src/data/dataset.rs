@@ -26,13 +26,15 @@ pub(super) struct Field {
     pub(super) span: Range<usize>,
 }
 
-/// Most elements of any array, unless another limit is set: 256 MB in double precision.
-pub const MOST_ELEMENTS: usize = 1 << 25;
+/// Most elements of an array of a model, unless its data has larger ones: 128 MiB in double precision.
+const MOST_ELEMENTS: usize = 1 << 24;
+/// How much larger than the largest array of the data a model's arrays may be.
+const MOST_GROWTH: usize = 8;
 
 /// Named arrays in the order of the file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataSet {
-    limit: usize,
+    limit: Option<usize>,
     file: String,
     format: Format,
     text: Arc<str>,
@@ -44,7 +46,7 @@ impl DataSet {
     pub fn from_arrays(arrays: impl IntoIterator<Item = (String, DataArray)>) -> Self {
         let field = |(name, array)| (name, Field { array, span: 0..0 });
         DataSet {
-            limit: MOST_ELEMENTS,
+            limit: None,
             file: "(no file)".into(),
             format: Format::Json,
             text: "".into(),
@@ -58,20 +60,23 @@ impl DataSet {
         text: &str,
         fields: IndexMap<String, Field>,
     ) -> Self {
-        DataSet { limit: MOST_ELEMENTS, file: file.into(), format, text: text.into(), fields }
+        DataSet { limit: None, file: file.into(), format, text: text.into(), fields }
     }
 
-    /// The same data, of which a model makes arrays of at most `limit` elements, or 2³¹.
+    /// The same data, of which a model makes arrays of at most `limit` elements.
     #[must_use]
-    pub fn with_limit(self, limit: usize) -> Self {
-        // Twice the square of it is still a number of elements.
-        DataSet { limit: limit.min(1 << 31), ..self }
+    pub fn with_limit(self, limit: Option<usize>) -> Self {
+        DataSet { limit, ..self }
     }
 
-    /// Most elements of any array that a model makes of this data, its parameters together included.
+    /// Most elements of an array that a model makes of this data; its parameters together are one. 2²⁴,
+    /// or eight times those of the largest array here, unless another limit was set; never above 2³¹.
     #[must_use]
     pub fn limit(&self) -> usize {
-        self.limit
+        let largest = || self.fields.values().map(|f| f.array.values.len()).max().unwrap_or(0);
+        let limit = self.limit.unwrap_or_else(|| MOST_ELEMENTS.max(MOST_GROWTH * largest()));
+        // Twice the square of it is still a number of elements.
+        limit.min(1 << 31)
     }
 
     /// Reads a file; `.csv` is CSV, `.json` is Stan JSON, anything else is told by its first byte.

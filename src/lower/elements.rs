@@ -453,7 +453,10 @@ impl Lowerer<'_> {
         hi: i64,
         f: impl FnOnce(&mut Self) -> Lower<()>,
     ) -> Lower<()> {
-        let axis = self.axes.add(steps(lo, hi));
+        let length = steps(lo, hi);
+        let around = self.loops.iter().map(|&axis| self.axes.length(axis));
+        self.room_for(&around.chain([length]).collect::<Vec<_>>())?;
+        let axis = self.axes.add(length);
         self.where_it_belongs(true, |l| {
             let id = l.range(lo, hi);
             l.define(var, Val { id, axes: [axis].as_slice().into() });

@@ -15,6 +15,7 @@ impl Lowerer<'_> {
             return self.outside(|l| l.expr(e));
         }
         self.at(e.span, |l| {
+            l.count_step()?;
             let value = l.expr_here(e)?;
             l.check_sizes()?;
             Ok(value)

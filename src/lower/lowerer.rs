@@ -22,6 +22,10 @@ pub(super) struct Lowerer<'m> {
     pub(super) model: &'m Model,
     /// The data file, for messages about it.
     pub(super) file: &'m DataSet,
+    /// Most elements of an array.
+    limit: usize,
+    /// Expressions lowered so far.
+    steps: usize,
     /// The function being built; inside a recursion, its step.
     pub(super) b: Builder,
     /// Loop axes so far.
@@ -84,6 +88,8 @@ impl<'m> Lowerer<'m> {
         Lowerer {
             model,
             file,
+            limit: file.limit(),
+            steps: 0,
             b: Builder::new("log_joint"),
             axes: AxisTable::default(),
             env: HashMap::new(),
@@ -258,8 +264,24 @@ impl<'m> Lowerer<'m> {
 
     /// That an array of this shape, about to be made, is not too large.
     pub(super) fn room_for(&self, shape: &[usize]) -> Lower<()> {
-        match num_elements(shape) > self.file.limit() {
-            true => Err(Box::new(too_large(self.here(), shape, self.file.limit()))),
+        match num_elements(shape) > self.limit {
+            true => Err(Box::new(too_large(self.here(), shape, self.limit))),
+            false => Ok(()),
+        }
+    }
+
+    /// That the model does not come to too many operations, now that there is one more.
+    ///
+    /// # Errors
+    /// E0507: functions that call functions, or distributions of distributions, may double with each line.
+    pub(super) fn count_step(&mut self) -> Lower<()> {
+        self.steps += 1;
+        match self.steps > MOST_STEPS {
+            true => Err(self.error(
+                Code::E0507,
+                format!("written out, this model has more than {MOST_STEPS} operations"),
+                "here at the latest",
+            )),
             false => Ok(()),
         }
     }
@@ -268,10 +290,10 @@ impl<'m> Lowerer<'m> {
     pub(super) fn check_sizes(&self) -> Lower<()> {
         let Some(largest) = self.b.largest() else { return Ok(()) };
         let inst = self.b.inst(largest);
-        match inst.ty.len() > self.file.limit() {
+        match inst.ty.len() > self.limit {
             true => {
                 let span = inst.span.unwrap_or_else(|| self.here());
-                Err(Box::new(too_large(span, &inst.ty.shape, self.file.limit())))
+                Err(Box::new(too_large(span, &inst.ty.shape, self.limit)))
             }
             false => Ok(()),
         }
@@ -312,6 +334,10 @@ impl<'m> Lowerer<'m> {
         self.convert(DType::Real, v)
     }
 }
+
+/// Most expressions of a model, those of a function counted at each call and those of an unrolled loop
+/// at each step.
+const MOST_STEPS: usize = 1 << 22;
 
 /// The error that an array would have more than `limit` elements.
 pub(super) fn too_large(span: Span, shape: &[usize], limit: usize) -> Diagnostic {

@@ -9,6 +9,8 @@ mod calibrate;
 mod cli;
 mod combinators;
 mod conformance;
+mod corpus;
+mod crashes;
 mod data;
 mod densities;
 mod distribution_values;
