@@ -2,24 +2,37 @@
 //!
 //! `cargo bench --bench tables -- posteriors` fits the posteriors of `../shared/reference/posteriordb`
 //! by every method; see [`posteriors`] for what it takes. `-- langevin` runs the tasks of the Langevin
-//! literature; see [`langevin`]. `-- iterations` times training steps against a peer; see [`iterations`].
+//! literature; see [`langevin`]; `-- semi-implicit` those of the semi-implicit one; see [`semi_implicit`].
+//! `-- networks` fits Bayesian neural networks; see [`networks`]. `-- iterations` times training steps against
+//! a peer; see [`iterations`].
 
 #![allow(clippy::print_stdout, reason = "a command that reports what it measures")]
 
 mod iterations;
 mod langevin;
+mod networks;
 mod posteriors;
 mod section;
+mod semi_implicit;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // `cargo bench` adds a flag of its own.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
-    let usage = [posteriors::USAGE, langevin::USAGE, iterations::USAGE].join("; ");
+    let usage = [
+        posteriors::USAGE,
+        langevin::USAGE,
+        semi_implicit::USAGE,
+        networks::USAGE,
+        iterations::USAGE,
+    ]
+    .join("; ");
     let outcome = match arguments.split_first() {
         Some((command, rest)) if command == "posteriors" => posteriors::run(rest),
         Some((command, rest)) if command == "langevin" => langevin::run(rest),
+        Some((command, rest)) if command == "semi-implicit" => semi_implicit::run(rest),
+        Some((command, rest)) if command == "networks" => networks::run(rest),
         Some((command, rest)) if command == "iterations" => iterations::run(rest),
         // Without a command there is nothing to measure, as in a run of all benches.
         None => {
