@@ -376,6 +376,15 @@ mod tests {
 
     /// Draws of N(0, sd²), their weights towards N(0, 1), and what comes of them.
     fn judged(sd: f64, resample: Resample) -> (VerdictLevel, Khat, f64) {
+        judged_as(sd, resample, |x| x)
+    }
+
+    /// The same with a parameter that is that function of the draws.
+    fn judged_as(
+        sd: f64,
+        resample: Resample,
+        parameter: fn(f64) -> f64,
+    ) -> (VerdictLevel, Khat, f64) {
         let mut rng = crate::random::stream(2, "resampling test");
         let mut draws = vec![0.0; 8000];
         crate::random::fill_std_normal(&mut rng, &mut draws);
@@ -384,7 +393,10 @@ mod tests {
             draws.iter().map(|x| -0.5 * x * x * (1.0 - sd.powi(-2)) + sd.ln()).collect();
         let mut checks = Checks::new();
         let exact = KhatKind::Exact;
-        let parameters = Scalars { names: vec!["x".into()], values: draws.clone() };
+        let parameters = Scalars {
+            names: vec!["x".into()],
+            values: draws.iter().map(|x| parameter(*x)).collect(),
+        };
         let said = judge(&mut checks, &weights, &parameters, exact, resample, 4000, &mut rng);
         let chosen: Vec<f64> = said.chosen.iter().map(|i| draws[*i]).collect();
         assert_eq!(chosen.len(), 4000);
@@ -404,5 +416,16 @@ mod tests {
         let (level, khat, sd) = judged(0.5, Resample::Auto);
         assert!(level >= Doubtful && khat.value > 0.7 && (sd - 0.5).abs() < 0.03, "{khat:?} {sd}");
         assert!(judged(0.5, Resample::Always).0 >= Doubtful);
+    }
+
+    #[test]
+    fn moments_are_judged_of_the_parameters() {
+        use VerdictLevel::{Doubtful, Ok};
+        // The sd of exp(2x) hangs on a few draws: its square has a kurtosis of e^16.
+        let (level, _, _) = judged_as(1.2, Resample::Auto, |x| (2.0 * x).exp());
+        assert_eq!(level, Doubtful);
+        // The corner of a Cholesky factor of correlations says nothing.
+        assert_eq!(judged_as(1.2, Resample::Auto, |_| 1.0).0, Ok);
+        assert_eq!(judged_as(1.2, Resample::Never, |_| 1.0).0, Ok);
     }
 }
