@@ -11,7 +11,6 @@ use crate::exec::element::Element;
 use crate::exec::reference;
 use crate::ir::{Function, Tensor, Type};
 use crate::lower::{Lowered, Param, Role};
-use crate::real::Real;
 use crate::source::{SourceMap, Span};
 
 use super::constrain::Values;
@@ -59,7 +58,7 @@ impl Origin {
     }
 
     /// The parameters at the points `z: [S, D]`.
-    pub(super) fn parameters<E: Real>(&self, z: &[E]) -> Scalars {
+    pub(super) fn parameters<E: Element>(&self, z: &[E]) -> Scalars {
         let values = self
             .values
             .get_or_init(|| Values::generated(&self.lowered, &[Role::Param], "parameters"));
