@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench tables -- posteriors` fits the posteriors of `../shared/reference/posteriordb`
 //! by every method; see [`posteriors`] for what it takes. `-- langevin` runs the tasks of the Langevin
-//! literature; see [`langevin`]. `-- iterations` times training steps against a peer; see [`iterations`].
+//! literature; see [`langevin`]. `-- iterations` and `-- semi-implicit` time training steps against
+//! peers; see [`iterations`] and [`semi_implicit`].
 
 #![allow(clippy::print_stdout, reason = "a command that reports what it measures")]
 
@@ -10,17 +11,20 @@ mod iterations;
 mod langevin;
 mod posteriors;
 mod section;
+mod semi_implicit;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // `cargo bench` adds a flag of its own.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
-    let usage = [posteriors::USAGE, langevin::USAGE, iterations::USAGE].join("; ");
+    let usage =
+        [posteriors::USAGE, langevin::USAGE, iterations::USAGE, semi_implicit::USAGE].join("; ");
     let outcome = match arguments.split_first() {
         Some((command, rest)) if command == "posteriors" => posteriors::run(rest),
         Some((command, rest)) if command == "langevin" => langevin::run(rest),
         Some((command, rest)) if command == "iterations" => iterations::run(rest),
+        Some((command, rest)) if command == "semi-implicit" => semi_implicit::run(rest),
         // Without a command there is nothing to measure, as in a run of all benches.
         None => {
             println!("tables: say which: {usage}");

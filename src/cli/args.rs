@@ -298,6 +298,11 @@ pub(super) struct EmitArgs {
     /// tokens, ast, typed, ir, ir-opt, grad, hvp or program
     #[arg(long, value_name = "STAGE", value_parser = parse_stage)]
     pub(super) stage: Stage,
+
+    /// With the stage program: operations, bytes and time of each instruction for a point, as measured
+    /// here and now
+    #[arg(long)]
+    pub(super) cost: bool,
 }
 
 fn parse_stage(name: &str) -> Result<Stage, String> {

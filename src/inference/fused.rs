@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use super::node::{Node, Operand};
 use super::tape::{Element, Pooled};
-use super::vector::{add, add_columns, add_half_squares, add_product, add_softplus, scale};
+use super::vector::{Product, add_columns, add_half_squares, add_softplus, scale, set_products};
 
 /// A term of [`combine`]. Coefficients are a row of a matrix, of one number or as many as there are
 /// columns.
@@ -38,13 +38,16 @@ impl<E: Element> Part<E> {
     fn matrix(&self) -> Option<&[E]> {
         self.matrix.as_ref().map(Operand::numbers)
     }
+
+    fn product(&self) -> Product<'_, E> {
+        (self.factor(), self.matrix())
+    }
 }
 
 /// The sum of `terms`, `[N, D]`.
 #[must_use]
 pub fn combine<E: Element>(shape: (usize, usize), terms: &[Term<'_, E>]) -> Node<E> {
     let d = shape.1;
-    let mut out = Pooled::zeros(shape.0 * d);
     let mut operands: SmallVec<[&Node<E>; 8]> = SmallVec::new();
     let mut parts: SmallVec<[Part<E>; 4]> = SmallVec::new();
     for term in terms {
@@ -59,14 +62,17 @@ pub fn combine<E: Element>(shape: (usize, usize), terms: &[Term<'_, E>]) -> Node
             (rows.operand(), k * width..(k + 1) * width)
         };
         let part = Part { factor: factor.map(row), matrix: matrix.map(Node::operand) };
-        add_product(&mut out, d, part.factor(), part.matrix());
         parts.push(part);
     }
+    let mut out = Pooled::new(shape.0 * d);
+    let products: SmallVec<[Product<'_, E>; 4]> = parts.iter().map(Part::product).collect();
+    set_products(&mut out, d, &products);
+    drop(products);
     let out = Node::computed(out, shape, operands);
     out.record(move |_, up| {
         for part in &parts {
             if let Some(matrix) = &part.matrix {
-                matrix.receive(|down| add_product(down, d, part.factor(), Some(&up)));
+                matrix.receive_product(d, (part.factor(), Some(&up)));
             }
             if let Some((rows, row)) = &part.factor {
                 rows.receive(|down| add_columns(&mut down[row.clone()], d, &up, part.matrix()));
@@ -200,7 +206,7 @@ pub fn stacked<E: Element>(parts: &[Node<E>]) -> Node<E> {
         let mut rest = &up[..];
         for part in &parts {
             let (up, after) = rest.split_at(part.numbers().len());
-            part.receive(|down| add(down, up));
+            part.receive_product(up.len(), (None, Some(up)));
             rest = after;
         }
         Ok(())
