@@ -14,18 +14,22 @@ pub trait Real:
 
 impl Real for f32 {
     #[allow(clippy::cast_possible_truncation, reason = "rounding is the purpose")]
+    #[inline(always)]
     fn of(x: f64) -> Self {
         x as f32
     }
+    #[inline(always)]
     fn f64(self) -> f64 {
         f64::from(self)
     }
 }
 
 impl Real for f64 {
+    #[inline(always)]
     fn of(x: f64) -> Self {
         x
     }
+    #[inline(always)]
     fn f64(self) -> f64 {
         self
     }

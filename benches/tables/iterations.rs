@@ -2,25 +2,24 @@
 //!
 //! `taskset -c 1 cargo bench --bench tables -- iterations --tasks sonar --bridges 8,64 --chains 5 --rounds 3`
 //!
-//! Both in `f32` on one thread, with random numbers and optimiser, alternating; medians over the rounds
-//! of the fastest of blocks of ten iterations, which says what a program can do on a machine that others
-//! use too. A row replaces that of an earlier run.
+//! Both in `f32` on one thread, with random numbers and optimiser, alternating; processor time, which
+//! says most on a machine that others use too: medians over the rounds of the median over blocks of ten
+//! iterations. A row replaces that of an earlier run.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::process::Command;
-use std::time::Instant;
 
 use dfdx::prelude::MeanTo;
 use ppl::inference::bridge::Bridge;
-use ppl::inference::langevin::{Chain, Correction, Dynamics, Form, Initial, Integrator, Momentum};
+use ppl::inference::langevin::{
+    Chain, Correction, Dynamics, Form, Initial, Integrator, Levels, Momentum,
+};
 use ppl::inference::optimizer::{Group, Parameters};
 use ppl::inference::tape::{SharedTape, backward};
 use ppl::posterior::Posterior;
 use ppl::random::{fill_std_normal, stream};
 
 use super::langevin::{TASKS, compile, options};
-use crate::section;
+use crate::section::{self, median, thread_cpu_ms};
 
 /// What the command takes.
 pub(super) const USAGE: &str =
@@ -29,6 +28,8 @@ pub(super) const USAGE: &str =
 const FLAGS: [&str; 4] = ["--tasks", "--bridges", "--chains", "--rounds"];
 const TITLE: &str = "LDVI iterations";
 const COLUMNS: [&str; 6] = ["task", "K", "N", "ppl, ms", "JAX, ms", "JAX / ppl"];
+const HEAD: &str = "Milliseconds of processor time of a training iteration with random numbers and \
+                    optimiser, `f32`, one core: `taskset -c 1 cargo bench --bench tables -- iterations`.";
 const ITERATIONS: usize = 300;
 /// Iterations that are timed together.
 const BLOCK: usize = 10;
@@ -67,25 +68,12 @@ pub(super) fn run(arguments: &[String]) -> Result<(), String> {
                 row.extend([own, peer, peer / own].map(|x| format!("{x:.2}")));
                 println!("{}", row.join(" "));
                 rows.insert((name.clone(), k, n), row);
-                let line = |cells: &[&str]| format!("| {} |\n", cells.join(" | "));
-                let mut text = String::from(
-                    "Milliseconds of a training iteration with random numbers and optimiser, `f32`, one \
-                     core: `taskset -c 1 cargo bench --bench tables -- iterations`.\n\n",
-                );
-                text += &(line(&COLUMNS) + &line(&["---"; COLUMNS.len()]));
-                for row in rows.values() {
-                    text += &line(&row.iter().map(String::as_str).collect::<Vec<_>>());
-                }
+                let text = format!("{HEAD}\n\n{}", section::table(&COLUMNS, rows.values()));
                 section::write(TITLE, &text)?;
             }
         }
     }
     Ok(())
-}
-
-fn median(mut x: Vec<f64>) -> f64 {
-    x.sort_by(f64::total_cmp);
-    x[x.len() / 2]
 }
 
 /// The training step of `ppl run --infer ldvi` from a start that needs no fit.
@@ -94,6 +82,8 @@ fn own(posterior: &Posterior, bridges: usize, n: usize) -> Result<f64, String> {
         dynamics: Dynamics { momentum: Momentum::Damped, correction: Correction::Backward },
         bridges,
         integrator: Integrator::VelocityVerlet,
+        guided: false,
+        levels: Levels::Rising,
         step_per_dimension: false,
         full_start: false,
         initial: Initial { step_size: 1e-3, friction: 10.0, retention: 0.0 },
@@ -104,9 +94,9 @@ fn own(posterior: &Posterior, bridges: usize, n: usize) -> Result<f64, String> {
     let bridge = Bridge::new(density);
     let chain = Chain::new(form, bridge, (&mu, &log_sd), &mut parameters, &mut rng);
     let mut noise = vec![0.0_f32; n * chain.noise_per_chain()];
-    let mut fastest = f64::INFINITY;
+    let mut blocks = Vec::new();
     for _ in 0..ITERATIONS / BLOCK {
-        let began = Instant::now();
+        let began = thread_cpu_ms();
         for _ in 0..BLOCK {
             fill_std_normal(&mut rng, &mut noise);
             let paths = chain.simulate(&parameters, &noise, n, &SharedTape::recording());
@@ -114,23 +104,16 @@ fn own(posterior: &Posterior, bridges: usize, n: usize) -> Result<f64, String> {
             let mut gradients = backward(loss).map_err(|e| e.to_string())?;
             parameters.update(&Group::adam(0), 1e-4, &mut gradients);
         }
-        fastest = fastest.min(began.elapsed().as_secs_f64() * 1e3 / BLOCK as f64);
+        blocks.push((thread_cpu_ms() - began) / BLOCK as f64);
     }
-    Ok(fastest)
+    Ok(median(blocks))
 }
 
 /// The peer's own report of the same.
 fn peer(task: &str, bridges: usize, n: usize) -> Result<f64, String> {
-    let program = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/peers/ldvi_jax.py");
     let [bridges, n, iterations, block] = [bridges, n, ITERATIONS, BLOCK].map(|x| x.to_string());
-    let output = Command::new("python3")
-        .arg(program)
-        .args(["--model", task, "--method", "ldvi", "--K", &bridges, "--N", &n])
-        .args(["--iters", &iterations, "--mf-iters", "100", "--chunk", &block])
-        .env("JAX_PLATFORMS", "cpu")
-        .output()
-        .map_err(|e| format!("python3: {e}"))?;
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout)
-        .map_err(|e| format!("{e}: {}", String::from_utf8_lossy(&output.stderr)))?;
-    report["ms_per_iter_min"].as_f64().ok_or_else(|| "the peer reports no time".into())
+    let mut arguments = vec!["--model", task, "--method", "ldvi", "--K", &bridges, "--N", &n];
+    arguments.extend(["--iters", &iterations, "--mf-iters", "100", "--chunk", &block]);
+    let report = section::peer("ldvi_jax.py", &arguments)?;
+    report["cpu_ms_per_iter_median"].as_f64().ok_or_else(|| "the peer reports no time".into())
 }

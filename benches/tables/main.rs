@@ -2,12 +2,13 @@
 //!
 //! `cargo bench --bench tables -- posteriors` fits the posteriors of `../shared/reference/posteriordb`
 //! by every method; see [`posteriors`] for what it takes. `-- langevin` runs the tasks of the Langevin
-//! literature; see [`langevin`]; `-- semi-implicit` those of the semi-implicit one; see [`semi_implicit`].
-//! `-- networks` fits Bayesian neural networks; see [`networks`]. `-- iterations` times training steps against
-//! a peer; see [`iterations`].
+//! literature; see [`langevin`]; `-- divergences` those of the semi-implicit one; see [`divergences`].
+//! `-- networks` fits Bayesian neural networks; see [`networks`]. `-- iterations` and `-- semi-implicit` time training steps against
+//! peers; see [`iterations`] and [`semi_implicit`].
 
 #![allow(clippy::print_stdout, reason = "a command that reports what it measures")]
 
+mod divergences;
 mod iterations;
 mod langevin;
 mod networks;
@@ -23,17 +24,19 @@ fn main() -> ExitCode {
     let usage = [
         posteriors::USAGE,
         langevin::USAGE,
-        semi_implicit::USAGE,
+        divergences::USAGE,
         networks::USAGE,
         iterations::USAGE,
+        semi_implicit::USAGE,
     ]
     .join("; ");
     let outcome = match arguments.split_first() {
         Some((command, rest)) if command == "posteriors" => posteriors::run(rest),
         Some((command, rest)) if command == "langevin" => langevin::run(rest),
-        Some((command, rest)) if command == "semi-implicit" => semi_implicit::run(rest),
+        Some((command, rest)) if command == "divergences" => divergences::run(rest),
         Some((command, rest)) if command == "networks" => networks::run(rest),
         Some((command, rest)) if command == "iterations" => iterations::run(rest),
+        Some((command, rest)) if command == "semi-implicit" => semi_implicit::run(rest),
         // Without a command there is nothing to measure, as in a run of all benches.
         None => {
             println!("tables: say which: {usage}");

@@ -57,3 +57,44 @@ pub(super) fn cpu_seconds() -> f64 {
     let ticks: Vec<f64> = fields.skip(11).take(2).filter_map(|t| t.parse().ok()).collect();
     if let [user, system] = ticks[..] { 0.01 * (user + system) } else { wall }
 }
+
+/// Milliseconds of processor time that this thread has had; wall time where that is not known.
+pub(super) fn thread_cpu_ms() -> f64 {
+    static BEGAN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    let wall = BEGAN.get_or_init(Instant::now).elapsed().as_secs_f64() * 1e3;
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let ns = text.split_whitespace().next().and_then(|ns| ns.parse::<f64>().ok());
+    ns.map_or(wall, |ns| ns * 1e-6)
+}
+
+/// The middle of some numbers.
+pub(super) fn median(mut x: Vec<f64>) -> f64 {
+    x.sort_by(f64::total_cmp);
+    x[x.len() / 2]
+}
+
+/// A table.
+pub(super) fn table<'a>(
+    columns: &[&str],
+    rows: impl IntoIterator<Item = &'a Vec<String>>,
+) -> String {
+    let line = |cells: &[&str]| format!("| {} |\n", cells.join(" | "));
+    let mut text = line(columns) + &line(&vec!["---"; columns.len()]);
+    for row in rows {
+        text += &line(&row.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    text
+}
+
+/// Runs a program of `../shared/peers` and gives the JSON that it prints.
+pub(super) fn peer(program: &str, arguments: &[&str]) -> Result<serde_json::Value, String> {
+    let peers = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/peers");
+    let output = std::process::Command::new("python3")
+        .arg(peers.join(program))
+        .args(arguments)
+        .env("JAX_PLATFORMS", "cpu")
+        .output()
+        .map_err(|e| format!("python3: {e}"))?;
+    serde_json::from_slice(&output.stdout)
+        .map_err(|e| format!("{program}: {e}: {}", String::from_utf8_lossy(&output.stderr)))
+}

@@ -109,8 +109,10 @@ pub(super) struct Facts {
     pub(super) supports: HashMap<VarId, Support>,
     /// The dimension that an integer `let` is another name for.
     pub(super) values: HashMap<VarId, Dim>,
-    /// Bounds of the value of a `let`.
+    /// Bounds of the values of variables.
     pub(super) intervals: HashMap<VarId, Interval>,
+    /// Bounds of the values of functions.
+    pub(super) results: HashMap<FnId, Interval>,
     /// First and last value of a loop's index.
     pub(super) ranges: HashMap<VarId, (Dim, Dim)>,
     /// Variables that a discrete latent decides: allowed as an index, since it is summed out.

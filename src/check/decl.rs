@@ -48,7 +48,7 @@ impl Checker<'_> {
         }
         let entry = self.var_mut(var);
         (entry.ty, entry.stage) = (ty, stage);
-        self.facts.supports.insert(var, support.clone());
+        self.declare_support(var, support.clone());
         let missing = support.missing.then(|| Decl::Missing { var, support: support.clone() });
         self.model.decls.push(Decl::Data { var, support, default });
         self.model.decls.extend(missing);
@@ -104,7 +104,7 @@ impl Checker<'_> {
         };
         let support = self.without_random(support);
         self.var_mut(var).ty = ty;
-        self.facts.supports.insert(var, support.clone());
+        self.declare_support(var, support.clone());
         if let Some(prior) = &prior {
             self.priors.insert(var, prior.span);
         }
@@ -227,7 +227,7 @@ impl Checker<'_> {
         }
         self.var_mut(var).ty = ty;
         self.facts.discrete.insert(var);
-        self.facts.supports.insert(var, support.clone());
+        self.declare_support(var, support.clone());
         self.model.decls.push(Decl::Marginal { var, support, prior, span: d.span });
     }
 
@@ -269,10 +269,7 @@ impl Checker<'_> {
         }
         self.model.decls.push(Decl::Let { var, value });
         if let Some(support) = support {
-            let declared = self.support_interval(&support);
-            let known = self.facts.intervals.get(&var).copied().unwrap_or(Interval::ALL);
-            self.facts.intervals.insert(var, known.meet(declared));
-            self.facts.supports.insert(var, support.clone());
+            self.declare_support(var, support.clone());
             self.model.decls.push(Decl::Constraint { var, support });
         }
     }

@@ -100,6 +100,7 @@ impl Checker<'_> {
         if random {
             self.facts.random_fns.insert(id);
         }
+        self.facts.results.insert(id, self.interval(&body));
         self.model.fns.push(FnDef {
             name: f.name.text.clone(),
             params,
@@ -197,7 +198,7 @@ impl Checker<'_> {
             }
             let var = self.new_var(&param.name, VarKind::Argument, ty, Stage::Data);
             if let Some((support, _)) = declared {
-                self.facts.supports.insert(var, support);
+                self.declare_support(var, support);
             }
             self.scope.push(&param.name.text, var);
             vars.push(var);

@@ -2,7 +2,7 @@
 
 use super::builtins::Builtin;
 use super::checker::Checker;
-use super::typed::{Expr, ExprKind, Stmt, StmtKind, Structure, Support, VarKind};
+use super::typed::{Expr, ExprKind, Stmt, StmtKind, Structure, Support, VarId, VarKind};
 
 /// Bounds of the elements of a value, both included.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -91,18 +91,13 @@ impl Checker<'_> {
             ExprKind::Int(n) => Interval::point(*n as f64),
             ExprKind::Real(x) => Interval::point(*x),
             ExprKind::Bool(_) => Interval::new(0.0, 1.0),
-            ExprKind::Var(var) => {
-                if let Some(known) = self.facts.intervals.get(var) {
-                    return *known;
+            ExprKind::Var(var) => match self.facts.intervals.get(var) {
+                Some(known) => *known,
+                None if self.model.var(*var).kind == VarKind::Size => {
+                    Interval::new(0.0, f64::INFINITY)
                 }
-                match self.facts.supports.get(var) {
-                    Some(support) => self.support_interval(support),
-                    None if self.model.var(*var).kind == VarKind::Size => {
-                        Interval::new(0.0, f64::INFINITY)
-                    }
-                    None => Interval::ALL,
-                }
-            }
+                None => Interval::ALL,
+            },
             ExprKind::Builtin(op, args) => {
                 let args: Vec<Interval> = args.iter().map(|arg| self.interval(arg)).collect();
                 primitive(*op, &args)
@@ -117,13 +112,19 @@ impl Checker<'_> {
             ExprKind::If(_, then, otherwise) => self.interval(then).hull(self.interval(otherwise)),
             // Locals of a block keep what is known of them.
             ExprKind::Block(_, result) => self.interval(result),
-            ExprKind::Call(id, _) => {
-                // What the body says for any arguments within their declared bounds.
-                let function = self.model.function(*id);
-                self.interval(&function.body)
-            }
+            // What the body says for any arguments within their declared bounds.
+            ExprKind::Call(id, _) => self.facts.results.get(id).copied().unwrap_or(Interval::ALL),
             ExprKind::Member(..) | ExprKind::Draw { .. } | ExprKind::FnRef(_) => Interval::ALL,
         }
+    }
+
+    /// Notes what a variable's type says of its values. The interval is found here, once: bounds may refer
+    /// to other variables, and those to others.
+    pub(super) fn declare_support(&mut self, var: VarId, support: Support) {
+        let known = self.facts.intervals.get(&var).copied().unwrap_or(Interval::ALL);
+        let declared = self.support_interval(&support);
+        self.facts.intervals.insert(var, known.meet(declared));
+        self.facts.supports.insert(var, support);
     }
 
     /// Bounds the elements of the values of a support.

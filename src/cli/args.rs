@@ -86,6 +86,11 @@ pub(super) struct ModelArgs {
     /// data.json beside the model is taken
     #[arg(long, value_name = "FILE")]
     pub(super) data: Option<PathBuf>,
+
+    /// Elements of the largest array that the model may make of the data [default: 16777216, or eight
+    /// times the largest of the data]
+    #[arg(long, value_name = "N")]
+    pub(super) max_elements: Option<usize>,
 }
 
 #[derive(Debug, Args)]
@@ -293,6 +298,11 @@ pub(super) struct EmitArgs {
     /// tokens, ast, typed, ir, ir-opt, grad, hvp or program
     #[arg(long, value_name = "STAGE", value_parser = parse_stage)]
     pub(super) stage: Stage,
+
+    /// With the stage program: operations, bytes and time of each instruction for a point, as measured
+    /// here and now
+    #[arg(long)]
+    pub(super) cost: bool,
 }
 
 fn parse_stage(name: &str) -> Result<Stage, String> {
@@ -417,6 +427,11 @@ pub(super) struct PredictArgs {
     /// A size that no data gives, such as `N=20`; may be repeated
     #[arg(long, value_name = "NAME=N")]
     pub(super) size: Vec<String>,
+
+    /// Elements of the largest array that the model may make of the data [default: 16777216, or eight
+    /// times the largest of the data]
+    #[arg(long, value_name = "N")]
+    pub(super) max_elements: Option<usize>,
 
     /// Seed of the draws [default: that of the run]
     #[arg(long, value_name = "N")]

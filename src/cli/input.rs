@@ -42,6 +42,7 @@ impl Input {
             None => DataSet::from_arrays([]),
             Some(path) => read_data(path, console)?,
         };
+        let data = data.with_limit(args.max_elements);
         Ok(Input { name: args.model.display().to_string(), text, data, data_path })
     }
 

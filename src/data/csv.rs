@@ -174,7 +174,12 @@ impl Column {
         let Values::Real(reals) = &mut self.values else { return Ok(()) };
         let value = if is_missing { Some(f64::NAN) } else { cell.parse().ok() };
         reals.push(value.unwrap_or(f64::NAN));
+        let has_digits = cell.contains(|c: char| c.is_ascii_digit());
         match value {
+            Some(x) if x.is_infinite() && has_digits => {
+                let message = format!("{cell} is beyond the largest real number");
+                Err(DataErrorKind::OutOfRange(message))
+            }
             Some(_) => Ok(()),
             None => Err(DataErrorKind::NotANumber { found: format!("`{cell}`") }),
         }

@@ -26,9 +26,15 @@ pub(super) struct Field {
     pub(super) span: Range<usize>,
 }
 
+/// Most elements of an array of a model, unless its data has larger ones: 128 MiB in double precision.
+const MOST_ELEMENTS: usize = 1 << 24;
+/// How much larger than the largest array of the data a model's arrays may be.
+const MOST_GROWTH: usize = 8;
+
 /// Named arrays in the order of the file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataSet {
+    limit: Option<usize>,
     file: String,
     format: Format,
     text: Arc<str>,
@@ -40,6 +46,7 @@ impl DataSet {
     pub fn from_arrays(arrays: impl IntoIterator<Item = (String, DataArray)>) -> Self {
         let field = |(name, array)| (name, Field { array, span: 0..0 });
         DataSet {
+            limit: None,
             file: "(no file)".into(),
             format: Format::Json,
             text: "".into(),
@@ -53,7 +60,23 @@ impl DataSet {
         text: &str,
         fields: IndexMap<String, Field>,
     ) -> Self {
-        DataSet { file: file.into(), format, text: text.into(), fields }
+        DataSet { limit: None, file: file.into(), format, text: text.into(), fields }
+    }
+
+    /// The same data, of which a model makes arrays of at most `limit` elements.
+    #[must_use]
+    pub fn with_limit(self, limit: Option<usize>) -> Self {
+        DataSet { limit, ..self }
+    }
+
+    /// Most elements of an array that a model makes of this data; its parameters together are one. 2²⁴,
+    /// or eight times those of the largest array here, unless another limit was set; never above 2³¹.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        let largest = || self.fields.values().map(|f| f.array.values.len()).max().unwrap_or(0);
+        let limit = self.limit.unwrap_or_else(|| MOST_ELEMENTS.max(MOST_GROWTH * largest()));
+        // Twice the square of it is still a number of elements.
+        limit.min(1 << 31)
     }
 
     /// Reads a file; `.csv` is CSV, `.json` is Stan JSON, anything else is told by its first byte.

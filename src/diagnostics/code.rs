@@ -67,6 +67,7 @@ codes! {
     E0015 "a statement that is not allowed here",
     E0016 "only a name can be called or assigned",
     E0017 "a file that is not UTF-8 text",
+    E0018 "a model too long",
     // -- Names
     E0101 "defined twice",
     E0102 "unknown name",
@@ -122,7 +123,8 @@ codes! {
     E0504 "a negative size",
     E0505 "an element defined twice, too late or never",
     E0506 "not in this release",
-    E0507 "a loop too long to unroll",
+    E0507 "too many operations",
+    E0508 "an array too large",
     E0509 "an operation without a derivative",
     E0511 "a sum over too many discrete values",
     E0512 "a discrete latent without a distribution",

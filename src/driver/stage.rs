@@ -24,7 +24,10 @@ pub enum Stage {
     /// With its Hessian-vector product.
     Hvp,
     /// What the executor runs.
-    Program,
+    Program {
+        /// With what each instruction costs here and now.
+        cost: bool,
+    },
 }
 
 impl Stage {
@@ -37,7 +40,7 @@ impl Stage {
         Stage::IrOpt,
         Stage::Grad,
         Stage::Hvp,
-        Stage::Program,
+        Stage::Program { cost: false },
     ];
 
     /// The name for `--stage`.
@@ -51,7 +54,7 @@ impl Stage {
             Stage::IrOpt => "ir-opt",
             Stage::Grad => "grad",
             Stage::Hvp => "hvp",
-            Stage::Program => "program",
+            Stage::Program { .. } => "program",
         }
     }
 
@@ -91,14 +94,14 @@ pub(super) fn emit(
             let lowered = session.lower(&model, data, Space::Unconstrained)?;
             Some(lowered.function.to_string())
         }
-        Stage::IrOpt | Stage::Grad | Stage::Hvp | Stage::Program => {
+        Stage::IrOpt | Stage::Grad | Stage::Hvp | Stage::Program { .. } => {
             let model = session.check(name, text)?;
             let posterior = session.compile(&model, data)?;
             Some(match stage {
                 Stage::IrOpt => posterior.log_joint().to_string(),
                 Stage::Grad => posterior.gradient().to_string(),
-                Stage::Hvp => posterior.hvp().to_string(),
-                _ => posterior.program_text(),
+                Stage::Program { cost } => posterior.program_text(cost),
+                _ => posterior.hvp().to_string(),
             })
         }
     }

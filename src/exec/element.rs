@@ -4,7 +4,7 @@
 //! vector instructions, and so that an element has the same bits in a vector loop, in its tail and on
 //! its own. `mul_add` is one rounding everywhere (an instruction on every processor with FMA).
 //!
-//! Errors: at most 2 ulp for `exp`, `expm1`, `log`, `log1p`, `inv_logit`; 3 ulp for `tanh`, `log1p_exp`,
+//! Errors: at most 2 ulp for `exp`, `expm1`, `log`, `log1p`; 3 ulp for `inv_logit`, `tanh`, `log1p_exp`,
 //! `log1m_exp` (`tests/suite/exec.rs`). The polynomial of `log` is that of fdlibm's `e_log.c`
 //! (Sun Microsystems 1993); that of `exp` is Taylor's on `|r| ≤ log(2)/2`.
 
@@ -25,10 +25,11 @@ pub trait Element: Real {
     /// `self · a + b`, rounded once.
     fn fma(self, a: Self, b: Self) -> Self;
 
+    /// `e^(−|a|)`; zero where that is less than the least normal number.
+    fn fast_decay(self) -> Self;
+    /// `1 / (1 + e⁻ᵃ)`, by [`fast_decay`](Self::fast_decay).
+    fn fast_inv_logit(self) -> Self;
     /// `log(1 + eᵃ)` and its derivative `1 / (1 + e⁻ᵃ)`, which have most of their work in common.
-    ///
-    /// # Numerics
-    /// Below the logarithm of the least normal number both are as they are there.
     fn fast_softplus(self) -> (Self, Self);
 
     /// A vector register of an instruction set.
@@ -67,15 +68,6 @@ pub trait Element: Real {
         let near = (-self.fast_expm1()).fast_log();
         let far = (-self.fast_exp()).fast_log1p();
         if self > -Self::LN_2() { near } else { far }
-    }
-
-    /// `1 / (1 + e⁻ᵃ)`.
-    #[inline(always)]
-    fn fast_inv_logit(self) -> Self {
-        let e = (-self.abs()).fast_exp();
-        let numerator = if self >= Self::zero() { Self::one() } else { e };
-        let p = numerator / (Self::one() + e);
-        if self.is_nan() { self } else { p }
     }
 
     /// Hyperbolic tangent.
@@ -206,17 +198,28 @@ macro_rules! element {
             }
 
             #[inline(always)]
-            fn fast_softplus(self) -> ($float, $float) {
-                // exp of what is not positive, and not so far below that it needs care; NaN stays NaN.
+            fn fast_decay(self) -> $float {
+                // Below the least, k is out of range and the product means nothing; NaN stays NaN.
                 let x = -self.abs();
-                let x = if x < $least { $least } else { x };
                 let shifted = x * std::$float::consts::LOG2_E + $magic;
                 let k = shifted - $magic;
                 let r = k.mul_add(-$ln2_lo, k.mul_add(-$ln2_hi, x));
                 let q = r * r * horner!(r; $($taylor),*) + r;
                 let k = (shifted.to_bits() as $int).wrapping_sub($magic.to_bits() as $int);
                 let power = $float::from_bits((k.wrapping_add($bias) << $mantissa) as $bits);
-                let e = (q + 1.0) * power;
+                if x < $least { 0.0 } else { (q + 1.0) * power }
+            }
+
+            #[inline(always)]
+            fn fast_inv_logit(self) -> $float {
+                let e = self.fast_decay();
+                let inverse = 1.0 / (1.0 + e);
+                if self > 0.0 { inverse } else { e * inverse }
+            }
+
+            #[inline(always)]
+            fn fast_softplus(self) -> ($float, $float) {
+                let e = self.fast_decay();
                 // log(1 + e) = 2 artanh(s), s = e / (2 + e) ≤ ⅓.
                 let s = e / (2.0 + e);
                 let z = s * s;

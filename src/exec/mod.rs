@@ -10,12 +10,13 @@
 //! | `straight` | the body of a loop for one lane alone, without kernels |
 //! | `kernels` | inner loops |
 //! | `element` | `f32` and `f64`: elementary functions in vectorisable form |
-//! | `print` | a program as text |
+//! | `print`, `cost` | a program as text, with what its steps cost |
 //! | `program` | a compiled function: any number of points, block by block |
 //! | `density` | the log density, its score and Hessian-vector products as programs |
 //!
 //! Invariant: the bits of a result do not depend on the batch it was computed in.
 
+mod cost;
 pub mod density;
 pub mod element;
 mod fuse;

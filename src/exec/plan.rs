@@ -150,6 +150,48 @@ pub(super) enum Step<E> {
     Scan(Box<ScanPlan<E>>),
 }
 
+impl<E> Step<E> {
+    /// What it reads.
+    pub(super) fn reads(&self) -> Vec<&View> {
+        match self {
+            Step::Fused(fused) => fused.sources.iter().collect(),
+            Step::Place { parts, .. } => parts.iter().map(|(view, _)| view).collect(),
+            Step::Gather { data, index, .. } | Step::ScatterAt { data, index, .. } => {
+                vec![data, index]
+            }
+            Step::Scatter { data, .. } | Step::CumSum { data, .. } | Step::Extreme { data, .. } => {
+                vec![data]
+            }
+            Step::MatMul(product) => vec![&product.a, &product.b],
+            Step::Cholesky { a, .. } => vec![a],
+            Step::TriSolve { a, b, .. } => vec![a, b],
+            Step::Solver { args, .. } => args.iter().collect(),
+            Step::Scan(scan) => {
+                let rows = scan.xs.iter().chain(&scan.fixed).map(|(view, _)| view);
+                scan.carries.iter().chain(rows).collect()
+            }
+        }
+    }
+
+    /// The values that it makes.
+    pub(super) fn results(&self) -> Vec<usize> {
+        match self {
+            Step::Fused(f) => f.stores.iter().chain(&f.sums).chain(&f.columns).copied().collect(),
+            Step::Scan(scan) => scan.components.clone(),
+            Step::MatMul(product) => vec![product.out],
+            Step::Place { out, .. }
+            | Step::Gather { out, .. }
+            | Step::Scatter { out, .. }
+            | Step::ScatterAt { out, .. }
+            | Step::CumSum { out, .. }
+            | Step::Extreme { out, .. }
+            | Step::Cholesky { out, .. }
+            | Step::TriSolve { out, .. }
+            | Step::Solver { out, .. } => vec![*out],
+        }
+    }
+}
+
 /// Where the elements of a part go.
 #[derive(Debug, Clone)]
 pub(super) enum Places {

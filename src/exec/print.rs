@@ -3,9 +3,11 @@
 //! One line for each step, in the order in which they run. Values are named by where they are: an input
 //! by its name, a constant as `c1` (or its number, where it is one), a slot of the workspace as `@1`, a
 //! register of a fused loop as `r1`. Positions count from 1, as in a model.
+//! With costs (`--cost`), each step comes after a line that says what it costs for a point.
 
 use std::fmt;
 
+use super::cost::{Cost, costs};
 use super::element::Element;
 use super::kernels::elementwise::Micro;
 use super::plan::{Arg, FusedLoop, Home, LoopOp, Places, Plan, ScanPlan, Step};
@@ -17,25 +19,48 @@ const SHOWN: usize = 4;
 
 impl<E: Element> fmt::Display for Program<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plan = self.plan();
-        let list = |parts: Vec<String>| parts.join(", ");
-        let (inputs, outputs) = self.signature();
-        let shown = inputs.iter().map(|(name, len)| format!("{name}[{len}]")).collect();
-        writeln!(f, "program({})", list(shown))?;
-        let lanes = most_lanes(&[plan]);
-        writeln!(f, "// @ slot, c constant, r register of a loop; {lanes} points at a time")?;
-        let mut end = 0;
-        let mut first = |len| {
-            end += len;
-            end - len
-        };
-        let externals = inputs.into_iter().map(|(name, len)| (first(len), name)).collect();
-        let printer = Printer { plan, externals, depth: 0 };
-        printer.body(f)?;
-        let returned = outputs.iter().zip(&plan.outputs);
-        let returned = returned.map(|(name, v)| format!("{name} = {}", printer.view(v))).collect();
-        writeln!(f, "return {}", list(returned))
+        program(f, self, &[])
     }
+}
+
+/// A program whose text says what each step costs.
+#[derive(Debug)]
+pub(super) struct Costed<'a, E>(pub(super) &'a Program<E>);
+
+impl<E: Element> fmt::Display for Costed<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plan = self.0.plan();
+        let inputs = self.0.signature().0.iter().map(|(_, len)| len).sum();
+        program(f, self.0, &costs(plan, most_lanes(&[plan]), inputs))
+    }
+}
+
+fn program<E: Element>(
+    f: &mut fmt::Formatter<'_>,
+    program: &Program<E>,
+    costs: &[Cost],
+) -> fmt::Result {
+    let plan = program.plan();
+    let list = |parts: Vec<String>| parts.join(", ");
+    let (inputs, outputs) = program.signature();
+    let shown = inputs.iter().map(|(name, len)| format!("{name}[{len}]")).collect();
+    writeln!(f, "program({})", list(shown))?;
+    let lanes = most_lanes(&[plan]);
+    writeln!(f, "// @ slot, c constant, r register of a loop; {lanes} points at a time")?;
+    if !costs.is_empty() {
+        writeln!(f, "// a point: {}", costs.iter().copied().sum::<Cost>())?;
+    }
+    let mut end = 0;
+    let mut first = |len| {
+        end += len;
+        end - len
+    };
+    let externals = inputs.into_iter().map(|(name, len)| (first(len), name)).collect();
+    let printer = Printer { plan, externals, depth: 0, costs };
+    printer.body(f)?;
+    let returned = outputs.iter().zip(&plan.outputs);
+    let returned = returned.map(|(name, v)| format!("{name} = {}", printer.view(v))).collect();
+    writeln!(f, "return {}", list(returned))
 }
 
 /// Prints one plan; loops over time have plans of their own.
@@ -44,6 +69,8 @@ struct Printer<'a, E> {
     /// Name and first element of each input in the caller's buffer.
     externals: Vec<(usize, String)>,
     depth: usize,
+    /// Of each step, or none.
+    costs: &'a [Cost],
 }
 
 impl<E: Element> Printer<'_, E> {
@@ -63,7 +90,10 @@ impl<E: Element> Printer<'_, E> {
         for (i, slot) in self.plan.slots.iter().enumerate() {
             writeln!(f, "{pad}@{}[{}]{}", i + 1, slot.len, shared(slot.class))?;
         }
-        for step in &self.plan.steps {
+        for (i, step) in self.plan.steps.iter().enumerate() {
+            if let Some(cost) = self.costs.get(i) {
+                writeln!(f, "{pad}// {cost}")?;
+            }
             self.step(f, step)?;
         }
         Ok(())
@@ -179,7 +209,8 @@ impl<E: Element> Printer<'_, E> {
         let pad = self.indent();
         let way = if scan.reverse { " backwards" } else { "" };
         let body = &scan.body;
-        let inner = Printer { plan: body, externals: Vec::new(), depth: self.depth + 1 };
+        let inner =
+            Printer { plan: body, externals: Vec::new(), depth: self.depth + 1, costs: &[] };
         let given = |input: usize| body.inputs[input].map(|value| inner.value(value));
         let carries = scan.carries.iter().enumerate().filter_map(|(input, view)| {
             given(input).map(|name| format!("{name} = {} at first", self.view(view)))

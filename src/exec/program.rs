@@ -11,6 +11,7 @@ use crate::ir::Function;
 use super::element::Element;
 use super::plan::{Home, Plan};
 use super::pool::Pool;
+use super::print::Costed;
 use super::run::{self, MAX_LANES};
 use super::schedule::{self, Binding};
 use super::workspace::Workspace;
@@ -57,6 +58,13 @@ impl<E: Element> Program<E> {
         assert!((1..=MAX_LANES).contains(&lanes), "{lanes} lanes");
         self.lanes = lanes;
         self
+    }
+
+    /// The program as text, with operations, bytes and time of each step for a point: the times are those
+    /// of this machine, now.
+    #[must_use]
+    pub fn text_with_costs(&self) -> String {
+        Costed(self).to_string()
     }
 
     /// What runs.

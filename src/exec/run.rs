@@ -93,7 +93,8 @@ pub(super) fn run<E: Element>(
     }
 }
 
-fn run_steps<E: Element>(
+/// Runs some of the steps, kernel by kernel.
+pub(super) fn run_steps<E: Element>(
     steps: Range<usize>,
     plan: &Plan<E>,
     work: &mut Workspace<E>,

@@ -88,7 +88,7 @@ fn last_reads<E: Element>(planner: &Planner<'_, E>, outputs: &[View]) -> Vec<Opt
                 }
             }
             Node::Step(step) => {
-                for view in reads(step) {
+                for view in step.reads() {
                     last[view.value] = Some(i);
                 }
             }
@@ -98,25 +98,6 @@ fn last_reads<E: Element>(planner: &Planner<'_, E>, outputs: &[View]) -> Vec<Opt
         last[view.value] = Some(usize::MAX);
     }
     last
-}
-
-fn reads<E>(step: &Step<E>) -> Vec<&View> {
-    match step {
-        Step::Fused(_) => unreachable!("bug in ppl: loops are lowered last"),
-        Step::Place { parts, .. } => parts.iter().map(|(view, _)| view).collect(),
-        Step::Gather { data, index, .. } | Step::ScatterAt { data, index, .. } => vec![data, index],
-        Step::Scatter { data, .. } | Step::CumSum { data, .. } | Step::Extreme { data, .. } => {
-            vec![data]
-        }
-        Step::MatMul(product) => vec![&product.a, &product.b],
-        Step::Cholesky { a, .. } => vec![a],
-        Step::TriSolve { a, b, .. } => vec![a, b],
-        Step::Solver { args, .. } => args.iter().collect(),
-        Step::Scan(scan) => {
-            let rows = scan.xs.iter().chain(&scan.fixed).map(|(view, _)| view);
-            scan.carries.iter().chain(rows).collect()
-        }
-    }
 }
 
 #[derive(Default)]

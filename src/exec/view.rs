@@ -138,9 +138,30 @@ impl View {
             }
         } else {
             // Uniform to varying.
-            for (i, o) in out.chunks_exact_mut(to).enumerate() {
-                o.fill(source[self.at(start + i)]);
+            match &self.map {
+                Map::Contiguous(offset) => spread(&source[offset + start..], out, to),
+                _ => {
+                    for (i, o) in out.chunks_exact_mut(to).enumerate() {
+                        o.fill(source[self.at(start + i)]);
+                    }
+                }
             }
         }
+    }
+}
+
+/// Repeats each number `times` times.
+fn spread<E: Copy>(source: &[E], out: &mut [E], times: usize) {
+    /// Groups of a length that the compiler knows, for the few lanes that a chain has.
+    fn groups<E: Copy, const N: usize>(source: &[E], out: &mut [E]) {
+        for (o, &x) in out.as_chunks_mut::<N>().0.iter_mut().zip(source) {
+            *o = [x; N];
+        }
+    }
+    match times {
+        4 => groups::<E, 4>(source, out),
+        5 => groups::<E, 5>(source, out),
+        8 => groups::<E, 8>(source, out),
+        _ => out.chunks_exact_mut(times).zip(source).for_each(|(o, &x)| o.fill(x)),
     }
 }

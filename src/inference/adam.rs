@@ -19,9 +19,7 @@ impl<E: Element> WithSimd for SumOfSquares<'_, E> {
         let mut sums = [0.0; 8];
         let (blocks, rest) = self.0.as_chunks::<8>();
         for block in blocks {
-            for (sum, g) in sums.iter_mut().zip(block) {
-                *sum += g.f64() * g.f64();
-            }
+            sums = std::array::from_fn(|i| sums[i] + block[i].f64() * block[i].f64());
         }
         sums.iter().sum::<f64>() + rest.iter().map(|g| g.f64() * g.f64()).sum::<f64>()
     }
@@ -44,36 +42,36 @@ pub(super) struct Adam {
 }
 
 impl Adam {
-    /// Replaces the gradient by the step [kingma2015, algorithm 1].
-    pub(super) fn steps_of<E: Element>(&self, g: &mut [E], first: &mut [E], second: &mut [E]) {
-        Arch::new().dispatch(Steps { adam: self, g, first, second });
+    /// Moves `x` by a step against the gradient `g` [kingma2015, algorithm 1].
+    pub(super) fn step<E: Element>(&self, x: &mut [E], g: &[E], moments: [&mut [E]; 2]) {
+        Arch::new().dispatch(Step { adam: self, x, g, moments });
     }
 }
 
-struct Steps<'a, E> {
+struct Step<'a, E> {
     adam: &'a Adam,
-    g: &'a mut [E],
-    first: &'a mut [E],
-    second: &'a mut [E],
+    x: &'a mut [E],
+    g: &'a [E],
+    moments: [&'a mut [E]; 2],
 }
 
-impl<E: Element> WithSimd for Steps<'_, E> {
+impl<E: Element> WithSimd for Step<'_, E> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Steps { adam, g, first, second } = self;
+        let Step { adam, x, g, moments: [first, second] } = self;
         let [b1, b2] = adam.betas.map(E::of);
         let [a1, a2] = adam.betas.map(|b| E::of(1.0 - b));
         let [c1, c2] = adam.betas.map(|b| E::of((1.0 - b.powi(adam.steps)).recip()));
         let [idle1, idle2] = IDLE.map(E::of);
         let (rate, epsilon, shorten) = (E::of(adam.rate), E::of(adam.epsilon), E::of(adam.shorten));
-        for ((g, m), v) in g.iter_mut().zip(first).zip(second) {
+        for (((x, g), m), v) in x.iter_mut().zip(g).zip(first).zip(second) {
             let gradient = *g * shorten;
             let (next_m, next_v) = (b1 * *m + a1 * gradient, b2 * *v + a2 * gradient * gradient);
             *m = if next_m.abs() < idle1 { E::zero() } else { next_m };
             *v = if next_v < idle2 { E::zero() } else { next_v };
-            *g = rate * (c1 * *m) / ((c2 * *v).sqrt() + epsilon);
+            *x -= rate * (c1 * *m) / ((c2 * *v).sqrt() + epsilon);
         }
     }
 }
@@ -100,11 +98,13 @@ mod tests {
         };
         let (mut mb, mut vb) = (buffer(&m1), buffer(&v1));
         for steps in 1..50 {
-            let mut g = [0.3, -1e-3, 0.0].map(|g| g * f64::from(steps % 7));
+            let g = [0.3, -1e-3, 0.0].map(|g| g * f64::from(steps % 7));
             config.try_update(steps, &mut theirs, &mut mb, &mut vb, &buffer(&g)).unwrap();
-            Adam { rate: 0.01, betas, epsilon: 1e-8, steps, shorten: 1.0 }
-                .steps_of(&mut g, &mut m2, &mut v2);
-            ours.iter_mut().zip(g).for_each(|(x, g)| *x -= g);
+            Adam { rate: 0.01, betas, epsilon: 1e-8, steps, shorten: 1.0 }.step(
+                &mut ours,
+                &g,
+                [&mut m2, &mut v2],
+            );
         }
         m1.copy_from_slice(&mb);
         v1.copy_from_slice(&vb);
@@ -118,9 +118,9 @@ mod tests {
         let adam =
             |steps| Adam { rate: 0.01, betas: [0.9, 0.99], epsilon: 1e-8, steps, shorten: 1.0 };
         let (mut m, mut v) = ([0.0_f32], [0.0_f32]);
-        adam(1).steps_of(&mut [1.0_f32], &mut m, &mut v);
+        adam(1).step(&mut [0.0], &[1.0_f32], [&mut m, &mut v]);
         for steps in 2..10_000 {
-            adam(steps).steps_of(&mut [0.0_f32], &mut m, &mut v);
+            adam(steps).step(&mut [0.0], &[0.0_f32], [&mut m, &mut v]);
             assert!(!m[0].is_subnormal() && !v[0].is_subnormal(), "{m:?} {v:?}");
         }
         assert_eq!((m, v), ([0.0], [0.0]));

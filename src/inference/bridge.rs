@@ -122,7 +122,7 @@ impl<E: Element> Bridge<E> {
 fn add_scaled_rows<E: Element>(out: &mut [E], scale: &[E], rows: &[E], d: usize) {
     for ((out, row), s) in out.chunks_exact_mut(d).zip(rows.chunks_exact(d)).zip(scale) {
         if *s != E::zero() {
-            add_product(out, d, Some(&[*s]), Some(row));
+            add_product(out, d, (Some(&[*s]), Some(row)));
         }
     }
 }

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use super::node::{Node, Operand};
 use super::tape::{Element, Pooled};
-use super::vector::{add, add_columns, add_half_squares, add_product, add_softplus, scale};
+use super::vector::{Product, add_columns, add_half_squares, add_softplus, scale, set_products};
 
 /// A term of [`combine`]. Coefficients are a row of a matrix, of one number or as many as there are
 /// columns.
@@ -38,13 +38,16 @@ impl<E: Element> Part<E> {
     fn matrix(&self) -> Option<&[E]> {
         self.matrix.as_ref().map(Operand::numbers)
     }
+
+    fn product(&self) -> Product<'_, E> {
+        (self.factor(), self.matrix())
+    }
 }
 
 /// The sum of `terms`, `[N, D]`.
 #[must_use]
 pub fn combine<E: Element>(shape: (usize, usize), terms: &[Term<'_, E>]) -> Node<E> {
     let d = shape.1;
-    let mut out = Pooled::zeros(shape.0 * d);
     let mut operands: SmallVec<[&Node<E>; 8]> = SmallVec::new();
     let mut parts: SmallVec<[Part<E>; 4]> = SmallVec::new();
     for term in terms {
@@ -59,14 +62,17 @@ pub fn combine<E: Element>(shape: (usize, usize), terms: &[Term<'_, E>]) -> Node
             (rows.operand(), k * width..(k + 1) * width)
         };
         let part = Part { factor: factor.map(row), matrix: matrix.map(Node::operand) };
-        add_product(&mut out, d, part.factor(), part.matrix());
         parts.push(part);
     }
+    let mut out = Pooled::new(shape.0 * d);
+    let products: SmallVec<[Product<'_, E>; 4]> = parts.iter().map(Part::product).collect();
+    set_products(&mut out, d, &products);
+    drop(products);
     let out = Node::computed(out, shape, operands);
     out.record(move |_, up| {
         for part in &parts {
             if let Some(matrix) = &part.matrix {
-                matrix.receive(|down| add_product(down, d, part.factor(), Some(&up)));
+                matrix.receive_product(d, (part.factor(), Some(&up)));
             }
             if let Some((rows, row)) = &part.factor {
                 rows.receive(|down| add_columns(&mut down[row.clone()], d, &up, part.matrix()));
@@ -200,7 +206,7 @@ pub fn stacked<E: Element>(parts: &[Node<E>]) -> Node<E> {
         let mut rest = &up[..];
         for part in &parts {
             let (up, after) = rest.split_at(part.numbers().len());
-            part.receive(|down| add(down, up));
+            part.receive_product(up.len(), (None, Some(up)));
             rest = after;
         }
         Ok(())
@@ -255,38 +261,29 @@ pub fn side_by_side<E: Element>(
     out
 }
 
-/// `X` with `X (I + B) = Y` for `Y: [N, D]` and `B: [D, D]`, of which only what is below the diagonal
-/// is read.
+/// `X` with `X (I + B) = Y`, or with `X (I + B)ᵀ = Y`, for `Y: [N, D]` and `B: [D, D]`, of which only what
+/// is below the diagonal is read.
 ///
 /// The adjoint of a solve is a solve with the transpose [giles2008, sec. 2.3].
 #[must_use]
-pub fn solve_unit_lower<E: Element>(y: &Node<E>, b: &Node<E>) -> Node<E> {
+pub fn solve_unit_lower<E: Element>(y: &Node<E>, b: &Node<E>, second: Second) -> Node<E> {
     let shape @ (_, d) = y.shape();
     let mut x = Pooled::of(y.numbers());
-    for x in x.chunks_exact_mut(d) {
-        // Column j is that of Y less what the later columns of X bring in.
-        for i in (0..d).rev() {
-            let done = x[i];
-            for (x, b) in x[..i].iter_mut().zip(&b.numbers()[i * d..]) {
-                *x -= done * *b;
-            }
-        }
-    }
+    solve_rows(&mut x, b.numbers(), d, second);
     let out = Node::computed(x, shape, [y, b]);
     let (x, y, b) = (out.operand(), y.operand(), b.operand());
     out.record(move |_, mut v| {
-        for v in v.chunks_exact_mut(d) {
-            for i in 0..d {
-                let row = &b.numbers()[i * d..];
-                let lost = v[..i].iter().zip(row).map(|(v, b)| *v * *b).sum::<E>();
-                v[i] -= lost;
-            }
-        }
+        let adjoint = match second {
+            Second::Plain => Second::Transposed,
+            Second::Transposed => Second::Plain,
+        };
+        solve_rows(&mut v, b.numbers(), d, adjoint);
         b.receive(|down| {
             for (x, v) in x.numbers().chunks_exact(d).zip(v.chunks_exact(d)) {
-                for i in 0..d {
-                    let x = x[i];
-                    down[i * d..i * d + i].iter_mut().zip(v).for_each(|(b, v)| *b -= x * *v);
+                let (rows, columns) = if second == Second::Plain { (x, v) } else { (v, x) };
+                for (i, r) in rows.iter().enumerate() {
+                    let below = &mut down[i * d..i * d + i];
+                    below.iter_mut().zip(columns).for_each(|(b, c)| *b -= *r * *c);
                 }
             }
         });
@@ -294,6 +291,29 @@ pub fn solve_unit_lower<E: Element>(y: &Node<E>, b: &Node<E>) -> Node<E> {
         Ok(())
     });
     out
+}
+
+/// Solves for every row of `rows: [N, D]` in place.
+fn solve_rows<E: Element>(rows: &mut [E], b: &[E], d: usize, second: Second) {
+    for x in rows.chunks_exact_mut(d) {
+        match second {
+            // Column j is that of Y less what the later columns of X bring in.
+            Second::Plain => {
+                for i in (0..d).rev() {
+                    let done = x[i];
+                    for (x, b) in x[..i].iter_mut().zip(&b[i * d..]) {
+                        *x -= done * *b;
+                    }
+                }
+            }
+            Second::Transposed => {
+                for i in 0..d {
+                    let earlier = x[..i].iter().zip(&b[i * d..]).map(|(x, b)| *x * *b).sum::<E>();
+                    x[i] -= earlier;
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -378,7 +398,8 @@ mod tests {
             product(&x, &x, Second::Plain)
         });
         check(&[a, square], &mut p, |p, tape| {
-            solve_unit_lower(&of(p, a, (3, 4), tape), &of(p, square, (4, 4), tape))
+            let (a, b) = (of(p, a, (3, 4), tape), of(p, square, (4, 4), tape));
+            solve_unit_lower(&solve_unit_lower(&a, &b, Second::Plain), &b, Second::Transposed)
         });
     }
 
@@ -387,7 +408,10 @@ mod tests {
         let m = |v: &[f64], shape| Node::constant(Pooled::of(v), shape);
         // (X (I + B))[0, :] by hand.
         let b = [9.0, 9.0, 9.0, 2.0, 9.0, 9.0, 3.0, 4.0, 9.0];
-        let x = solve_unit_lower(&m(&[17.0, 14.0, 3.0], (1, 3)), &m(&b, (3, 3)));
+        let b = m(&b, (3, 3));
+        let x = solve_unit_lower(&m(&[17.0, 14.0, 3.0], (1, 3)), &b, Second::Plain);
+        assert_eq!(x.numbers(), [4.0, 2.0, 3.0]);
+        let x = solve_unit_lower(&m(&[4.0, 10.0, 23.0], (1, 3)), &b, Second::Transposed);
         assert_eq!(x.numbers(), [4.0, 2.0, 3.0]);
         let h = [1.0, -799.0, 801.0, 0.5];
         let got = residual_softplus(&m(&h, (4, 1)), &m(&[-1.0], (1, 1)), &m(&[1.0], (1, 1)));

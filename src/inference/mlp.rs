@@ -12,6 +12,7 @@ use rand::RngCore;
 use super::network::{Init, Linear};
 use super::optimizer::Parameters;
 use super::tape::{Element, Matrix, Pooled, SharedTape, tensor};
+use super::vector::{add, add_columns, keep_positive, relu, set_products};
 
 /// A chain of [`Linear`] layers with `relu` between them, such as the networks of SIVI-SM.
 #[derive(Debug, Clone)]
@@ -51,8 +52,8 @@ impl ReluMlp {
         x.copy_into(&mut h);
         let mut kept = Vec::new();
         for (k, layer) in self.layers.iter().enumerate() {
-            let weight = parameters.pooled(layer.weight);
-            let mut y = layer.start(&parameters.pooled(layer.bias), rows);
+            let weight = parameters.numbers(layer.weight);
+            let mut y = layer.start(&parameters.numbers(layer.bias), rows);
             let (m, n) = layer.shape;
             E::product(
                 MatMut::from_row_major_slice_mut(&mut y, rows, n),
@@ -61,7 +62,7 @@ impl ReluMlp {
                 MatRef::from_row_major_slice(&weight, m, n),
             );
             if k + 1 < self.layers.len() {
-                y.iter_mut().for_each(|y| *y = if *y > E::zero() { *y } else { E::zero() });
+                relu(&mut y);
             }
             let input = std::mem::replace(&mut h, y);
             if of_input || of_weights {
@@ -91,9 +92,7 @@ impl ReluMlp {
                         MatRef::from_row_major_slice(&g, rows, n),
                     );
                     let bias: &mut [E] = grads.get_or_alloc_mut(&b_ghost)?;
-                    for g in g.chunks_exact(n) {
-                        bias.iter_mut().zip(g).for_each(|(b, g)| *b += *g);
-                    }
+                    add_columns(bias, n, &g, None);
                 }
                 let first = kept.is_empty();
                 if first && !of_input {
@@ -109,11 +108,9 @@ impl ReluMlp {
                 if first {
                     grads.try_alloc_for(&x_ghost)?;
                     let input: &mut [E] = grads.get_or_alloc_mut(&x_ghost)?;
-                    input.iter_mut().zip(&*down).for_each(|(x, g)| *x += *g);
+                    add(input, &down);
                 } else {
-                    for (g, h) in down.iter_mut().zip(&*h) {
-                        *g = if *h > E::zero() { *g } else { E::zero() };
-                    }
+                    keep_positive(&mut down, &h);
                 }
                 g = down;
             }
@@ -127,7 +124,7 @@ impl Linear {
     /// Rows of biases, `[rows, out]`: what `x W` is added to.
     fn start<E: Element>(&self, bias: &[E], rows: usize) -> Pooled<E> {
         let mut y = Pooled::new(rows * self.shape.1);
-        y.chunks_exact_mut(self.shape.1).for_each(|y| y.copy_from_slice(bias));
+        set_products(&mut y, self.shape.1, &[(Some(bias), None)]);
         y
     }
 }

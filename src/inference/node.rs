@@ -12,7 +12,7 @@ use std::rc::Rc;
 use dfdx::prelude::{HasErr, HasShape, PutTape, ReshapeTo, SplitTape, Tape};
 
 use super::tape::{Element, Grads, Matrix, Pooled, SharedTape, tensor};
-use super::vector::add;
+use super::vector::{Product, add, add_product, set_products};
 
 /// A row-major matrix `[rows, columns]` that is on a [`SharedTape`], or constant.
 #[derive(Clone)]
@@ -86,7 +86,7 @@ impl<E: Element> Node<E> {
         let (ghost, operand, mut tape) = (out.ghost(), self.operand(), self.tape.clone());
         tape.add_backward_op(move |grads| {
             let up = grads.get_or_alloc_mut(&ghost)?;
-            operand.receive(|gradient| add(gradient, up));
+            operand.receive_product(up.len(), (None, Some(up)));
             Ok(())
         });
         out.put_tape(tape)
@@ -145,6 +145,21 @@ impl<E: Element> Operand<E> {
         if self.tracked {
             let mut gradient = self.cell.gradient.borrow_mut();
             f(gradient.get_or_insert_with(|| Pooled::zeros(self.cell.numbers.len())));
+        }
+    }
+
+    /// Adds a product of rows of `d` numbers to the gradient, if there is one.
+    pub(super) fn receive_product(&self, d: usize, product: Product<'_, E>) {
+        if self.tracked {
+            let mut gradient = self.cell.gradient.borrow_mut();
+            match &mut *gradient {
+                Some(gradient) => add_product(gradient, d, product),
+                none => {
+                    let mut first = Pooled::new(self.cell.numbers.len());
+                    set_products(&mut first, d, &[product]);
+                    *none = Some(first);
+                }
+            }
         }
     }
 

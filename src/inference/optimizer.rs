@@ -3,14 +3,16 @@
 //!
 //! [`Parameters`] is the whole trainable state of a method. Tensors are stored flat and reshaped for
 //! use (which keeps their identity, so gradients find them), because dfdx's own modules and
-//! optimisers need sizes at compile time; dfdx applies the steps.
+//! optimisers need sizes at compile time.
 
-use dfdx::prelude::{PutTape, ReshapeTo, SgdConfig, Storage, Tensor, TensorFromVec};
+use std::sync::Arc;
+
+use dfdx::prelude::{PutTape, ReshapeTo, Storage, Tensor, TensorFromVec};
 
 use serde::{Deserialize, Serialize};
 
 use super::adam::{Adam, sum_of_squares};
-use super::tape::{Buffer, Element, Grads, Matrix, Pooled, SharedTape, Vector, device};
+use super::tape::{Buffer, Element, Grads, Matrix, SharedTape, Vector, device};
 
 /// Names one tensor of a [`Parameters`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +64,8 @@ struct Entry<E: Element> {
     name: &'static str,
     group: usize,
     value: Tensor<(usize,), E, E::Device>,
+    /// The numbers of `value`, where loops that are not dfdx's can read them.
+    numbers: Arc<Vec<E>>,
     first_moment: Buffer<E>,
     second_moment: Buffer<E>,
     steps: i32,
@@ -106,6 +110,7 @@ impl<E: Element> Parameters<E> {
             group,
             first_moment: buffer(),
             second_moment: buffer(),
+            numbers: Arc::new(initial.clone()),
             value: self.device.tensor_from_vec(initial, (n,)),
             steps: 0,
             rate: 1.0,
@@ -140,16 +145,13 @@ impl<E: Element> Parameters<E> {
     /// The values of a tensor.
     #[must_use]
     pub fn values(&self, handle: Handle) -> Vec<E> {
-        self.entries[handle.0].value.as_vec()
+        self.entries[handle.0].numbers.to_vec()
     }
 
-    /// The values of a tensor in a buffer from the pool.
+    /// The values of a tensor as they are now, without a copy.
     #[must_use]
-    pub fn pooled(&self, handle: Handle) -> Pooled<E> {
-        let entry = &self.entries[handle.0];
-        let mut values = Pooled::new(entry.first_moment.len());
-        entry.value.copy_into(&mut values);
-        values
+    pub fn numbers(&self, handle: Handle) -> Arc<Vec<E>> {
+        Arc::clone(&self.entries[handle.0].numbers)
     }
 
     /// The first value of a tensor, for the scalars.
@@ -160,7 +162,7 @@ impl<E: Element> Parameters<E> {
 
     /// Overwrites a tensor; the optimiser's moments stay.
     pub fn set(&mut self, handle: Handle, values: &[E]) {
-        self.entries[handle.0].value.copy_from(values);
+        self.entries[handle.0].set(values);
     }
 
     /// The gradient of one tensor; zeros if it is not on the tape.
@@ -188,7 +190,7 @@ impl<E: Element> Parameters<E> {
     pub fn state(&self) -> Vec<TensorState> {
         let wide = |x: &[E]| x.iter().map(|x| x.f64()).collect();
         let state = |e: &Entry<E>| TensorState {
-            value: wide(&e.value.as_vec()),
+            value: wide(&e.numbers),
             moments: [wide(&e.first_moment), wide(&e.second_moment)],
             steps: e.steps,
         };
@@ -207,7 +209,7 @@ impl<E: Element> Parameters<E> {
         }
         let of = |x: &[f64]| x.iter().map(|x| E::of(*x)).collect::<Vec<E>>();
         for (e, s) in self.entries.iter_mut().zip(state) {
-            e.value.copy_from(&of(&s.value));
+            e.set(&of(&s.value));
             e.first_moment.copy_from_slice(&of(&s.moments[0]));
             e.second_moment.copy_from_slice(&of(&s.moments[1]));
             e.steps = s.steps;
@@ -220,7 +222,7 @@ impl<E: Element> Parameters<E> {
     pub fn cast<F: Element>(&self) -> Parameters<F> {
         let mut cast = Parameters::default();
         for e in &self.entries {
-            let values = e.value.as_vec().iter().map(|x| F::of(x.f64())).collect();
+            let values = e.numbers.iter().map(|x| F::of(x.f64())).collect();
             let handle = cast.add(e.name, e.group, values);
             cast.bound(handle, e.bounds.0, e.bounds.1);
             cast.scale_rate(handle, e.rate);
@@ -263,30 +265,24 @@ impl<E: Element> Parameters<E> {
                 steps: e.steps,
                 shorten,
             };
-            adam.steps_of(g, &mut e.first_moment, &mut e.second_moment);
-            // Without momentum there is no velocity; any buffer of that length will do.
-            let apply = SgdConfig { lr: 1.0, momentum: None, weight_decay: None };
-            let done = apply.try_update(&mut e.value, &mut e.first_moment, g);
-            if done.is_err() {
-                return Update::NonFinite;
+            let x = Arc::make_mut(&mut e.numbers);
+            adam.step(x, g, [&mut e.first_moment, &mut e.second_moment]);
+            let (low, high) = e.bounds;
+            if low > f64::NEG_INFINITY || high < f64::INFINITY {
+                let (low, high) = (E::of(low), E::of(high));
+                x.iter_mut().for_each(|x| *x = x.max(low).min(high));
             }
-            e.project();
+            // `copy_from` keeps the tensor's identity, by which gradients find it.
+            e.value.copy_from(x);
         }
         Update::Stepped { gradient_norm }
     }
 }
 
 impl<E: Element> Entry<E> {
-    fn project(&mut self) {
-        let (low, high) = self.bounds;
-        if low == f64::NEG_INFINITY && high == f64::INFINITY {
-            return;
-        }
-        let (low, high) = (E::of(low), E::of(high));
-        let projected: Vec<E> =
-            self.value.as_vec().into_iter().map(|x| x.max(low).min(high)).collect();
-        // `copy_from` keeps the tensor's identity, unlike dfdx's `clamp`.
-        self.value.copy_from(&projected);
+    fn set(&mut self, values: &[E]) {
+        Arc::make_mut(&mut self.numbers).copy_from_slice(values);
+        self.value.copy_from(values);
     }
 }
 
@@ -319,7 +315,7 @@ impl Average {
         }
         self.weight = self.decay * self.weight + 1.0;
         for (sum, e) in self.sum.iter_mut().zip(&parameters.entries) {
-            for (s, x) in sum.iter_mut().zip(e.value.as_vec()) {
+            for (s, x) in sum.iter_mut().zip(&*e.numbers) {
                 *s = self.decay * *s + x.f64();
             }
         }
@@ -330,7 +326,7 @@ impl Average {
         if self.weight > 0.0 {
             for (sum, e) in self.sum.iter().zip(&mut parameters.entries) {
                 let mean: Vec<E> = sum.iter().map(|s| E::of(s / self.weight)).collect();
-                e.value.copy_from(&mean);
+                e.set(&mean);
             }
         }
     }

@@ -12,53 +12,74 @@ const PARTIALS: usize = 16;
 
 /// `out += x`.
 pub(super) fn add<E: Element>(out: &mut [E], x: &[E]) {
-    add_product(out, out.len(), None, Some(x));
+    add_product(out, out.len(), (None, Some(x)));
 }
 
-/// `out[n, :] += factor ∘ x[n, :]` for rows of `d` numbers; a missing factor or matrix is all ones, a
-/// factor of length 1 a scalar.
-pub(super) fn add_product<E: Element>(
-    out: &mut [E],
-    d: usize,
-    factor: Option<&[E]>,
-    x: Option<&[E]>,
-) {
-    Arch::new().dispatch(AddProduct { out, d, factor, x });
+/// A matrix whose row `n` is `factor ∘ x[n, :]`; a missing factor or matrix is all ones, a factor of
+/// length 1 a scalar.
+pub(super) type Product<'a, E> = (Option<&'a [E]>, Option<&'a [E]>);
+
+/// `out += product`, for rows of `d` numbers.
+pub(super) fn add_product<E: Element>(out: &mut [E], d: usize, product: Product<'_, E>) {
+    Arch::new().dispatch(SumOfProducts { out, d, products: &[product], add: true });
 }
 
-struct AddProduct<'a, E> {
+/// `out = Σ products`, for rows of `d` numbers.
+pub(super) fn set_products<E: Element>(out: &mut [E], d: usize, products: &[Product<'_, E>]) {
+    Arch::new().dispatch(SumOfProducts { out, d, products, add: false });
+}
+
+struct SumOfProducts<'a, E> {
     out: &'a mut [E],
     d: usize,
-    factor: Option<&'a [E]>,
-    x: Option<&'a [E]>,
+    products: &'a [Product<'a, E>],
+    /// Whether to what is there.
+    add: bool,
 }
 
-impl<E: Element> WithSimd for AddProduct<'_, E> {
+impl<E: Element> WithSimd for SumOfProducts<'_, E> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let AddProduct { out, d, factor, x } = self;
-        match (factor, x) {
-            (None, None) => out.iter_mut().for_each(|o| *o += E::one()),
-            (None, Some(x)) => out.iter_mut().zip(x).for_each(|(o, x)| *o += *x),
-            (Some(&[c]), None) => out.iter_mut().for_each(|o| *o += c),
-            (Some(&[c]), Some(x)) => out.iter_mut().zip(x).for_each(|(o, x)| *o += c * *x),
-            (Some(c), None) => {
-                for out in out.chunks_exact_mut(d) {
-                    out.iter_mut().zip(c).for_each(|(o, c)| *o += *c);
-                }
+        let SumOfProducts { out, d, mut products, add } = self;
+        if let (false, [first, rest @ ..]) = (add, products) {
+            products = rest;
+            each_product(out, d, *first, |_, x| x);
+        }
+        for product in products {
+            each_product(out, d, *product, |o, x| o + x);
+        }
+    }
+}
+
+/// Replaces each number `o` of `out` by `f(o, x)`, where `x` is the product's.
+#[inline(always)]
+fn each_product<E: Element>(
+    out: &mut [E],
+    d: usize,
+    (factor, x): Product<'_, E>,
+    f: impl Fn(E, E) -> E,
+) {
+    match (factor, x) {
+        (None, None) => out.iter_mut().for_each(|o| *o = f(*o, E::one())),
+        (None, Some(x)) => out.iter_mut().zip(x).for_each(|(o, x)| *o = f(*o, *x)),
+        (Some(&[c]), None) => out.iter_mut().for_each(|o| *o = f(*o, c)),
+        (Some(&[c]), Some(x)) => out.iter_mut().zip(x).for_each(|(o, x)| *o = f(*o, c * *x)),
+        (Some(c), None) => {
+            for out in out.chunks_exact_mut(d) {
+                out.iter_mut().zip(c).for_each(|(o, c)| *o = f(*o, *c));
             }
-            (Some(c), Some(x)) => {
-                for (out, x) in out.chunks_exact_mut(d).zip(x.chunks_exact(d)) {
-                    out.iter_mut().zip(c).zip(x).for_each(|((o, c), x)| *o += *c * *x);
-                }
+        }
+        (Some(c), Some(x)) => {
+            for (out, x) in out.chunks_exact_mut(d).zip(x.chunks_exact(d)) {
+                out.iter_mut().zip(c).zip(x).for_each(|((o, c), x)| *o = f(*o, *c * *x));
             }
         }
     }
 }
 
-/// The adjoint of [`add_product`] in the factor: `out[:] += Σ_n up[n, :] ∘ x[n, :]`, summed over columns
+/// The adjoint of a [`Product`] in the factor: `out[:] += Σ_n up[n, :] ∘ x[n, :]`, summed over columns
 /// too for a scalar.
 pub(super) fn add_columns<E: Element>(out: &mut [E], d: usize, up: &[E], x: Option<&[E]>) {
     Arch::new().dispatch(AddColumns { out, d, up, x });
@@ -122,9 +143,8 @@ fn dot_within<E: Element>(a: &[E], b: &[E]) -> E {
     let mut sums = [E::zero(); PARTIALS];
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<PARTIALS>(), b.as_chunks::<PARTIALS>());
     for (a, b) in a.iter().zip(b) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += *a * *b;
-        }
+        // An array at a time: what is added to one by one ends in narrower vectors.
+        sums = std::array::from_fn(|i| sums[i] + a[i] * b[i]);
     }
     for ((sum, a), b) in sums.iter_mut().zip(a_rest).zip(b_rest) {
         *sum += *a * *b;
@@ -199,6 +219,43 @@ impl<E: Element> WithSimd for AddSoftplus<'_, E> {
     }
 }
 
+/// `out = max(out, 0)`, also where it is NaN.
+pub(super) fn relu<E: Element>(out: &mut [E]) {
+    Arch::new().dispatch(Relu(out));
+}
+
+struct Relu<'a, E>(&'a mut [E]);
+
+impl<E: Element> WithSimd for Relu<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        self.0.iter_mut().for_each(|o| *o = if *o > E::zero() { *o } else { E::zero() });
+    }
+}
+
+/// The adjoint of [`relu`]: `out = out` where its result `y` is positive, else 0.
+pub(super) fn keep_positive<E: Element>(out: &mut [E], y: &[E]) {
+    Arch::new().dispatch(KeepPositive { out, y });
+}
+
+struct KeepPositive<'a, E> {
+    out: &'a mut [E],
+    y: &'a [E],
+}
+
+impl<E: Element> WithSimd for KeepPositive<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for (o, y) in self.out.iter_mut().zip(self.y) {
+            *o = if *y > E::zero() { *o } else { E::zero() };
+        }
+    }
+}
+
 /// `out = out ∘ x`.
 pub(super) fn scale<E: Element>(out: &mut [E], x: &[E]) {
     Arch::new().dispatch(Scale { out, x });
@@ -234,9 +291,7 @@ impl<E: Element> WithSimd for Annihilate<'_, E> {
         let mut sums = [E::zero(); PARTIALS];
         let (blocks, rest) = self.0.as_chunks::<PARTIALS>();
         for block in blocks {
-            for (sum, x) in sums.iter_mut().zip(block) {
-                *sum += E::zero() * *x;
-            }
+            sums = std::array::from_fn(|i| sums[i] + E::zero() * block[i]);
         }
         for (sum, x) in sums.iter_mut().zip(rest) {
             *sum += E::zero() * *x;

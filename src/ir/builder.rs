@@ -25,6 +25,7 @@ pub struct Builder {
     known: HashTable<ValueId>,
     hasher: DefaultHashBuilder,
     span: Option<Span>,
+    largest: Option<(usize, ValueId)>,
 }
 
 impl Builder {
@@ -70,6 +71,12 @@ impl Builder {
     #[must_use]
     pub fn inst(&self, value: ValueId) -> &Inst {
         self.function.inst(value)
+    }
+
+    /// The first of the values with the most elements.
+    #[must_use]
+    pub fn largest(&self) -> Option<ValueId> {
+        self.largest.map(|(_, value)| value)
     }
 
     /// The function so far.
@@ -126,6 +133,10 @@ impl Builder {
 
     fn push(&mut self, op: Op, args: Args, ty: Type) -> ValueId {
         let value = ValueId::new(self.function.insts.len());
+        let size = ty.len();
+        if self.largest.is_none_or(|(largest, _)| size > largest) {
+            self.largest = Some((size, value));
+        }
         let insts = &mut self.function.insts;
         insts.push(Inst { op, args, ty, span: self.span });
         let new = hash_of(&self.hasher, &insts[value.index()]);

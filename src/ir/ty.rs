@@ -81,8 +81,8 @@ impl std::fmt::Display for Type {
     }
 }
 
-/// Number of elements of a shape; 1 for a scalar.
+/// Number of elements of a shape; 1 for a scalar, `usize::MAX` where that is too small a number.
 #[must_use]
 pub fn num_elements(shape: &[usize]) -> usize {
-    shape.iter().product()
+    shape.iter().fold(1, |n: usize, &size| n.saturating_mul(size))
 }

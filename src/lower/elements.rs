@@ -11,6 +11,7 @@ use crate::diagnostics::Code;
 use crate::ir::{Shape, ValueId};
 
 use super::Lower;
+use super::expr::steps;
 use super::lengths::lengths_depend_on;
 use super::lowerer::Lowerer;
 use super::recursion::{Steps, lags};
@@ -452,7 +453,9 @@ impl Lowerer<'_> {
         hi: i64,
         f: impl FnOnce(&mut Self) -> Lower<()>,
     ) -> Lower<()> {
-        let length = usize::try_from(hi - lo + 1).unwrap_or(0);
+        let length = steps(lo, hi);
+        let around = self.loops.iter().map(|&axis| self.axes.length(axis));
+        self.room_for(&around.chain([length]).collect::<Vec<_>>())?;
         let axis = self.axes.add(length);
         self.where_it_belongs(true, |l| {
             let id = l.range(lo, hi);
@@ -467,7 +470,9 @@ impl Lowerer<'_> {
             let v = self.expr(e)?;
             self.at(e.span, |l| l.known_int(&v))
         };
-        Ok((bound(lo)?, bound(hi)?))
+        let (lo, hi) = (bound(lo)?, bound(hi)?);
+        self.room_for(&[steps(lo, hi)])?;
+        Ok((lo, hi))
     }
 
     /// An element of the array that is being defined, if `base` is that array.

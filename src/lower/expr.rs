@@ -14,7 +14,12 @@ impl Lowerer<'_> {
         if self.hoists(e) {
             return self.outside(|l| l.expr(e));
         }
-        self.at(e.span, |l| l.expr_here(e))
+        self.at(e.span, |l| {
+            l.count_step()?;
+            let value = l.expr_here(e)?;
+            l.check_sizes()?;
+            Ok(value)
+        })
     }
 
     fn expr_here(&mut self, e: &Expr) -> Lower<Val> {
@@ -51,6 +56,7 @@ impl Lowerer<'_> {
             ExprKind::Range(lo, hi) => {
                 let (lo, hi) = (self.expr(lo)?, self.expr(hi)?);
                 let (lo, hi) = (self.known_int(&lo)?, self.known_int(&hi)?);
+                self.room_for(&[steps(lo, hi)])?;
                 Ok(Val::plain(self.range(lo, hi)))
             }
             ExprKind::If(cond, then, otherwise) => {
@@ -226,4 +232,10 @@ pub(super) fn rank(ty: &Type) -> usize {
         Type::Array { dims, .. } => dims.len(),
         Type::Function { .. } | Type::Error => 0,
     }
+}
+
+/// The number of integers in `lo..=hi`, or `usize::MAX` where that is too small a number.
+pub(super) fn steps(lo: i64, hi: i64) -> usize {
+    let steps = i128::from(hi) - i128::from(lo) + 1;
+    usize::try_from(steps.max(0)).unwrap_or(usize::MAX)
 }

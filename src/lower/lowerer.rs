@@ -6,7 +6,7 @@ use crate::check::typed::{Expr, Model, VarId};
 use crate::data::DataSet;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::exec::reference;
-use crate::ir::{Builder, DType, Op, Shape, Tensor, Type, ValueId};
+use crate::ir::{Builder, DType, Op, Shape, Tensor, Type, ValueId, num_elements};
 use crate::source::Span;
 
 use super::Lower;
@@ -22,6 +22,10 @@ pub(super) struct Lowerer<'m> {
     pub(super) model: &'m Model,
     /// The data file, for messages about it.
     pub(super) file: &'m DataSet,
+    /// Most elements of an array.
+    limit: usize,
+    /// Expressions lowered so far.
+    steps: usize,
     /// The function being built; inside a recursion, its step.
     pub(super) b: Builder,
     /// Loop axes so far.
@@ -84,6 +88,8 @@ impl<'m> Lowerer<'m> {
         Lowerer {
             model,
             file,
+            limit: file.limit(),
+            steps: 0,
             b: Builder::new("log_joint"),
             axes: AxisTable::default(),
             env: HashMap::new(),
@@ -245,13 +251,52 @@ impl<'m> Lowerer<'m> {
     /// A size that has to be known now.
     pub(super) fn size(&mut self, v: &Val) -> Lower<usize> {
         let n = self.known_int(v)?;
-        usize::try_from(n).map_err(|_| {
+        let size = usize::try_from(n).map_err(|_| {
             self.error(
                 Code::E0504,
                 format!("a size cannot be negative, but this is {n}"),
                 "this size",
             )
-        })
+        })?;
+        self.room_for(&[size])?;
+        Ok(size)
+    }
+
+    /// That an array of this shape, about to be made, is not too large.
+    pub(super) fn room_for(&self, shape: &[usize]) -> Lower<()> {
+        match num_elements(shape) > self.limit {
+            true => Err(Box::new(too_large(self.here(), shape, self.limit))),
+            false => Ok(()),
+        }
+    }
+
+    /// That the model does not come to too many operations, now that there is one more.
+    ///
+    /// # Errors
+    /// E0507: functions that call functions, or distributions of distributions, may double with each line.
+    pub(super) fn count_step(&mut self) -> Lower<()> {
+        self.steps += 1;
+        match self.steps > MOST_STEPS {
+            true => Err(self.error(
+                Code::E0507,
+                format!("written out, this model has more than {MOST_STEPS} operations"),
+                "here at the latest",
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// That no array made so far is too large.
+    pub(super) fn check_sizes(&self) -> Lower<()> {
+        let Some(largest) = self.b.largest() else { return Ok(()) };
+        let inst = self.b.inst(largest);
+        match inst.ty.len() > self.limit {
+            true => {
+                let span = inst.span.unwrap_or_else(|| self.here());
+                Err(Box::new(too_large(span, &inst.ty.shape, self.limit)))
+            }
+            false => Ok(()),
+        }
     }
 
     /// Whether a value differs between the values of a latent that is being summed out.
@@ -288,4 +333,18 @@ impl<'m> Lowerer<'m> {
     pub(super) fn as_real(&mut self, v: &Val) -> Val {
         self.convert(DType::Real, v)
     }
+}
+
+/// Most expressions of a model, those of a function counted at each call and those of an unrolled loop
+/// at each step.
+const MOST_STEPS: usize = 1 << 22;
+
+/// The error that an array would have more than `limit` elements.
+pub(super) fn too_large(span: Span, shape: &[usize], limit: usize) -> Diagnostic {
+    let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
+    let message = format!("an array has at most {limit} elements");
+    let label = format!("this would have the shape [{}]", sizes.join(", "));
+    Diagnostic::error(Code::E0508, span, message, label).with_help(
+        "if it is meant, and there is memory for it, `--max-elements` takes another limit",
+    )
 }

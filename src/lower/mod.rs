@@ -44,8 +44,8 @@ use std::collections::HashMap;
 
 use crate::check::typed::{Decl, LetValue, Model, Scalar, Stage, Var, VarId, VarKind};
 use crate::data::DataSet;
-use crate::diagnostics::{Code, Diagnostic, Outcome};
-use crate::ir::{Function, Shape, Tensor, Type, ValueId};
+use crate::diagnostics::{Diagnostic, Outcome};
+use crate::ir::{Function, Shape, Tensor, Type, ValueId, num_elements};
 use crate::source::Span;
 
 pub use dimension::{Dimension, dimension};
@@ -188,7 +188,7 @@ pub fn sizes(model: &Model, data: &DataSet) -> Outcome<HashMap<VarId, i64>> {
     let mut l = Lowerer::new(model, data);
     let mut errors = Vec::new();
     let shapes = known_stage(&mut l, model, data, &mut errors);
-    errors.extend(too_many(model, &shapes));
+    errors.extend(too_many(model, &shapes, data.limit()));
     Outcome::new(l.known_sizes(), errors)
 }
 
@@ -198,9 +198,7 @@ pub fn lower(model: &Model, data: &DataSet, space: Space) -> Outcome<Lowered> {
     let mut l = Lowerer::new(model, data);
     let mut errors = Vec::new();
     let shapes = known_stage(&mut l, model, data, &mut errors);
-    if let Some(error) = too_many(model, &shapes) {
-        errors.push(error);
-    }
+    errors.extend(too_many(model, &shapes, data.limit()));
     if !errors.is_empty() {
         return Outcome::failed(errors);
     }
@@ -431,27 +429,16 @@ fn parameter_stage(
     Ok(parts)
 }
 
-/// Most unconstrained reals of a model: one point of more would not fit into memory several times.
-const MOST_DIMENSIONS: usize = 1 << 28;
-
-/// The error that the parameters, with the sizes from the data, are more numbers than can be held.
-fn too_many(model: &Model, shapes: &[(VarId, Shapes)]) -> Option<Diagnostic> {
+/// The error that the parameters, with the sizes from the data, are more numbers than an array may have:
+/// together they are one.
+fn too_many(model: &Model, shapes: &[(VarId, Shapes)], limit: usize) -> Option<Diagnostic> {
     let mut total = 0_usize;
-    for (var, shapes) in shapes {
-        let var = model.var(*var);
-        let size = shapes.checked_size();
-        total = size.map_or(usize::MAX, |n| total.saturating_add(n));
-        if total > MOST_DIMENSIONS {
-            let sizes: Vec<String> = shapes.shape().iter().map(usize::to_string).collect();
-            let message = format!("with `{}` the model has too many parameters", var.name);
-            let label = format!("has shape [{}] with this data", sizes.join(", "));
-            let error = Diagnostic::error(Code::E0504, var.span, message, label);
-            return Some(
-                error.with_note(format!("at most {MOST_DIMENSIONS} numbers are possible")),
-            );
-        }
-    }
-    None
+    shapes.iter().find_map(|(var, shapes)| {
+        let size = shapes.size().max(num_elements(&shapes.shape()));
+        total = total.saturating_add(size);
+        let span = model.var(*var).span;
+        (total > limit).then(|| lowerer::too_large(span, &shapes.shape(), limit))
+    })
 }
 
 /// Whether data alone determines arrays that read each other.

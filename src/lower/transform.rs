@@ -5,7 +5,7 @@
 
 use crate::check::typed::{Expr, Structure, Support};
 use crate::diagnostics::Code;
-use crate::ir::{BinaryOp, Op, Shape, Tensor, Type, UnaryOp};
+use crate::ir::{BinaryOp, Op, Shape, Tensor, Type, UnaryOp, num_elements};
 
 use super::Lower;
 use super::lowerer::Lowerer;
@@ -30,17 +30,9 @@ impl Shapes {
         self.array.iter().chain(&self.constrained).copied().collect()
     }
 
-    /// The same, unless it or the constrained numbers overflow.
-    pub(super) fn checked_size(&self) -> Option<usize> {
-        let product = |n: usize, k: &usize| n.checked_mul(*k);
-        let count = self.array.iter().try_fold(1, product)?;
-        self.constrained.iter().try_fold(count, product)?;
-        count.checked_mul(self.free)
-    }
-
     /// Number of unconstrained reals of the whole parameter.
     pub(super) fn size(&self) -> usize {
-        self.array.iter().product::<usize>() * self.free
+        num_elements(&self.array).saturating_mul(self.free)
     }
 }
 
@@ -58,10 +50,6 @@ impl Lowerer<'_> {
                     "this type has at least one element, but its size is 0",
                     "this size",
                 )),
-                // Beyond this the number of elements of a matrix overflows.
-                n if n > 1 << 31 => {
-                    Err(l.error(Code::E0504, format!("the size {n} is too large"), "this size"))
-                }
                 n => Ok(n),
             })
         };

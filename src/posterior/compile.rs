@@ -126,10 +126,12 @@ impl Posterior {
         &self.hvp
     }
 
-    /// The instructions that evaluate the log joint and its gradient, as text.
+    /// The instructions that evaluate the log joint and its gradient, as text; with what each costs, which
+    /// takes a measurement.
     #[must_use]
-    pub fn program_text(&self) -> String {
-        Program::<f64>::compile(&self.gradient()).to_string()
+    pub fn program_text(&self, cost: bool) -> String {
+        let program = Program::<f64>::compile(&self.gradient());
+        if cost { program.text_with_costs() } else { program.to_string() }
     }
 }
 

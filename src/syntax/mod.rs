@@ -38,16 +38,22 @@ pub use lexer::{emit_tokens, lex};
 use crate::diagnostics::{Code, Diagnostic, Outcome};
 use crate::source::{FileId, Span};
 
+/// Most bytes of a file: beyond, checking would take more memory than a small machine has.
+const MOST_BYTES: usize = 2 << 20;
+
 /// Parses a file.
 ///
 /// There is always a tree, unless the file is too large; items that did not parse are
 /// [`ast::Item::Error`] in it. Never panics, whatever the text.
 #[must_use]
 pub fn parse(file: FileId, text: &str) -> Outcome<ast::File> {
-    if u32::try_from(text.len()).is_err() {
-        let message = "the file is larger than 4 GiB";
+    if text.len() > MOST_BYTES {
+        let message = format!("the model has {} bytes, at most {MOST_BYTES} are read", text.len());
         let start = Span::at(file, 0);
-        return Outcome::failed(vec![Diagnostic::error(Code::E0006, start, message, "")]);
+        let error = Diagnostic::error(Code::E0018, start, message, "a text this long");
+        return Outcome::failed(vec![
+            error.with_help("arrays take the place of many declarations"),
+        ]);
     }
     let tokens = lex(file, text);
     let mut bad_tokens = precheck::check_tokens(text, &tokens).into_iter().peekable();

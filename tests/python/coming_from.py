@@ -6,6 +6,7 @@ PPL is the binary. The data are those of examples/.
 """
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -18,7 +19,8 @@ ppl, page = sys.argv[1], Path(sys.argv[2])
 root = page.resolve().parents[1]
 text = page.read_text()
 models = dict(re.findall(r"<!-- file: (\w+)\.ppl -->\n```ppl\n(.*?)```", text, re.S))
-namespace: dict = {}
+programs = re.findall(r"<!-- file: (\w+)\.ppl -->\n```ppl\n.*?```\n\n```stan\n(.*?)```", text, re.S)
+namespace: dict = dict(programs)
 for block in re.findall(r"```python\n(.*?)```", text, re.S):
     exec(block, namespace)
 
@@ -115,7 +117,26 @@ def pymc(name, data, points):
     return np.array(values)
 
 
-theirs = {"coming_from_numpyro": numpyro, "coming_from_pymc": pymc}[page.stem]
+def stan(name, data, points):
+    # Compiled models are kept beside the packages.
+    os.environ.setdefault("XDG_CACHE_HOME", sys.prefix)
+    import asyncio
+
+    from httpstan.models import build_services_extension_module
+    from stan import build
+
+    # Where `build` finds it; compiling may take longer than that waits.
+    asyncio.run(build_services_extension_module(namespace[name]))
+    # Stan has sizes declared.
+    sizes = {"regression": {"N": 12}, "schools": {"J": 8}, "seeds": {"I": 21}}.get(name)
+    sizes = sizes or {"N" if name == "mixture" else "T": len(data["y"])}
+    model = build(namespace[name], data=plain(data) | sizes)
+    return np.array(
+        [model.log_prob(model.unconstrain_pars(plain(p)), adjust_transform=False) for p in points]
+    )
+
+
+theirs = {"coming_from_stan": stan, "coming_from_numpyro": numpyro, "coming_from_pymc": pymc}[page.stem]
 assert set(models) == set(DATA), set(models) ^ set(DATA)
 for name, data in DATA.items():
     points = [POINTS[name]() for _ in range(6)]

@@ -452,6 +452,9 @@ fn completion_scripts_know_commands_and_flags() {
         for word in ["log-density", "grad-samples"] {
             assert!(script.contains(word), "{shell}: {word}");
         }
+        // Those of the others do not complete values.
+        let knows_methods = ["bash", "zsh", "fish"].contains(&shell);
+        assert_eq!(script.contains("pathfinder"), knows_methods, "{shell}");
     }
     assert_eq!(code(&ppl(&["completions", "tcsh"]).output().unwrap()), 2);
 }

@@ -4,7 +4,9 @@ use std::ops::ControlFlow;
 
 use dfdx::prelude::MeanTo;
 use ppl::inference::bridge::Bridge;
-use ppl::inference::langevin::{Chain, Correction, Dynamics, Form, Initial, Integrator, Momentum};
+use ppl::inference::langevin::{
+    Chain, Correction, Dynamics, Form, Initial, Integrator, Levels, Momentum,
+};
 use ppl::inference::optimizer::{Handle, Parameters};
 use ppl::inference::tape::{SharedTape, backward};
 use ppl::inference::{
@@ -32,12 +34,16 @@ const METHODS: [(&str, Dynamics); 6] = [
     ("cmcd-ud", dynamics(Momentum::Damped, Correction::Both)),
 ];
 
+const INTEGRATORS: [Integrator; 2] = [Integrator::Exponential, Integrator::VelocityVerlet];
+
 /// A method as published.
 const fn plain(dynamics: Dynamics, bridges: usize, initial: Initial) -> Form {
     Form {
         dynamics,
         bridges,
         integrator: Integrator::VelocityVerlet,
+        guided: false,
+        levels: Levels::Rising,
         step_per_dimension: false,
         full_start: false,
         initial,
@@ -51,8 +57,19 @@ fn forms(bridges: usize) -> Vec<(String, Form)> {
     for (name, dynamics) in METHODS {
         let plain = plain(dynamics, bridges, initial);
         forms.push((name.to_owned(), plain));
-        for integrator in [Integrator::VelocityVerlet, Integrator::PositionVerlet] {
-            let form = Form { integrator, step_per_dimension: true, full_start: true, ..plain };
+        forms.push((
+            format!("{name}, exponential"),
+            Form { integrator: Integrator::Exponential, ..plain },
+        ));
+        for integrator in INTEGRATORS {
+            let all = Form {
+                step_per_dimension: true,
+                full_start: true,
+                guided: true,
+                levels: Levels::Free,
+                ..plain
+            };
+            let form = Form { integrator, ..all };
             forms.push((format!("{name}, {integrator:?}, all learned"), form));
         }
     }
@@ -82,9 +99,9 @@ fn from_fixture(dynamics: Dynamics, fixture: &Value) -> FromFixture {
         (h.mu, numbers(&grads["mu"])),
         (h.log_sd, numbers(&grads["log_sd"])),
         (h.step_size, numbers(&grads["eps"])),
-        (h.increments, numbers(&grads["incr"])),
+        (h.schedule, numbers(&grads["incr"])),
     ];
-    parameters.set(h.increments, &numbers(&given["incr"]));
+    parameters.set(h.schedule, &numbers(&given["incr"]));
     if let Some(friction) = h.friction {
         let key = if given["gamma"].is_number() { "gamma" } else { "eta" };
         pairs.push((friction, numbers(&grads[key])));
@@ -160,6 +177,11 @@ fn chain_towards(
     if let Some(scales) = h.step_scales {
         parameters.set(scales, &[0.2, -0.4]);
     }
+    for (i, guide) in h.guides.into_iter().flatten().enumerate() {
+        let steps = parameters.values(guide).len();
+        let values: Vec<f64> = (0..steps).map(|k| 0.1 * (k as f64 - i as f64)).collect();
+        parameters.set(guide, &values);
+    }
     if let Some(mixing) = h.mixing {
         parameters.set(mixing, &[0.0, 0.0, -0.5, 0.0]);
     }
@@ -187,8 +209,9 @@ fn gradients_agree_with_differences() {
         };
         let mut grads = backward(loss(&parameters, &SharedTape::recording())).unwrap();
         let h = chain.handles;
-        let mut handles = vec![h.mu, h.log_sd, h.step_size, h.increments];
+        let mut handles = vec![h.mu, h.log_sd, h.step_size, h.schedule];
         handles.extend([h.friction, h.step_scales, h.mixing].into_iter().flatten());
+        handles.extend(h.guides.into_iter().flatten());
         handles.extend(h.network.map(|(network, _)| network.scale));
         // All of the network only where there are few steps.
         if let Some((network, table)) = h.network.filter(|_| form.bridges == 3) {

@@ -1,9 +1,12 @@
-//! The language server and the tree-sitter grammar in a real editor: Neovim, headless, with `editors/nvim`.
+//! The language server and the tree-sitter grammar in a real editor: Neovim, headless, with `editors/nvim`;
+//! the one that is installed, be it as old as 0.7, and a new one from PyPI.
 
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
+
+use crate::python::python_with;
 
 const MODEL: &str = "data y: real[J]\nparam mu ~ normal(0, 5)\nparam tau: real<lower=0> ~ cauchy(0, 5)\n\
                      y ~ normal(mu,tau)\nlet a = undefined_name\n";
@@ -15,7 +18,9 @@ local buffer = vim.api.nvim_get_current_buf()
 -- Waits for what happens, not for a time: the limit only ends a test that has failed.
 local function wait(what) return vim.wait(120000, what, 20) end
 out.filetype = vim.bo.filetype
-out.started = wait(function() return #vim.tbl_values(vim.lsp.buf_get_clients(buffer)) > 0 end)
+-- The names before and after Neovim 0.10.
+local clients = vim.lsp.get_clients or function(of) return vim.tbl_values(vim.lsp.buf_get_clients(of.bufnr)) end
+out.started = wait(function() return #clients({ bufnr = buffer }) > 0 end)
 out.diagnosed = wait(function() return #vim.diagnostic.get(buffer) > 0 end)
 local first = vim.diagnostic.get(buffer)[1]
 out.code = first.code
@@ -38,7 +43,12 @@ out.repaired = wait(function() return #vim.diagnostic.get(buffer) == 0 end)
 vim.lsp.util.apply_text_edits(ask('textDocument/formatting', 0, 0), buffer, 'utf-16')
 out.formatted = vim.api.nvim_buf_get_lines(buffer, 3, 4, false)[1]
 vim.api.nvim_win_set_cursor(0, { 2, 12 })
-vim.lsp.util.jump_to_location(ask('textDocument/definition', 1, 12), 'utf-16')
+local definition = ask('textDocument/definition', 1, 12)
+if vim.lsp.util.show_document then
+  vim.lsp.util.show_document(definition, 'utf-16', { focus = true })
+else
+  vim.lsp.util.jump_to_location(definition, 'utf-16')
+end
 out.jumped = vim.api.nvim_buf_get_name(0)
 out.there = vim.api.nvim_get_current_line()
 local file = io.open('answers.json', 'w')
@@ -66,10 +76,16 @@ fn slow_neovim_speaks_with_the_server() {
     if !crate::effort::slow() {
         return;
     }
-    if Command::new("nvim").arg("--version").output().is_err() {
-        println!("skipped: there is no nvim");
-        return;
+    match Command::new("nvim").arg("--version").output() {
+        Ok(_) => converse(Path::new("nvim")),
+        Err(_) => println!("skipped: there is no nvim"),
     }
+    if let Some(python) = python_with("neovim") {
+        converse(&python.with_file_name("nvim"));
+    }
+}
+
+fn converse(nvim: &Path) {
     let folder = tempfile::tempdir().unwrap();
     let plugin = Path::new(env!("CARGO_MANIFEST_DIR")).join("editors/nvim");
     std::fs::write(folder.path().join("m.ppl"), MODEL).unwrap();
@@ -84,7 +100,7 @@ fn slow_neovim_speaks_with_the_server() {
         folder.path().join("cache").display(),
     );
     std::fs::write(folder.path().join("init.vim"), init).unwrap();
-    let output = Command::new("nvim")
+    let output = Command::new(nvim)
         .args(["--headless", "-n", "-u", "init.vim", "m.ppl", "-c", "luafile script.lua"])
         .current_dir(folder.path())
         .env("XDG_STATE_HOME", folder.path())

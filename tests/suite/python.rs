@@ -18,10 +18,18 @@ pub(crate) fn python() -> Option<PathBuf> {
     python_with("requirements")
 }
 
-/// The interpreter of an environment with the packages of `tests/python/NAME.txt`.
+/// The interpreter of an environment with the packages of `tests/python/NAME.txt`, whose first line may be
+/// `# python below 3.X`.
 pub(crate) fn python_with(name: &str) -> Option<PathBuf> {
-    let found = base_interpreter().map(|base| environment(&base, name));
-    match found.unwrap_or_else(|| Err("there is no Python 3.12 or newer".into())) {
+    let wanted = std::fs::read_to_string(scripts().join(format!("{name}.txt"))).unwrap();
+    let below = wanted.lines().next().and_then(|line| line.strip_prefix("# python below 3."));
+    let below = below.map_or(u32::MAX, |minor| minor.parse().unwrap());
+    let found = base_interpreter(below).map(|base| environment(&base, name, &wanted));
+    let none = || match below {
+        u32::MAX => "there is no Python 3.12 or newer".into(),
+        below => format!("there is no Python from 3.12 to 3.{}", below - 1),
+    };
+    match found.unwrap_or_else(|| Err(none())) {
         Ok(python) => Some(python),
         Err(reason) => {
             println!("skipped: {reason}");
@@ -31,25 +39,27 @@ pub(crate) fn python_with(name: &str) -> Option<PathBuf> {
 }
 
 /// ArviZ 1.x wants Python 3.12; what is called `python3` may be older.
-fn base_interpreter() -> Option<PathBuf> {
+fn base_interpreter(below: u32) -> Option<PathBuf> {
     let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".pyenv/versions"));
     let pyenv = home.and_then(|versions| std::fs::read_dir(versions).ok()).into_iter().flatten();
     let mut candidates: Vec<PathBuf> =
         pyenv.filter_map(|e| Some(e.ok()?.path().join("bin/python3"))).collect();
     candidates.sort();
     candidates.extend(["python3", "python3.14", "python3.13", "python3.12"].map(PathBuf::from));
-    let is_new = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 12))";
+    let fits = format!(
+        "import sys, venv, ensurepip; sys.exit(not (3, 12) <= sys.version_info < (3, {below}))"
+    );
     candidates.into_iter().rev().find(|python| {
-        let tried = Command::new(python).args(["-c", is_new]).output();
+        let tried = Command::new(python).args(["-c", &fits]).output();
         tried.is_ok_and(|output| output.status.success())
     })
 }
 
-fn environment(base: &Path, name: &str) -> Result<PathBuf, String> {
+/// The environment of the packages that `tests/python/NAME.txt`, which is `wanted`, lists.
+fn environment(base: &Path, name: &str, wanted: &str) -> Result<PathBuf, String> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python").join(name);
     let python = folder.join("bin/python");
     let requirements = scripts().join(format!("{name}.txt"));
-    let wanted = std::fs::read_to_string(&requirements).unwrap();
     let stamp = folder.join("installed.txt");
     if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(python);

@@ -49,16 +49,31 @@ fn slow_the_wheel_is_built_and_passes_its_tests() {
     succeed(test.current_dir(folder.path()));
 }
 
-/// The models of NumPyro and PyMC in the guides are the models beside them.
+/// Compares the models of a guide with the ones of `ppl` beside them.
+fn compare_models(packages: &str, page: &str) {
+    let Some(python) = python_with(packages) else { return };
+    let mut compare = Command::new(&python);
+    compare.arg(scripts().join("coming_from.py")).arg(env!("CARGO_BIN_EXE_ppl"));
+    succeed(compare.arg(root().join("docs").join(page)));
+}
+
 #[test]
 fn slow_coming_from_numpyro_and_pymc() {
+    if effort::slow() {
+        compare_models("coming_from", "coming_from_numpyro.md");
+        compare_models("coming_from", "coming_from_pymc.md");
+    }
+}
+
+/// Stan's models are compiled, which takes a C++ compiler and some minutes.
+#[test]
+fn slow_coming_from_stan() {
     if !effort::slow() {
         return;
     }
-    let Some(python) = python_with("coming_from") else { return };
-    for page in ["coming_from_numpyro.md", "coming_from_pymc.md"] {
-        let mut compare = Command::new(&python);
-        compare.arg(scripts().join("coming_from.py")).arg(env!("CARGO_BIN_EXE_ppl"));
-        succeed(compare.arg(root().join("docs").join(page)));
+    if Command::new("g++").arg("--version").output().is_err() {
+        println!("skipped: there is no g++");
+        return;
     }
+    compare_models("stan", "coming_from_stan.md");
 }

@@ -525,3 +525,11 @@ fn check_any(text: &str) {
         assert_eq!(syntax::format(file, &once).unwrap(), once, "from {text:?}");
     }
 }
+
+#[test]
+fn a_text_too_long_is_refused_before_it_takes_memory() {
+    let text = "let a = 1\n".repeat(220_000);
+    let outcome = syntax::parse(FileId(0), &text);
+    assert!(outcome.value.is_none());
+    assert_eq!(outcome.diagnostics[0].code.as_str(), "E0018");
+}

@@ -91,12 +91,20 @@ impl<E: Element> Gemm<'_, E> {
     #[inline(always)]
     fn rows<S: Simd, const R: usize>(&mut self, simd: S, i: usize) -> usize {
         let lanes = E::lanes::<S>();
+        // These rows of `A`, column after column: where they are if contiguous, else copied.
+        let in_place = self.a.rows == 1;
+        if !in_place {
+            self.pack(i, R, R, 0);
+        }
+        let (a, stride) =
+            if in_place { (&self.a.data[i..], self.a.cols) } else { (&self.panel[..], R) };
         let mut j = 0;
         while j < self.n {
             let cols = (self.n - j).min(2 * lanes);
             let mut sums = [[E::splat(simd, E::zero()); 2]; R];
-            for p in 0..self.k {
-                let row = &self.b[p * self.b_rows + j..][..cols];
+            let rows = self.b[j..].chunks(self.b_rows).take(self.k);
+            for (p, row) in rows.enumerate() {
+                let row = &row[..cols];
                 let b = if cols == 2 * lanes {
                     let row = E::vectors::<S>(row);
                     [row[0], row[1]]
@@ -104,9 +112,8 @@ impl<E: Element> Gemm<'_, E> {
                     let (head, tail) = row.split_at(cols.min(lanes));
                     [E::load(simd, head), E::load(simd, tail)]
                 };
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    let a = self.a.data[(i + r) * self.a.rows + p * self.a.cols];
-                    let a = E::splat(simd, a);
+                for (a, sums) in a[p * stride..][..R].iter().zip(&mut sums) {
+                    let a = E::splat(simd, *a);
                     *sums = [
                         E::fma_vector(simd, a, b[0], sums[0]),
                         E::fma_vector(simd, a, b[1], sums[1]),
@@ -153,10 +160,18 @@ impl<E: Element> Gemm<'_, E> {
         for (columns, a, stride) in parts {
             for (q, p) in columns.enumerate() {
                 let a = E::vectors::<S>(&a[q * stride..][..width]);
-                let b = &self.b[p * self.b_rows..][..self.n];
+                let b = &self.b[p * self.b_rows..];
+                let padded;
+                let b = match b.first_chunk::<W>() {
+                    Some(b) => b,
+                    None => {
+                        padded = std::array::from_fn(|w| b[w.min(b.len() - 1)]);
+                        &padded
+                    }
+                };
+                // What comes of columns beyond the last is not stored.
                 for w in 0..W {
-                    // Columns beyond the last repeat it and are not stored.
-                    let b = E::splat(simd, b[w.min(self.n - 1)]);
+                    let b = E::splat(simd, b[w]);
                     for v in 0..V {
                         sums[w][v] = E::fma_vector(simd, a[v], b, sums[w][v]);
                     }
@@ -167,10 +182,16 @@ impl<E: Element> Gemm<'_, E> {
         for (sums, done) in sums.iter().zip(self.panel.chunks_exact_mut(width)) {
             E::vectors_mut::<S>(done)[..V].copy_from_slice(sums);
         }
-        for r in 0..rows {
-            let out = &mut self.c[(i + r) * self.c_rows..][..self.n];
-            for (out, done) in out.iter_mut().zip(self.panel.chunks_exact(width)) {
-                *out = done[r];
+        let done: [&[E]; W] = std::array::from_fn(|w| &self.panel[w * width..][..width]);
+        let out = &mut self.c[i * self.c_rows..];
+        if self.n == W && self.c_rows == W {
+            // Nothing between the rows: lengths that the compiler knows.
+            for (r, out) in out.as_chunks_mut::<W>().0[..rows].iter_mut().enumerate() {
+                *out = std::array::from_fn(|w| done[w][r]);
+            }
+        } else {
+            for (r, out) in out.chunks_mut(self.c_rows).take(rows).enumerate() {
+                out[..self.n].iter_mut().zip(done).for_each(|(out, done)| *out = done[r]);
             }
         }
         rows

@@ -10,6 +10,12 @@
 //! `z' = z + e ∇L_b(z) + √(2e) ξ`, and the backward residual `(z − z' − e ∇L_b(z')) / √(2e)` is the
 //! momentum at the end of the step with its sign changed.
 //!
+//! The correction is a network and, with `guided`, for each step a multiple of the force `f = ∇ log p −
+//! ∇ log q`. What the backward kernels lack is how far a chain lags behind the levels as they rise. To first
+//! order in their speed that is, of its momentum or overdamped, a multiple of `f`, and a multiple of
+//! `(∇f) ρ`, which is what `f` changes by over a step: so two numbers a step say what a network would
+//! need millions of paths for. The same term is in the networks of later samplers [zhangchen2022, sec. 4].
+//!
 //! Structure that pays: a network that enters backward densities only, never the dynamics, is run
 //! once on all `K·N` rows, after the chain; the score at a point serves both steps that meet there, so a
 //! chain costs `K + 1` scores (and as many Hessian-vector products) and one value, at its end; a step
@@ -75,6 +81,15 @@ impl Dynamics {
         bridges + usize::from(self.steered() && self.overdamped())
     }
 
+    /// Points whose force is in the correction.
+    fn guides(self) -> usize {
+        match self.correction {
+            Correction::None => 0,
+            Correction::Backward if !self.overdamped() => 2,
+            Correction::Backward | Correction::Both => 1,
+        }
+    }
+
     /// Whether the network enters the forward kernel.
     fn steered(self) -> bool {
         self.correction == Correction::Both
@@ -85,13 +100,26 @@ impl Dynamics {
     }
 }
 
-/// The symmetric integrator of a step; both are of second order.
+/// The symmetric integrator of a step; all are of second order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Integrator {
-    /// Kick, drift, kick. The score at a point serves both steps that meet there.
+    /// Kick, turn, kick, in coordinates in which the start is standard normal: the motion in the start's
+    /// own harmonic force and the friction are solved exactly, and only what the target adds to the start
+    /// is a kick, so that the error of a step is of the size of that [shahbaba2014, sec. 3.1;
+    /// chao2015].
+    Exponential,
+    /// Kick, drift, kick, in the coordinates of the density.
     VelocityVerlet,
-    /// Drift, kick, drift: one score a step, half-way.
-    PositionVerlet,
+}
+
+/// What the annealing levels may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Levels {
+    /// Each a number of its own. The density of a step is that of no posterior then, but any kick keeps
+    /// volumes, and a chain of few steps can undo at one level what it lost at another.
+    Free,
+    /// Rising from 0 to 1 [geffner2023].
+    Rising,
 }
 
 /// What a chain is like, besides the values of its parameters.
@@ -103,6 +131,10 @@ pub struct Form {
     pub bridges: usize,
     /// How a step is integrated.
     pub integrator: Integrator,
+    /// Whether the correction has a part that is a multiple of the force.
+    pub guided: bool,
+    /// What the levels may be.
+    pub levels: Levels,
     /// Whether every dimension has a step size of its own.
     pub step_per_dimension: bool,
     /// Whether the start has learned correlations.
@@ -138,10 +170,13 @@ pub struct Handles {
     pub step_scales: Option<Handle>,
     /// Friction or retention, `[1]`, if the momentum has one.
     pub friction: Option<Handle>,
-    /// Unnormalised increments of the levels, `[min(K, 32) + 1]`.
-    pub increments: Handle,
+    /// The levels themselves, `[K]`, or their unnormalised increments, `[min(K, 32) + 1]`.
+    pub schedule: Handle,
     /// The network and the table of step embeddings, `[K, 20]` (of an overdamped control, `K + 1`).
     pub network: Option<(ResidualSoftplus, Handle)>,
+    /// What the correction has of the force, `[K, 1]` (of an overdamped control, `K + 1`): where a step
+    /// begins and, for a backward kernel with momentum, where it ends.
+    pub guides: [Option<Handle>; 2],
 }
 
 /// A chain of `K` steps towards a density.
@@ -158,7 +193,7 @@ pub struct Chain<E: Element> {
 pub struct Paths<E: Element> {
     /// Log weights `[N]`; their mean estimates the evidence lower bound.
     pub log_weights: Vector<E>,
-    /// End points `z_K: [N, D]`.
+    /// End points `[N, D]`.
     pub ends: Node<E>,
     /// `log p(z_K): [N, 1]`.
     pub log_p: Node<E>,
@@ -187,9 +222,18 @@ impl<E: Element> Chain<E> {
             Momentum::Retained => Some(one("retention", initial.retention, (0.0, 0.99))),
             Momentum::Damped => Some(one("friction", initial.friction, (1e-3, f64::INFINITY))),
         };
-        let increments =
-            parameters.add("increments", 0, vec![E::one(); bridges.min(MAX_KNOTS) + 1]);
-        parameters.bound(increments, 1e-3, f64::INFINITY);
+        let schedule = match form.levels {
+            Levels::Free => {
+                let even = (1..=bridges).map(|k| E::of(k as f64 / (bridges + 1) as f64));
+                parameters.add("levels", 0, even.collect())
+            }
+            Levels::Rising => {
+                let ones = vec![E::one(); bridges.min(MAX_KNOTS) + 1];
+                let increments = parameters.add("increments", 0, ones);
+                parameters.bound(increments, 1e-3, f64::INFINITY);
+                increments
+            }
+        };
         let network = (dynamics.correction != Correction::None).then(|| {
             let seen = if dynamics.overdamped() { d } else { 2 * d };
             let network = ResidualSoftplus::new(parameters, 0, seen + EMBEDDING, d, rng);
@@ -200,6 +244,8 @@ impl<E: Element> Chain<E> {
             |wanted: bool, name, n| wanted.then(|| parameters.add(name, 0, vec![E::zero(); n]));
         let step_scales = zeros(form.step_per_dimension, "step_scales", d);
         let mixing = zeros(form.full_start, "mixing", d * d);
+        let wanted = if form.guided { dynamics.guides() } else { 0 };
+        let guides = [0, 1].map(|i| zeros(i < wanted, "guide", dynamics.embeddings(bridges)));
         let handles = Handles {
             mu: parameters.add("mu", 0, start.0.to_vec()),
             log_sd: parameters.add("log_sd", 0, start.1.to_vec()),
@@ -207,8 +253,9 @@ impl<E: Element> Chain<E> {
             step_size,
             step_scales,
             friction,
-            increments,
+            schedule,
             network,
+            guides,
         };
         Chain { form, bridge, handles }
     }
@@ -237,11 +284,14 @@ impl<E: Element> Chain<E> {
         (self.form.bridges + 2) * self.bridge.dim()
     }
 
-    /// The annealing levels `b_1 … b_K`, `[1, K]`: the normalised cumulative increments,
-    /// interpolated linearly at `k/(K + 1)`.
+    /// The annealing levels `b_1 … b_K`, `[1, K]`; those that rise are the normalised cumulative
+    /// increments, interpolated linearly at `k/(K + 1)`.
     #[must_use]
     pub fn levels(&self, parameters: &Parameters<E>, tape: &SharedTape<E>) -> Matrix<E> {
         let k = self.form.bridges;
+        if self.form.levels == Levels::Free {
+            return parameters.matrix(self.handles.schedule, (1, k), tape);
+        }
         let knots = k.min(MAX_KNOTS) + 1;
         // Level k is the sum over increments of the share of each that lies before it.
         let mut share = vec![E::zero(); knots * k];
@@ -252,7 +302,7 @@ impl<E: Element> Chain<E> {
             }
         }
         let share = tensor(&share, (knots, k)).put_tape(SharedTape::off());
-        let increments = parameters.matrix(self.handles.increments, (1, knots), tape);
+        let increments = parameters.matrix(self.handles.schedule, (1, knots), tape);
         let total = increments.clone().sum::<(usize,), Axis<1>>();
         increments.matmul(share) / total.broadcast_like::<_, Axis<1>>(&(1, k))
     }
@@ -274,7 +324,8 @@ impl<E: Element> Chain<E> {
         let constant = |xi: &[E]| Node::constant(Pooled::of(xi), shape);
         let mut noise = noise.chunks_exact(n * d);
         let mut xi = || noise.next().expect("noise for every step");
-        let start = Start::new(self.handles, parameters, d, tape);
+        let standardized = self.form.integrator == Integrator::Exponential;
+        let start = Start::new(self.handles, parameters, d, standardized, tape);
         let c = Coefficients::new(self, parameters, tape);
 
         // Terms of the log weights that no parameter enters: ½|ξ|² of the start, the initial momentum
@@ -286,15 +337,17 @@ impl<E: Element> Chain<E> {
         if !dynamics.overdamped() {
             add_squares(momentum);
         }
-        let mut rho = constant(momentum);
-        let mut here = self.at(&start, start.draw(constant(first)));
-        let (mut points, mut momenta, mut refreshed) = (Vec::new(), Vec::new(), Vec::new());
-        let mut controls = Vec::new();
-        let control = |z: &Node<E>, rho: &Node<E>, step: usize| {
+        // All points and momenta on the way; refreshed momenta, and controls if there are any.
+        let mut momenta = vec![constant(momentum)];
+        let mut points = vec![self.at(&start, start.begin(constant(first)))];
+        let (mut refreshed, mut controls) = (Vec::new(), Vec::new());
+        let control = |point: &Point<E>, rho: &Node<E>, step: usize| {
             let rho = (!dynamics.overdamped()).then_some(rho);
-            self.network(parameters, z, rho, step..step + 1, tape)
+            let network = self.network(parameters, &point.z, rho, step..step + 1, tape);
+            c.corrected(network, step, &[point])
         };
         for step in 0..k {
+            let (here, rho) = (&points[step], &momenta[step]);
             let xi = xi();
             add_squares(xi);
             let xi = constant(xi);
@@ -302,47 +355,46 @@ impl<E: Element> Chain<E> {
                 Some(spread) => Term::Scaled(spread, 0, &xi),
                 None => Term::Plain(&xi),
             }];
-            terms.extend(c.keep.as_ref().map(|keep| Term::Scaled(keep, 0, &rho)));
+            terms.extend(c.keep.as_ref().map(|keep| Term::Scaled(keep, 0, rho)));
             if dynamics.steered() {
-                controls.push(control(&here.z, &rho, step));
+                controls.push(control(here, rho, step));
             }
             terms.extend(controls.last().map(|s| Term::Scaled(&c.minus_push, 0, s)));
             let fresh = combine(shape, &terms);
-            let (next, end) = self.integrate(&c, &start, step, &here, &fresh);
-            if dynamics.overdamped() {
-                points.push(next.z.clone());
-                momenta.push(end.clone());
-            } else {
-                points.push(here.z);
-                momenta.push(rho);
-                refreshed.push(fresh);
-            }
-            (here, rho) = (next, end);
+            let (next, end) = self.integrate(&c, &start, step, here, &fresh);
+            points.push(next);
+            momenta.push(end);
+            refreshed.push(fresh);
         }
-        let log_p = self.bridge.log_density_at(&here.z);
+        let (end, rho) = (&points[k], &momenta[k]);
+        let ends = start.place(&end.z);
+        let log_p = self.bridge.log_density_at(&ends);
 
-        // What the backward kernels leave, all steps at once.
-        let rows = (k * n, d);
-        let momenta = stacked(&momenta);
-        let mut residual = vec![Term::Plain(&momenta)];
-        let refreshed = (!refreshed.is_empty()).then(|| stacked(&refreshed));
-        if let (Some(keep), Some(refreshed)) = (&c.minus_keep, &refreshed) {
-            residual.push(Term::Scaled(keep, 0, refreshed));
+        // What the backward kernels leave, all steps at once. Without momentum they are kernels at the
+        // points where steps end, with it at those where steps begin.
+        let at = usize::from(dynamics.overdamped());
+        let before = stacked(&momenta[at..k + at]);
+        let fresh = (!dynamics.overdamped()).then(|| stacked(&refreshed));
+        let mut residual = vec![Term::Plain(&before)];
+        if let (Some(keep), Some(fresh)) = (&c.minus_keep, &fresh) {
+            residual.push(Term::Scaled(keep, 0, fresh));
         }
         let score = match dynamics.correction {
             Correction::None => None,
             Correction::Both if dynamics.overdamped() => {
                 // The control at a point is that of both steps that meet there.
-                controls.push(control(&here.z, &rho, k));
+                controls.push(control(end, rho, k));
                 Some(stacked(&controls[1..]))
             }
             Correction::Backward | Correction::Both => {
-                Some(self.network(parameters, &stacked(&points), refreshed.as_ref(), 0..k, tape))
+                let z: Vec<_> = points[at..k + at].iter().map(|p| p.z.clone()).collect();
+                let score = self.network(parameters, &stacked(&z), fresh.as_ref(), 0..k, tape);
+                Some(c.guided(score, &points[at..]))
             }
         };
         let push = if dynamics.overdamped() { &c.push } else { &c.minus_push };
         residual.extend(score.as_ref().map(|score| Term::Scaled(push, 0, score)));
-        let lost = half_squares(&combine(rows, &residual));
+        let lost = half_squares(&combine((k * n, d), &residual));
         let mut per_row = lost.tensor().reshape_like(&(k, n));
         if let Some(variance) = c.variance {
             per_row = per_row / broadcast_scalar(variance, (k, n));
@@ -352,19 +404,17 @@ impl<E: Element> Chain<E> {
         let mut log_weights = start.minus_log_q(n) + constant + per_chain(&log_p)
             - per_row.sum::<(usize,), Axis<0>>();
         if !dynamics.overdamped() {
-            log_weights = log_weights - per_chain(&half_squares(&rho));
+            log_weights = log_weights - per_chain(&half_squares(rho));
         }
-        Paths { log_weights, ends: here.z, log_p }
+        Paths { log_weights, ends, log_p }
     }
 
-    /// A point of every chain, with its gradients where the integrator wants them there.
+    /// A point of every chain, with its forces.
     fn at(&self, start: &Start<E>, z: Node<E>) -> Point<E> {
-        let wanted = self.form.integrator == Integrator::VelocityVerlet;
-        Point { gradient: wanted.then(|| self.gradient(start, &z)), z }
-    }
-
-    fn gradient(&self, start: &Start<E>, z: &Node<E>) -> Gradient<E> {
-        Gradient { score: self.bridge.score_at(z), pull: start.pull(z) }
+        let score = start.pull_back(self.bridge.score_at(&start.place(&z)));
+        let pull = start.pull(&z);
+        let force = combine(z.shape(), &[Term::Plain(&score), Term::Plain(&pull)]);
+        Point { z, force, pull }
     }
 
     /// One step of the integrator at the level of `step`, from a point and its refreshed momentum.
@@ -377,27 +427,30 @@ impl<E: Element> Chain<E> {
         fresh: &Node<E>,
     ) -> (Point<E>, Node<E>) {
         let shape = fresh.shape();
-        let kicked = |rho: &Node<E>, g: &Gradient<E>| {
-            let kick = Term::Scaled(&c.kick, step, &g.score);
-            combine(shape, &[Term::Plain(rho), kick, Term::Scaled(&c.recall, step, &g.pull)])
-        };
-        let drifted = |z: &Node<E>, rho: &Node<E>| {
-            combine(shape, &[Term::Plain(z), Term::Scaled(&c.drift, 0, rho)])
-        };
-        match &here.gradient {
-            Some(gradient) => {
-                let middle = kicked(fresh, gradient);
-                let z = drifted(&here.z, &middle);
-                let next = self.gradient(start, &z);
-                let end = kicked(&middle, &next);
-                (Point { z, gradient: Some(next) }, end)
+        let kicked = |rho: &Node<E>, point: &Point<E>| {
+            let mut terms: SmallVec<[Term<'_, E>; 3]> = SmallVec::new();
+            terms.push(Term::Plain(rho));
+            terms.push(Term::Scaled(&c.kick, step, &point.force));
+            if let Motion::Straight { recall, .. } = &c.motion {
+                terms.push(Term::Scaled(recall, 0, &point.pull));
             }
-            None => {
-                let half = drifted(&here.z, fresh);
-                let end = kicked(fresh, &self.gradient(start, &half));
-                (Point { z: drifted(&half, &end), gradient: None }, end)
+            combine(shape, &terms)
+        };
+        let rho = kicked(fresh, here);
+        let sum = |a: (&Node<E>, &Node<E>), b: (&Node<E>, &Node<E>)| {
+            combine(shape, &[Term::Scaled(a.0, 0, a.1), Term::Scaled(b.0, 0, b.1)])
+        };
+        let (z, rho) = match &c.motion {
+            Motion::Straight { drift, .. } => {
+                (combine(shape, &[Term::Plain(&here.z), Term::Scaled(drift, 0, &rho)]), rho)
             }
-        }
+            Motion::Turn { cos, sin, minus_sin } => {
+                (sum((cos, &here.z), (sin, &rho)), sum((cos, &rho), (minus_sin, &here.z)))
+            }
+        };
+        let next = self.at(start, z);
+        let end = kicked(&rho, &next);
+        (next, end)
     }
 
     /// The network at points and momenta `[steps·N, D]`, each with the embedding of its step.
@@ -421,17 +474,21 @@ impl<E: Element> Chain<E> {
 /// Largest step size `e`. In the coordinates of a start of unit scale a leapfrog step is stable up to 2.
 const LARGEST_STEP: f64 = 1.5;
 
-/// A point of every chain, `[N, D]`.
+/// A point of every chain and what is known there, `[N, D]` each: `∇L_b = b force − pull`.
 struct Point<E: Element> {
     z: Node<E>,
-    gradient: Option<Gradient<E>>,
-}
-
-/// What a kick needs to know: `∇L_b = b ∇ log p + (1 − b) ∇ log q`.
-struct Gradient<E: Element> {
-    score: Node<E>,
+    /// What the target adds to the start, `∇ log p − ∇ log q`.
+    force: Node<E>,
     /// `−∇ log q`.
     pull: Node<E>,
+}
+
+/// What a step does between kicks.
+enum Motion<E: Element> {
+    /// `z + drift ρ`; the start's pull is in the kicks, times `recall`.
+    Straight { drift: Node<E>, recall: Node<E> },
+    /// `(z, ρ)` turned by the angle `h`: the motion under the pull of a standard normal.
+    Turn { cos: Node<E>, sin: Node<E>, minus_sin: Node<E> },
 }
 
 /// Everything that multiplies something in a step.
@@ -446,11 +503,11 @@ struct Coefficients<E: Element> {
     /// Of the network, and its negative.
     push: Node<E>,
     minus_push: Node<E>,
-    /// Of the momentum in the motion.
-    drift: Node<E>,
-    /// Of the score, and of the pull, at each level: `[K, ·]`.
+    motion: Motion<E>,
+    /// Of the force at each level: `[K, ·]`.
     kick: Node<E>,
-    recall: Node<E>,
+    /// Of the forces in the correction of each step.
+    guides: SmallVec<[Node<E>; 2]>,
 }
 
 impl<E: Element> Coefficients<E> {
@@ -469,23 +526,33 @@ impl<E: Element> Coefficients<E> {
             }
         };
         let half = h.clone() * E::of(0.5);
+        let exact = form.integrator == Integrator::Exponential;
         let momentum = handles.friction.map(|friction| {
             let friction = parameters.matrix(friction, (1, 1), tape);
-            if form.dynamics.momentum == Momentum::Retained {
-                (friction.clone(), friction.square().negate() + E::one())
-            } else {
-                let a = friction * e;
-                (a.clone().negate() + E::one(), a * E::of(2.0))
+            let kept = |keep: Matrix<E>| (keep.clone(), keep.square().negate() + E::one());
+            match form.dynamics.momentum {
+                Momentum::Retained => kept(friction),
+                _ if exact => kept((friction * e).negate().exp()),
+                _ => {
+                    let a = friction * e;
+                    (a.clone().negate() + E::one(), a * E::of(2.0))
+                }
             }
         });
         let (keep, variance) = momentum.unzip();
         let push = variance.clone().unwrap_or_else(|| half.clone());
-        let (drift, kick) = match form.integrator {
-            Integrator::VelocityVerlet => (h, half),
-            Integrator::PositionVerlet => (half, h),
-        };
         let levels = chain.levels(parameters, tape).reshape_like(&(form.bridges, 1));
-        let rest = levels.clone() - E::one();
+        let kick = Node::of(levels.matmul(half.clone()));
+        let motion = if exact {
+            let sin = h.clone().sin();
+            let minus_sin = Node::of(sin.clone().negate());
+            Motion::Turn { cos: Node::of(h.cos()), sin: Node::of(sin), minus_sin }
+        } else {
+            Motion::Straight { drift: Node::of(h), recall: Node::of(half.negate()) }
+        };
+        let rows = form.dynamics.embeddings(form.bridges);
+        let guides = handles.guides.into_iter().flatten();
+        let guides = guides.map(|g| Node::of(parameters.matrix(g, (rows, 1), tape))).collect();
         Coefficients {
             minus_keep: keep.clone().map(|keep| Node::of(keep.negate())),
             keep: keep.map(Node::of),
@@ -493,9 +560,38 @@ impl<E: Element> Coefficients<E> {
             variance: variance.map(|variance| variance.reshape_like(&(1,))),
             minus_push: Node::of(push.clone().negate()),
             push: Node::of(push),
-            drift: Node::of(drift),
-            recall: Node::of(rest.matmul(kick.clone())),
-            kick: Node::of(levels.matmul(kick)),
+            motion,
+            kick,
+            guides,
         }
+    }
+
+    /// The correction of one step, `[N, D]`: what the network says and what the forces at `points` add.
+    fn corrected(&self, network: Node<E>, step: usize, points: &[&Point<E>]) -> Node<E> {
+        if self.guides.is_empty() {
+            return network;
+        }
+        let mut terms: SmallVec<[Term<'_, E>; 3]> = SmallVec::new();
+        terms.push(Term::Plain(&network));
+        let forces = self.guides.iter().zip(points);
+        terms.extend(forces.map(|(guide, point)| Term::Scaled(guide, step, &point.force)));
+        combine(network.shape(), &terms)
+    }
+
+    /// The corrections of all steps, `[K·N, D]`; step `k` has the forces from `points[k]` on.
+    fn guided(&self, network: Node<E>, points: &[Point<E>]) -> Node<E> {
+        if self.guides.is_empty() {
+            return network;
+        }
+        let shape = points[0].z.shape();
+        let steps = network.shape().0 / shape.0;
+        let of_step = |step: usize| {
+            let forces = self.guides.iter().zip(&points[step..]);
+            let terms: SmallVec<[_; 2]> =
+                forces.map(|(guide, point)| Term::Scaled(guide, step, &point.force)).collect();
+            combine(shape, &terms)
+        };
+        let forces = stacked(&(0..steps).map(of_step).collect::<Vec<_>>());
+        combine(network.shape(), &[Term::Plain(&network), Term::Plain(&forces)])
     }
 }

@@ -1,6 +1,6 @@
 //! The options of the Langevin methods, read and checked.
 
-use super::chain::{Dynamics, Form, Initial, Integrator, Momentum};
+use super::chain::{Dynamics, Form, Initial, Integrator, Levels, Momentum};
 use crate::inference::weights::Resample;
 use crate::inference::{InferenceError, Settings};
 
@@ -40,6 +40,8 @@ macro_rules! named {
     };
 }
 
+/// Whether the correction has a part that is a multiple of the force.
+struct Guided(bool);
 /// Whether every dimension has its own step size.
 struct StepPerDimension(bool);
 /// Whether the start's covariance is full.
@@ -47,7 +49,9 @@ struct FullStart(bool);
 
 named!(Precondition: "none" => Self::None, "diagonal" => Self::Diagonal, "dense" => Self::Dense,
     "transport" => Self::Transport);
-named!(Integrator: "velocity-verlet" => Self::VelocityVerlet, "position-verlet" => Self::PositionVerlet);
+named!(Integrator: "exponential" => Self::Exponential, "velocity-verlet" => Self::VelocityVerlet);
+named!(Levels: "free" => Self::Free, "rising" => Self::Rising);
+named!(Guided: "guided" => Self(true), "plain" => Self(false));
 named!(StepPerDimension: "global" => Self(false), "dimension" => Self(true));
 named!(FullStart: "diagonal" => Self(false), "full" => Self(true));
 
@@ -72,17 +76,25 @@ impl Config {
         // An overdamped step of size e moves as far as a leapfrog step of size √(2e), and nowhere near
         // as far as several of them with their momentum.
         let (bridges, step_size) =
-            if dynamics.momentum == Momentum::Overdamped { (16, 0.05) } else { (8, 0.3) };
+            if dynamics.momentum == Momentum::Overdamped { (16, 0.1) } else { (8, 0.4) };
+        let precondition = settings.option("precondition", Precondition::of_dim(d))?;
+        // In the model's own coordinates a method is as published.
+        let (integrator, guided, levels) = match precondition {
+            Precondition::None => (Integrator::VelocityVerlet, false, Levels::Rising),
+            _ => (Integrator::Exponential, true, Levels::Free),
+        };
         let form = Form {
             dynamics,
             bridges: settings.option("bridges", settings.bridges.unwrap_or(bridges))?,
-            integrator: settings.option("integrator", Integrator::VelocityVerlet)?,
+            integrator: settings.option("integrator", integrator)?,
+            levels: settings.option("levels", levels)?,
+            guided: settings.option("correction", Guided(guided))?.0,
             step_per_dimension: settings.option("step-sizes", StepPerDimension(false))?.0,
             full_start: settings.option("start", FullStart(false))?.0,
             initial: Initial {
                 step_size: settings.option("step-size", step_size)?,
-                friction: settings.option("friction", 1.0)?,
-                retention: settings.option("retention", 0.5)?,
+                friction: settings.option("friction", 0.3)?,
+                retention: settings.option("retention", 0.9)?,
             },
         };
         let config = Config {
@@ -92,7 +104,7 @@ impl Config {
                 .option("learning-rate", settings.learning_rate.unwrap_or(5e-3))?,
             grad_samples: settings.option("grad-samples", settings.grad_samples.unwrap_or(16))?,
             least_gain: settings.option("least-gain", 0.02)?,
-            precondition: settings.option("precondition", Precondition::of_dim(d))?,
+            precondition,
             resample: settings.option("resample", Resample::Auto)?,
         };
         if form.bridges == 0 || config.iterations == 0 || config.grad_samples == 0 {

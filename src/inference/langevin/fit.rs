@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use dfdx::prelude::MeanTo;
 
-use super::chain::{Chain, Dynamics};
+use super::chain::{Chain, Dynamics, Levels};
 use super::config::{Config, Precondition};
 use super::watch::Watch;
 use crate::density::{LogDensity, Part};
@@ -42,8 +42,11 @@ const MIN_PATHS: usize = 4000;
 /// Iterations over which the bound is averaged before it is asked whether it still rises.
 const WINDOW: usize = 200;
 
-/// Learning rate of the step size, relative to that of everything else.
+/// Learning rate of the step size, relative to that of networks.
 const STEP_SIZE_PACE: f64 = 0.2;
+/// That of free levels and of what the correction has of the forces: few numbers, of order one, each of
+/// which every path says something about.
+const COEFFICIENT_PACE: f64 = 3.0;
 
 /// Fits the method called `name`.
 ///
@@ -143,6 +146,10 @@ fn train_chain<E: Element>(
     // While the network is still zero, gradients ask for a smaller step size than the trained network
     // can use; a slower pace keeps it from collapsing before the network has learned.
     parameters.scale_rate(chain.handles.step_size, STEP_SIZE_PACE);
+    let free = (config.form.levels == Levels::Free).then_some(chain.handles.schedule);
+    for coefficients in chain.handles.guides.into_iter().flatten().chain(free) {
+        parameters.scale_rate(coefficients, COEFFICIENT_PACE);
+    }
     let n = config.grad_samples;
     let mut noise = vec![E::zero(); n * chain.noise_per_chain()];
     let group = Group::adam(0);

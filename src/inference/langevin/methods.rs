@@ -75,12 +75,8 @@ pub const CMCD: Method = method::<4>();
 pub const CMCD_UD: Method = method::<5>();
 
 const fn method<const ROW: usize>() -> Method {
-    let Row { name, summary, paper, momentum, .. } = TABLE[ROW];
-    let options = match momentum {
-        Momentum::Overdamped => OVERDAMPED,
-        Momentum::Retained => RETAINED,
-        Momentum::Damped => DAMPED,
-    };
+    let Row { name, summary, paper, momentum, correction } = TABLE[ROW];
+    let options = options(momentum, correction);
     Method { name, group: "Langevin", summary, paper, options, run: run::<ROW> }
 }
 
@@ -117,20 +113,34 @@ const LEAST_GAIN: MethodOption = option(
     "",
 );
 const STEP: MethodOption =
-    option("step-size", "0.3", "initial step size of the leapfrog integrator; trained", "ε");
-const OVERDAMPED_STEP: MethodOption =
-    option("step-size", "0.05", "initial step size; trained", "ε");
+    option("step-size", "0.4", "initial step size of the integrator; trained", "ε");
+const OVERDAMPED_STEP: MethodOption = option("step-size", "0.1", "initial step size; trained", "ε");
 const STEPS: MethodOption =
     option("step-sizes", "global", "one step size (global) or one for each dimension", "");
 const INTEGRATOR: MethodOption = option(
     "integrator",
-    "velocity-verlet",
-    "velocity-verlet (kick, drift, kick) or position-verlet (drift, kick, drift)",
+    "exponential",
+    "exponential (kick, turn, kick: the start's part of the force and the friction solved exactly) or \
+     velocity-verlet (kick, drift, kick; the default with precondition=none)",
     "",
 );
-const FRICTION: MethodOption = option("friction", "1", "initial friction; trained", "γ");
+const LEVELS: MethodOption = option(
+    "levels",
+    "free",
+    "annealing levels: free (each a number of its own) or rising (from 0 to 1; the default with \
+     precondition=none)",
+    "β",
+);
+const CORRECTION: MethodOption = option(
+    "correction",
+    "guided",
+    "guided (a network and, for each step, a multiple of ∇ log p − ∇ log q) or plain (the network alone; \
+     the default with precondition=none)",
+    "s",
+);
+const FRICTION: MethodOption = option("friction", "0.3", "initial friction; trained", "γ");
 const RETENTION: MethodOption =
-    option("retention", "0.5", "initial share of momentum kept by a refresh; trained", "η");
+    option("retention", "0.9", "initial share of momentum kept by a refresh; trained", "η");
 const START: MethodOption = option(
     "start",
     "diagonal",
@@ -145,46 +155,19 @@ const PRECONDITION: MethodOption = option(
     "M",
 );
 
-/// What the overdamped methods can be set to.
-const OVERDAMPED: &[MethodOption] = &[
-    OVERDAMPED_BRIDGES,
-    ITERATIONS,
-    RATE,
-    CHAINS,
-    LEAST_GAIN,
-    OVERDAMPED_STEP,
-    STEPS,
-    START,
-    PRECONDITION,
-    RESAMPLE,
-];
-/// What `uha` can be set to.
-const RETAINED: &[MethodOption] = &[
-    BRIDGES,
-    ITERATIONS,
-    RATE,
-    CHAINS,
-    LEAST_GAIN,
-    STEP,
-    STEPS,
-    INTEGRATOR,
-    RETENTION,
-    START,
-    PRECONDITION,
-    RESAMPLE,
-];
-/// What the damped methods can be set to.
-const DAMPED: &[MethodOption] = &[
-    BRIDGES,
-    ITERATIONS,
-    RATE,
-    CHAINS,
-    LEAST_GAIN,
-    STEP,
-    STEPS,
-    INTEGRATOR,
-    FRICTION,
-    START,
-    PRECONDITION,
-    RESAMPLE,
-];
+/// A method's own options and those of all.
+macro_rules! options {
+    ($($own:expr),+) => {
+        &[$($own,)+ ITERATIONS, RATE, CHAINS, LEAST_GAIN, STEPS, INTEGRATOR, LEVELS, START, PRECONDITION, RESAMPLE]
+    };
+}
+
+/// What a method can be set to.
+const fn options(momentum: Momentum, correction: Correction) -> &'static [MethodOption] {
+    match (momentum, correction) {
+        (Momentum::Overdamped, Correction::None) => options![OVERDAMPED_BRIDGES, OVERDAMPED_STEP],
+        (Momentum::Overdamped, _) => options![OVERDAMPED_BRIDGES, OVERDAMPED_STEP, CORRECTION],
+        (Momentum::Retained, _) => options![BRIDGES, STEP, RETENTION],
+        (Momentum::Damped, _) => options![BRIDGES, STEP, FRICTION, CORRECTION],
+    }
+}

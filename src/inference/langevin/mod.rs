@@ -10,5 +10,7 @@ mod methods;
 mod start;
 mod watch;
 
-pub use chain::{Chain, Correction, Dynamics, Form, Handles, Initial, Integrator, Momentum, Paths};
+pub use chain::{
+    Chain, Correction, Dynamics, Form, Handles, Initial, Integrator, Levels, Momentum, Paths,
+};
 pub use methods::{CMCD, CMCD_UD, LDVI, MCD, UHA, ULA};

@@ -2,7 +2,8 @@
 //!
 //! With `y = (z − μ)/σ` and a unit lower triangular `I + B`, `x = y (I + B)` is standard normal: the
 //! Cholesky factor of the precision, of which a point's gradient takes two products and a draw one solve.
-//! Without correlations `B = 0`.
+//! Without correlations `B = 0`. A chain runs in the coordinates `z` of the density, or in those of `x`, in
+//! which the start is standard normal.
 
 use dfdx::prelude::{Axis, BroadcastTo, HasShape, SumTo};
 
@@ -21,6 +22,8 @@ pub(super) struct Start<E: Element> {
     pull: [Node<E>; 2],
     correlations: Option<Correlations<E>>,
     log_sd: Vector<E>,
+    /// Whether the chain's coordinates are those of `x`.
+    standardized: bool,
 }
 
 /// What makes the coordinates of a start dependent.
@@ -36,6 +39,7 @@ impl<E: Element> Start<E> {
         handles: Handles,
         parameters: &Parameters<E>,
         d: usize,
+        standardized: bool,
         tape: &SharedTape<E>,
     ) -> Self {
         let mean = parameters.matrix(handles.mu, (1, d), tape);
@@ -53,14 +57,37 @@ impl<E: Element> Start<E> {
             mean: Node::of(mean),
             correlations,
             log_sd: parameters.vector(handles.log_sd, tape),
+            standardized,
         }
     }
 
-    /// The points `[N, D]` of standard normals `ξ`.
-    pub(super) fn draw(&self, xi: Node<E>) -> Node<E> {
+    /// The chain's coordinates `[N, D]` of standard normals `ξ`.
+    pub(super) fn begin(&self, xi: Node<E>) -> Node<E> {
+        if self.standardized { xi } else { self.draw(xi) }
+    }
+
+    /// The points `z: [N, D]` of the chain's coordinates.
+    pub(super) fn place(&self, coordinates: &Node<E>) -> Node<E> {
+        if self.standardized { self.draw(coordinates.clone()) } else { coordinates.clone() }
+    }
+
+    /// Gradients with respect to `z`, as those with respect to the chain's coordinates: `[N, D]`.
+    pub(super) fn pull_back(&self, gradient: Node<E>) -> Node<E> {
+        if !self.standardized {
+            return gradient;
+        }
+        let scaled = combine(gradient.shape(), &[Term::Scaled(&self.sd, 0, &gradient)]);
+        match &self.correlations {
+            None => scaled,
+            Some(c) => solve_unit_lower(&scaled, &c.mixing, Second::Transposed),
+        }
+    }
+
+    /// The points `z` of standard normals.
+    fn draw(&self, xi: Node<E>) -> Node<E> {
         let y = match &self.correlations {
             None => xi,
-            Some(c) => solve_unit_lower(&xi, &c.mixing),
+            Some(c) => solve_unit_lower(&xi, &c.mixing, Second::Plain),
         };
         combine(y.shape(), &[Term::Offset(&self.mean, 0), Term::Scaled(&self.sd, 0, &y)])
     }
@@ -73,8 +100,11 @@ impl<E: Element> Start<E> {
         entropy.broadcast_like::<_, Axis<0>>(&(n,))
     }
 
-    /// `−∇ log q` at each row of `z: [N, D]`.
+    /// `−∇ log q` at each row of the chain's coordinates `z: [N, D]`.
     pub(super) fn pull(&self, z: &Node<E>) -> Node<E> {
+        if self.standardized {
+            return z.clone();
+        }
         let shape = z.shape();
         let [slope, offset] = &self.pull;
         let y = combine(shape, &[Term::Scaled(slope, 0, z), Term::Offset(offset, 0)]);
