@@ -31,7 +31,8 @@ pub(super) fn run(args: &PredictArgs, console: Console) -> Outcome {
     let text = RunDirectory::read_text(&args.run, "model.ppl").map_err(failed)?;
     let imports = RunDirectory::read_imports(&args.run, &config).map_err(failed)?;
     let stored = RunDirectory::read_draws(&args.run).map_err(failed)?;
-    let data = match args.data.clone().or_else(|| RunDirectory::data_file(&args.run)) {
+    let stored_data = || RunDirectory::data_file(&args.run).map_err(failed);
+    let data = match args.data.clone().map_or_else(stored_data, |path| Ok(Some(path)))? {
         Some(path) => read_data(&path, console)?,
         None => DataSet::from_arrays([]),
     };

@@ -1,4 +1,5 @@
-//! `ppl report RUN_DIR…`: one HTML page about finished runs.
+//! `ppl report RUN_DIR…`: one HTML page about finished runs, in the run directory; of several, in the
+//! working directory.
 
 use std::path::{Path, PathBuf};
 
@@ -19,19 +20,15 @@ pub(super) fn run(args: &ReportArgs, console: Console) -> Outcome {
         console.result(&html);
         return Ok(Exit::Done);
     }
-    let out = args.out.clone().unwrap_or_else(|| default_out(&args.runs));
+    let out = match (&args.out, args.runs.as_slice()) {
+        (Some(out), _) => out.clone(),
+        (None, [run]) => RunDirectory::report_file(run).map_err(|e| directory_failure(&e))?,
+        (None, _) => PathBuf::from("report.html"),
+    };
     std::fs::write(&out, html)
         .map_err(|e| Failure::model(format!("cannot write {}: {e}", out.display())))?;
     console.note(&format!("wrote {}", out.display()));
     Ok(Exit::Done)
-}
-
-/// In the run directory; of several runs, in the working directory.
-fn default_out(runs: &[PathBuf]) -> PathBuf {
-    match runs {
-        [run] => run.join("report.html"),
-        _ => PathBuf::from("report.html"),
-    }
 }
 
 fn read(path: &Path) -> Result<ReportRun, Failure> {

@@ -13,6 +13,9 @@ use super::run::directory_failure;
 /// Flags that may differ: they end a run but do not change what it computes.
 const FREE: &[&str] = &["max-seconds", "strict"];
 
+/// Flags that no run keeps: a directory from a stranger does not say where to write.
+const PLACES: &[&str] = &["out", "resume"];
+
 /// The checkpoint in a run directory, and the flags given now with those of the run where nothing is
 /// said now.
 pub(super) fn resume(
@@ -37,7 +40,7 @@ pub(super) fn resume(
             differences.join("; ")
         )));
     }
-    saved.retain(|name, _| !FREE.contains(&name.as_str()));
+    saved.retain(|name, _| !FREE.contains(&name.as_str()) && !PLACES.contains(&name.as_str()));
     let damaged = |e: serde_json::Error| {
         Failure::model(format!("the checkpoint in {} is damaged: {e}", directory.display()))
     };

@@ -129,6 +129,7 @@ pub(super) fn directory_failure(error: &RunDirectoryError) -> Failure {
         RunDirectoryError::NoCheckpoint(_)
         | RunDirectoryError::Format { .. }
         | RunDirectoryError::NotARun { .. }
+        | RunDirectoryError::Link(_)
         | RunDirectoryError::Damaged { .. }
         | RunDirectoryError::Io { .. }
         | RunDirectoryError::Unreadable { .. }

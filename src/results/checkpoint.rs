@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::run_dir::own_file;
 use super::{Config, RunDirectoryError};
 
 /// Version of the format; a checkpoint of another one is refused.
@@ -55,10 +56,8 @@ impl Checkpoint {
     /// When there is none, or it is damaged or of another version.
     pub fn read(path: &Path) -> Result<Self, RunDirectoryError> {
         let folder = path.join(FOLDER);
-        let file = folder.join(RUN);
-        if !file.is_file() {
-            return Err(RunDirectoryError::NoCheckpoint(path.to_owned()));
-        }
+        let none = || RunDirectoryError::NoCheckpoint(path.to_owned());
+        let file = own_file(path, &format!("{FOLDER}/{RUN}"))?.ok_or_else(none)?;
         let text = fs::read_to_string(&file).map_err(|e| failed("read", &file, e))?;
         let damaged = |path: &Path, source: serde_json::Error| RunDirectoryError::Damaged {
             path: path.to_owned(),
@@ -77,6 +76,9 @@ impl Checkpoint {
             let path = entry.map_err(|e| failed("read", &folder, e))?.path();
             let stage = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             if path.extension().is_some_and(|e| e == "json") && stage != "run" {
+                if path.is_symlink() {
+                    return Err(RunDirectoryError::Link(path));
+                }
                 let text = fs::read_to_string(&path).map_err(|e| failed("read", &path, e))?;
                 checkpoint.states.insert(stage, text);
             }

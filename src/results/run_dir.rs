@@ -71,6 +71,9 @@ pub enum RunDirectoryError {
         /// The one that can be read.
         known: u32,
     },
+    /// It leads elsewhere, which no run that ppl wrote does.
+    #[error("{} is a link; a run has none, and those of strangers are not followed", .0.display())]
+    Link(PathBuf),
     /// A file in it is damaged.
     #[error("{}: {source}", .path.display())]
     Damaged {
@@ -235,13 +238,7 @@ impl RunDirectory {
     /// When there is no run or its summary is damaged.
     pub fn read_summary(path: &Path) -> Result<Summary, RunDirectoryError> {
         let file = path.join("summary.json");
-        if !file.is_file() {
-            return Err(RunDirectoryError::NotARun {
-                path: path.to_owned(),
-                missing: "summary.json",
-            });
-        }
-        let text = fs::read_to_string(&file).map_err(|e| failed("read", &file, e))?;
+        let text = Self::read_text(path, "summary.json")?;
         Summary::from_json(&text)
             .map_err(|source| RunDirectoryError::Damaged { path: file, source })
     }
@@ -251,12 +248,8 @@ impl RunDirectory {
     /// # Errors
     /// When there is none.
     pub fn read_text(path: &Path, name: &'static str) -> Result<String, RunDirectoryError> {
-        let file = path.join(name);
-        if !file.is_file() {
-            let path = path.to_owned();
-            return Err(RunDirectoryError::NotARun { path, missing: name });
-        }
-        fs::read_to_string(&file).map_err(|e| failed("read", &file, e))
+        let missing = || RunDirectoryError::NotARun { path: path.to_owned(), missing: name };
+        read(&own_file(path, name)?.ok_or_else(missing)?)
     }
 
     /// Reads the names and texts of what the model of the run at `path` imports.
@@ -268,17 +261,31 @@ impl RunDirectory {
         config: &Config,
     ) -> Result<Vec<(String, String)>, RunDirectoryError> {
         let read = |(i, source): (usize, &super::Source)| {
-            let file = path.join(import_file(i));
-            let text = fs::read_to_string(&file).map_err(|e| failed("read", &file, e))?;
-            Ok((source.path.clone(), text))
+            let name = import_file(i);
+            let file = own_file(path, &name)?.unwrap_or_else(|| path.join(name));
+            Ok((source.path.clone(), read(&file)?))
         };
         config.imports.iter().enumerate().map(read).collect()
     }
 
     /// The data file that the run at `path` keeps, if it had data.
-    #[must_use]
-    pub fn data_file(path: &Path) -> Option<PathBuf> {
-        ["data.json", "data.csv"].iter().map(|name| path.join(name)).find(|file| file.is_file())
+    ///
+    /// # Errors
+    /// When it is a link.
+    pub fn data_file(path: &Path) -> Result<Option<PathBuf>, RunDirectoryError> {
+        match own_file(path, "data.json")? {
+            None => own_file(path, "data.csv"),
+            file => Ok(file),
+        }
+    }
+
+    /// Where the run at `path` has its report.
+    ///
+    /// # Errors
+    /// When a link is there, which would lead elsewhere.
+    pub fn report_file(path: &Path) -> Result<PathBuf, RunDirectoryError> {
+        let name = "report.html";
+        Ok(own_file(path, name)?.unwrap_or_else(|| path.join(name)))
     }
 
     /// Reads the unconstrained draws of the run at `path`.
@@ -301,12 +308,10 @@ impl RunDirectory {
     /// # Errors
     /// When there is none or it is damaged.
     pub fn open_fit(path: &Path) -> Result<StoredFit, RunDirectoryError> {
-        let store = path.join("fit.zarr");
-        if !store.is_dir() {
-            let path = path.to_owned();
-            return Err(RunDirectoryError::NotARun { path, missing: "fit.zarr" });
-        }
-        StoredFit::open(&store).map_err(|e| unreadable(path, &e))
+        let missing = || RunDirectoryError::NotARun { path: path.to_owned(), missing: "fit.zarr" };
+        let store = own_file(path, "fit.zarr")?.ok_or_else(missing)?;
+        let bytes = size_without_links(&store)?;
+        StoredFit::open(&store, bytes).map_err(|e| unreadable(path, &e))
     }
 
     /// Reads a group of the store of the run at `path`; nothing when the run has no such group.
@@ -327,13 +332,7 @@ impl RunDirectory {
     /// When there is no run or its configuration is damaged.
     pub fn read_config(path: &Path) -> Result<Config, RunDirectoryError> {
         let file = path.join("config.json");
-        if !file.is_file() {
-            return Err(RunDirectoryError::NotARun {
-                path: path.to_owned(),
-                missing: "config.json",
-            });
-        }
-        let text = fs::read_to_string(&file).map_err(|e| failed("read", &file, e))?;
+        let text = Self::read_text(path, "config.json")?;
         serde_json::from_str(&text)
             .map_err(|e| RunDirectoryError::Damaged { path: file, source: e.into() })
     }
@@ -350,6 +349,43 @@ fn import_file(i: usize) -> String {
 
 pub(super) fn failed(action: &'static str, path: &Path, source: io::Error) -> RunDirectoryError {
     RunDirectoryError::Io { action, path: path.to_owned(), source }
+}
+
+fn read(file: &Path) -> Result<String, RunDirectoryError> {
+    fs::read_to_string(file).map_err(|e| failed("read", file, e))
+}
+
+/// The file `name` of the run at `run`, if it is there and neither it nor a folder on the way is a link.
+pub(super) fn own_file(run: &Path, name: &str) -> Result<Option<PathBuf>, RunDirectoryError> {
+    let mut path = run.to_owned();
+    for part in Path::new(name) {
+        path.push(part);
+        match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_symlink() => return Err(RunDirectoryError::Link(path)),
+            Ok(_) => {}
+            Err(_) => return Ok(None),
+        }
+    }
+    Ok(Some(path))
+}
+
+/// Bytes of all the files in a folder, in which nothing is a link.
+fn size_without_links(folder: &Path) -> Result<u64, RunDirectoryError> {
+    let mut bytes = 0;
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let unread = |e| failed("read", &folder, e);
+        for entry in fs::read_dir(&folder).map_err(unread)? {
+            let entry = entry.map_err(unread)?;
+            let found = entry.metadata().map_err(unread)?;
+            match found.is_symlink() {
+                true => return Err(RunDirectoryError::Link(entry.path())),
+                false if found.is_dir() => folders.push(entry.path()),
+                false => bytes += found.len(),
+            }
+        }
+    }
+    Ok(bytes)
 }
 
 fn remove(path: &Path) -> Result<(), RunDirectoryError> {

@@ -58,6 +58,7 @@ mod resume;
 mod semi_implicit;
 mod special;
 mod stages;
+mod strangers;
 mod syntax;
 mod tasks;
 mod tolerance;

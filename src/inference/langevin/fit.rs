@@ -305,9 +305,8 @@ fn assess(
     let judged = weights::judge(
         &mut checks,
         &log_weights,
-        &draws,
+        &target.f64.parameters(&draws),
         KhatKind::Augmented,
-        target.f64.as_ref(),
         config.resample,
         settings.draws,
         &mut stream(settings.seed, "langevin resampling"),

@@ -26,20 +26,26 @@ pub struct StoredArray {
 #[derive(Debug)]
 pub struct StoredFit {
     store: Arc<FilesystemStore>,
+    /// Bytes of its files: no array has more elements.
+    bytes: u64,
     /// `group/array` in the order of writing, which is that of declaration.
     paths: Vec<String>,
 }
 
 impl StoredFit {
-    /// Opens the store at `path`.
-    pub(in crate::results) fn open(path: &Path) -> Result<Self, Error> {
+    /// Opens the store at `path`, whose files have so many bytes.
+    pub(in crate::results) fn open(path: &Path, bytes: u64) -> Result<Self, Error> {
         let root: Value = serde_json::from_str(&std::fs::read_to_string(path.join("zarr.json"))?)?;
         let metadata = root["consolidated_metadata"]["metadata"]
             .as_object()
             .ok_or("its zarr.json has no consolidated metadata")?;
         let arrays = metadata.iter().filter(|(_, node)| node["node_type"] == "array");
-        let paths = arrays.map(|(path, _)| path.clone()).collect();
-        Ok(StoredFit { store: Arc::new(FilesystemStore::new(path)?), paths })
+        let paths: Vec<String> = arrays.map(|(path, _)| path.clone()).collect();
+        if let Some(outside) = paths.iter().find(|path| path.split(['/', '\\']).any(|p| p == ".."))
+        {
+            return Err(format!("`{outside}` is not the name of an array").into());
+        }
+        Ok(StoredFit { store: Arc::new(FilesystemStore::new(path)?), bytes, paths })
     }
 
     /// The arrays of a group without its coordinates, in order of declaration; none when the run has
@@ -57,6 +63,10 @@ impl StoredFit {
     /// Reads an array, unless it is the coordinate of a dimension.
     fn array(&self, path: &str, name: &str) -> Result<Option<StoredArray>, Error> {
         let array = Array::open(Arc::clone(&self.store), path)?;
+        let elements = array.shape().iter().fold(1, |n: u64, &size| n.saturating_mul(size));
+        if elements > self.bytes {
+            return Err(format!("`{path}` has {elements} elements in {} bytes", self.bytes).into());
+        }
         let dims = array.dimension_names().as_deref().unwrap_or_default();
         if let [Some(only)] = dims
             && only.as_str() == name
@@ -65,17 +75,17 @@ impl StoredFit {
         }
         let is_integer = *array.data_type() == DataType::Int64;
         let values = if is_integer {
-            elements::<i64>(&array)?.into_iter().map(|x| x as f64).collect()
+            read_all::<i64>(&array)?.into_iter().map(|x| x as f64).collect()
         } else if *array.data_type() == DataType::Bool {
-            elements::<bool>(&array)?.into_iter().map(|x| f64::from(u8::from(x))).collect()
+            read_all::<bool>(&array)?.into_iter().map(|x| f64::from(u8::from(x))).collect()
         } else {
-            elements::<f64>(&array)?
+            read_all::<f64>(&array)?
         };
         let shape = array.shape().iter().map(|&n| usize::try_from(n)).collect::<Result<_, _>>()?;
         Ok(Some(StoredArray { name: name.to_owned(), shape, values, is_integer }))
     }
 }
 
-fn elements<T: ElementOwned>(array: &Array<FilesystemStore>) -> Result<Vec<T>, Error> {
+fn read_all<T: ElementOwned>(array: &Array<FilesystemStore>) -> Result<Vec<T>, Error> {
     Ok(array.retrieve_array_subset_elements::<T>(&array.subset_all())?)
 }
