@@ -19,6 +19,7 @@ use super::langevin::options;
 use crate::section::{self, cpu_seconds};
 
 #[path = "../../tests/suite/semi_implicit/metrics.rs"]
+#[allow(clippy::unwrap_used, reason = "written for tests, where a failed unwrap is a failed test")]
 mod metrics;
 
 /// What the command takes.
