@@ -19,6 +19,15 @@ pub struct Residuals<E> {
     pub inner: Option<Box<Residuals<E>>>,
 }
 
+/// Named numbers of `S` points.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scalars {
+    /// A name for each of the `P` numbers.
+    pub names: Vec<String>,
+    /// `[S, P]`.
+    pub values: Vec<f64>,
+}
+
 /// The part of the data that a subsampled density sees.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Part<'a> {
@@ -66,6 +75,14 @@ pub trait LogDensity<E: Real>: Send + Sync {
     /// What people call coordinate `index` (from 0) of the unconstrained space.
     fn coordinate_name(&self, index: usize) -> String {
         format!("unconstrained coordinate {}", index + 1)
+    }
+
+    /// What people read of the points `z: [S, D]`: the model's parameters as it declares them.
+    fn parameters(&self, z: &[E]) -> Scalars {
+        Scalars {
+            names: (0..self.dim()).map(|j| self.coordinate_name(j)).collect(),
+            values: z.iter().map(|x| x.f64()).collect(),
+        }
     }
 
     /// Names where in the model a non-finite value at the point `z: [D]` first arose, if it knows.

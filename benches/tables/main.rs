@@ -2,13 +2,16 @@
 //!
 //! `cargo bench --bench tables -- posteriors` fits the posteriors of `../shared/reference/posteriordb`
 //! by every method; see [`posteriors`] for what it takes. `-- langevin` runs the tasks of the Langevin
-//! literature; see [`langevin`]. `-- iterations` and `-- semi-implicit` time training steps against
+//! literature; see [`langevin`]; `-- divergences` those of the semi-implicit one; see [`divergences`].
+//! `-- networks` fits Bayesian neural networks; see [`networks`]. `-- iterations` and `-- semi-implicit` time training steps against
 //! peers; see [`iterations`] and [`semi_implicit`].
 
 #![allow(clippy::print_stdout, reason = "a command that reports what it measures")]
 
+mod divergences;
 mod iterations;
 mod langevin;
+mod networks;
 mod posteriors;
 mod section;
 mod semi_implicit;
@@ -18,11 +21,20 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // `cargo bench` adds a flag of its own.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
-    let usage =
-        [posteriors::USAGE, langevin::USAGE, iterations::USAGE, semi_implicit::USAGE].join("; ");
+    let usage = [
+        posteriors::USAGE,
+        langevin::USAGE,
+        divergences::USAGE,
+        networks::USAGE,
+        iterations::USAGE,
+        semi_implicit::USAGE,
+    ]
+    .join("; ");
     let outcome = match arguments.split_first() {
         Some((command, rest)) if command == "posteriors" => posteriors::run(rest),
         Some((command, rest)) if command == "langevin" => langevin::run(rest),
+        Some((command, rest)) if command == "divergences" => divergences::run(rest),
+        Some((command, rest)) if command == "networks" => networks::run(rest),
         Some((command, rest)) if command == "iterations" => iterations::run(rest),
         Some((command, rest)) if command == "semi-implicit" => semi_implicit::run(rest),
         // Without a command there is nothing to measure, as in a run of all benches.

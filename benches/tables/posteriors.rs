@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ppl::data::DataSet;
-use ppl::density::{LogDensity, Part, Residuals};
+use ppl::density::{LogDensity, Part, Residuals, Scalars};
 use ppl::driver::Session;
 use ppl::inference::{Fit, METHODS, Settings, Silent, Target, VerdictLevel, find};
 use ppl::posterior::Posterior;
@@ -307,6 +307,10 @@ impl<E: Real> LogDensity<E> for Counted<E> {
 
     fn coordinate_name(&self, index: usize) -> String {
         self.inner.coordinate_name(index)
+    }
+
+    fn parameters(&self, z: &[E]) -> Scalars {
+        self.inner.parameters(z)
     }
 
     fn explain_non_finite(&self, z: &[E]) -> Option<String> {

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::vector::add_rows_times;
-use crate::density::{LogDensity, Part, Residuals};
+use crate::density::{LogDensity, Part, Residuals, Scalars};
 use crate::exec::element::Element;
 
 /// Where and how wide a Gaussian is: `z = shift + scale ∘ (x W)` for standard normal `x`.
@@ -142,6 +142,10 @@ impl<E: Element> LogDensity<E> for Affine<E> {
 
     fn estimate(&self) -> Option<String> {
         self.inner.estimate()
+    }
+
+    fn parameters(&self, x: &[E]) -> Scalars {
+        self.inner.parameters(&self.apply(x))
     }
 
     fn explain_non_finite(&self, x: &[E]) -> Option<String> {

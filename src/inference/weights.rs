@@ -5,7 +5,7 @@ use rand::{Rng, RngCore};
 
 use super::assess::{Checks, khat_threshold, psis};
 use super::{Evidence, Khat, KhatKind, VerdictLevel};
-use crate::density::LogDensity;
+use crate::density::Scalars;
 
 /// Evidence lower bound (the mean log weight) and its standard error, nats.
 #[must_use]
@@ -105,18 +105,17 @@ impl Judgement {
     }
 }
 
-/// Adds to `checks` what the weights of the draws `[S, D]` say, and chooses `wanted` of the draws.
+/// Adds to `checks` what the weights of draws say, and chooses `wanted` of the draws, whose `parameters`
+/// these are.
 ///
 /// Beyond k-hat itself: while the smoothed weights can be trusted, weighted means and standard
 /// deviations are better than plain ones. A difference between them is an error of the fit; resampled,
 /// the draws have none but the weights' own, whose standard error says whether there are enough.
-#[allow(clippy::too_many_arguments, reason = "each is one independent fact about the weights")]
 pub fn judge(
     checks: &mut Checks,
     log_weights: &[f64],
-    draws: &[f64],
+    parameters: &Scalars,
     kind: KhatKind,
-    density: &dyn LogDensity<f64>,
     resample: Resample,
     wanted: usize,
     rng: &mut impl RngCore,
@@ -150,9 +149,9 @@ pub fn judge(
         Resample::Always => true,
     };
     if resampled && trusted {
-        Errors::of(draws, &weights).judge(checks, effective, density);
+        Errors::of(parameters, &weights).judge(checks, effective, &parameters.names);
     } else if trusted {
-        Shifts::of(draws, &weights).judge(checks, effective, density);
+        Shifts::of(parameters, &weights).judge(checks, effective, &parameters.names);
     } else if resampled {
         checks.add(
             VerdictLevel::Doubtful,
@@ -181,7 +180,7 @@ fn systematic(weights: &[f64], wanted: usize, rng: &mut impl RngCore) -> Vec<usi
         .collect()
 }
 
-/// The largest differences between weighted and plain moments, and the coordinates that have them.
+/// The largest differences between weighted and plain moments, and the parameters that have them.
 struct Shifts {
     /// Of means, in weighted standard deviations.
     mean: (f64, usize),
@@ -190,14 +189,16 @@ struct Shifts {
 }
 
 impl Shifts {
-    fn of(draws: &[f64], weights: &[f64]) -> Shifts {
-        let d = draws.len() / weights.len();
+    fn of(of: &Scalars, weights: &[f64]) -> Shifts {
         let flat = vec![1.0 / weights.len() as f64; weights.len()];
         let mut shifts = Shifts { mean: (0.0, 0), sd: (1.0, 0) };
-        for j in 0..d {
-            let column = || draws.iter().skip(j).step_by(d);
+        for j in 0..of.names.len() {
+            let column = || of.values.iter().skip(j).step_by(of.names.len());
             let ((mean, sd), (plain, plain_sd)) =
                 (moments(column(), weights), moments(column(), &flat));
+            if is_fixed(mean, sd) {
+                continue;
+            }
             let moved = (plain - mean).abs() / sd;
             if moved > shifts.mean.0 {
                 shifts.mean = (moved, j);
@@ -210,7 +211,7 @@ impl Shifts {
         shifts
     }
 
-    fn judge(&self, checks: &mut Checks, effective: f64, density: &dyn LogDensity<f64>) {
+    fn judge(&self, checks: &mut Checks, effective: f64, names: &[String]) {
         let ((moved, where_mean), (factor, where_sd)) = (self.mean, self.sd);
         let log_factor = factor.ln().abs();
         let percent = 100.0 * (log_factor.exp() - 1.0);
@@ -230,7 +231,7 @@ impl Shifts {
                 VerdictLevel::Doubtful,
                 format!(
                     "Importance weights put the mean of {} {moved:.2} sd elsewhere.",
-                    density.coordinate_name(where_mean)
+                    names[where_mean]
                 ),
             );
         }
@@ -240,7 +241,7 @@ impl Shifts {
                 format!(
                     "Importance weights put the standard deviation of {} at {:.2} times that of the \
                      draws.",
-                    density.coordinate_name(where_sd),
+                    names[where_sd],
                     1.0 / factor
                 ),
             );
@@ -251,14 +252,17 @@ impl Shifts {
 /// Whether so many draws count in full under the smoothed log weights, and leave standard errors well
 /// below what a verdict of ok takes.
 #[must_use]
-pub(super) fn suffice(draws: &[f64], log_weights: &[f64], effective: f64) -> bool {
+pub(super) fn suffice(parameters: &Scalars, log_weights: &[f64], effective: f64) -> bool {
     let weights: Vec<f64> = log_weights.iter().map(|w| w.exp()).collect();
     let kish = weights.iter().map(|w| w * w).sum::<f64>().recip();
-    let errors = Errors::of(draws, &weights);
-    kish >= effective && errors.mean.0.max(errors.sd.0) <= 0.6 * LARGEST_ERROR
+    if kish < effective {
+        return false;
+    }
+    let errors = Errors::of(parameters, &weights);
+    errors.mean.0.max(errors.sd.0) <= 0.6 * LARGEST_ERROR
 }
 
-/// The largest standard errors that the weights leave, and the coordinates that have them.
+/// The largest standard errors that the weights leave, and the parameters that have them.
 struct Errors {
     /// Of means, in weighted standard deviations.
     mean: (f64, usize),
@@ -268,12 +272,14 @@ struct Errors {
 
 impl Errors {
     /// Standard errors of a ratio of weighted sums, by the delta method [owen2013, sec. 9.2].
-    fn of(draws: &[f64], weights: &[f64]) -> Errors {
-        let d = draws.len() / weights.len();
+    fn of(of: &Scalars, weights: &[f64]) -> Errors {
         let mut errors = Errors { mean: (0.0, 0), sd: (0.0, 0) };
-        for j in 0..d {
-            let column = || draws.iter().skip(j).step_by(d);
+        for j in 0..of.names.len() {
+            let column = || of.values.iter().skip(j).step_by(of.names.len());
             let (mean, sd) = moments(column(), weights);
+            if is_fixed(mean, sd) {
+                continue;
+            }
             let (mut first, mut second) = (0.0, 0.0);
             for (x, w) in column().zip(weights) {
                 let off = (x - mean) / sd;
@@ -291,7 +297,7 @@ impl Errors {
         errors
     }
 
-    fn judge(&self, checks: &mut Checks, effective: f64, density: &dyn LogDensity<f64>) {
+    fn judge(&self, checks: &mut Checks, effective: f64, names: &[String]) {
         let ((mean, where_mean), (sd, where_sd)) = (self.mean, self.sd);
         if mean <= LARGEST_ERROR && sd <= LARGEST_ERROR {
             checks.add(
@@ -311,11 +317,16 @@ impl Errors {
             format!(
                 "The draws are resampled by their importance weights, of which {effective:.0} count \
                  in full: too few for the {what} of {}, which may be off by {:.2} sd.",
-                density.coordinate_name(j),
+                names[j],
                 2.0 * mean.max(sd)
             ),
         );
     }
+}
+
+/// Whether a number does not vary but for rounding, as the corner of a Cholesky factor of correlations.
+fn is_fixed(mean: f64, sd: f64) -> bool {
+    sd <= 1e-12 * mean.abs()
 }
 
 /// Mean and standard deviation under normalised weights.
@@ -363,27 +374,17 @@ mod tests {
         assert!(chosen.is_sorted());
     }
 
-    /// The standard normal, with nothing but a dimension and names.
-    struct Normal;
-
-    impl LogDensity<f64> for Normal {
-        fn dim(&self) -> usize {
-            1
-        }
-        fn log_density(&self, z: &[f64], log_p: &mut [f64]) {
-            log_p.iter_mut().zip(z).for_each(|(l, z)| *l = -0.5 * z * z);
-        }
-        fn score(&self, z: &[f64], log_p: &mut [f64], score: &mut [f64]) {
-            self.log_density(z, log_p);
-            score.iter_mut().zip(z).for_each(|(s, z)| *s = -z);
-        }
-        fn hvp(&self, _: &crate::density::Residuals<f64>, v: &[f64], out: &mut [f64]) {
-            out.iter_mut().zip(v).for_each(|(o, v)| *o = -v);
-        }
-    }
-
     /// Draws of N(0, sd²), their weights towards N(0, 1), and what comes of them.
     fn judged(sd: f64, resample: Resample) -> (VerdictLevel, Khat, f64) {
+        judged_as(sd, resample, |x| x)
+    }
+
+    /// The same with a parameter that is that function of the draws.
+    fn judged_as(
+        sd: f64,
+        resample: Resample,
+        parameter: fn(f64) -> f64,
+    ) -> (VerdictLevel, Khat, f64) {
         let mut rng = crate::random::stream(2, "resampling test");
         let mut draws = vec![0.0; 8000];
         crate::random::fill_std_normal(&mut rng, &mut draws);
@@ -392,7 +393,11 @@ mod tests {
             draws.iter().map(|x| -0.5 * x * x * (1.0 - sd.powi(-2)) + sd.ln()).collect();
         let mut checks = Checks::new();
         let exact = KhatKind::Exact;
-        let said = judge(&mut checks, &weights, &draws, exact, &Normal, resample, 4000, &mut rng);
+        let parameters = Scalars {
+            names: vec!["x".into()],
+            values: draws.iter().map(|x| parameter(*x)).collect(),
+        };
+        let said = judge(&mut checks, &weights, &parameters, exact, resample, 4000, &mut rng);
         let chosen: Vec<f64> = said.chosen.iter().map(|i| draws[*i]).collect();
         assert_eq!(chosen.len(), 4000);
         let (_, sd) = moments(chosen.iter(), &[1.0 / 4000.0; 4000]);
@@ -411,5 +416,16 @@ mod tests {
         let (level, khat, sd) = judged(0.5, Resample::Auto);
         assert!(level >= Doubtful && khat.value > 0.7 && (sd - 0.5).abs() < 0.03, "{khat:?} {sd}");
         assert!(judged(0.5, Resample::Always).0 >= Doubtful);
+    }
+
+    #[test]
+    fn moments_are_judged_of_the_parameters() {
+        use VerdictLevel::{Doubtful, Ok};
+        // The sd of exp(2x) hangs on a few draws: its square has a kurtosis of e^16.
+        let (level, _, _) = judged_as(1.2, Resample::Auto, |x| (2.0 * x).exp());
+        assert_eq!(level, Doubtful);
+        // The corner of a Cholesky factor of correlations says nothing.
+        assert_eq!(judged_as(1.2, Resample::Auto, |_| 1.0).0, Ok);
+        assert_eq!(judged_as(1.2, Resample::Never, |_| 1.0).0, Ok);
     }
 }

@@ -20,7 +20,7 @@ use super::subsample::{Minibatch, Subsampled, SubsampledDensity};
 /// A posterior that can be evaluated, differentiated and reported on.
 #[derive(Debug)]
 pub struct Posterior {
-    lowered: Lowered,
+    lowered: Arc<Lowered>,
     log_joint: Function,
     hvp: Arc<Function>,
     f64: Arc<dyn LogDensity<f64>>,
@@ -46,10 +46,10 @@ impl Posterior {
     /// # Errors
     /// E0509 when the log joint has no derivative in a parameter.
     pub fn compile(lowered: Lowered, sources: &SourceMap) -> Result<Self, Box<Diagnostic>> {
-        let lowered = with_probabilities(lowered).map_err(|e| not_differentiable(&e))?;
+        let lowered = Arc::new(with_probabilities(lowered).map_err(|e| not_differentiable(&e))?);
         let log_joint = passes::optimize(&with_outputs(&lowered, &[0]));
         let hvp = Arc::new(differentiated(&log_joint)?);
-        let origin = Arc::new(Origin::new(&log_joint, &lowered.params, sources));
+        let origin = Arc::new(Origin::new(&log_joint, &lowered, sources));
         let f64: Arc<dyn LogDensity<f64>> = Arc::new(ModelDensity::<f64>::new(&hvp, &origin));
         let f32: Arc<dyn LogDensity<f32>> = Arc::new(ModelDensity::<f32>::new(&hvp, &origin));
         let values = Values::reported(&lowered);
@@ -65,6 +65,7 @@ impl Posterior {
         minibatch: Minibatch,
         sources: &SourceMap,
     ) -> Result<Self, Box<Diagnostic>> {
+        let lowered = Arc::new(lowered);
         let shared = Arc::new(Subsampled::new(&lowered, minibatch, sources)?);
         let f64: Arc<dyn LogDensity<f64>> = Arc::new(SubsampledDensity::<f64>::new(&shared));
         let f32: Arc<dyn LogDensity<f32>> = Arc::new(SubsampledDensity::<f32>::new(&shared));

@@ -5,26 +5,31 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use crate::autodiff;
-use crate::density::{LogDensity, Residuals};
+use crate::density::{LogDensity, Residuals, Scalars};
 use crate::exec::density::CompiledDensity;
 use crate::exec::element::Element;
 use crate::exec::reference;
 use crate::ir::{Function, Tensor, Type};
-use crate::lower::Param;
+use crate::lower::{Lowered, Param, Role};
 use crate::source::{SourceMap, Span};
+
+use super::constrain::Values;
 
 /// What both precisions share.
 #[derive(Debug)]
 pub(super) struct Origin {
     log_joint: Function,
+    lowered: Arc<Lowered>,
+    /// The parameters' values, as soon as somebody asks for them.
+    values: OnceLock<Values>,
     coordinates: Vec<String>,
     places: HashMap<Span, String>,
 }
 
 impl Origin {
-    /// Names the coordinates of `params` and the places of the instructions of `log_joint`.
-    pub(super) fn new(log_joint: &Function, params: &[Param], sources: &SourceMap) -> Self {
-        let coordinates = params.iter().flat_map(coordinate_names).collect();
+    /// Names the coordinates of a model and the places of the instructions of its `log_joint`.
+    pub(super) fn new(log_joint: &Function, lowered: &Arc<Lowered>, sources: &SourceMap) -> Self {
+        let coordinates = lowered.params.iter().flat_map(coordinate_names).collect();
         let spans = log_joint.insts.iter().filter_map(|inst| inst.span);
         let places = spans
             .map(|span| {
@@ -33,7 +38,13 @@ impl Origin {
                 (span, format!("{name}:{}:{}: `{}`", at.line, at.column, sources.slice(span)))
             })
             .collect();
-        Origin { log_joint: log_joint.clone(), coordinates, places }
+        Origin {
+            log_joint: log_joint.clone(),
+            lowered: Arc::clone(lowered),
+            values: OnceLock::new(),
+            coordinates,
+            places,
+        }
     }
 
     /// The dimension of the unconstrained space.
@@ -44,6 +55,21 @@ impl Origin {
     /// What people call a coordinate.
     pub(super) fn coordinate_name(&self, index: usize) -> String {
         self.coordinates[index].clone()
+    }
+
+    /// The parameters at the points `z: [S, D]`.
+    pub(super) fn parameters<E: Element>(&self, z: &[E]) -> Scalars {
+        let values = self
+            .values
+            .get_or_init(|| Values::generated(&self.lowered, &[Role::Param], "parameters"));
+        let z: Vec<f64> = z.iter().map(|x| x.f64()).collect();
+        let points = z.len() / self.dim().max(1);
+        let variables = values.at(&z, points, 1, 0).variables;
+        let names = variables.iter().flat_map(|v| (0..v.size()).map(|i| v.element_name(i)));
+        let row = |s: usize| {
+            variables.iter().flat_map(move |v| &v.values[s * v.size()..(s + 1) * v.size()]).copied()
+        };
+        Scalars { names: names.collect(), values: (0..points).flat_map(row).collect() }
     }
 
     /// The place where the first number that is not finite arises at these inputs, in the log joint or
@@ -104,6 +130,10 @@ impl<E: Element> LogDensity<E> for ModelDensity<E> {
 
     fn coordinate_name(&self, index: usize) -> String {
         self.origin.coordinate_name(index)
+    }
+
+    fn parameters(&self, z: &[E]) -> Scalars {
+        self.origin.parameters(z)
     }
 
     fn explain_non_finite(&self, z: &[E]) -> Option<String> {

@@ -13,7 +13,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::density::{LogDensity, Part, Residuals};
+use crate::density::{LogDensity, Part, Residuals, Scalars};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::exec::density::{CompiledDensity, Holding};
 use crate::exec::element::Element;
@@ -65,7 +65,7 @@ impl Subsampled {
     /// # Errors
     /// E0520 at the statement that is no sum over the dimension; E0509 as for any posterior.
     pub(super) fn new(
-        lowered: &Lowered,
+        lowered: &Arc<Lowered>,
         minibatch: Minibatch,
         sources: &SourceMap,
     ) -> Result<Self, Box<Diagnostic>> {
@@ -93,7 +93,7 @@ impl Subsampled {
             Subsampling::new(&f, theta, &inputs, &minibatch.dimension.axes, &terms)
                 .map_err(|coupled| refusal(&f, lowered, &minibatch.dimension, &coupled))?;
         let small = Over::new(&subsampling, minibatch.size)?;
-        let origin = Origin::new(&small.log_joint, &lowered.params, sources);
+        let origin = Origin::new(&small.log_joint, lowered, sources);
         Ok(Subsampled { subsampling, minibatch, small, large: OnceLock::new(), origin })
     }
 
@@ -361,6 +361,10 @@ impl<E: Element> LogDensity<E> for SubsampledDensity<E> {
 
     fn coordinate_name(&self, index: usize) -> String {
         self.shared.origin.coordinate_name(index)
+    }
+
+    fn parameters(&self, z: &[E]) -> Scalars {
+        self.shared.origin.parameters(z)
     }
 
     fn explain_non_finite(&self, z: &[E]) -> Option<String> {

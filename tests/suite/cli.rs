@@ -35,6 +35,29 @@ fn json(path: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
+/// What an instruction costs is said before it; the text is otherwise the same.
+#[test]
+fn programs_with_costs() {
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/sonar/model.ppl");
+    let plain = stdout(&ppl(&["emit", model, "--stage", "program"]).output().unwrap());
+    let costed = stdout(&ppl(&["emit", model, "--stage", "program", "--cost"]).output().unwrap());
+    let cost = |line: &str| line.trim_start().starts_with("//") && line.ends_with(" ns");
+    let without: Vec<&str> = costed.lines().filter(|line| !cost(line)).collect();
+    assert_eq!(without, plain.lines().collect::<Vec<_>>());
+    let mut lines = costed.lines().peekable();
+    let mut products = 0;
+    while let Some(line) = lines.next() {
+        if lines.peek().is_some_and(|next| next.contains(" = matmul ")) {
+            // 208 rows of 60 columns, a multiplication and an addition each.
+            assert!(line.contains("// 24960 operations, "), "{line}");
+            products += 1;
+        }
+    }
+    assert_eq!(products, 2, "{costed}");
+    let refused = ppl(&["emit", model, "--stage", "ast", "--cost"]).output().unwrap();
+    assert_eq!(code(&refused), 2);
+}
+
 /// Each `tests/cli/*.cmd` is one command line; `$OUT` stands for a fresh directory.
 #[test]
 fn commands() {

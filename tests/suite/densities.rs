@@ -365,7 +365,7 @@ pub(crate) fn reference() -> Option<std::path::PathBuf> {
     None
 }
 
-fn json(path: &str) -> Option<serde_json::Value> {
+pub(crate) fn json(path: &str) -> Option<serde_json::Value> {
     Some(serde_json::from_str(&std::fs::read_to_string(reference()?.join(path)).unwrap()).unwrap())
 }
 

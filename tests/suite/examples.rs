@@ -53,9 +53,9 @@ fn every_example_runs() {
     let dir = tempfile::tempdir().unwrap();
     for folder in folders() {
         let name = folder.file_name().unwrap().to_str().unwrap();
-        // A differential equation is solved at each of NUTS's steps: minutes.
+        // A differential equation, or a network at all of the data, at each of NUTS's steps: minutes.
         let model = std::fs::read_to_string(folder.join("model.ppl")).unwrap();
-        let slow = model.contains("ode_") && !thorough();
+        let slow = (model.contains("ode_") || model.contains("relu")) && !thorough();
         let methods = if slow { &["mean-field"][..] } else { &["mean-field", "nuts"] };
         for &method in methods {
             let out = dir.path().join(format!("{name}-{method}"));

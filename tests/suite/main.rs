@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test, as it should")]
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
+mod allocations;
 mod assess;
 mod auto;
 mod blocks;

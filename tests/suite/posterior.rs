@@ -48,3 +48,25 @@ fn the_pointwise_log_likelihood_is_that_of_each_observation() {
         assert!(close(log_p[s], likelihood + normal(mu, 0.0, 1.0), 1e-13, 0.0));
     }
 }
+
+#[test]
+fn a_density_knows_the_parameters_of_its_model() {
+    let text = "data y: real[N]\nparam s: real<lower=0>[2] ~ exponential(1)\n\
+                param m: real ~ normal(0, 1)\nlet t = 2 * m\ny ~ normal(t, s[1])\n";
+    let y = DataArray::reals(vec![3], vec![0.5, -1.0, 3.0]);
+    let data = DataSet::from_arrays([("y".to_owned(), y)]);
+    let mut session = Session::new();
+    let model = session.check("parameters.ppl", text).unwrap();
+    let whole = session.compile(&model, &data).unwrap();
+    let part = session.compile_subsampled(&model, &data, ("N", 2), 1).unwrap().unwrap();
+    let points = [0.5_f64, -1.0, 3.0, 0.0, 2.0, -0.25];
+    let want: Vec<f64> = points.chunks(3).flat_map(|z| [z[0].exp(), z[1].exp(), z[2]]).collect();
+    for posterior in [whole, part] {
+        let found = posterior.target().f64.parameters(&points);
+        assert_eq!(found.names, ["s[1]", "s[2]", "m"]);
+        assert!(found.values.iter().zip(&want).all(|(a, b)| close(*a, *b, 1e-15, 0.0)));
+        // Single precision knows the same, of points that it rounds.
+        let rounded = points.map(|x| x as f32);
+        assert_eq!(posterior.target().f32.parameters(&rounded).names, found.names);
+    }
+}

@@ -79,9 +79,8 @@ impl Fitted<'_> {
         let judged = weights::judge(
             &mut self.checks,
             &log_weights,
-            &pool.draws,
+            &density.parameters(&pool.draws),
             KhatKind::Exact,
-            density,
             self.resample,
             settings.draws,
             &mut random("resampling"),
@@ -160,7 +159,11 @@ fn improve(
             let effective = wanted.max(EFFECTIVE) as f64;
             if hopeless
                 || better.log_p.len() + block > most
-                || weights::suffice(&better.draws, &smoothed.log_weights, effective)
+                || weights::suffice(
+                    &density.parameters(&better.draws),
+                    &smoothed.log_weights,
+                    effective,
+                )
             {
                 break;
             }

@@ -14,8 +14,9 @@ use std::time::Instant;
 
 use dfdx::prelude::MeanTo;
 
-use super::chain::{Chain, Dynamics, Levels};
+use super::chain::Chain;
 use super::config::{Config, Precondition};
+use super::form::{Dynamics, Levels};
 use super::watch::Watch;
 use crate::density::{LogDensity, Part};
 use crate::inference::affine::Coordinates;
@@ -305,9 +306,8 @@ fn assess(
     let judged = weights::judge(
         &mut checks,
         &log_weights,
-        &draws,
+        &target.f64.parameters(&draws),
         KhatKind::Augmented,
-        target.f64.as_ref(),
         config.resample,
         settings.draws,
         &mut stream(settings.seed, "langevin resampling"),

@@ -30,13 +30,11 @@ pub(super) fn conclude(
     if interrupted {
         checks.interrupted();
     }
-    judge_training(&mut checks, measure, &training);
     let judged = weights::judge(
         &mut checks,
         &evidence.log_weights,
-        &evidence.affine.points(&evidence.weighed.u),
+        &evidence.density.parameters(&evidence.weighed.u),
         KhatKind::Estimated,
-        density,
         evidence.resample,
         settings.draws,
         &mut stream(settings.seed, &format!("{method} resampling")),
@@ -46,9 +44,10 @@ pub(super) fn conclude(
     } else {
         ((0..settings.draws).collect(), &evidence.own)
     };
-    judge_stein(&mut checks, &stein_deviation(of, &chosen));
+    judge_training(&mut checks, measure, &training, judged.resampled);
+    judge_stein(&mut checks, &stein_deviation(of, &chosen), density);
     let fisher = fisher_divergence(evidence);
-    judge_fisher(&mut checks, &fisher, judged.resampled);
+    judge_fisher(&mut checks, &fisher, judged.resampled, density);
     checks.estimated(evidence.density.estimate());
     let d = density.dim();
     let u: Vec<f64> = chosen.iter().flat_map(|i| &of.u[i * d..(i + 1) * d]).copied().collect();
@@ -143,9 +142,12 @@ fn worst(x: &[f64]) -> (usize, f64) {
     })
 }
 
-fn judge_training(checks: &mut Checks, measure: &Measure, training: &Training) {
+/// Whether training went well and came to rest; where the draws were `resampled`, weights that can be
+/// trusted have made good what it left.
+fn judge_training(checks: &mut Checks, measure: &Measure, training: &Training, resampled: bool) {
     checks.trained(training.iterations);
-    if training.iterations >= FEWEST_ITERATIONS && training.stop != Stop::Converged {
+    let enough = training.iterations >= FEWEST_ITERATIONS;
+    if enough && training.stop != Stop::Converged && !resampled {
         checks.settled(measure.words, &training.objective, measure.tolerance, measure.unit);
     }
     if training.skipped * 100 > training.iterations {
@@ -160,11 +162,17 @@ fn judge_training(checks: &mut Checks, measure: &Measure, training: &Training) {
 }
 
 /// Judges the family's own draws; where these were `resampled`, what the critic sees is no more in them.
-fn judge_fisher(checks: &mut Checks, fisher: &Fisher, resampled: bool) {
+fn judge_fisher(
+    checks: &mut Checks,
+    fisher: &Fisher,
+    resampled: bool,
+    density: &dyn LogDensity<f64>,
+) {
     const LIMIT: f64 = 0.1;
-    let (j, value) = (fisher.worst.0 + 1, fisher.worst.1);
+    let (j, value) = fisher.worst;
     let said = format!(
-        "The critic sees a Fisher divergence of {value:.3} in standardised coordinate {j}, the largest"
+        "The critic sees a Fisher divergence of {value:.3} in {} (standardised), the largest",
+        density.coordinate_name(j)
     );
     if resampled {
         checks.add(VerdictLevel::Ok, format!("{said}, before resampling."));
@@ -176,7 +184,7 @@ fn judge_fisher(checks: &mut Checks, fisher: &Fisher, resampled: bool) {
     }
 }
 
-fn judge_stein(checks: &mut Checks, stein: &Stein) {
+fn judge_stein(checks: &mut Checks, stein: &Stein, density: &dyn LogDensity<f64>) {
     let ((i, shift), (j, scale)) = (stein.shift, stein.scale);
     if shift <= 0.1 + stein.noise && scale <= 0.2 + stein.noise {
         checks.add(
@@ -191,10 +199,10 @@ fn judge_stein(checks: &mut Checks, stein: &Stein) {
         checks.add(
             if failed { VerdictLevel::Failed } else { VerdictLevel::Doubtful },
             format!(
-                "Stein's identities do not hold: the mean score is off by {shift:.2} in standardised \
-                 coordinate {}, its scale by {scale:.2} in coordinate {}.",
-                i + 1,
-                j + 1
+                "Stein's identities do not hold: the mean score is off by {shift:.2} in {}, its scale \
+                 by {scale:.2} in {} (standardised).",
+                density.coordinate_name(i),
+                density.coordinate_name(j)
             ),
         );
     }

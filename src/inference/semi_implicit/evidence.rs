@@ -38,6 +38,10 @@ const DEGREES: f64 = 5.0;
 const WIDEN: f64 = 1.5;
 /// Times that it is made anew from weighted draws.
 const ROUNDS: usize = 3;
+/// k-hat above which more weights are of no use: they have no mean. Below, it may yet fall, because from few
+/// draws it is a noisy estimate; not for longer than so many, though.
+const HOPELESS: f64 = 1.0;
+const HOPED_FOR: usize = 4 * BLOCK;
 /// Draws in effect, for each dimension, that it takes.
 const FOR_EACH_DIMENSION: f64 = 10.0;
 
@@ -141,17 +145,21 @@ impl Evidence {
                 return evidence;
             }
             let smoothed = psis(&evidence.log_weights);
-            if smoothed.khat > khat_threshold(weighed) {
-                match evidence.moved(&smoothed) {
-                    Some(moved) if rounds < ROUNDS => {
-                        wider = Some(moved);
-                        rounds += 1;
-                        evidence.forget_weighed();
-                    }
-                    _ => return evidence,
-                }
-            } else if weighed + BLOCK > most
-                || weights::suffice(&evidence.weighed.u, &smoothed.log_weights, wanted as f64)
+            let trusted = smoothed.khat <= khat_threshold(weighed);
+            let moved = if trusted || rounds == ROUNDS { None } else { evidence.moved(&smoothed) };
+            if let Some(moved) = moved {
+                wider = Some(moved);
+                rounds += 1;
+                evidence.forget_weighed();
+            } else if smoothed.khat > HOPELESS
+                || !trusted && weighed >= HOPED_FOR
+                || weighed + BLOCK > most
+                || trusted
+                    && weights::suffice(
+                        &evidence.density.parameters(&evidence.weighed.u),
+                        &smoothed.log_weights,
+                        wanted as f64,
+                    )
             {
                 return evidence;
             }

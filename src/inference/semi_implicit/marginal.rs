@@ -16,11 +16,12 @@
 //! The one in which the points' own `z` weigh less is used.
 
 use faer::linalg::solvers::Solve;
-use faer::{Mat, Side};
+use faer::{Accum, Mat, MatMut, MatRef, Side};
 
 use super::family::{Family, Noise};
 use crate::inference::optimizer::Parameters;
 use crate::inference::tape::Element;
+use crate::inference::weights::POOLED_NUMBERS;
 use crate::random::{Stream, fill_std_normal};
 
 /// Pairs of `z` and `u` that the regression is fitted to, beyond ten per coefficient.
@@ -30,6 +31,14 @@ const PAIRS: usize = 4000;
 const WIDEN: f64 = 1.1;
 /// Rows that go through the network at once.
 const CHUNK: usize = 4096;
+/// Points that are compared with all components of the prior at once.
+const POINTS: usize = 64;
+/// Dimensions up to which a point has a twentieth as many proposals as the prior has components; beyond,
+/// the network at each costs more, and there are fewer.
+const PROPOSALS_IN: usize = 150;
+/// Points that say whether proposals are worth it, and the share of their own `z` from which on they are not.
+const FEW: usize = 100;
+const SAYS_NOTHING: f64 = 0.95;
 
 /// `log q(u)` of points.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,7 +67,7 @@ impl<'a, E: Element> Marginal<'a, E> {
     }
 
     /// `log q` at the points `u: [S, D]`, the first of which were drawn with `z: [R, m]`, from `draws`
-    /// components of the prior or a twentieth as many proposals a point.
+    /// components of the prior or, a point, as many proposals as cost no more than a twentieth of that.
     pub(super) fn estimate(
         &self,
         u: &[f64],
@@ -66,15 +75,23 @@ impl<'a, E: Element> Marginal<'a, E> {
         draws: usize,
         rng: &mut Stream,
     ) -> DensityEstimate {
+        let draws = draws.min(POOLED_NUMBERS / self.sigma.len()).max(1);
         let prior = self.by_prior(u, z, draws, rng);
         // Below this the regression has nothing to add.
         if prior.own_share < 0.05 {
             return prior;
         }
-        match self.by_regression(u, z, draws.div_ceil(20), rng) {
-            Some(other) if other.own_share < prior.own_share => other,
-            _ => prior,
+        let Some(proposal) = self.regress(rng) else { return prior };
+        let (d, m) = (self.sigma.len(), self.family.latent());
+        let proposals = (draws * PROPOSALS_IN.min(d)).div_ceil(20 * d);
+        // The network at all of them costs more than all else, so a few points say first what it brings.
+        let few = FEW.min(z.len() / m);
+        let pilot = self.by_regression(&proposal, &u[..few * d], &z[..few * m], proposals, rng);
+        if pilot.own_share >= prior.own_share.min(SAYS_NOTHING) {
+            return prior;
         }
+        let other = self.by_regression(&proposal, u, z, proposals, rng);
+        if other.own_share < prior.own_share { other } else { prior }
     }
 
     fn by_prior(&self, u: &[f64], z: &[f64], draws: usize, rng: &mut Stream) -> DensityEstimate {
@@ -86,29 +103,41 @@ impl<'a, E: Element> Marginal<'a, E> {
         fill_std_normal(rng, &mut fresh);
         let (u, own) = (scaled(u), scaled(&self.centres(z)));
         let centres = scaled(&self.centres(&fresh));
-        let mut logs = vec![0.0; draws + 1];
-        let terms = u.chunks_exact(d).enumerate().map(|(i, u)| {
-            for (l, c) in logs.iter_mut().zip(centres.chunks_exact(d)) {
-                *l = half_distance(u, c);
+        // −½ |u − c|² = uᵀc − ½ |u|² − ½ |c|².
+        let half_square = |x: &[f64]| 0.5 * x.iter().map(|x| x * x).sum::<f64>();
+        let half_squares: Vec<f64> = centres.chunks_exact(d).map(half_square).collect();
+        let components = MatRef::from_row_major_slice(&centres, draws + 1, d);
+        let mut terms = Vec::with_capacity(u.len() / d);
+        for u in u.chunks(POINTS * d) {
+            let points = u.len() / d;
+            let mut logs = vec![0.0; points * (draws + 1)];
+            f64::product(
+                MatMut::from_row_major_slice_mut(&mut logs, points, draws + 1),
+                Accum::Replace,
+                MatRef::from_row_major_slice(u, points, d),
+                components.transpose(),
+            );
+            for (u, logs) in u.chunks_exact(d).zip(logs.chunks_exact_mut(draws + 1)) {
+                let of_u = half_square(u);
+                logs.iter_mut().zip(&half_squares).for_each(|(l, c)| *l -= c + of_u);
+                if let Some(own) = own.get(terms.len() * d..(terms.len() + 1) * d) {
+                    logs[0] = half_distance(u, own);
+                }
+                terms.push(log_mean_exp(logs));
             }
-            if let Some(own) = own.get(i * d..(i + 1) * d) {
-                logs[0] = half_distance(u, own);
-            }
-            log_mean_exp(&logs)
-        });
-        self.collect(terms, own.len() / d)
+        }
+        self.collect(terms.into_iter(), own.len() / d)
     }
 
-    /// `None` where the regression is singular.
     fn by_regression(
         &self,
+        proposal: &Proposal,
         u: &[f64],
         z: &[f64],
         draws: usize,
         rng: &mut Stream,
-    ) -> Option<DensityEstimate> {
+    ) -> DensityEstimate {
         let (d, m) = (self.sigma.len(), self.family.latent());
-        let proposal = self.regress(rng)?;
         let mut z_all = vec![0.0; (draws + 1) * m];
         let mut log_r = vec![0.0; draws + 1];
         let (mut logs, mut own_first) = (Vec::new(), Vec::new());
@@ -139,7 +168,7 @@ impl<'a, E: Element> Marginal<'a, E> {
             own_first.extend(logs.chunks_exact(draws + 1).map(log_mean_exp));
             logs.clear();
         }
-        Some(self.collect(own_first.into_iter(), z.len() / m))
+        self.collect(own_first.into_iter(), z.len() / m)
     }
 
     /// From pairs of log average (without the normaliser) and share of the first, which is the point's own
@@ -159,10 +188,14 @@ impl<'a, E: Element> Marginal<'a, E> {
             .collect()
     }
 
-    /// Linear regression of `z` on `(1, u)` over simulated pairs.
+    /// Linear regression of `z` on `(1, u)` over simulated pairs; `None` where it is singular or would
+    /// take too much memory.
     fn regress(&self, rng: &mut Stream) -> Option<Proposal> {
         let (d, m) = (self.sigma.len(), self.family.latent());
         let n = PAIRS + 10 * (d + 1);
+        if n * (d + 1) > POOLED_NUMBERS {
+            return None;
+        }
         let noise: Noise<E> = Noise::draw(self.family, n, false, rng);
         let (u, _) = self.family.values(self.parameters, &noise);
         let x = Mat::from_fn(n, d + 1, |i, j| if j == 0 { 1.0 } else { u[i * d + j - 1].f64() });
@@ -271,7 +304,8 @@ mod tests {
         let exact: Vec<f64> =
             u.chunks_exact(d).map(|u| half_distance(u, &[0.0; 4]) - half_log_2pi(d)).collect();
         let by_prior = marginal.by_prior(&u, &noise.z, 4000, &mut rng);
-        let by_regression = marginal.by_regression(&u, &noise.z, 200, &mut rng).unwrap();
+        let proposal = marginal.regress(&mut rng).unwrap();
+        let by_regression = marginal.by_regression(&proposal, &u, &noise.z, 200, &mut rng);
         for (estimate, tolerance) in [(by_prior, 0.05), (by_regression, 0.02)] {
             let error: f64 =
                 estimate.log_q.iter().zip(&exact).map(|(a, b)| (a - b).abs()).sum::<f64>() / 500.0;

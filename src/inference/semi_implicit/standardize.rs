@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::density::{LogDensity, Part, Residuals};
+use crate::density::{LogDensity, Part, Residuals, Scalars};
 use crate::inference::InferenceError;
 use crate::inference::gaussian::{FULL_DIM, batch_and_match};
 use crate::inference::start::Gaussian;
@@ -208,6 +208,10 @@ impl<E: Real> LogDensity<E> for Standardized<E> {
 
     fn estimate(&self) -> Option<String> {
         self.inner.estimate()
+    }
+
+    fn parameters(&self, u: &[E]) -> Scalars {
+        self.inner.parameters(&self.affine.points(u))
     }
 
     fn explain_non_finite(&self, u: &[E]) -> Option<String> {

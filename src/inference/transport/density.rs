@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::map::{Cotangents, Map, Place};
-use crate::density::{LogDensity, Part, Residuals};
+use crate::density::{LogDensity, Part, Residuals, Scalars};
 use crate::exec::element::Element;
 use crate::inference::affine::{Affine, Coordinates};
 
@@ -133,6 +133,10 @@ impl<E: Element> LogDensity<E> for Transported<E> {
 
     fn estimate(&self) -> Option<String> {
         self.inner.estimate()
+    }
+
+    fn parameters(&self, x: &[E]) -> Scalars {
+        self.inner.parameters(&self.places(x).1)
     }
 
     fn explain_non_finite(&self, x: &[E]) -> Option<String> {

@@ -1,8 +1,7 @@
-//! How far draws are from a known answer, as in the peers' `sivi_sm_jax.py`.
+//! How far draws are from a known answer, as in the peers' `sivi_sm_jax.py`. The table of `benches/` uses
+//! this file too, so it knows nothing of the suite.
 
 use ppl::density::LogDensity;
-
-use crate::densities::{Logistic, numbers, reference};
 
 /// Mean and standard deviation of each coordinate of draws `[S, D]`.
 pub(crate) fn moments(draws: &[f64], d: usize) -> Vec<(f64, f64)> {
@@ -67,26 +66,18 @@ fn expected_excess(lambda: f64) -> f64 {
     sum
 }
 
-/// The waveform logistic regression; `None` where the shared data is absent.
-pub(crate) fn waveform() -> Option<Logistic<f64>> {
-    let path = reference()?.join("semi_implicit/waveform_train.csv");
-    let (mut x, mut y) = (Vec::new(), Vec::new());
-    for record in csv::Reader::from_path(path).unwrap().records() {
-        let record = record.unwrap();
-        let mut row = record.iter().map(|v| v.parse::<f64>().unwrap());
-        y.push(row.next().unwrap());
-        x.extend(row);
-    }
-    Some(Logistic::new(x, y, 0.01))
-}
-
-/// Gaussian KL of the moments of draws `[S, 22]` from the HMC reference, and the largest errors of
-/// means (in sd) and of sds (relative).
-pub(crate) fn waveform_score(draws: &[f64]) -> (f64, f64, f64) {
-    let path = reference().unwrap().join("semi_implicit/waveform_hmc_reference.json");
-    let json: serde_json::Value =
-        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    let (mean, sd, cov) = (numbers(&json["mean"]), numbers(&json["sd"]), numbers(&json["cov"]));
+/// Gaussian KL of the moments of draws `[S, D]` from those of a reference (`mean`, `sd`, `cov`), and the
+/// largest errors of means (in sd) and of sds (relative).
+pub(crate) fn gaussian_kl(draws: &[f64], reference: &serde_json::Value) -> (f64, f64, f64) {
+    let numbers = |name: &str| -> Vec<f64> {
+        let rows = reference[name].as_array().expect("an array of numbers").iter();
+        rows.flat_map(|row| match row.as_array() {
+            Some(row) => row.iter().map(|x| x.as_f64().expect("a number")).collect(),
+            None => vec![row.as_f64().expect("a number")],
+        })
+        .collect()
+    };
+    let (mean, sd, cov) = (numbers("mean"), numbers("sd"), numbers("cov"));
     let d = mean.len();
     let n = (draws.len() / d) as f64;
     let ours = moments(draws, d);
@@ -94,11 +85,11 @@ pub(crate) fn waveform_score(draws: &[f64]) -> (f64, f64, f64) {
     let q = centred.transpose() * &centred * faer::Scale(1.0 / (n - 1.0));
     let p = faer::Mat::from_fn(d, d, |i, j| cov[i * d + j]);
     let log_det = |m: &faer::Mat<f64>| -> f64 {
-        let l = m.llt(faer::Side::Lower).unwrap();
+        let l = m.llt(faer::Side::Lower).expect("a covariance");
         (0..d).map(|i| 2.0 * l.L()[(i, i)].ln()).sum()
     };
     let off = faer::Mat::from_fn(d, 1, |i, _| mean[i] - ours[i].0);
-    let solver = p.llt(faer::Side::Lower).unwrap();
+    let solver = p.llt(faer::Side::Lower).expect("a covariance");
     use faer::linalg::solvers::Solve;
     let trace: f64 = {
         let r = solver.solve(&q);
