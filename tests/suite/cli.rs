@@ -215,6 +215,32 @@ fn a_seed_repeats_a_run_bit_for_bit_with_any_number_of_threads() {
 }
 
 #[test]
+fn slow_threads_change_no_bit_of_any_method() {
+    if !crate::effort::slow() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for method in ppl::inference::METHODS {
+        let draws = |threads: &str| {
+            let out = dir.path().join(format!("{}-{threads}", method.name));
+            let run = ["run", "gauss.ppl", "-q", "--draws", "100", "--infer", method.name];
+            let iterates = !["laplace", "pathfinder", "bam", "auto", "nuts"].contains(&method.name);
+            let iterations: &[&str] = if iterates { &["--iterations", "200"] } else { &[] };
+            let mut command = ppl(&run);
+            command.args(iterations).args(["--threads", threads, "--out"]).arg(&out);
+            let output = command.output().unwrap();
+            assert_eq!(code(&output), 0, "{}: {}", method.name, stderr(&output));
+            let text = std::fs::read_to_string(out.join("draws.csv")).unwrap();
+            text.lines().filter(|l| !l.starts_with('#')).collect::<Vec<_>>().join("\n")
+        };
+        let one = draws("1");
+        for threads in ["2", "3", "4"] {
+            assert!(one == draws(threads), "{} with {threads} threads", method.name);
+        }
+    }
+}
+
+#[test]
 fn single_precision_gives_the_same_posterior_in_other_bits() {
     let dir = tempfile::tempdir().unwrap();
     let run = |method: &str, precision: &str, threads: &str| {

@@ -29,7 +29,9 @@ use dfdx::prelude::{Axis, BroadcastTo, PutTape, ReshapeTo, SumTo, TryMatMul};
 use rand::RngCore;
 use smallvec::SmallVec;
 
+use super::form::{Correction, Form, Integrator, Levels, Momentum};
 use super::start::Start;
+use super::step::{Coefficients, Motion, Point};
 use crate::inference::bridge::Bridge;
 use crate::inference::fused::{Term, combine, half_squares, side_by_side, stacked};
 use crate::inference::network::{ResidualSoftplus, broadcast_scalar, normals};
@@ -40,119 +42,10 @@ use crate::inference::vector::add_half_squares;
 
 /// Width of the learned embedding of the step index.
 const EMBEDDING: usize = 20;
+/// Largest step size `e`. In the coordinates of a start of unit scale a leapfrog step is stable up to 2.
+const LARGEST_STEP: f64 = 1.5;
 /// Most knots of the schedule of levels.
 const MAX_KNOTS: usize = 32;
-
-/// How momentum behaves: the first column of the table of methods.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Momentum {
-    /// None: the overdamped limit, unadjusted Langevin steps.
-    Overdamped,
-    /// Kept by a learned factor `η` and refreshed exactly, `ρ' = η ρ + √(1 − η²) ξ`.
-    Retained,
-    /// Damped by a learned friction `γ`, Euler: `ρ' = (1 − γe) ρ + √(2γe) ξ`.
-    Damped,
-}
-
-/// What the network is for: the second column of the table of methods.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Correction {
-    /// No network: the backward kernel is the forward one.
-    None,
-    /// A learned score in the mean of the backward kernel.
-    Backward,
-    /// A learned control that steers the forward kernel and, with the opposite sign, is undone by the
-    /// backward kernel [vargas2024, sec. 3].
-    Both,
-}
-
-/// A row of the table of methods.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Dynamics {
-    /// The momentum.
-    pub momentum: Momentum,
-    /// The network.
-    pub correction: Correction,
-}
-
-impl Dynamics {
-    /// Steps that the network tells apart. An overdamped control is one of points, `K + 1` of them.
-    fn embeddings(self, bridges: usize) -> usize {
-        bridges + usize::from(self.steered() && self.overdamped())
-    }
-
-    /// Points whose force is in the correction.
-    fn guides(self) -> usize {
-        match self.correction {
-            Correction::None => 0,
-            Correction::Backward if !self.overdamped() => 2,
-            Correction::Backward | Correction::Both => 1,
-        }
-    }
-
-    /// Whether the network enters the forward kernel.
-    fn steered(self) -> bool {
-        self.correction == Correction::Both
-    }
-
-    fn overdamped(self) -> bool {
-        self.momentum == Momentum::Overdamped
-    }
-}
-
-/// The symmetric integrator of a step; all are of second order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Integrator {
-    /// Kick, turn, kick, in coordinates in which the start is standard normal: the motion in the start's
-    /// own harmonic force and the friction are solved exactly, and only what the target adds to the start
-    /// is a kick, so that the error of a step is of the size of that [shahbaba2014, sec. 3.1;
-    /// chao2015].
-    Exponential,
-    /// Kick, drift, kick, in the coordinates of the density.
-    VelocityVerlet,
-}
-
-/// What the annealing levels may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Levels {
-    /// Each a number of its own. The density of a step is that of no posterior then, but any kick keeps
-    /// volumes, and a chain of few steps can undo at one level what it lost at another.
-    Free,
-    /// Rising from 0 to 1 [geffner2023].
-    Rising,
-}
-
-/// What a chain is like, besides the values of its parameters.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Form {
-    /// The method's row.
-    pub dynamics: Dynamics,
-    /// Steps `K`.
-    pub bridges: usize,
-    /// How a step is integrated.
-    pub integrator: Integrator,
-    /// Whether the correction has a part that is a multiple of the force.
-    pub guided: bool,
-    /// What the levels may be.
-    pub levels: Levels,
-    /// Whether every dimension has a step size of its own.
-    pub step_per_dimension: bool,
-    /// Whether the start has learned correlations.
-    pub full_start: bool,
-    /// Initial values of the scalars.
-    pub initial: Initial,
-}
-
-/// Initial values of the scalars.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Initial {
-    /// Step size `e`.
-    pub step_size: f64,
-    /// Friction `γ`.
-    pub friction: f64,
-    /// Momentum retention `η`.
-    pub retention: f64,
-}
 
 /// Where the parameters of a chain are.
 #[derive(Debug, Clone, Copy)]
@@ -182,7 +75,7 @@ pub struct Handles {
 /// A chain of `K` steps towards a density.
 #[derive(Debug)]
 pub struct Chain<E: Element> {
-    form: Form,
+    pub(super) form: Form,
     bridge: Bridge<E>,
     /// The parameters.
     pub handles: Handles,
@@ -468,130 +361,5 @@ impl<E: Element> Chain<E> {
         let seen: SmallVec<[&Node<E>; 2]> = [z].into_iter().chain(rho).collect();
         let seen = side_by_side(&seen, &table, steps.start, steps.len());
         network.forward(parameters, &seen, tape)
-    }
-}
-
-/// Largest step size `e`. In the coordinates of a start of unit scale a leapfrog step is stable up to 2.
-const LARGEST_STEP: f64 = 1.5;
-
-/// A point of every chain and what is known there, `[N, D]` each: `∇L_b = b force − pull`.
-struct Point<E: Element> {
-    z: Node<E>,
-    /// What the target adds to the start, `∇ log p − ∇ log q`.
-    force: Node<E>,
-    /// `−∇ log q`.
-    pull: Node<E>,
-}
-
-/// What a step does between kicks.
-enum Motion<E: Element> {
-    /// `z + drift ρ`; the start's pull is in the kicks, times `recall`.
-    Straight { drift: Node<E>, recall: Node<E> },
-    /// `(z, ρ)` turned by the angle `h`: the motion under the pull of a standard normal.
-    Turn { cos: Node<E>, sin: Node<E>, minus_sin: Node<E> },
-}
-
-/// Everything that multiplies something in a step.
-struct Coefficients<E: Element> {
-    /// Of the old momentum in the new one, and its negative; none where it is forgotten.
-    keep: Option<Node<E>>,
-    minus_keep: Option<Node<E>>,
-    /// Of the noise; none if 1.
-    spread: Option<Node<E>>,
-    /// The square of that.
-    variance: Option<Vector<E>>,
-    /// Of the network, and its negative.
-    push: Node<E>,
-    minus_push: Node<E>,
-    motion: Motion<E>,
-    /// Of the force at each level: `[K, ·]`.
-    kick: Node<E>,
-    /// Of the forces in the correction of each step.
-    guides: SmallVec<[Node<E>; 2]>,
-}
-
-impl<E: Element> Coefficients<E> {
-    fn new(chain: &Chain<E>, parameters: &Parameters<E>, tape: &SharedTape<E>) -> Self {
-        let (handles, form) = (chain.handles, chain.form);
-        let e = parameters.matrix(handles.step_size, (1, 1), tape);
-        let pace =
-            if form.dynamics.overdamped() { (e.clone() * E::of(2.0)).sqrt() } else { e.clone() };
-        // `h`: [1, 1], or [1, D].
-        let h = match handles.step_scales {
-            None => pace,
-            Some(scales) => {
-                let d = chain.dim();
-                let scales = parameters.matrix(scales, (1, d), tape).exp();
-                scales * broadcast_scalar(pace.reshape_like(&(1,)), (1, d))
-            }
-        };
-        let half = h.clone() * E::of(0.5);
-        let exact = form.integrator == Integrator::Exponential;
-        let momentum = handles.friction.map(|friction| {
-            let friction = parameters.matrix(friction, (1, 1), tape);
-            let kept = |keep: Matrix<E>| (keep.clone(), keep.square().negate() + E::one());
-            match form.dynamics.momentum {
-                Momentum::Retained => kept(friction),
-                _ if exact => kept((friction * e).negate().exp()),
-                _ => {
-                    let a = friction * e;
-                    (a.clone().negate() + E::one(), a * E::of(2.0))
-                }
-            }
-        });
-        let (keep, variance) = momentum.unzip();
-        let push = variance.clone().unwrap_or_else(|| half.clone());
-        let levels = chain.levels(parameters, tape).reshape_like(&(form.bridges, 1));
-        let kick = Node::of(levels.matmul(half.clone()));
-        let motion = if exact {
-            let sin = h.clone().sin();
-            let minus_sin = Node::of(sin.clone().negate());
-            Motion::Turn { cos: Node::of(h.cos()), sin: Node::of(sin), minus_sin }
-        } else {
-            Motion::Straight { drift: Node::of(h), recall: Node::of(half.negate()) }
-        };
-        let rows = form.dynamics.embeddings(form.bridges);
-        let guides = handles.guides.into_iter().flatten();
-        let guides = guides.map(|g| Node::of(parameters.matrix(g, (rows, 1), tape))).collect();
-        Coefficients {
-            minus_keep: keep.clone().map(|keep| Node::of(keep.negate())),
-            keep: keep.map(Node::of),
-            spread: variance.clone().map(|variance| Node::of(variance.sqrt())),
-            variance: variance.map(|variance| variance.reshape_like(&(1,))),
-            minus_push: Node::of(push.clone().negate()),
-            push: Node::of(push),
-            motion,
-            kick,
-            guides,
-        }
-    }
-
-    /// The correction of one step, `[N, D]`: what the network says and what the forces at `points` add.
-    fn corrected(&self, network: Node<E>, step: usize, points: &[&Point<E>]) -> Node<E> {
-        if self.guides.is_empty() {
-            return network;
-        }
-        let mut terms: SmallVec<[Term<'_, E>; 3]> = SmallVec::new();
-        terms.push(Term::Plain(&network));
-        let forces = self.guides.iter().zip(points);
-        terms.extend(forces.map(|(guide, point)| Term::Scaled(guide, step, &point.force)));
-        combine(network.shape(), &terms)
-    }
-
-    /// The corrections of all steps, `[K·N, D]`; step `k` has the forces from `points[k]` on.
-    fn guided(&self, network: Node<E>, points: &[Point<E>]) -> Node<E> {
-        if self.guides.is_empty() {
-            return network;
-        }
-        let shape = points[0].z.shape();
-        let steps = network.shape().0 / shape.0;
-        let of_step = |step: usize| {
-            let forces = self.guides.iter().zip(&points[step..]);
-            let terms: SmallVec<[_; 2]> =
-                forces.map(|(guide, point)| Term::Scaled(guide, step, &point.force)).collect();
-            combine(shape, &terms)
-        };
-        let forces = stacked(&(0..steps).map(of_step).collect::<Vec<_>>());
-        combine(network.shape(), &[Term::Plain(&network), Term::Plain(&forces)])
     }
 }

@@ -1,6 +1,6 @@
 //! The options of the Langevin methods, read and checked.
 
-use super::chain::{Dynamics, Form, Initial, Integrator, Levels, Momentum};
+use super::form::{Dynamics, Form, Initial, Integrator, Levels, Momentum};
 use crate::inference::weights::Resample;
 use crate::inference::{InferenceError, Settings};
 

@@ -14,8 +14,9 @@ use std::time::Instant;
 
 use dfdx::prelude::MeanTo;
 
-use super::chain::{Chain, Dynamics, Levels};
+use super::chain::Chain;
 use super::config::{Config, Precondition};
+use super::form::{Dynamics, Levels};
 use super::watch::Watch;
 use crate::density::{LogDensity, Part};
 use crate::inference::affine::Coordinates;

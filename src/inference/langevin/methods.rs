@@ -1,7 +1,7 @@
 //! The table of Langevin methods.
 
-use super::chain::{Correction, Dynamics, Momentum};
 use super::fit::fit;
+use super::form::{Correction, Dynamics, Momentum};
 use crate::inference::method::{RESAMPLE, option};
 use crate::inference::{Fit, InferenceError, Method, MethodOption, Monitor, Settings, Target};
 

@@ -6,11 +6,12 @@
 mod chain;
 mod config;
 mod fit;
+mod form;
 mod methods;
 mod start;
+mod step;
 mod watch;
 
-pub use chain::{
-    Chain, Correction, Dynamics, Form, Handles, Initial, Integrator, Levels, Momentum, Paths,
-};
+pub use chain::{Chain, Handles, Paths};
+pub use form::{Correction, Dynamics, Form, Initial, Integrator, Levels, Momentum};
 pub use methods::{CMCD, CMCD_UD, LDVI, MCD, UHA, ULA};

@@ -70,10 +70,10 @@ fn expected_excess(lambda: f64) -> f64 {
 /// largest errors of means (in sd) and of sds (relative).
 pub(crate) fn gaussian_kl(draws: &[f64], reference: &serde_json::Value) -> (f64, f64, f64) {
     let numbers = |name: &str| -> Vec<f64> {
-        let rows = reference[name].as_array().unwrap().iter();
+        let rows = reference[name].as_array().expect("an array of numbers").iter();
         rows.flat_map(|row| match row.as_array() {
-            Some(row) => row.iter().map(|x| x.as_f64().unwrap()).collect(),
-            None => vec![row.as_f64().unwrap()],
+            Some(row) => row.iter().map(|x| x.as_f64().expect("a number")).collect(),
+            None => vec![row.as_f64().expect("a number")],
         })
         .collect()
     };
@@ -85,11 +85,11 @@ pub(crate) fn gaussian_kl(draws: &[f64], reference: &serde_json::Value) -> (f64,
     let q = centred.transpose() * &centred * faer::Scale(1.0 / (n - 1.0));
     let p = faer::Mat::from_fn(d, d, |i, j| cov[i * d + j]);
     let log_det = |m: &faer::Mat<f64>| -> f64 {
-        let l = m.llt(faer::Side::Lower).unwrap();
+        let l = m.llt(faer::Side::Lower).expect("a covariance");
         (0..d).map(|i| 2.0 * l.L()[(i, i)].ln()).sum()
     };
     let off = faer::Mat::from_fn(d, 1, |i, _| mean[i] - ours[i].0);
-    let solver = p.llt(faer::Side::Lower).unwrap();
+    let solver = p.llt(faer::Side::Lower).expect("a covariance");
     use faer::linalg::solvers::Solve;
     let trace: f64 = {
         let r = solver.solve(&q);
