@@ -75,7 +75,7 @@ pub enum Levels {
     /// Each a number of its own. The density of a step is that of no posterior then, but any kick keeps
     /// volumes, and a chain of few steps can undo at one level what it lost at another.
     Free,
-    /// Rising from 0 to 1 [geffner2023].
+    /// Rising from 0 to 1 \[geffner2023\].
     Rising,
 }
 
