@@ -73,10 +73,15 @@ impl Config {
         d: usize,
         dynamics: Dynamics,
     ) -> Result<Self, InferenceError> {
-        // An overdamped step of size e moves as far as a leapfrog step of size √(2e), and nowhere near
-        // as far as several of them with their momentum.
-        let (bridges, step_size) =
-            if dynamics.momentum == Momentum::Overdamped { (16, 0.1) } else { (8, 0.4) };
+        // An overdamped step of size e moves as far as another of size √(2e), and nowhere near as far as
+        // several of them with their momentum.
+        let overdamped = dynamics.momentum == Momentum::Overdamped;
+        let bridges = if overdamped { 16 } else { 8 };
+        let bridges = settings.option("bridges", settings.bridges.unwrap_or(bridges))?;
+        // The best steps of longer chains are shorter, measured on sonar about as K^(−1/4); and a long
+        // chain of long steps can explode in a tail.
+        let shorter = (8.0 / bridges as f64).sqrt().min(1.0);
+        let step_size = if overdamped { 0.1 * shorter } else { 0.4 * shorter.sqrt() };
         let precondition = settings.option("precondition", Precondition::of_dim(d))?;
         // In the model's own coordinates a method is as published.
         let (integrator, guided, levels) = match precondition {
@@ -85,7 +90,7 @@ impl Config {
         };
         let form = Form {
             dynamics,
-            bridges: settings.option("bridges", settings.bridges.unwrap_or(bridges))?,
+            bridges,
             integrator: settings.option("integrator", integrator)?,
             levels: settings.option("levels", levels)?,
             guided: settings.option("correction", Guided(guided))?.0,

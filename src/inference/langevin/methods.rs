@@ -112,9 +112,18 @@ const LEAST_GAIN: MethodOption = option(
     "training ends where the bound gained less than this, in nats, from one stretch to the next",
     "",
 );
-const STEP: MethodOption =
-    option("step-size", "0.4", "initial step size of the integrator; trained", "ε");
-const OVERDAMPED_STEP: MethodOption = option("step-size", "0.1", "initial step size; trained", "ε");
+const STEP: MethodOption = option(
+    "step-size",
+    "0.4",
+    "initial step size of the integrator, by default less where K > 8, as K^(−1/4); trained",
+    "ε",
+);
+const OVERDAMPED_STEP: MethodOption = option(
+    "step-size",
+    "0.1",
+    "initial step size, by default less where K > 8, as K^(−1/2); trained",
+    "ε",
+);
 const STEPS: MethodOption =
     option("step-sizes", "global", "one step size (global) or one for each dimension", "");
 const INTEGRATOR: MethodOption = option(
