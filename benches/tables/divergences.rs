@@ -15,7 +15,7 @@ use ppl::inference::{Precision, Settings, Silent, find};
 use ppl::posterior::Posterior;
 use serde_json::{Value, json};
 
-use super::langevin::options;
+use crate::options::{list, options};
 use crate::section::{self, cpu_seconds};
 
 #[path = "../../tests/suite/semi_implicit/metrics.rs"]
@@ -89,20 +89,10 @@ const TASKS: [Task; 4] = [
 /// For unknown names and files that cannot be written.
 pub(super) fn run(arguments: &[String]) -> Result<(), String> {
     let given = options(arguments, &FLAGS).map_err(|e| format!("{e}; {USAGE}"))?;
-    let list = |name: &str, all: &[&str]| -> Vec<String> {
-        let given = given.get(name).map(|l| l.split(',').map(str::to_owned).collect());
-        given.unwrap_or_else(|| all.iter().map(|x| (*x).to_owned()).collect())
-    };
+    let list = |name, all: &[&str]| list(&given, name, all);
     let number = |text: &str| text.parse::<usize>().map_err(|_| format!("{text} is no number"));
     let iterations = given.get("iterations").map(|n| number(n)).transpose()?;
-    let mut rows: BTreeMap<[String; 3], Vec<String>> = section::rows(TITLE)
-        .into_iter()
-        .filter(|row| row.len() == COLUMNS.len())
-        .map(|mut row| {
-            let rest = row.split_off(3);
-            ([0, 1, 2].map(|i| row[i].clone()), rest)
-        })
-        .collect();
+    let mut rows: BTreeMap<[String; 3], Vec<String>> = section::runs(TITLE, &COLUMNS);
     for name in list("tasks", &TASKS.map(|t| t.name)) {
         let task = TASKS.iter().find(|t| t.name == name).ok_or(format!("no task {name}"))?;
         let Some((posterior, reference)) = compile(task)? else {

@@ -18,7 +18,8 @@ use ppl::inference::tape::{SharedTape, backward};
 use ppl::posterior::Posterior;
 use ppl::random::{fill_std_normal, stream};
 
-use super::langevin::{TASKS, compile, options};
+use super::langevin::{TASKS, compile};
+use super::options::options;
 use crate::section::{self, median, thread_cpu_ms};
 
 /// What the command takes.

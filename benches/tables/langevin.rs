@@ -18,6 +18,7 @@ use ppl::inference::{Settings, Silent, find};
 use ppl::posterior::Posterior;
 use serde_json::{Value, json};
 
+use crate::options::{list, options, settings};
 use crate::section::{self, cpu_seconds};
 
 const METHODS: [&str; 6] = ["ula", "mcd", "uha", "ldvi", "cmcd", "cmcd-ud"];
@@ -127,23 +128,9 @@ type Runs = BTreeMap<[String; 4], Vec<String>>;
 /// For unknown names and files that cannot be written.
 pub(super) fn run(arguments: &[String]) -> Result<(), String> {
     let options = options(arguments, &FLAGS).map_err(|e| format!("{e}; {USAGE}"))?;
-    let list = |name: &str, all: &[&'static str]| -> Vec<String> {
-        let given = options.get(name).map(|l| l.split(',').map(str::to_owned).collect());
-        given.unwrap_or_else(|| all.iter().map(|x| (*x).to_owned()).collect())
-    };
-    let set = list("set", &[])
-        .iter()
-        .filter_map(|p| p.split_once('='))
-        .map(|(k, v)| (k.to_owned(), v.to_owned()))
-        .collect();
-    let mut runs: Runs = section::rows(RUNS)
-        .into_iter()
-        .filter(|row| row.len() == COLUMNS.len())
-        .map(|mut row| {
-            let rest = row.split_off(4);
-            ([0, 1, 2, 3].map(|i| row[i].clone()), rest)
-        })
-        .collect();
+    let list = |name, all: &[&str]| list(&options, name, all);
+    let set = settings(&list("set", &[]));
+    let mut runs: Runs = section::runs(RUNS, &COLUMNS);
     for name in list("tasks", &TASKS.map(|t| t.name)) {
         let task = TASKS.iter().find(|t| t.name == name).ok_or(format!("no task {name}"))?;
         let Some(posterior) = compile(task) else {
@@ -164,18 +151,6 @@ pub(super) fn run(arguments: &[String]) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// The values of flags; refuses others.
-pub(super) fn options<'a>(
-    arguments: &'a [String],
-    flags: &[&str],
-) -> Result<BTreeMap<&'a str, &'a str>, String> {
-    let pairs = arguments.chunks(2).map(|pair| match pair {
-        [flag, value] if flags.contains(&flag.as_str()) => Ok((&flag[2..], value.as_str())),
-        _ => Err(format!("no flag {} with a value", pair[0])),
-    });
-    pairs.collect()
 }
 
 fn all(runs: &Runs) -> String {

@@ -3,8 +3,8 @@
 //! `cargo bench --bench tables -- posteriors` fits the posteriors of `../shared/reference/posteriordb`
 //! by every method; see [`posteriors`] for what it takes. `-- langevin` runs the tasks of the Langevin
 //! literature; see [`langevin`]; `-- divergences` those of the semi-implicit one; see [`divergences`].
-//! `-- networks` fits Bayesian neural networks; see [`networks`]. `-- iterations` and `-- semi-implicit` time training steps against
-//! peers; see [`iterations`] and [`semi_implicit`].
+//! `-- networks` fits Bayesian neural networks; see [`networks`]. `-- iterations` and `-- semi-implicit`
+//! time training steps against peers; see [`iterations`] and [`semi_implicit`].
 
 #![allow(clippy::print_stdout, reason = "a command that reports what it measures")]
 
@@ -12,6 +12,7 @@ mod divergences;
 mod iterations;
 mod langevin;
 mod networks;
+mod options;
 mod posteriors;
 mod section;
 mod semi_implicit;

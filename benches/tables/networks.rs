@@ -20,7 +20,7 @@ use ppl::random::stream;
 use rand::seq::SliceRandom;
 use serde_json::{Value, json};
 
-use super::langevin::options;
+use crate::options::{list, options, settings};
 use crate::section::{self, cpu_seconds};
 
 /// What the command takes.
@@ -72,23 +72,9 @@ type Runs = BTreeMap<[String; 3], Vec<String>>;
 /// For unknown names and files that cannot be written.
 pub(super) fn run(arguments: &[String]) -> Result<(), String> {
     let given = options(arguments, &FLAGS).map_err(|e| format!("{e}; {USAGE}"))?;
-    let list = |name: &str, all: &[&str]| -> Vec<String> {
-        let given = given.get(name).map(|l| l.split(',').map(str::to_owned).collect());
-        given.unwrap_or_else(|| all.iter().map(|x| (*x).to_owned()).collect())
-    };
-    let set: BTreeMap<String, String> = list("set", &[])
-        .iter()
-        .filter_map(|pair| pair.split_once('='))
-        .map(|(k, v)| (k.to_owned(), v.to_owned()))
-        .collect();
-    let mut runs: Runs = section::rows(RUNS)
-        .into_iter()
-        .filter(|row| row.len() == COLUMNS.len())
-        .map(|mut row| {
-            let rest = row.split_off(3);
-            ([0, 1, 2].map(|i| row[i].clone()), rest)
-        })
-        .collect();
+    let list = |name, all: &[&str]| list(&given, name, all);
+    let set = settings(&list("set", &[]));
+    let mut runs: Runs = section::runs(RUNS, &COLUMNS);
     for name in list("sets", &TASKS.map(|t| t.name)) {
         let task = TASKS.iter().find(|t| t.name == name).ok_or(format!("no data set {name}"))?;
         let rows = rows(&name)?;

@@ -1,5 +1,6 @@
 //! Sections of `benches/RESULTS.md`, one for each table.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -30,6 +31,19 @@ pub(super) fn rows(title: &str) -> Vec<Vec<String>> {
         .skip(2)
         .map(|l| l.trim_matches('|').split('|').map(|c| c.trim().to_owned()).collect())
         .collect()
+}
+
+/// The rows under a heading that have these columns, by the first `N` cells, which name them.
+pub(super) fn runs<const N: usize>(
+    title: &str,
+    columns: &[&str],
+) -> BTreeMap<[String; N], Vec<String>> {
+    let rows = rows(title).into_iter().filter(|row| row.len() == columns.len());
+    rows.map(|mut row| {
+        let rest = row.split_off(N);
+        (row.try_into().expect("N cells are left"), rest)
+    })
+    .collect()
 }
 
 /// Puts `body` under the heading, in place of what is there.

@@ -17,7 +17,7 @@ use ppl::inference::{Monitor, Precision, Progress, Settings, find};
 use ppl::posterior::Posterior;
 use serde_json::json;
 
-use super::langevin::options;
+use super::options::options;
 use crate::section::{self, median, thread_cpu_ms};
 
 /// What the command takes.
