@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::diagnostics::nearest;
-use crate::inference::{self, METHODS, Method, Precision, Settings};
+use crate::inference::{self, Deadline, METHODS, Method, Precision, Settings};
 
 use super::args::{DeviceFlag, PrecisionFlag, RunFlags};
 use super::failure::Failure;
@@ -55,7 +55,10 @@ pub(super) fn settings(flags: &RunFlags, method: &'static Method) -> Result<Sett
         learning_rate: flags.learning_rate,
         grad_samples: flags.grad_samples,
         bridges: flags.bridges,
-        max_time: flags.max_seconds.map(|s| seconds("max-seconds", s)).transpose()?,
+        deadline: match flags.max_seconds {
+            None => Deadline::never(),
+            Some(limit) => Deadline::after(seconds("max-seconds", limit)?),
+        },
         tolerance: flags.tolerance,
         init: flags.init.clone(),
         start: None,

@@ -9,6 +9,7 @@ pub mod assess;
 mod auto;
 pub mod bridge;
 pub mod checkpoint;
+mod deadline;
 mod examine;
 mod fit;
 pub mod fused;
@@ -32,6 +33,7 @@ pub mod transport;
 mod vector;
 pub mod weights;
 
+pub use deadline::{Clock, Deadline};
 pub use fit::{Evidence, Fit, InferenceError, Khat, KhatKind, Trace, Verdict, VerdictLevel};
 pub use method::{METHODS, Method, MethodOption, find};
 pub use settings::{Monitor, Precision, Progress, Settings, Silent, Target};

@@ -94,7 +94,7 @@ pub(super) fn ascend<E: Element>(
         tolerance: config.tolerance,
         window: FIRST_ROUND,
         least_gain: None,
-        max_time: config.max_time,
+        deadline: config.deadline.clone(),
     };
     let group = Group::adam(0);
     let step = |parameters: &mut Parameters<E>, state: &mut State, context: Context| {
@@ -148,9 +148,7 @@ pub(super) fn judge_ascent(
             ),
         );
     }
-    if training.interrupted() {
-        checks.interrupted();
-    }
+    checks.stopped(training.stop);
 }
 
 fn wide<E: Element>(x: &[E]) -> Vec<f64> {

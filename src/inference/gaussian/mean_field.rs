@@ -4,7 +4,6 @@
 //! and a stochastic ascent from there (see [`super::ascent`]) ends by itself.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +13,7 @@ use super::warm_start::{WarmStart, warm_start};
 use crate::density::{LogDensity, Part};
 use crate::inference::affine::{Affine, Coordinates};
 use crate::inference::checkpoint;
+use crate::inference::deadline::timed;
 use crate::inference::start::Gaussian;
 use crate::inference::tape::Element;
 use crate::inference::train::{Stop, Training};
@@ -48,8 +48,7 @@ pub fn fit_mean_field<E: Element>(
     monitor: &mut dyn Monitor,
 ) -> Result<MeanField, InferenceError> {
     let d = density.dim();
-    let began = Instant::now();
-    let late = || config.max_time.is_some_and(|limit| began.elapsed() > limit.mul_f64(0.5));
+    let warming = config.deadline.share(0.5);
     let mut rng = stream(config.seed, "mean-field warm start");
     let budget = (config.iterations / 2).min(1000);
     let mut stopped = false;
@@ -74,7 +73,7 @@ pub fn fit_mean_field<E: Element>(
                             trend: None,
                         };
                         stopped = monitor.progress(progress).is_break();
-                        !stopped && !late()
+                        !stopped && !warming.passed()
                     })?;
                 warm.evaluations += before;
                 Ok::<_, InferenceError>(warm)
@@ -95,11 +94,11 @@ pub fn fit_mean_field<E: Element>(
     density.see(Part::Whole(&warm.mean));
     let scale: Vec<f64> = warm.log_sd.iter().map(|l| l.exp()).collect();
     let coordinates = Coordinates { shift: warm.mean.clone(), scale: scale.clone(), mix: None };
-    let affine: Arc<dyn LogDensity<E>> = Arc::new(Affine::new(density, &coordinates));
+    let affine: Arc<dyn LogDensity<E>> =
+        Arc::new(Affine::new(&timed(density, &config.deadline), &coordinates));
     // An interruption during the warm start leaves nothing to train.
     let left = if stopped { 0 } else { config.iterations.saturating_sub(warm.evaluations) };
-    let max_time = config.max_time.map(|limit| limit.saturating_sub(began.elapsed()).mul_f64(0.9));
-    let config = Config { iterations: left, max_time, ..*config };
+    let config = Config { iterations: left, ..config.clone() };
     let mut fit = ascend(&affine, Rank::Diagonal, &[], &config, "mean-field", monitor)?;
     if stopped {
         fit.training.stop = Stop::Interrupted;
