@@ -14,6 +14,7 @@ mod corpus;
 mod crashes;
 mod data;
 mod densities;
+mod device;
 mod distribution_values;
 mod distributions;
 mod docs;
