@@ -116,7 +116,7 @@ fn compile(folder: &Path, model: &str) -> Result<Posterior, String> {
     posterior.ok_or_else(|| session.render(false))
 }
 
-const HEADER: [&str; 10] = [
+const HEADER: [&str; 11] = [
     "posterior",
     "method",
     "max abs(Δmean)/sd",
@@ -127,6 +127,7 @@ const HEADER: [&str; 10] = [
     "gradients",
     "values",
     "CPU s",
+    "why not ok",
 ];
 
 /// The cells of one fit after the first two.
@@ -151,9 +152,11 @@ fn measure(
     let fit = match fit {
         Ok(fit) => fit,
         Err(error) => {
-            let refused = format!("refused: {}", error.to_string().replace('|', "/"));
-            let dash = || "–".to_owned();
-            return Ok(vec![dash(), dash(), dash(), refused, dash(), gradients, values, seconds]);
+            // The three counts, in the places that the header gives them.
+            let mut cells = vec!["–".to_owned(); HEADER.len() - 2];
+            cells[3] = format!("refused: {}", plain(&error.to_string()));
+            cells.splice(5..8, [gradients, values, seconds]);
+            return Ok(cells);
         }
     };
     let errors = Errors::of(&fit, posterior, reference)?;
@@ -171,7 +174,16 @@ fn measure(
         gradients,
         values,
         seconds,
+        match (fit.verdict.level, fit.verdict.reasons.first()) {
+            (VerdictLevel::Ok, _) | (_, None) => "–".to_owned(),
+            (_, Some(worst)) => plain(worst),
+        },
     ])
+}
+
+/// Words that fit into a cell.
+fn plain(words: &str) -> String {
+    words.replace('|', "/")
 }
 
 /// How far the moments of a fit are from those of the reference draws.

@@ -15,6 +15,7 @@ mod crashes;
 mod data;
 mod deadline;
 mod densities;
+mod device;
 mod distribution_values;
 mod distributions;
 mod docs;

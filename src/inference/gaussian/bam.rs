@@ -52,6 +52,8 @@ const UPDATES: usize = 100;
 const WARM: usize = 200;
 /// Updates at most, those of the way there included.
 const MOST_UPDATES: usize = 2000;
+/// Updates that a first look spends on the way from the unit Gaussian.
+const UNAIDED: usize = 500;
 /// Mean score in units of the fit (per square root of the dimension) above which it is on its way.
 const ARRIVED: f64 = 2.0;
 /// Places tried for a start.
@@ -92,11 +94,7 @@ fn run(
             // Where coordinates differ by orders of magnitude, the way from the unit Gaussian is long.
             let start = match given {
                 Some(given) => given,
-                None => {
-                    let warm = warm_start(density, None, WARM, &mut rng, |_, _| !until.passed())?;
-                    let sd = warm.log_sd.iter().map(|l| l.exp()).collect();
-                    Gaussian { mean: warm.mean, sd, factor: None }
-                }
+                None => mean_field_start(density, &until, &mut rng)?,
             };
             Matching::new(density, full, batch, Some(start), rng)?
         }
@@ -168,7 +166,8 @@ fn batch(full: bool, d: usize) -> usize {
     if full { (2 * d + 16).min(256) } else { 64 }
 }
 
-/// A first Gaussian fit to `density`, with all covariances or none.
+/// A first Gaussian fit to `density`, with all covariances or none: from the unit Gaussian, which is wide
+/// enough to see several modes, and where that does not get there from the start of `mean-field`.
 ///
 /// It is as far as it has come when the deadline comes.
 ///
@@ -180,14 +179,34 @@ pub fn batch_and_match(
     deadline: &Deadline,
     rng: &mut Stream,
 ) -> Result<Gaussian, InferenceError> {
-    let mut matching = Matching::new(density, full, batch(full, density.dim()), None, rng.clone())?;
-    while matching.updates < MOST_UPDATES && matching.arrived < UPDATES {
-        if !matching.update(density, deadline)? {
-            break;
+    let batch = batch(full, density.dim());
+    let mut from = None;
+    loop {
+        let near = from.is_some();
+        let mut matching = Matching::new(density, full, batch, from, rng.clone())?;
+        let most = if near { MOST_UPDATES } else { UNAIDED };
+        while matching.updates < most && matching.arrived < UPDATES {
+            if !matching.update(density, deadline)? {
+                break;
+            }
         }
+        *rng = matching.rng;
+        if near || matching.arrived == UPDATES || deadline.passed() {
+            return Ok(matching.fit);
+        }
+        from = Some(mean_field_start(density, deadline, rng)?);
     }
-    *rng = matching.rng;
-    Ok(matching.fit)
+}
+
+/// The start of `mean-field`.
+fn mean_field_start(
+    density: &dyn LogDensity<f64>,
+    deadline: &Deadline,
+    rng: &mut Stream,
+) -> Result<Gaussian, InferenceError> {
+    let warm = warm_start(density, None, WARM, rng, |_, _| !deadline.passed())?;
+    let sd = warm.log_sd.iter().map(|l| l.exp()).collect();
+    Ok(Gaussian { mean: warm.mean, sd, factor: None })
 }
 
 /// The fit on its way, and all that an update changes.
