@@ -149,6 +149,16 @@ impl Deadline {
         self.stretch.as_ref().map(|s| s.end.saturating_sub(s.clock.now()))
     }
 
+    /// How many of something to do at once so that ten such lots are done by the deadline, from the time
+    /// that `try_some` takes for `some` of them; `most` at most, and where there is no deadline.
+    pub fn lot(&self, some: usize, most: usize, try_some: impl FnOnce()) -> usize {
+        let Some(before) = self.left() else { return most };
+        try_some();
+        let left = self.left().unwrap_or_default();
+        let each_s = before.saturating_sub(left).as_secs_f64() / some as f64;
+        ((0.1 * left.as_secs_f64() / each_s) as usize).clamp(1, most)
+    }
+
     /// The time since it was set; `None` where there is no deadline.
     #[must_use]
     pub fn spent(&self) -> Option<Duration> {
@@ -184,6 +194,9 @@ pub(super) fn timed<E: Real>(
         nanoseconds_a_point: AtomicU64::new(0),
     })
 }
+
+/// How much longer than an evaluation the explanation may take of why it was not finite.
+const SLOWER: u32 = 1000;
 
 /// See [`timed`]. Batches are taken apart so that no part takes long; no number depends on how.
 struct Timed<E: Real> {
@@ -292,7 +305,9 @@ impl<E: Real> LogDensity<E> for Timed<E> {
     }
 
     fn explain_non_finite(&self, z: &[E]) -> Option<String> {
-        // That something was not evaluated in time is no fault of the model, and looking for one takes longer.
-        if self.deadline.passed() { None } else { self.inner.explain_non_finite(z) }
+        // The slow executor looks for it.
+        let cost = Duration::from_nanos(self.nanoseconds_a_point.load(Ordering::Relaxed));
+        let affordable = self.deadline.left().is_none_or(|left| SLOWER * cost < left);
+        if affordable { self.inner.explain_non_finite(z) } else { None }
     }
 }

@@ -14,6 +14,7 @@ mod examine;
 mod fit;
 pub mod fused;
 pub mod gaussian;
+pub mod history;
 pub mod langevin;
 mod lbfgs;
 mod method;

@@ -24,6 +24,7 @@ use crate::inference::bridge::Bridge;
 use crate::inference::deadline::timed;
 use crate::inference::examine::examine;
 use crate::inference::gaussian::{self, MeanField, start_mean_field};
+use crate::inference::history::History;
 use crate::inference::optimizer::{Group, Parameters, Schedule, Update};
 use crate::inference::start::{self, Gaussian};
 use crate::inference::tape::{Element, SharedTape, backward};
@@ -31,8 +32,7 @@ use crate::inference::train::{Context, Plan, Step, Stop, Training, train};
 use crate::inference::transport::{self, Transport};
 use crate::inference::weights;
 use crate::inference::{
-    Deadline, Fit, InferenceError, KhatKind, Monitor, Precision, Progress, Settings, Target,
-    VerdictLevel,
+    Fit, InferenceError, KhatKind, Monitor, Precision, Progress, Settings, Target, VerdictLevel,
 };
 use crate::random::{Stream, fill_std_normal, stream};
 
@@ -176,16 +176,16 @@ fn train_chain<E: Element>(
         deadline,
     };
     // The random stream, the step size at each step, and what is known of explosions.
-    let mut state: (Stream, Vec<f64>, Watch) =
-        (stream(settings.seed, "langevin noise"), Vec::new(), Watch::new());
+    let mut state: (Stream, History, Watch) =
+        (stream(settings.seed, "langevin noise"), History::default(), Watch::new());
     let step = |parameters: &mut Parameters<E>,
-                (rng, step_sizes, watch): &mut (Stream, Vec<f64>, Watch),
+                (rng, step_sizes, watch): &mut (Stream, History, Watch),
                 context: Context| {
         density.see(Part::Fresh(context.iteration as u64));
         fill_std_normal(rng, &mut noise);
         let step_size = parameters.value(chain.handles.step_size).min(watch.largest_step);
         parameters.set(chain.handles.step_size, &[E::of(step_size)]);
-        step_sizes.push(step_size);
+        step_sizes.add(step_size);
         let paths = chain.simulate(parameters, &noise, n, &SharedTape::recording());
         let loss = paths.log_weights.mean::<(), _>().negate();
         let value = -loss.as_vec()[0].f64();
@@ -202,7 +202,7 @@ fn train_chain<E: Element>(
         })
     };
     let mut training = train(&plan, &mut parameters, &mut state, monitor, step)?;
-    training.traces.push(crate::inference::train::thin("step_size", &state.1));
+    training.traces.push(state.1.trace("step_size"));
     if start.interrupted {
         training.stop = Stop::Interrupted;
     }
@@ -285,8 +285,11 @@ fn assess(
     let sampling = settings.deadline.share(SAMPLING);
     let density = timed(&coordinates.density(target.f64), &sampling);
     let chain = chain.with_bridge(Bridge::new(&density));
-    let mut pilot = stream(settings.seed, "langevin pilot");
-    let batch = affordable(&chain, parameters, &sampling, &mut pilot);
+    let batch = sampling.lot(2, BATCH, || {
+        let mut noise = vec![0.0; 2 * chain.noise_per_chain()];
+        fill_std_normal(&mut stream(settings.seed, "langevin pilot"), &mut noise);
+        let _ = chain.simulate(parameters, &noise, 2, &SharedTape::off());
+    });
     while log_weights.len() < paths && !(sampling.passed() && log_weights.len() > 1) {
         let n = batch.min(paths - log_weights.len());
         let mut noise = vec![0.0; n * chain.noise_per_chain()];
@@ -364,23 +367,6 @@ fn assess(
         interrupted,
         verdict: checks.verdict(Some(&next)),
     })
-}
-
-/// Chains to simulate at once so that there are ten such batches before the deadline, as far as two of
-/// them tell how long one takes.
-fn affordable(
-    chain: &Chain<f64>,
-    parameters: &Parameters<f64>,
-    deadline: &Deadline,
-    rng: &mut Stream,
-) -> usize {
-    let Some(left) = deadline.left() else { return BATCH };
-    let mut noise = vec![0.0; 2 * chain.noise_per_chain()];
-    fill_std_normal(rng, &mut noise);
-    let _ = chain.simulate(parameters, &noise, 2, &SharedTape::off());
-    let rest = deadline.left().unwrap_or_default();
-    let chain_s = 0.5 * left.saturating_sub(rest).as_secs_f64();
-    ((0.1 * rest.as_secs_f64() / chain_s) as usize).clamp(1, BATCH)
 }
 
 fn judge_training(checks: &mut Checks, trained: &Trained<f64>) {
