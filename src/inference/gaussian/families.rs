@@ -20,10 +20,13 @@ use super::proposal::{LowRank, Proposal};
 use crate::density::{LogDensity, Part};
 use crate::inference::affine::{Affine, Coordinates};
 use crate::inference::assess::Checks;
+use crate::inference::backend::{Backend, Stage, dispatch};
+use crate::inference::bridge::Bridge;
 use crate::inference::method::{RESAMPLE, option};
 use crate::inference::start::{self, Gaussian};
 use crate::inference::tape::Element;
 use crate::inference::train::{Stop, Training};
+use crate::inference::transport::Transport;
 use crate::inference::weights::Resample;
 use crate::inference::{Fit, InferenceError, Method, Monitor, Precision, Settings, Target};
 use crate::random::{fill_std_normal, stream};
@@ -86,9 +89,14 @@ fn run(
     let resample = settings.option("resample", Resample::Auto)?;
     let start = start::of_settings(name, target, settings, monitor)?;
     let start = start.as_ref();
-    let family = match settings.precision {
-        Precision::F32 => fit(target.f32, target.f64, name, rank, &config, start, monitor)?,
-        Precision::F64 => fit(target.f64, target.f64, name, rank, &config, start, monitor)?,
+    let family = match (rank, settings.precision) {
+        (Rank::Diagonal, _) => {
+            let task =
+                Independent { target, settings, config: &config, start, monitor: &mut *monitor };
+            dispatch(settings, task)?
+        }
+        (_, Precision::F32) => fit(target.f32, target.f64, name, rank, &config, start, monitor)?,
+        (_, Precision::F64) => fit(target.f64, target.f64, name, rank, &config, start, monitor)?,
     };
     let Family { proposal, centre, converged, divergence, iterations, training } = family;
     target.f64.see(Part::Whole(&centre));
@@ -122,6 +130,35 @@ struct Family {
     training: Training,
 }
 
+/// Independent coordinates.
+struct Independent<'a> {
+    target: Target<'a>,
+    settings: &'a Settings,
+    config: &'a Config,
+    start: Option<&'a Gaussian>,
+    monitor: &'a mut dyn Monitor,
+}
+
+impl Stage for Independent<'_> {
+    type Output = Family;
+
+    fn run<B: Backend>(self) -> Result<Family, InferenceError> {
+        let Independent { target, settings, config, start, monitor } = self;
+        let density = B::Number::density(target);
+        let bridge = |coordinates: &Transport| B::bridge(target, settings, coordinates);
+        let q = fit_mean_field::<B>(density, bridge, config, start, monitor)?;
+        Ok(Family {
+            centre: q.mean.clone(),
+            proposal: Box::new(Gaussian { mean: q.mean, sd: q.sd, factor: None }),
+            converged: q.converged,
+            divergence: q.divergence,
+            iterations: q.iterations,
+            training: q.training,
+        })
+    }
+}
+
+/// The families with correlations.
 fn fit<E: Element>(
     density: &Arc<dyn LogDensity<E>>,
     exact: &Arc<dyn LogDensity<f64>>,
@@ -131,17 +168,6 @@ fn fit<E: Element>(
     given: Option<&Gaussian>,
     monitor: &mut dyn Monitor,
 ) -> Result<Family, InferenceError> {
-    if rank == Rank::Diagonal {
-        let q = fit_mean_field(density, config, given, monitor)?;
-        return Ok(Family {
-            centre: q.mean.clone(),
-            proposal: Box::new(Gaussian { mean: q.mean, sd: q.sd, factor: None }),
-            converged: q.converged,
-            divergence: q.divergence,
-            iterations: q.iterations,
-            training: q.training,
-        });
-    }
     let began = Instant::now();
     let first = Config {
         iterations: config.iterations / 2 + 1,
@@ -164,7 +190,8 @@ fn fit<E: Element>(
     let left = if interrupted { 0 } else { config.iterations.saturating_sub(start.iterations) };
     let max_time = config.max_time.map(|limit| limit.saturating_sub(began.elapsed()).mul_f64(0.9));
     let config = Config { iterations: left, max_time, ..*config };
-    let mut ascended = ascend(&seen, rank, &columns, &config, name, monitor)?;
+    let mut ascended =
+        ascend::<E>(&seen, Bridge::new(&seen), rank, &columns, &config, name, monitor)?;
     if interrupted {
         ascended.training.stop = Stop::Interrupted;
     }
