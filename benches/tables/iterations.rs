@@ -92,7 +92,7 @@ fn own(posterior: &Posterior, bridges: usize, n: usize) -> Result<f64, String> {
     };
     let density = posterior.target().f32;
     let (mu, log_sd) = (vec![0.0; density.dim()], vec![-3.0; density.dim()]);
-    let (mut parameters, mut rng) = (Parameters::default(), stream(1, "bench"));
+    let (mut parameters, mut rng) = (Parameters::<f32>::default(), stream(1, "bench"));
     let bridge = Bridge::new(density);
     let chain = Chain::new(form, bridge, (&mu, &log_sd), &mut parameters, &mut rng);
     let shape = (n * chain.noises(), chain.dim());

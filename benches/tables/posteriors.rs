@@ -10,7 +10,7 @@ use std::time::Duration;
 use ppl::data::DataSet;
 use ppl::density::{LogDensity, Part, Residuals, Scalars};
 use ppl::driver::Session;
-use ppl::inference::{Fit, METHODS, Settings, Silent, Target, VerdictLevel, find};
+use ppl::inference::{Deadline, Fit, METHODS, Settings, Silent, Target, VerdictLevel, find};
 use ppl::posterior::Posterior;
 use ppl::real::Real;
 use ppl::results::Statistics;
@@ -50,7 +50,7 @@ impl Arguments {
                 "--seed" => parsed.settings.seed = value.parse().map_err(|_| bad(()))?,
                 "--max-seconds" => {
                     let seconds: f64 = value.parse().map_err(|_| bad(()))?;
-                    parsed.settings.max_time = Some(Duration::from_secs_f64(seconds));
+                    parsed.settings.deadline = Deadline::after(Duration::from_secs_f64(seconds));
                 }
                 _ => return Err(format!("{flag}; {USAGE}")),
             }
@@ -75,7 +75,9 @@ pub(super) fn run(given: &[String]) -> Result<(), String> {
         let posterior = compile(&folder, model)?;
         let reference = json(&folder.join("reference.json"))?;
         for method in &arguments.methods {
-            let measured = measure(&posterior, method, &arguments.settings, &reference)?;
+            let deadline = arguments.settings.deadline.again();
+            let settings = Settings { deadline, ..arguments.settings.clone() };
+            let measured = measure(&posterior, method, &settings, &reference)?;
             let row: Vec<String> =
                 [name.clone(), method.clone()].into_iter().chain(measured).collect();
             println!("{}", row.join(" | "));
@@ -143,7 +145,7 @@ fn measure(
     let f32s: Arc<dyn LogDensity<f32>> =
         Arc::new(Counted { inner: Arc::clone(target.f32), counts: Arc::clone(&counts) });
     let began = cpu_seconds();
-    let fit = (method.run)(Target { f64: &f64s, f32: &f32s }, settings, &mut Silent);
+    let fit = method.fit(Target { f64: &f64s, f32: &f32s }, settings, &mut Silent);
     let seconds = format!("{:.2}", cpu_seconds() - began);
     let gradients = counts.gradients.load(Ordering::Relaxed).to_string();
     let values = counts.values.load(Ordering::Relaxed).to_string();

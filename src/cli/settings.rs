@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::diagnostics::nearest;
 use crate::exec::device::Source;
-use crate::inference::{self, Device, METHODS, Method, Precision, Settings};
+use crate::inference::{self, Deadline, Device, METHODS, Method, Precision, Settings};
 
 use super::args::{DeviceFlag, PrecisionFlag, RunFlags};
 use super::failure::Failure;
@@ -56,7 +56,10 @@ pub(super) fn settings(flags: &RunFlags, method: &'static Method) -> Result<Sett
         learning_rate: flags.learning_rate,
         grad_samples: flags.grad_samples,
         bridges: flags.bridges,
-        max_time: flags.max_seconds.map(|s| seconds("max-seconds", s)).transpose()?,
+        deadline: match flags.max_seconds {
+            None => Deadline::never(),
+            Some(limit) => Deadline::after(seconds("max-seconds", limit)?),
+        },
         tolerance: flags.tolerance,
         init: flags.init.clone(),
         start: None,

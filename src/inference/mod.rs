@@ -10,6 +10,7 @@ mod auto;
 pub mod backend;
 pub mod bridge;
 pub mod checkpoint;
+mod deadline;
 mod examine;
 mod fit;
 pub mod fused;
@@ -33,6 +34,7 @@ pub mod transport;
 mod vector;
 pub mod weights;
 
+pub use deadline::{Clock, Deadline};
 pub use fit::{Evidence, Fit, InferenceError, Khat, KhatKind, Trace, Verdict, VerdictLevel};
 pub use method::{METHODS, Method, MethodOption, find};
 pub use settings::{Device, Monitor, Precision, Progress, Settings, Silent, Target};

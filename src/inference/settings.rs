@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::InferenceError;
 use super::start::Gaussian;
+use super::{Deadline, InferenceError};
 use crate::density::LogDensity;
 use crate::exec::device::Source;
 
@@ -76,8 +75,8 @@ pub struct Settings {
     pub grad_samples: Option<usize>,
     /// Langevin steps `K`.
     pub bridges: Option<usize>,
-    /// Wall-clock limit; training stops in time to leave a result.
-    pub max_time: Option<Duration>,
+    /// When the method is to be done, the assessment of its draws included.
+    pub deadline: Deadline,
     /// Stop when the relative gain of the objective falls below this.
     pub tolerance: Option<f64>,
     /// Another method whose result is the starting point.
@@ -103,7 +102,7 @@ impl Default for Settings {
             learning_rate: None,
             grad_samples: None,
             bridges: None,
-            max_time: None,
+            deadline: Deadline::never(),
             tolerance: None,
             init: None,
             start: None,

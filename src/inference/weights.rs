@@ -126,7 +126,11 @@ pub fn judge(
     let smoothed = psis(log_weights);
     let khat = Khat { value: smoothed.khat, kind };
     let plain = || (0..wanted.min(log_weights.len())).collect();
-    if log_weights.is_empty() || khat.value.is_nan() || khat.value == f64::INFINITY {
+    if log_weights.is_empty() {
+        checks.add(VerdictLevel::Doubtful, "There was no time left to weigh the draws.");
+        return Judgement { khat, chosen: Vec::new(), resampled: false };
+    }
+    if khat.value.is_nan() || khat.value == f64::INFINITY {
         checks.khat(khat, log_weights.len());
         return Judgement { khat, chosen: plain(), resampled: false };
     }

@@ -272,7 +272,7 @@ fn chains_are_the_same_on_a_device() {
     let transport = Transport::from(coordinates);
     for (name, form) in crate::langevin::forms(3) {
         let target = posterior.target();
-        let host = <f64 as Backend>::bridge(target, &settings, &transport).unwrap();
+        let host = <f64 as Backend>::bridge(target.f64, &settings, &transport).unwrap();
         let (chain, parameters) =
             crate::langevin::chain_in(host, form, ([0.2, -0.1], [-0.3, 0.1]), 0.6);
         let shape = (4 * chain.noises(), 2);
@@ -282,7 +282,7 @@ fn chains_are_the_same_on_a_device() {
         let expected = paths.log_weights.as_vec();
         let mut wanted = backward(paths.log_weights.mean::<(), _>()).unwrap();
 
-        let bridge = <Tensors<f64> as Backend>::bridge(target, &settings, &transport).unwrap();
+        let bridge = <Tensors<f64> as Backend>::bridge(target.f64, &settings, &transport).unwrap();
         let (lowered, cast) = (chain.with_bridge(bridge), parameters.cast::<Tensors<f64>>());
         let noise = <Tensors<f64> as Backend>::tensor(&noise, shape).put_tape(SharedTape::off());
         let node = <<Tensors<f64> as Backend>::Node as Node<Tensors<f64>>>::of(noise);
@@ -362,7 +362,7 @@ fn fits_on_a_device_are_those_of_the_fast_path() {
                 bridges: (method.group == "Langevin").then_some(3),
                 ..Settings::default()
             };
-            (method.run)(posterior.target(), &settings, &mut Silent).unwrap()
+            method.fit(posterior.target(), &settings, &mut Silent).unwrap()
         };
         let fast = means_and_sds(&run(Device::Cpu, Precision::F64));
         // One in full precision is enough: `chains_are_the_same_on_a_device` compares numbers.

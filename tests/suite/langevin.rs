@@ -297,7 +297,7 @@ fn mean_weights_are_the_evidence_whatever_the_parameters() {
 }
 
 fn run(name: &str, density: &Both, settings: &Settings) -> Fit {
-    (find(name).unwrap().run)(density.target(), settings, &mut Silent).unwrap()
+    find(name).unwrap().fit(density.target(), settings, &mut Silent).unwrap()
 }
 
 #[test]
@@ -376,8 +376,9 @@ impl Monitor for StopAfter {
 fn interrupted_runs_have_draws_and_are_never_ok() {
     for calls in [1, 40, 400] {
         let density = conjugate();
-        let run = find("ldvi").unwrap().run;
-        let fit = run(density.target(), &Settings::default(), &mut StopAfter(calls)).unwrap();
+        let method = find("ldvi").unwrap();
+        let fit =
+            method.fit(density.target(), &Settings::default(), &mut StopAfter(calls)).unwrap();
         assert!(fit.interrupted && fit.draws.len() == 4000, "{calls}");
         assert!(fit.verdict.level > VerdictLevel::Ok, "{calls}: {:?}", fit.verdict);
         assert!(fit.verdict.next.is_some());
@@ -391,8 +392,8 @@ fn settings_out_of_range_are_refused() {
         let mut settings = Settings::default();
         settings.options.insert(option.into(), value.into());
         let density = conjugate();
-        let run = find("ldvi").unwrap().run;
-        let error = run(density.target(), &settings, &mut Silent).unwrap_err();
+        let method = find("ldvi").unwrap();
+        let error = method.fit(density.target(), &settings, &mut Silent).unwrap_err();
         assert!(matches!(error, InferenceError::Setting(_)), "{option}: {error}");
     }
 }

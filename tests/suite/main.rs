@@ -13,6 +13,7 @@ mod conformance;
 mod corpus;
 mod crashes;
 mod data;
+mod deadline;
 mod densities;
 mod device;
 mod distribution_values;

@@ -81,7 +81,7 @@ fn assert_same(a: &Fit, b: &Fit, what: &str) {
 fn every_interruption_is_without_effect(method: &str, settings: &Settings) {
     let posterior = posterior();
     let run = |monitor: &mut Interrupting| {
-        (find(method).unwrap().run)(posterior.target(), settings, monitor)
+        find(method).unwrap().fit(posterior.target(), settings, monitor)
     };
     let mut whole = Interrupting { left: usize::MAX, ..Interrupting::default() };
     let expected = run(&mut whole).unwrap();
@@ -125,7 +125,7 @@ fn auto_goes_on_to_the_same_bits_on_whichever_rung_it_was() {
     let settings = Settings { draws: 100, options, ..Settings::default() };
     let posterior = posterior_of(FUNNEL);
     let run = |monitor: &mut Interrupting| {
-        (find("auto").unwrap().run)(posterior.target(), &settings, monitor)
+        find("auto").unwrap().fit(posterior.target(), &settings, monitor)
     };
     let mut whole = Interrupting { left: usize::MAX, ..Interrupting::default() };
     let expected = run(&mut whole).unwrap();
@@ -199,7 +199,7 @@ fn nuts_goes_on_to_the_same_bits() {
             Settings { iterations: Some(60), draws: 120, threads, ..Settings::default() };
         let posterior = posterior();
         let run = |monitor: &mut Interrupting| {
-            (find("nuts").unwrap().run)(posterior.target(), &settings, monitor)
+            find("nuts").unwrap().fit(posterior.target(), &settings, monitor)
         };
         let mut whole = Interrupting { left: usize::MAX, ..Interrupting::default() };
         let expected = run(&mut whole).unwrap();

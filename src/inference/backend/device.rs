@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use dfdx::prelude::{
     AdamConfig, Axes2, Axis, BroadcastTo, Cpu, Device as DfdxDevice, GatherTo, HasErr, HasShape,
@@ -24,13 +25,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::noise::DeviceNormals;
 use super::{Backend, Density, Leaf, Node};
+use crate::density::LogDensity;
 use crate::exec::device::{Array, DeviceDensity, Join};
 use crate::inference::adam::Adam;
 use crate::inference::affine::Coordinates;
 use crate::inference::fused::{Second, Term};
 use crate::inference::tape::{Element, Grads, Matrix, SharedTape};
 use crate::inference::transport::Transport;
-use crate::inference::{InferenceError, Settings, Target};
+use crate::inference::{InferenceError, Settings};
 
 /// Training on a device of type `D` in `E`.
 #[derive(Debug)]
@@ -248,7 +250,7 @@ impl<E: Element, D: Place<E>> Backend for On<E, D> {
     }
 
     fn bridge(
-        _: Target<'_>,
+        _: &Arc<dyn LogDensity<E>>,
         settings: &Settings,
         coordinates: &Transport,
     ) -> Result<Self::Bridge, InferenceError> {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use dfdx::prelude::{Shape, Storage, Tensor, TensorFromVec};
 
 use super::{Backend, Density, Leaf, Normals, Pairs};
+use crate::density::LogDensity;
 use crate::inference::adam::{Adam, sum_of_squares};
 use crate::inference::bridge::Bridge;
 use crate::inference::fused::{self, Second, Term};
 use crate::inference::node::Node;
 use crate::inference::tape::{self, Buffer, Element, Grads, Matrix, Pooled};
 use crate::inference::transport::Transport;
-use crate::inference::{InferenceError, Settings, Target};
+use crate::inference::{InferenceError, Settings};
 use crate::random::{Stream, fill_std_normal, stream};
 
 impl<E: Element> Backend for E {
@@ -27,11 +28,11 @@ impl<E: Element> Backend for E {
     }
 
     fn bridge(
-        target: Target<'_>,
+        density: &Arc<dyn LogDensity<E>>,
         _: &Settings,
         coordinates: &Transport,
     ) -> Result<Bridge<E>, InferenceError> {
-        Ok(Bridge::new(&coordinates.density(E::density(target))))
+        Ok(Bridge::new(&coordinates.density(density)))
     }
 
     fn tensor<S: Shape>(values: &[E], shape: S) -> Tensor<S, E, Self::Device> {

@@ -12,6 +12,7 @@ mod host;
 mod noise;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use dfdx::prelude::{Device as DfdxDevice, Shape, Tensor};
 use serde::Serialize;
@@ -24,7 +25,8 @@ use super::adam::Adam;
 use super::fused::{Second, Term};
 use super::tape::{Element, Grads, Matrix};
 use super::transport::Transport;
-use super::{Device, InferenceError, Precision, Settings, Target};
+use super::{Device, InferenceError, Precision, Settings};
+use crate::density::LogDensity;
 
 /// See the module header.
 pub trait Backend: Sized + 'static {
@@ -44,12 +46,12 @@ pub trait Backend: Sized + 'static {
     /// This thread's device.
     fn device() -> Self::Device;
 
-    /// The target's density in these coordinates.
+    /// The density in these coordinates; elsewhere than on the CPU, that of the model that the settings have.
     ///
     /// # Errors
     /// When a model has no form on the device.
     fn bridge(
-        target: Target<'_>,
+        density: &Arc<dyn LogDensity<Self::Number>>,
         settings: &Settings,
         coordinates: &Transport,
     ) -> Result<Self::Bridge, InferenceError>;

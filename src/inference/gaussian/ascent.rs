@@ -93,7 +93,7 @@ pub(super) fn ascend<B: Backend>(
         tolerance: config.tolerance,
         window: FIRST_ROUND,
         least_gain: None,
-        max_time: config.max_time,
+        deadline: config.deadline.clone(),
     };
     let group = Group::adam(0);
     let step = |parameters: &mut Parameters<B>, state: &mut State<B>, context: Context| {
@@ -147,9 +147,7 @@ pub(super) fn judge_ascent(
             ),
         );
     }
-    if training.interrupted() {
-        checks.interrupted();
-    }
+    checks.stopped(training.stop);
 }
 
 fn wide<E: Real>(x: &[E]) -> Vec<f64> {

@@ -4,7 +4,6 @@
 //! and a stochastic ascent from there (see [`super::ascent`]) ends by itself.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +15,7 @@ use crate::inference::affine::Coordinates;
 use crate::inference::backend::Backend;
 use crate::inference::bridge::Bridge;
 use crate::inference::checkpoint;
+use crate::inference::deadline::timed;
 use crate::inference::start::Gaussian;
 use crate::inference::tape::Element;
 use crate::inference::train::{Stop, Training};
@@ -47,14 +47,16 @@ pub struct MeanField {
 /// When the density is nowhere finite, or stays non-finite in training; what `bridge` fails with.
 pub fn fit_mean_field<B: Backend>(
     density: &Arc<dyn LogDensity<B::Number>>,
-    bridge: impl FnOnce(&Transport) -> Result<B::Bridge, InferenceError>,
+    bridge: impl FnOnce(
+        &Arc<dyn LogDensity<B::Number>>,
+        &Transport,
+    ) -> Result<B::Bridge, InferenceError>,
     config: &Config,
     start: Option<&Gaussian>,
     monitor: &mut dyn Monitor,
 ) -> Result<MeanField, InferenceError> {
     let d = density.dim();
-    let began = Instant::now();
-    let late = || config.max_time.is_some_and(|limit| began.elapsed() > limit.mul_f64(0.5));
+    let warming = config.deadline.share(0.5);
     let mut rng = stream(config.seed, "mean-field warm start");
     let budget = (config.iterations / 2).min(1000);
     let mut stopped = false;
@@ -79,7 +81,7 @@ pub fn fit_mean_field<B: Backend>(
                             trend: None,
                         };
                         stopped = monitor.progress(progress).is_break();
-                        !stopped && !late()
+                        !stopped && !warming.passed()
                     })?;
                 warm.evaluations += before;
                 Ok::<_, InferenceError>(warm)
@@ -101,11 +103,11 @@ pub fn fit_mean_field<B: Backend>(
     let scale: Vec<f64> = warm.log_sd.iter().map(|l| l.exp()).collect();
     let coordinates = Coordinates { shift: warm.mean.clone(), scale: scale.clone(), mix: None };
     let coordinates = Transport::from(coordinates);
-    let (affine, bridge) = (coordinates.density(density), bridge(&coordinates)?);
+    let timed = timed(density, &config.deadline);
+    let (affine, bridge) = (coordinates.density(&timed), bridge(&timed, &coordinates)?);
     // An interruption during the warm start leaves nothing to train.
     let left = if stopped { 0 } else { config.iterations.saturating_sub(warm.evaluations) };
-    let max_time = config.max_time.map(|limit| limit.saturating_sub(began.elapsed()).mul_f64(0.9));
-    let config = Config { iterations: left, max_time, ..*config };
+    let config = Config { iterations: left, ..config.clone() };
     let mut fit =
         ascend::<B>(&affine, bridge, Rank::Diagonal, &[], &config, "mean-field", monitor)?;
     if stopped {
@@ -137,7 +139,7 @@ pub fn start_mean_field<E: Element>(
         let training = Training::none(Stop::Iterations);
         return Ok(MeanField { mean, sd, converged, divergence: None, iterations, training });
     }
-    let bridge = |c: &Transport| Ok(Bridge::new(&c.density(density)));
+    let bridge = |seen: &Arc<dyn LogDensity<E>>, c: &Transport| Ok(Bridge::new(&c.density(seen)));
     let q = fit_mean_field::<E>(density, bridge, config, given, monitor)?;
     if q.training.stop != Stop::Interrupted {
         checkpoint::offer(monitor, stage, true, || Start {
