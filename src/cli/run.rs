@@ -8,7 +8,9 @@ use crate::check::typed::Model;
 use crate::data::Format;
 use crate::diagnostics::Diagnostic;
 use crate::driver::Session;
-use crate::inference::{Deadline, Fit, InferenceError, Method, Precision, Settings, VerdictLevel};
+use crate::inference::{
+    Deadline, Device, Fit, InferenceError, Method, Precision, Settings, VerdictLevel,
+};
 use crate::lower::Term;
 use crate::posterior::{Posterior, Values};
 use crate::results::{
@@ -16,7 +18,7 @@ use crate::results::{
     Summary, check_predictions, default_out, model_name, table,
 };
 
-use super::args::{RunArgs, RunFlags};
+use super::args::{DeviceFlag, RunArgs, RunFlags};
 use super::console::Console;
 use super::failure::{Exit, Failure, Outcome};
 use super::generate::{Groups, observed_and_constant};
@@ -43,7 +45,7 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
     let mut settings = settings::settings(&flags, method)?;
     let init = init::run_directory(settings.init.as_deref())?;
     let interval = settings::checkpoint_interval(&flags)?;
-    settings::check_device(&flags)?;
+    settings::check_device(&flags, method)?;
     let name = model_name(&args.model.model);
     let out = flags.out.clone().unwrap_or_else(|| default_out(&name, method.name, settings.seed));
     let directory = RunDirectory::claim(&out).map_err(|e| directory_failure(&e))?;
@@ -73,6 +75,16 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
     if let Some(path) = &init {
         settings.init = None;
         settings.start = Some(init::start(path, &posterior.lowered().params)?);
+    }
+    if let Some(device) = flags.device.filter(|device| *device != DeviceFlag::Cpu) {
+        let source = session.on_device(&posterior);
+        let Some(source) = source else {
+            // Warnings were printed before.
+            session.diagnostics.retain(Diagnostic::is_error);
+            print_diagnostics(&session, console);
+            return Err(Failure { exit: Exit::Inference, ..Failure::reported() });
+        };
+        settings.device = settings::device(device, source);
     }
     let compile_s = started.elapsed().as_secs_f64();
 
@@ -145,6 +157,7 @@ fn inference_failure(error: &InferenceError) -> Failure {
     match error {
         InferenceError::Setting(message) => Failure::usage(message.clone()),
         InferenceError::NonFinite { .. }
+        | InferenceError::Device(_)
         | InferenceError::NoTime
         | InferenceError::Breakdown(_) => Failure::inference(error.to_string()),
     }
@@ -174,7 +187,12 @@ fn config(
             Precision::F32 => "f32".into(),
             Precision::F64 => "f64".into(),
         },
-        device: "cpu".into(),
+        device: match settings.device {
+            Device::Cpu => "cpu".into(),
+            Device::Tensors(_) => "tensors".into(),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(_) => "cuda".into(),
+        },
         imports: session.imported().map(|(name, text)| Source::of(name, text)).collect(),
         not_drawn: BTreeMap::new(),
         flags: flags.into_iter().filter(|(k, _)| !told_elsewhere.contains(&k.as_str())).collect(),

@@ -117,6 +117,9 @@ pub enum InferenceError {
     /// A setting that this method does not have, or a value it cannot take.
     #[error("{0}")]
     Setting(String),
+    /// The device that training was to happen on is not there, or fails.
+    #[error("--device: {0}")]
+    Device(String),
     /// The method broke down in a way that no setting repairs.
     #[error("{0}")]
     Breakdown(String),

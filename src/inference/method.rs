@@ -43,6 +43,17 @@ impl Method {
     }
 }
 
+/// The methods that train on a device as well; see [`super::backend`].
+const ON_DEVICE: &[&str] = &["ula", "mcd", "uha", "ldvi", "cmcd", "cmcd-ud", "mean-field"];
+
+impl Method {
+    /// Whether it trains elsewhere than on the CPU too.
+    #[must_use]
+    pub fn on_device(&self) -> bool {
+        ON_DEVICE.contains(&self.name)
+    }
+}
+
 /// How a method is run.
 pub(super) type Run = fn(Target<'_>, &Settings, &mut dyn Monitor) -> Result<Fit, InferenceError>;
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::start::Gaussian;
 use super::{Deadline, InferenceError};
 use crate::density::LogDensity;
+use crate::exec::device::Source;
 
 /// Floating-point type of training. Final assessments are always in `f64`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,31 @@ pub enum Precision {
     F32,
     /// 64-bit.
     F64,
+}
+
+/// Where training happens. Warm starts, assessments and draws are the CPU's in any case.
+#[derive(Debug, Clone)]
+pub enum Device {
+    /// The processor, by the fast executor.
+    Cpu,
+    /// The processor by way of dfdx's tensors: what happens on a GPU, for tests.
+    Tensors(Source),
+    /// An NVIDIA GPU.
+    #[cfg(feature = "cuda")]
+    Cuda(Source),
+}
+
+impl Device {
+    /// The model, where it is needed to train elsewhere than on the fast executor.
+    #[must_use]
+    pub fn source(&self) -> Option<&Source> {
+        match self {
+            Device::Cpu => None,
+            Device::Tensors(source) => Some(source),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(source) => Some(source),
+        }
+    }
 }
 
 /// One density at both precisions.
@@ -59,6 +85,8 @@ pub struct Settings {
     pub start: Option<Gaussian>,
     /// Precision of training.
     pub precision: Precision,
+    /// Where training happens.
+    pub device: Device,
     /// Worker threads; results do not depend on it.
     pub threads: usize,
     /// `--set method.option=value`, keyed by option name, for the method that runs.
@@ -79,6 +107,7 @@ impl Default for Settings {
             init: None,
             start: None,
             precision: Precision::F64,
+            device: Device::Cpu,
             threads: 1,
             options: BTreeMap::new(),
         }

@@ -13,10 +13,10 @@ use std::time::Instant;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::backend::Backend;
 use super::checkpoint;
 use super::history::History;
 use super::optimizer::{Parameters, Schedule, TensorState};
-use super::tape::Element;
 use super::{Deadline, InferenceError, Monitor, Progress, Trace};
 
 /// Consecutive non-finite steps after which the learning rate is halved.
@@ -176,12 +176,12 @@ fn block_mean(values: &[f64]) -> (f64, f64) {
 /// # Errors
 /// When steps stay non-finite in spite of smaller learning rates and restored states, and whatever
 /// `step` fails with.
-pub fn train<E: Element, S: Serialize + DeserializeOwned>(
+pub fn train<B: Backend, S: Serialize + DeserializeOwned>(
     plan: &Plan,
-    parameters: &mut Parameters<E>,
+    parameters: &mut Parameters<B>,
     state: &mut S,
     monitor: &mut dyn Monitor,
-    mut step: impl FnMut(&mut Parameters<E>, &mut S, Context) -> Result<Step, InferenceError>,
+    mut step: impl FnMut(&mut Parameters<B>, &mut S, Context) -> Result<Step, InferenceError>,
 ) -> Result<Training, InferenceError> {
     let mut log = Log::default();
     let mut recovery = Recovery::new(parameters);
@@ -199,8 +199,8 @@ pub fn train<E: Element, S: Serialize + DeserializeOwned>(
     }
     let save = |monitor: &mut dyn Monitor,
                 last: bool,
-                parameters: &Parameters<E>,
-                recovery: &Recovery<E>,
+                parameters: &Parameters<B>,
+                recovery: &Recovery<B>,
                 log: &Log,
                 state: &S| {
         checkpoint::offer(monitor, plan.stage, last, || SavedRef {
@@ -394,8 +394,8 @@ impl Plan {
 }
 
 /// What to do about non-finite steps: see the module header.
-struct Recovery<E: Element> {
-    snapshot: Parameters<E>,
+struct Recovery<B: Backend> {
+    snapshot: Parameters<B>,
     counts: Counts,
 }
 
@@ -410,8 +410,8 @@ struct Counts {
     place: Option<String>,
 }
 
-impl<E: Element> Recovery<E> {
-    fn new(parameters: &Parameters<E>) -> Self {
+impl<B: Backend> Recovery<B> {
+    fn new(parameters: &Parameters<B>) -> Self {
         let counts = Counts {
             good_since_snapshot: 0,
             in_a_row: 0,
@@ -424,7 +424,7 @@ impl<E: Element> Recovery<E> {
         Recovery { snapshot: parameters.clone(), counts }
     }
 
-    fn good(&mut self, parameters: &Parameters<E>) {
+    fn good(&mut self, parameters: &Parameters<B>) {
         let counts = &mut self.counts;
         counts.in_a_row = 0;
         counts.good_since_snapshot += 1;
@@ -437,7 +437,7 @@ impl<E: Element> Recovery<E> {
 
     fn bad(
         &mut self,
-        parameters: &mut Parameters<E>,
+        parameters: &mut Parameters<B>,
         place: Option<String>,
     ) -> Result<(), InferenceError> {
         let counts = &mut self.counts;

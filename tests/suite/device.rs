@@ -3,11 +3,18 @@
 
 use std::path::Path;
 
-use dfdx::prelude::{Cache, Cpu, Device, TensorFromVec};
+use dfdx::prelude::{Cache, Cpu, Device as DfdxDevice, MeanTo, PutTape, TensorFromVec};
 use ppl::data::{DataSet, Format};
 use ppl::density::{LogDensity, Residuals};
 use ppl::driver::Session;
 use ppl::exec::device::{DeviceDensity, Number, Program};
+use ppl::inference::affine::Coordinates;
+use ppl::inference::backend::device::Place;
+use ppl::inference::backend::{Backend, Node, Normals, On, Pairs};
+use ppl::inference::optimizer::{Group, Update};
+use ppl::inference::tape::{Element, Pooled, SharedTape, backward};
+use ppl::inference::transport::Transport;
+use ppl::inference::{Device, Fit, METHODS, Precision, Settings, Silent};
 use ppl::ir::{Function, Tensor};
 use ppl::posterior::Posterior;
 use serde_json::Value;
@@ -30,7 +37,7 @@ pub(crate) fn check(f: &Function, points: &[Vec<Tensor>], expected: &[Vec<Tensor
 
 fn check_in<E: Number>(f: &Function, points: &[Vec<Tensor>], expected: &[Vec<Tensor>], tol: f64)
 where
-    Cpu: Device<E>,
+    Cpu: DfdxDevice<E>,
 {
     let Ok(program) = Program::<E, Cpu>::new(&cpu(), f) else { return };
     let of = |i: usize| -> Vec<E> {
@@ -81,7 +88,7 @@ fn fast<E: Number>(density: &dyn LogDensity<E>, z: &[f64], v: &[f64]) -> Evaluat
 /// What the device has.
 fn lowered<E: Number>(density: &DeviceDensity<E, Cpu>, z: &[f64], v: &[f64]) -> Evaluated
 where
-    Cpu: Device<E>,
+    Cpu: DfdxDevice<E>,
 {
     let d = density.dim();
     let of = |x: &[f64]| {
@@ -236,4 +243,178 @@ fn posteriors_agree_with_the_fast_executor() {
         refused.check(&name, &compile(model, &data));
     }
     refused.end(4);
+}
+
+const CURVED: &str = "param x ~ normal(0.3, 1.2)\nparam y ~ normal(0.4 * x * x, exp(0.3 * x))\n";
+
+fn posterior(text: &str, data: &str) -> Posterior {
+    let data = DataSet::from_bytes("data.json", Some(Format::Json), data.as_bytes()).unwrap();
+    let mut session = Session::new();
+    let model = session.check("model", text);
+    let posterior = model.and_then(|model| session.compile(&model, &data));
+    posterior.unwrap_or_else(|| panic!("{}", session.render(false)))
+}
+
+type Tensors<E> = On<E, Cpu>;
+
+/// Values and all gradients of chains are those of the fast path, at the same parameters and noise.
+#[test]
+fn chains_are_the_same_on_a_device() {
+    let posterior = posterior(CURVED, "{}");
+    let source = posterior.source().unwrap();
+    let settings = Settings { device: Device::Tensors(source), ..Settings::default() };
+    let mix = vec![1.0, 0.3, -0.2, 0.9];
+    let coordinates = Coordinates {
+        shift: vec![0.2, -0.1],
+        scale: vec![0.9, 1.3],
+        mix: Some((mix, (0.9_f64 + 0.06).ln())),
+    };
+    let transport = Transport::from(coordinates);
+    for (name, form) in crate::langevin::forms(3) {
+        let target = posterior.target();
+        let host = <f64 as Backend>::bridge(target.f64, &settings, &transport).unwrap();
+        let (chain, parameters) =
+            crate::langevin::chain_in(host, form, ([0.2, -0.1], [-0.3, 0.1]), 0.6);
+        let shape = (4 * chain.noises(), 2);
+        let noise = numbers(17, shape.0 * 2, -1.5, 1.5);
+        let node = ppl::inference::node::Node::constant(Pooled::of(&noise), shape);
+        let paths = chain.simulate(&parameters, &node, 4, &SharedTape::recording());
+        let expected = paths.log_weights.as_vec();
+        let mut wanted = backward(paths.log_weights.mean::<(), _>()).unwrap();
+
+        let bridge = <Tensors<f64> as Backend>::bridge(target.f64, &settings, &transport).unwrap();
+        let (lowered, cast) = (chain.with_bridge(bridge), parameters.cast::<Tensors<f64>>());
+        let noise = <Tensors<f64> as Backend>::tensor(&noise, shape).put_tape(SharedTape::off());
+        let node = <<Tensors<f64> as Backend>::Node as Node<Tensors<f64>>>::of(noise);
+        let paths = lowered.simulate(&cast, &node, 4, &SharedTape::recording());
+        let found = paths.log_weights.as_vec();
+        let mut gradients = backward(paths.log_weights.mean::<(), _>()).unwrap();
+
+        let same = |a: &[f64], b: &[f64], what: &str| {
+            assert_eq!(a.len(), b.len(), "{name}: {what}");
+            for (a, b) in a.iter().zip(b) {
+                assert!(close(*a, *b, 1e-9, 1e-10), "{name}: {what}: {a} for {b}");
+            }
+        };
+        same(&found, &expected, "log weights");
+        let h = chain.handles;
+        let mut handles = vec![h.mu, h.log_sd, h.step_size, h.schedule];
+        handles.extend([h.friction, h.step_scales, h.mixing].into_iter().flatten());
+        handles.extend(h.guides.into_iter().flatten());
+        if let Some((network, table)) = h.network {
+            handles.extend([network.scale, table]);
+            handles.extend(network.layers.iter().flat_map(|l| [l.weight, l.bias]));
+        }
+        for handle in handles {
+            let wanted = parameters.gradient(handle, &mut wanted);
+            same(&cast.gradient(handle, &mut gradients), &wanted, &format!("{handle:?}"));
+        }
+        // A step of the optimiser, with its bounds and its clipping.
+        let group = Group { clip_norm: Some(0.1), ..Group::adam(0) };
+        let (mut parameters, mut cast) = (parameters, cast);
+        for _ in 0..3 {
+            let stepped = parameters.update(&group, 0.1, &mut wanted);
+            let Update::Stepped { gradient_norm } = stepped else { panic!("{name}: {stepped:?}") };
+            let Update::Stepped { gradient_norm: norm } = cast.update(&group, 0.1, &mut gradients)
+            else {
+                panic!("{name}: not finite on the device");
+            };
+            assert!(close(norm, gradient_norm, 1e-9, 0.0) || gradient_norm > 0.0);
+        }
+        same(&cast.values(h.mu), &parameters.values(h.mu), "a step");
+        same(&cast.values(h.step_size), &parameters.values(h.step_size), "a step");
+    }
+}
+
+const REGRESSION: &str = "data x: real[N]\ndata y: real[N]\nparam a ~ normal(0, 5)\n\
+    param b ~ normal(0, 5)\nparam s ~ lognormal(0, 1)\ny ~ normal(a + b * x, s)\n";
+
+fn regression() -> Posterior {
+    let x: Vec<f64> = (0..12).map(|i| 0.3 * f64::from(i) - 1.5).collect();
+    let noise = numbers(3, 12, -0.8, 0.8);
+    let y: Vec<f64> = x.iter().zip(noise).map(|(x, e)| 0.7 - 1.1 * x + e).collect();
+    posterior(REGRESSION, &serde_json::json!({"x": x, "y": y}).to_string())
+}
+
+fn means_and_sds(fit: &Fit) -> Vec<(f64, f64)> {
+    let n = (fit.draws.len() / fit.dim) as f64;
+    (0..fit.dim)
+        .map(|j| {
+            let of = || fit.draws.iter().skip(j).step_by(fit.dim);
+            let mean = of().sum::<f64>() / n;
+            (mean, (of().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt())
+        })
+        .collect()
+}
+
+/// Every method that trains on a device lands where it does on the fast path, in both precisions.
+#[test]
+fn fits_on_a_device_are_those_of_the_fast_path() {
+    let posterior = regression();
+    let source = posterior.source().unwrap();
+    for method in METHODS.iter().filter(|m| m.on_device()) {
+        let run = |device: Device, precision| {
+            let settings = Settings {
+                device,
+                precision,
+                iterations: Some(200),
+                grad_samples: Some(8),
+                bridges: (method.group == "Langevin").then_some(3),
+                ..Settings::default()
+            };
+            method.fit(posterior.target(), &settings, &mut Silent).unwrap()
+        };
+        let fast = means_and_sds(&run(Device::Cpu, Precision::F64));
+        // One in full precision is enough: `chains_are_the_same_on_a_device` compares numbers.
+        let precisions: &[Precision] = match method.name {
+            "mean-field" => &[Precision::F32, Precision::F64],
+            _ => &[Precision::F32],
+        };
+        for &precision in precisions {
+            let device = means_and_sds(&run(Device::Tensors(source.clone()), precision));
+            for ((mean, sd), (wanted, of)) in device.iter().zip(&fast) {
+                let what = format!("{}, {precision:?}", method.name);
+                assert!((mean - wanted).abs() < 0.2 * of, "{what}: mean {mean} for {wanted}");
+                assert!((sd / of - 1.0).abs() < 0.2, "{what}: sd {sd} for {of}");
+            }
+        }
+    }
+}
+
+/// The generator of a device's noise: moments, and no relation between neighbours or draws.
+#[test]
+fn noise_of_a_device_is_standard_normal() {
+    fn check<E: Element>()
+    where
+        Cpu: Place<E>,
+    {
+        let mut normals = <Tensors<E> as Backend>::Normals::new(5, "noise");
+        let n = 40_000;
+        let mut draw = || {
+            wide(
+                &Node::<Tensors<E>>::tensor(&normals.draw((n / 4, 4), Pairs::Independent)).as_vec(),
+            )
+        };
+        let (a, b) = (draw(), draw());
+        let mean = |f: &dyn Fn(usize) -> f64| (0..n - 1).map(f).sum::<f64>() / (n - 1) as f64;
+        let error = (n as f64).sqrt().recip();
+        let moments = [
+            (mean(&|i| a[i]), 0.0, 1.0),
+            (mean(&|i| a[i] * a[i]), 1.0, 2.0),
+            (mean(&|i| a[i].powi(3)), 0.0, 15.0),
+            (mean(&|i| a[i].powi(4)), 3.0, 96.0),
+            (mean(&|i| a[i] * a[i + 1]), 0.0, 1.0),
+            (mean(&|i| a[i] * b[i]), 0.0, 1.0),
+            (mean(&|i| a[i] * a[i] * b[i] * b[i]), 1.0, 8.0),
+            (mean(&|i| f64::from(u8::from(a[i] > 2.0))), 0.022_750_13, 0.022_2),
+        ];
+        for (k, (found, wanted, variance)) in moments.into_iter().enumerate() {
+            assert!((found - wanted).abs() < 4.0 * error * f64::sqrt(variance), "{k}: {found}");
+        }
+        let pairs = normals.draw((5, 2), Pairs::Opposite);
+        let pairs = wide(&Node::<Tensors<E>>::tensor(&pairs).as_vec());
+        assert!((0..4).all(|i| pairs[6 + i] == -pairs[i]), "{pairs:?}");
+    }
+    check::<f32>();
+    check::<f64>();
 }

@@ -221,10 +221,11 @@ impl LogDensity<f64> for HalfLine {
 
 #[test]
 fn bad_starts_are_survived_or_explained() {
-    let q = ppl::inference::gaussian::fit_mean_field::<f64>(
+    let q = ppl::inference::gaussian::start_mean_field::<f64>(
         &(std::sync::Arc::new(HalfLine) as _),
         &ppl::inference::gaussian::Config::start_of(&Settings::default()),
         None,
+        "half line",
         &mut Silent,
     );
     // Where some draws always fall outside, either outcome is honest; a panic or NaN is not.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ppl::data::DataSet;
 use ppl::driver::Session;
-use ppl::inference::{Fit, Monitor, Precision, Progress, Settings, find};
+use ppl::inference::{Device, Fit, Monitor, Precision, Progress, Settings, find};
 use ppl::posterior::Posterior;
 
 const MODEL: &str = "param mu ~ normal(0, 3)\nparam tau: real<lower=0> ~ exponential(1)\n\
@@ -152,6 +152,16 @@ fn langevin_methods_go_on_to_the_same_bits() {
         };
         every_interruption_is_without_effect(method, &settings);
     }
+}
+
+#[test]
+fn runs_on_a_device_go_on_to_the_same_bits() {
+    let device = Device::Tensors(posterior().source().unwrap());
+    let settings = Settings { device, iterations: Some(300), draws: 50, ..Settings::default() };
+    every_interruption_is_without_effect("mean-field", &settings);
+    let chains =
+        Settings { iterations: Some(40), bridges: Some(2), grad_samples: Some(4), ..settings };
+    every_interruption_is_without_effect("ldvi", &chains);
 }
 
 #[test]

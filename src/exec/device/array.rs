@@ -40,13 +40,25 @@ impl<E: Number, D: Device<E>> std::fmt::Debug for Array<E, D> {
 }
 
 impl<E: Number, D: Device<E>> Array<E, D> {
+    /// The numbers of a contiguous tensor.
+    #[must_use]
+    pub fn of(tensor: Tensor<(usize, usize), E, D>) -> Self {
+        Array(tensor)
+    }
+
+    /// The numbers.
+    #[must_use]
+    pub fn tensor(&self) -> &Tensor<(usize, usize), E, D> {
+        &self.0
+    }
+
     /// Rows and lanes.
     pub(super) fn shape(&self) -> (usize, usize) {
         *self.0.shape()
     }
 
     /// Numbers that are the same for all points.
-    pub(super) fn uniform(dev: &D, numbers: &[f64]) -> Self {
+    pub(crate) fn uniform(dev: &D, numbers: &[f64]) -> Self {
         let n = numbers.len();
         Array(dev.tensor_from_vec(numbers.iter().map(|x| E::of(*x)).collect(), (n, 1)))
     }
@@ -94,12 +106,12 @@ impl<E: Number, D: Device<E>> Array<E, D> {
     }
 
     /// The rows of these indices.
-    pub(super) fn rows(&self, index: &Index<D>) -> Self {
+    pub(crate) fn rows(&self, index: &Index<D>) -> Self {
         Array(self.0.clone().gather(index.clone()))
     }
 
     /// Points as rows `[lanes, n]` instead, and back.
-    pub(super) fn transposed(t: Tensor<(usize, usize), E, D>) -> Self {
+    pub(crate) fn transposed(t: Tensor<(usize, usize), E, D>) -> Self {
         Self::unshared(t.permute::<_, Axes2<1, 0>>())
     }
 
@@ -116,7 +128,7 @@ impl<E: Number, D: Device<E>> Array<E, D> {
     }
 
     /// The sums of every `columns` rows.
-    pub(super) fn sum_groups(&self, columns: usize) -> Self {
+    pub(crate) fn sum_groups(&self, columns: usize) -> Self {
         let rows = self.shape().0 / columns;
         Array(self.cube(rows, columns).sum::<_, Axis<1>>())
     }
@@ -143,7 +155,7 @@ impl<E: Number, D: Device<E>> Array<E, D> {
     }
 
     /// The same number everywhere, in this shape.
-    pub(super) fn like(&self, value: f64) -> Self {
+    pub(crate) fn like(&self, value: f64) -> Self {
         // Not by arithmetic, for 0 × NaN.
         let none = self.0.device().zeros_like(&self.shape());
         Array(none + E::of(value))
@@ -166,7 +178,7 @@ impl<E: Number, D: Device<E>> Array<E, D> {
     }
 
     /// `yes` where the condition is not 0, else `no`.
-    pub(super) fn select(condition: &Self, yes: &Self, no: &Self) -> Self {
+    pub(crate) fn select(condition: &Self, yes: &Self, no: &Self) -> Self {
         let (a, b) = (yes.joint(no), condition.shape());
         let shape = (a.0.max(b.0), a.1.max(b.1));
         let mask = condition.spread(shape).ne(E::of(0.0));
@@ -175,6 +187,11 @@ impl<E: Number, D: Device<E>> Array<E, D> {
 
     pub(super) fn lt(&self, x: f64) -> Mask<D> {
         self.0.lt(E::of(x))
+    }
+
+    /// 1 where less than `x`.
+    pub(crate) fn below(&self, x: f64) -> Self {
+        Self::truth(&self.lt(x))
     }
 
     pub(super) fn gt(&self, x: f64) -> Mask<D> {
@@ -218,7 +235,7 @@ pub(super) enum Comparison {
 macro_rules! unary {
     ($($name:ident),*) => {
         impl<E: Number, D: Device<E>> Array<E, D> {
-            $(pub(super) fn $name(&self) -> Self {
+            $(pub(crate) fn $name(&self) -> Self {
                 Array(self.0.clone().$name())
             })*
         }

@@ -4,7 +4,9 @@
 //! Out: programs for points `[B, D]`, split where that one splits: what the product reads of the points is
 //! computed once, by [`DeviceDensity::score_keep`].
 
-use dfdx::prelude::{Device, HasShape, ReshapeTo, Tensor};
+use std::sync::Arc;
+
+use dfdx::prelude::{Cpu, Device, HasShape, ReshapeTo, Tensor};
 
 use super::array::{Array, Number};
 use super::program::{NotOnDevice, Program, Value};
@@ -17,6 +19,36 @@ pub type Points<E, D> = Tensor<(usize, usize), E, D>;
 /// What a score evaluation keeps for the Hessian-vector products that follow it.
 #[derive(Debug, Clone)]
 pub struct Kept<E: Number, D: Device<E>>(Vec<Value<E, D>>);
+
+/// The function of a log density, for those who need not know what it looks like.
+#[derive(Debug, Clone)]
+pub struct Source(Arc<Function>);
+
+impl Source {
+    /// Of the function that [`DeviceDensity::new`] takes.
+    #[must_use]
+    pub fn new(f: &Arc<Function>) -> Self {
+        Source(Arc::clone(f))
+    }
+
+    /// The first operation that has no form on a device, if there is one.
+    #[must_use]
+    pub fn refusal(&self) -> Option<NotOnDevice> {
+        // What has a form does not depend on the device.
+        self.density::<f64, Cpu>(&Cpu::default()).err()
+    }
+
+    /// The density on a device.
+    ///
+    /// # Errors
+    /// As [`DeviceDensity::new`].
+    pub fn density<E: Number, D: Device<E>>(
+        &self,
+        dev: &D,
+    ) -> Result<DeviceDensity<E, D>, NotOnDevice> {
+        DeviceDensity::new(dev, &self.0)
+    }
+}
 
 /// A log density without held inputs, on a device.
 #[derive(Debug)]

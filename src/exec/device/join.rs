@@ -46,7 +46,7 @@ impl<E: Number, D: Device<E>> Rows<E, D> {
 
 /// Operands of known lengths one after the other, and what of it is wanted, if that is not all.
 #[derive(Debug)]
-pub(super) struct Join<E: Number, D: Device<E>> {
+pub(crate) struct Join<E: Number, D: Device<E>> {
     operands: usize,
     tree: Tree<E, D>,
     then: Option<Rows<E, D>>,
@@ -69,7 +69,7 @@ enum Tree<E: Number, D: Device<E>> {
 
 impl<E: Number, D: Device<E>> Join<E, D> {
     /// Of operands with these numbers of rows, one at least.
-    pub(super) fn new(dev: &D, lengths: &[usize]) -> Self {
+    pub(crate) fn new(dev: &D, lengths: &[usize]) -> Self {
         Join { operands: lengths.len(), tree: Tree::new(dev, lengths), then: None }
     }
 
@@ -83,7 +83,7 @@ impl<E: Number, D: Device<E>> Join<E, D> {
         self.operands
     }
 
-    pub(super) fn of(&self, operands: &[&Array<E, D>]) -> Array<E, D> {
+    pub(crate) fn of(&self, operands: &[&Array<E, D>]) -> Array<E, D> {
         let all = self.tree.of(operands);
         self.then.as_ref().map_or_else(|| all.clone(), |rows| rows.of(&all))
     }

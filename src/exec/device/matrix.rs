@@ -36,19 +36,6 @@ fn outer<E: Number, D: Device<E>>(u: &Array<E, D>, v: &Array<E, D>) -> Array<E, 
     Array::of_cube(repeated(&u, m) * tiled(&v, n))
 }
 
-/// Rows from `first` on, of a matrix or a vector.
-pub(super) fn rows<E: Number, D: Device<E>>(
-    x: &Array<E, D>,
-    first: usize,
-    count: usize,
-) -> Array<E, D> {
-    let (n, lanes) = x.shape();
-    if (first, count) == (0, n) {
-        return x.clone();
-    }
-    Array(x.0.clone().slice((first..first + count, 0..lanes)))
-}
-
 /// Column `j` of a matrix of that many columns.
 fn column<E: Number, D: Device<E>>(x: &Array<E, D>, j: usize, columns: usize) -> Array<E, D> {
     let (n, lanes) = x.shape();
@@ -129,10 +116,10 @@ impl<E: Number, D: Device<E>> Square<E, D> {
         let n = self.n;
         let mut left = a.clone();
         let mut columns = Vec::with_capacity(n);
-        let mut least = rows(a, 0, 1);
+        let mut least = a.slice(0, 1);
         for j in 0..n {
             let now = column(&left, j, n);
-            let pivot = rows(&now, j, 1);
+            let pivot = now.slice(j, 1);
             least = least.lower(&pivot);
             let factor = Array::select(&self.from[j], &(&now / pivot.sqrt()), &now.like(0.0));
             if j + 1 < n {
@@ -163,7 +150,7 @@ impl<E: Number, D: Device<E>> Square<E, D> {
         let mut solved = vec![None; n];
         for i in order {
             let of_step = column(&a, i, n);
-            let x = rows(&left, i * c, c) / rows(&of_step, i, 1);
+            let x = left.slice(i * c, c) / of_step.slice(i, 1);
             left = left - outer(&of_step, &x);
             solved[i] = Some(x);
         }
@@ -173,7 +160,7 @@ impl<E: Number, D: Device<E>> Square<E, D> {
     /// Gauss and Jordan with row pivots: `a⁻¹ b` for `b: [n, c]` if there is one, and the determinant.
     pub(super) fn eliminate(&self, a: &Array<E, D>, b: Option<&Array<E, D>>) -> Elimination<E, D> {
         let n = self.n;
-        let one = rows(a, 0, 1).like(1.0);
+        let one = a.slice(0, 1).like(1.0);
         let (mut left, mut right) = (a.clone(), b.cloned());
         let (mut pivots, mut sign) = (Vec::with_capacity(n), one.clone());
         for j in 0..n {
@@ -183,18 +170,18 @@ impl<E: Number, D: Device<E>> Square<E, D> {
             let before = product(&self.below, &largest, (n, n, 1));
             let taken = Array::truth(&before.eq(0.0)) * &largest;
             // Where the row at hand is the one, nothing is exchanged.
-            sign = sign * (rows(&taken, j, 1) * 2.0 - 1.0);
+            sign = sign * (taken.slice(j, 1) * 2.0 - 1.0);
             let exchange = |x: &Array<E, D>| {
                 let width = x.shape().0 / n;
                 let wide = |mask: &Array<E, D>| mask.repeated(width);
                 let of_pivot = Array::select(&wide(&taken), x, &x.like(0.0));
                 let pivot = of_pivot.sum_over_rows(n);
-                let here = rows(x, j * width, width);
+                let here = x.slice(j * width, width);
                 let x = Array::select(&wide(&taken), &here.tiled(n), x);
                 (Array::select(&wide(&self.only[j]), &pivot.tiled(n), &x), pivot)
             };
             let (x, row) = exchange(&left);
-            let pivot = rows(&row, j, 1);
+            let pivot = row.slice(j, 1);
             let multiple = column(&x, j, n) / &pivot;
             // A column without a pivot leaves a determinant of 0.
             let multiple = Array::select(&pivot, &multiple, &multiple.like(0.0));
@@ -209,7 +196,7 @@ impl<E: Number, D: Device<E>> Square<E, D> {
         let pivots: Vec<&Array<E, D>> = pivots.iter().collect();
         let solution = right.map(|b| {
             let width = b.shape().0 / n;
-            let row = |(j, pivot): (usize, &&Array<E, D>)| rows(&b, j * width, width) / *pivot;
+            let row = |(j, pivot): (usize, &&Array<E, D>)| b.slice(j * width, width) / *pivot;
             pivots.iter().enumerate().map(row).collect()
         });
         Elimination {
@@ -254,6 +241,15 @@ pub(super) struct Elimination<E: Number, D: Device<E>> {
 }
 
 impl<E: Number, D: Device<E>> Array<E, D> {
+    /// `count` rows from `first` on.
+    pub(crate) fn slice(&self, first: usize, count: usize) -> Self {
+        let (n, lanes) = self.shape();
+        if (first, count) == (0, n) {
+            return self.clone();
+        }
+        Array(self.0.clone().slice((first..first + count, 0..lanes)))
+    }
+
     /// Every row `times` times in a row.
     fn repeated(&self, times: usize) -> Self {
         Array::of_cube(unshared(repeated(self, times)))

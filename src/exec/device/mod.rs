@@ -21,6 +21,7 @@ mod program;
 mod special;
 mod tables;
 
-pub use array::Number;
-pub use density::{DeviceDensity, Kept, Points};
+pub use array::{Array, Number};
+pub use density::{DeviceDensity, Kept, Points, Source};
+pub(crate) use join::Join;
 pub use program::{NotOnDevice, Program};

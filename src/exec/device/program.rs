@@ -212,7 +212,7 @@ impl<E: Number, D: Device<E>> Loop<E, D> {
             let mut inputs = state;
             for (arg, width) in args[carries..carries + xs].iter().zip(&self.widths) {
                 inputs.push(match arg.array() {
-                    Some(all) => Value::Array(matrix::rows(all, row * width, *width)),
+                    Some(all) => Value::Array(all.slice(row * width, *width)),
                     None => Value::Empty,
                 });
             }

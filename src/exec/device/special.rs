@@ -58,7 +58,7 @@ impl<E: Number, D: Device<E>> Array<E, D> {
         self.abs().where_lt(no_fractions, &rounded, self)
     }
 
-    pub(super) fn floor(&self) -> Self {
+    pub(crate) fn floor(&self) -> Self {
         let nearest = self.nearest();
         &nearest - self.compare(Comparison::Less, &nearest)
     }

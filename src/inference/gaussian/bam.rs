@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::ascent::largest_divergence;
 use super::conclude::Fitted;
 use super::config::AGREEMENT;
-use super::warm_start::warm_start;
+use super::warm_start::mean_field_start;
 use crate::density::{LogDensity, Part};
 use crate::inference::assess::Checks;
 use crate::inference::deadline::timed;
@@ -49,8 +49,6 @@ const STAGE: &str = "bam";
 pub(in crate::inference) const FULL_DIM: usize = 150;
 /// Updates once the fit has arrived that a first look takes, and that a first window has.
 const UPDATES: usize = 100;
-/// Evaluations of the warm start of the method.
-const WARM: usize = 200;
 /// Updates at most, those of the way there included.
 const MOST_UPDATES: usize = 2000;
 /// Updates that a first look spends on the way from the unit Gaussian.
@@ -167,8 +165,8 @@ fn batch(full: bool, d: usize) -> usize {
     if full { (2 * d + 16).min(256) } else { 64 }
 }
 
-/// A first Gaussian fit to `density`, with all covariances or none: from the unit Gaussian, which is wide
-/// enough to see several modes, and where that does not get there from the start of `mean-field`.
+/// A first Gaussian fit to `density`, with all covariances: from the unit Gaussian, which is wide enough
+/// to see several modes, and where that does not get there from the start of `mean-field`.
 ///
 /// It is as far as it has come when the deadline comes.
 ///
@@ -176,15 +174,14 @@ fn batch(full: bool, d: usize) -> usize {
 /// [`InferenceError::NonFinite`] when no draw around the start has a finite score.
 pub fn batch_and_match(
     density: &dyn LogDensity<f64>,
-    full: bool,
     deadline: &Deadline,
     rng: &mut Stream,
 ) -> Result<Gaussian, InferenceError> {
-    let batch = batch(full, density.dim());
+    let batch = batch(true, density.dim());
     let mut from = None;
     loop {
         let near = from.is_some();
-        let mut matching = Matching::new(density, full, batch, from, rng.clone())?;
+        let mut matching = Matching::new(density, true, batch, from, rng.clone())?;
         let most = if near { MOST_UPDATES } else { UNAIDED };
         while matching.updates < most && matching.arrived < UPDATES {
             if !matching.update(density, deadline)? {
@@ -197,17 +194,6 @@ pub fn batch_and_match(
         }
         from = Some(mean_field_start(density, deadline, rng)?);
     }
-}
-
-/// The start of `mean-field`.
-fn mean_field_start(
-    density: &dyn LogDensity<f64>,
-    deadline: &Deadline,
-    rng: &mut Stream,
-) -> Result<Gaussian, InferenceError> {
-    let warm = warm_start(density, None, WARM, rng, |_, _| !deadline.passed())?;
-    let sd = warm.log_sd.iter().map(|l| l.exp()).collect();
-    Ok(Gaussian { mean: warm.mean, sd, factor: None })
 }
 
 /// The fit on its way, and all that an update changes.
@@ -540,7 +526,7 @@ mod tests {
     #[test]
     fn a_far_and_narrow_gaussian_is_found_exactly() {
         let mut rng = stream(1, "standardize test");
-        let fit = batch_and_match(&Far, true, &Deadline::never(), &mut rng).unwrap();
+        let fit = batch_and_match(&Far, &Deadline::never(), &mut rng).unwrap();
         let sigma = covariance(&fit);
         assert!((fit.mean[0] - 300.0).abs() < 1e-3 && (fit.mean[1] + 0.02).abs() < 1e-6, "{fit:?}");
         for (ij, want) in [((0, 0), 25.0), ((0, 1), 0.04), ((1, 1), 1e-4)] {
@@ -550,8 +536,12 @@ mod tests {
 
     #[test]
     fn the_diagonal_fit_finds_location_and_conditional_scale() {
-        let mut rng = stream(1, "standardize test");
-        let fit = batch_and_match(&Far, false, &Deadline::never(), &mut rng).unwrap();
+        let rng = stream(1, "matching test");
+        let mut matching = Matching::new(&Far, false, batch(false, 2), None, rng).unwrap();
+        while matching.arrived < UPDATES {
+            assert!(matching.update(&Far, &Deadline::never()).unwrap());
+        }
+        let fit = matching.fit;
         assert!(fit.factor.is_none() && (fit.mean[0] - 300.0).abs() < 1.0, "{fit:?}");
         let sd = &fit.sd;
         assert!(sd[0] > 2.0 && sd[0] < 6.0 && sd[1] > 0.004 && sd[1] < 0.012, "{fit:?}");

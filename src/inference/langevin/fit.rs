@@ -20,6 +20,7 @@ use super::watch::Watch;
 use crate::density::{LogDensity, Part};
 use crate::inference::affine::Coordinates;
 use crate::inference::assess::Checks;
+use crate::inference::backend::{Backend, Normals, Pairs, Stage, dispatch};
 use crate::inference::bridge::Bridge;
 use crate::inference::deadline::timed;
 use crate::inference::examine::examine;
@@ -32,9 +33,10 @@ use crate::inference::train::{Context, Plan, Step, Stop, Training, train};
 use crate::inference::transport::{self, Transport};
 use crate::inference::weights;
 use crate::inference::{
-    Fit, InferenceError, KhatKind, Monitor, Precision, Progress, Settings, Target, VerdictLevel,
+    Fit, InferenceError, KhatKind, Monitor, Progress, Settings, Target, VerdictLevel,
 };
-use crate::random::{Stream, fill_std_normal, stream};
+use crate::random::stream;
+use crate::real::Real;
 
 /// Shares of the time, where it is limited: until the start is found (and half as much again for the
 /// coordinates around it), and until training is over.
@@ -68,19 +70,19 @@ pub(super) fn fit(
     monitor: &mut dyn Monitor,
 ) -> Result<Fit, InferenceError> {
     let config = Config::new(settings, target.f64.dim(), dynamics)?;
-    let exact = target.f64;
     // Without a wish the start is the mean-field fit.
     let given = match settings.init.as_deref() {
         Some("mean-field") => None,
         _ => start::of_settings(name, target, settings, monitor)?,
     };
-    let given = given.as_ref();
-    let trained = match settings.precision {
-        Precision::F32 => {
-            train_chain(target.f32, exact, &config, settings, given, monitor)?.towards(target.f64)
-        }
-        Precision::F64 => train_chain(target.f64, exact, &config, settings, given, monitor)?,
+    let training = TrainChain {
+        target,
+        config: &config,
+        settings,
+        given: given.as_ref(),
+        monitor: &mut *monitor,
     };
+    let trained = dispatch(settings, training)?;
     assess(name, &config, &trained, target, settings, monitor)
 }
 
@@ -104,18 +106,18 @@ impl From<MeanField> for Start {
 }
 
 /// What training leaves.
-struct Trained<E: Element> {
-    chain: Chain<E>,
-    parameters: Parameters<E>,
+struct Trained<B: Backend> {
+    chain: Chain<B>,
+    parameters: Parameters<B>,
     start: Start,
     training: Training,
     /// Those in which the chain runs.
     coordinates: Transport,
 }
 
-impl<E: Element> Trained<E> {
-    /// The same towards the same density at another precision.
-    fn towards<F: Element>(self, density: &Arc<dyn LogDensity<F>>) -> Trained<F> {
+impl<B: Backend> Trained<B> {
+    /// The same on the CPU at full precision.
+    fn towards(self, density: &Arc<dyn LogDensity<f64>>) -> Trained<f64> {
         Trained {
             chain: self.chain.with_bridge(Bridge::new(&self.coordinates.density(density))),
             parameters: self.parameters.cast(),
@@ -126,17 +128,30 @@ impl<E: Element> Trained<E> {
     }
 }
 
-fn train_chain<E: Element>(
-    density: &Arc<dyn LogDensity<E>>,
-    exact: &Arc<dyn LogDensity<f64>>,
-    config: &Config,
-    settings: &Settings,
-    given: Option<&Gaussian>,
-    monitor: &mut dyn Monitor,
-) -> Result<Trained<E>, InferenceError> {
+/// Start and training of a chain.
+struct TrainChain<'a> {
+    target: Target<'a>,
+    config: &'a Config,
+    settings: &'a Settings,
+    given: Option<&'a Gaussian>,
+    monitor: &'a mut dyn Monitor,
+}
+
+impl Stage for TrainChain<'_> {
+    type Output = Trained<f64>;
+
+    fn run<B: Backend>(self) -> Result<Trained<f64>, InferenceError> {
+        let exact = self.target.f64;
+        Ok(train_chain::<B>(self)?.towards(exact))
+    }
+}
+
+fn train_chain<B: Backend>(task: TrainChain<'_>) -> Result<Trained<B>, InferenceError> {
+    let TrainChain { target, config, settings, given, monitor } = task;
+    let density = B::Number::density(target);
     let deadline = settings.deadline.share(TRAINING);
-    let of = |v: &[f64]| v.iter().map(|x| E::of(*x)).collect::<Vec<E>>();
-    let (start, coordinates) = place(density, exact, config, settings, given, monitor)?;
+    let of = |v: &[f64]| v.iter().map(|x| Real::of(*x)).collect::<Vec<B::Number>>();
+    let (start, coordinates) = place(density, target.f64, config, settings, given, monitor)?;
     let density = &timed(density, &deadline);
     let (mu, log_sd) = if config.precondition == Precondition::None {
         (start.mean.clone(), start.sd.iter().map(|s| s.ln()).collect())
@@ -147,7 +162,7 @@ fn train_chain<E: Element>(
     let mut parameters = Parameters::default();
     let chain = Chain::new(
         config.form,
-        Bridge::new(&seen),
+        B::bridge(density, settings, &coordinates)?,
         (&of(&mu), &of(&log_sd)),
         &mut parameters,
         &mut stream(settings.seed, "langevin network"),
@@ -160,7 +175,7 @@ fn train_chain<E: Element>(
         parameters.scale_rate(coefficients, COEFFICIENT_PACE);
     }
     let n = config.grad_samples;
-    let mut noise = vec![E::zero(); n * chain.noise_per_chain()];
+    let rows = n * chain.noises();
     let group = Group::adam(0);
     let plan = Plan {
         stage: "langevin",
@@ -176,15 +191,15 @@ fn train_chain<E: Element>(
         deadline,
     };
     // The random stream, the step size at each step, and what is known of explosions.
-    let mut state: (Stream, History, Watch) =
-        (stream(settings.seed, "langevin noise"), History::default(), Watch::new());
-    let step = |parameters: &mut Parameters<E>,
-                (rng, step_sizes, watch): &mut (Stream, History, Watch),
+    let mut state: (B::Normals, History, Watch) =
+        (B::Normals::new(settings.seed, "langevin noise"), History::default(), Watch::new());
+    let step = |parameters: &mut Parameters<B>,
+                (normals, step_sizes, watch): &mut (B::Normals, History, Watch),
                 context: Context| {
         density.see(Part::Fresh(context.iteration as u64));
-        fill_std_normal(rng, &mut noise);
+        let noise = normals.draw((rows, chain.dim()), Pairs::Independent);
         let step_size = parameters.value(chain.handles.step_size).min(watch.largest_step);
-        parameters.set(chain.handles.step_size, &[E::of(step_size)]);
+        parameters.set(chain.handles.step_size, &[Real::of(step_size)]);
         step_sizes.add(step_size);
         let paths = chain.simulate(parameters, &noise, n, &SharedTape::recording());
         let loss = paths.log_weights.mean::<(), _>().negate();
@@ -284,16 +299,15 @@ fn assess(
     let mut stop = trained.training.stop;
     let sampling = settings.deadline.share(SAMPLING);
     let density = timed(&coordinates.density(target.f64), &sampling);
-    let chain = chain.with_bridge(Bridge::new(&density));
+    let chain = chain.with_bridge::<f64>(Bridge::new(&density));
     let batch = sampling.lot(2, BATCH, || {
-        let mut noise = vec![0.0; 2 * chain.noise_per_chain()];
-        fill_std_normal(&mut stream(settings.seed, "langevin pilot"), &mut noise);
+        let mut pilot = stream(settings.seed, "langevin pilot");
+        let noise = Normals::<f64>::draw(&mut pilot, (2 * chain.noises(), d), Pairs::Independent);
         let _ = chain.simulate(parameters, &noise, 2, &SharedTape::off());
     });
     while log_weights.len() < paths && !(sampling.passed() && log_weights.len() > 1) {
         let n = batch.min(paths - log_weights.len());
-        let mut noise = vec![0.0; n * chain.noise_per_chain()];
-        fill_std_normal(&mut rng, &mut noise);
+        let noise = Normals::<f64>::draw(&mut rng, (n * chain.noises(), d), Pairs::Independent);
         let simulated = chain.simulate(parameters, &noise, n, &SharedTape::off());
         if sampling.has_cut() {
             break;

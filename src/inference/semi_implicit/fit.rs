@@ -297,7 +297,7 @@ fn fit<E: Element, O: Objective>(
     let horizon = (options.average * options.iterations as f64 / AVERAGED as f64).max(1.0);
     let mut state = (
         stream(settings.seed, &format!("{} training", O::NAME)),
-        Average::exponential(1.0 - 1.0 / horizon),
+        Average::<E>::exponential(1.0 - 1.0 / horizon),
         O::State::default(),
     );
     let at = |context: Context| At {
@@ -305,7 +305,7 @@ fn fit<E: Element, O: Objective>(
         residual: objective.residual(context.iteration),
     };
     let step = |parameters: &mut Parameters<E>,
-                state: &mut (Stream, Average, O::State),
+                state: &mut (Stream, Average<E>, O::State),
                 context: Context| {
         let (rng, average, own) = state;
         let at = at(context);

@@ -1,14 +1,15 @@
 //! A first Gaussian fit to the posterior, and the posterior seen through it.
 //!
-//! The fit is batch-and-match (see [`batch_and_match`]). It only has to be roughly right: the method
-//! that works in the standardised coordinates does the rest.
+//! The fit is batch-and-match (see [`batch_and_match`]) where all covariances are wanted, else the start of
+//! mean-field. It only has to be roughly right: the method that works in the standardised coordinates does
+//! the rest.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::density::{LogDensity, Part, Residuals, Scalars};
-use crate::inference::gaussian::{FULL_DIM, batch_and_match};
+use crate::inference::gaussian::{FULL_DIM, batch_and_match, mean_field_start};
 use crate::inference::start::Gaussian;
 use crate::inference::{Deadline, InferenceError};
 use crate::random::Stream;
@@ -219,10 +220,10 @@ impl<E: Real> LogDensity<E> for Standardized<E> {
     }
 }
 
-/// Fits a Gaussian to `density` by batch-and-match, as far as it comes before the deadline.
+/// Fits a Gaussian to `density`, as far as it comes before the deadline.
 ///
 /// # Errors
-/// As [`batch_and_match`].
+/// As [`batch_and_match`] and [`mean_field_start`].
 pub(super) fn fit_gaussian(
     density: &dyn LogDensity<f64>,
     kind: Standardize,
@@ -236,7 +237,12 @@ pub(super) fn fit_gaussian(
         Standardize::Full => true,
         Standardize::Diagonal => false,
     };
-    Ok(Affine::of(&batch_and_match(density, full, deadline, rng)?, kind))
+    let fit = if full {
+        batch_and_match(density, deadline, rng)
+    } else {
+        mean_field_start(density, deadline, rng)
+    };
+    Ok(Affine::of(&fit?, kind))
 }
 
 #[cfg(test)]

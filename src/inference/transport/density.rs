@@ -25,6 +25,12 @@ impl Transport {
         Transport { affine, map: Some(map) }
     }
 
+    /// The affine map, if it is all.
+    #[must_use]
+    pub fn affine(&self) -> Option<&Coordinates> {
+        self.map.is_none().then_some(&self.affine)
+    }
+
     /// The density of `x` when `z` has density `inner`.
     #[must_use]
     pub fn density<E: Element>(&self, inner: &Arc<dyn LogDensity<E>>) -> Arc<dyn LogDensity<E>> {
