@@ -15,8 +15,9 @@ pub struct Residuals<E> {
     pub points: Vec<E>,
     /// Whatever else the density wants to remember; the layout is its own.
     pub saved: Vec<E>,
-    /// What the density that this one is a view of keeps, where it is one.
-    pub inner: Option<Box<Residuals<E>>>,
+    /// What the density that this one is a view of keeps, where it is one: of all points, or of one
+    /// stretch of them after the other.
+    pub inner: Vec<Residuals<E>>,
 }
 
 /// Named numbers of `S` points.

@@ -115,7 +115,7 @@ fn some_crates_stay_behind_one_door() {
         ("pest::", &["src/syntax/parser.rs", "src/syntax/build"]),
         ("ariadne::", &["src/diagnostics/render.rs"]),
         ("logos::", &["src/syntax/"]),
-        ("dfdx::", &["src/inference/"]),
+        ("dfdx::", &["src/inference/", "src/exec/device/"]),
         ("nuts_rs::", &["src/inference/"]),
         ("clap::", &["src/cli/"]),
         ("clap_complete::", &["src/cli/"]),

@@ -123,8 +123,8 @@ pub(super) fn run(arguments: &[String]) -> Result<(), String> {
                     ..Settings::default()
                 };
                 let began = cpu_seconds();
-                let run = find(&method).ok_or(format!("no method {method}"))?.run;
-                let fit = run(posterior.target(), &settings, &mut Silent);
+                let found = find(&method).ok_or(format!("no method {method}"))?;
+                let fit = found.fit(posterior.target(), &settings, &mut Silent);
                 let fit = fit.map_err(|e| e.to_string())?;
                 let seconds = cpu_seconds() - began;
                 let (kl, mean, sd) = match &reference {

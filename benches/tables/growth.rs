@@ -97,7 +97,11 @@ const AXES: [Axis; 7] = [
         meaning: "lines of a model, compiled to its Hessian-vector product",
         sizes: &[100, 1_000, 10_000],
         task: |lines| {
-            (shared::model(lines), 1, ["emit", "MODEL", "--data", "DATA", "--stage", "hvp"].map(String::from).to_vec())
+            (
+                shared::model(lines),
+                1,
+                ["emit", "MODEL", "--data", "DATA", "--stage", "hvp"].map(String::from).to_vec(),
+            )
         },
     },
 ];
@@ -115,7 +119,8 @@ fn fit(method: &str, iterations: usize, more: &[&str]) -> Vec<String> {
 /// # Errors
 /// For unknown names, runs that fail, and files that cannot be written.
 pub(super) fn run(arguments: &[String]) -> Result<(), String> {
-    let given = options(arguments, &["--axes", "--largest"]).map_err(|e| format!("{e}; {USAGE}"))?;
+    let given =
+        options(arguments, &["--axes", "--largest"]).map_err(|e| format!("{e}; {USAGE}"))?;
     let all = AXES.map(|axis| axis.name);
     let largest = given.get("largest").map_or(Ok(usize::MAX), |n| n.parse());
     let largest = largest.map_err(|e| format!("--largest: {e}"))?;
@@ -187,7 +192,12 @@ fn body(curves: &Curves) -> String {
         .iter()
         .flat_map(|(name, points)| {
             points.iter().map(move |[size, seconds, mib]| {
-                vec![(*name).to_owned(), size.to_string(), format!("{seconds:.2}"), format!("{mib:.0}")]
+                vec![
+                    (*name).to_owned(),
+                    size.to_string(),
+                    format!("{seconds:.2}"),
+                    format!("{mib:.0}"),
+                ]
             })
         })
         .collect();
@@ -200,7 +210,8 @@ fn body(curves: &Curves) -> String {
             _ => None,
         });
         let exponent = exponent.filter(|e| e.is_finite());
-        let exponent = exponent.map_or_else(String::new, |e| format!("; time grows with its power {e:.2}"));
+        let exponent =
+            exponent.map_or_else(String::new, |e| format!("; time grows with its power {e:.2}"));
         writeln!(text, "- `{}`: {}{exponent}.", axis.name, axis.meaning)
             .expect("a string takes any text");
     }
@@ -235,12 +246,19 @@ fn drawn(curves: &Curves) -> String {
         for v in x0 as i32..=x1 as i32 {
             let at = x(f64::from(v));
             add(format!("<path d=\"M{at:.1} {top}V{}\" stroke=\"#ddd\"/>", top + SIDE));
-            add(format!("<text x=\"{at:.1}\" y=\"{}\" text-anchor=\"middle\">1e{v}</text>", top + SIDE + 16.0));
+            add(format!(
+                "<text x=\"{at:.1}\" y=\"{}\" text-anchor=\"middle\">1e{v}</text>",
+                top + SIDE + 16.0
+            ));
         }
         for v in y0 as i32..=y1 as i32 {
             let at = y(f64::from(v));
             add(format!("<path d=\"M{left} {at:.1}H{}\" stroke=\"#ddd\"/>", left + SIDE));
-            add(format!("<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">1e{v}</text>", left - 6.0, at + 4.0));
+            add(format!(
+                "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">1e{v}</text>",
+                left - 6.0,
+                at + 4.0
+            ));
         }
         for ((_, points), colour) in curves.iter().zip(COLOURS) {
             let points = points.iter().map(|p| {
@@ -248,7 +266,10 @@ fn drawn(curves: &Curves) -> String {
                 format!("{:.1},{:.1}", x(size), y(value))
             });
             let points: Vec<String> = points.collect();
-            add(format!("<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>", points.join(" ")));
+            add(format!(
+                "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
+                points.join(" ")
+            ));
         }
     }
     for (i, (name, colour)) in curves.keys().zip(COLOURS).enumerate() {

@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 
 use dfdx::prelude::MeanTo;
+use ppl::inference::backend::{Normals, Pairs};
 use ppl::inference::bridge::Bridge;
 use ppl::inference::langevin::{
     Chain, Correction, Dynamics, Form, Initial, Integrator, Levels, Momentum,
@@ -18,7 +19,7 @@ use ppl::inference::langevin::{
 use ppl::inference::optimizer::{Group, Parameters};
 use ppl::inference::tape::{SharedTape, backward};
 use ppl::posterior::Posterior;
-use ppl::random::{fill_std_normal, stream};
+use ppl::random::stream;
 
 use super::langevin::{TASKS, compile};
 use super::options::options;
@@ -101,15 +102,15 @@ fn own(posterior: &Posterior, form: Form, bridges: usize, n: usize) -> Result<f6
     let form = Form { bridges, ..form };
     let density = posterior.target().f32;
     let (mu, log_sd) = (vec![0.0; density.dim()], vec![-3.0; density.dim()]);
-    let (mut parameters, mut rng) = (Parameters::default(), stream(1, "bench"));
+    let (mut parameters, mut rng) = (Parameters::<f32>::default(), stream(1, "bench"));
     let bridge = Bridge::new(density);
     let chain = Chain::new(form, bridge, (&mu, &log_sd), &mut parameters, &mut rng);
-    let mut noise = vec![0.0_f32; n * chain.noise_per_chain()];
+    let shape = (n * chain.noises(), chain.dim());
     let mut blocks = Vec::new();
     for _ in 0..ITERATIONS / BLOCK {
         let began = thread_cpu_ms();
         for _ in 0..BLOCK {
-            fill_std_normal(&mut rng, &mut noise);
+            let noise = Normals::<f32>::draw(&mut rng, shape, Pairs::Independent);
             let paths = chain.simulate(&parameters, &noise, n, &SharedTape::recording());
             let loss = paths.log_weights.mean::<(), _>().negate();
             let mut gradients = backward(loss).map_err(|e| e.to_string())?;

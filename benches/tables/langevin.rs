@@ -178,8 +178,8 @@ fn fit(
         ..Settings::default()
     };
     let began = cpu_seconds();
-    let run = find(method).ok_or(format!("no method {method}"))?.run;
-    let fit = run(posterior.target(), &settings, &mut Silent).map_err(|e| e.to_string())?;
+    let found = find(method).ok_or(format!("no method {method}"))?;
+    let fit = found.fit(posterior.target(), &settings, &mut Silent).map_err(|e| e.to_string())?;
     let seconds = cpu_seconds() - began;
     let (elbo, elbo_se) = fit.elbo.unwrap_or((f64::NAN, f64::NAN));
     let (iwae, log_z, log_z_se) =

@@ -169,8 +169,7 @@ fn fit(
     let posterior = session.check("model.ppl", &text).and_then(|m| session.compile(&m, &data));
     let posterior = posterior.ok_or_else(|| session.render(false))?;
     let began = cpu_seconds();
-    let fit =
-        (method.run)(posterior.target(), &settings, &mut Silent).map_err(|e| e.to_string())?;
+    let fit = method.fit(posterior.target(), &settings, &mut Silent).map_err(|e| e.to_string())?;
     let seconds = cpu_seconds() - began;
     let generated = Values::generated(posterior.lowered(), &[Role::Gen], "predictions");
     let draws = generated.at(&fit.draws, fit.log_p.len(), 1, seed);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ppl::data::DataSet;
 use ppl::density::{LogDensity, Part, Residuals, Scalars};
 use ppl::driver::Session;
-use ppl::inference::{Fit, METHODS, Settings, Silent, Target, VerdictLevel, find};
+use ppl::inference::{Deadline, Fit, METHODS, Settings, Silent, Target, VerdictLevel, find};
 use ppl::posterior::Posterior;
 use ppl::real::Real;
 use ppl::results::Statistics;
@@ -50,7 +50,7 @@ impl Arguments {
                 "--seed" => parsed.settings.seed = value.parse().map_err(|_| bad(()))?,
                 "--max-seconds" => {
                     let seconds: f64 = value.parse().map_err(|_| bad(()))?;
-                    parsed.settings.max_time = Some(Duration::from_secs_f64(seconds));
+                    parsed.settings.deadline = Deadline::after(Duration::from_secs_f64(seconds));
                 }
                 _ => return Err(format!("{flag}; {USAGE}")),
             }
@@ -75,7 +75,9 @@ pub(super) fn run(given: &[String]) -> Result<(), String> {
         let posterior = compile(&folder, model)?;
         let reference = json(&folder.join("reference.json"))?;
         for method in &arguments.methods {
-            let measured = measure(&posterior, method, &arguments.settings, &reference)?;
+            let deadline = arguments.settings.deadline.again();
+            let settings = Settings { deadline, ..arguments.settings.clone() };
+            let measured = measure(&posterior, method, &settings, &reference)?;
             let row: Vec<String> =
                 [name.clone(), method.clone()].into_iter().chain(measured).collect();
             println!("{}", row.join(" | "));
@@ -114,7 +116,7 @@ fn compile(folder: &Path, model: &str) -> Result<Posterior, String> {
     posterior.ok_or_else(|| session.render(false))
 }
 
-const HEADER: [&str; 10] = [
+const HEADER: [&str; 11] = [
     "posterior",
     "method",
     "max abs(Δmean)/sd",
@@ -125,6 +127,7 @@ const HEADER: [&str; 10] = [
     "gradients",
     "values",
     "CPU s",
+    "why not ok",
 ];
 
 /// The cells of one fit after the first two.
@@ -142,16 +145,18 @@ fn measure(
     let f32s: Arc<dyn LogDensity<f32>> =
         Arc::new(Counted { inner: Arc::clone(target.f32), counts: Arc::clone(&counts) });
     let began = cpu_seconds();
-    let fit = (method.run)(Target { f64: &f64s, f32: &f32s }, settings, &mut Silent);
+    let fit = method.fit(Target { f64: &f64s, f32: &f32s }, settings, &mut Silent);
     let seconds = format!("{:.2}", cpu_seconds() - began);
     let gradients = counts.gradients.load(Ordering::Relaxed).to_string();
     let values = counts.values.load(Ordering::Relaxed).to_string();
     let fit = match fit {
         Ok(fit) => fit,
         Err(error) => {
-            let refused = format!("refused: {}", error.to_string().replace('|', "/"));
-            let dash = || "–".to_owned();
-            return Ok(vec![dash(), dash(), dash(), refused, dash(), gradients, values, seconds]);
+            // The three counts, in the places that the header gives them.
+            let mut cells = vec!["–".to_owned(); HEADER.len() - 2];
+            cells[3] = format!("refused: {}", plain(&error.to_string()));
+            cells.splice(5..8, [gradients, values, seconds]);
+            return Ok(cells);
         }
     };
     let errors = Errors::of(&fit, posterior, reference)?;
@@ -169,7 +174,16 @@ fn measure(
         gradients,
         values,
         seconds,
+        match (fit.verdict.level, fit.verdict.reasons.first()) {
+            (VerdictLevel::Ok, _) | (_, None) => "–".to_owned(),
+            (_, Some(worst)) => plain(worst),
+        },
     ])
+}
+
+/// Words that fit into a cell.
+fn plain(words: &str) -> String {
+    words.replace('|', "/")
 }
 
 /// How far the moments of a fit are from those of the reference draws.

@@ -104,6 +104,7 @@ pub(super) fn python(program: &Path, arguments: &[&str]) -> Result<serde_json::V
         .env("JAX_PLATFORMS", "cpu")
         .output()
         .map_err(|e| format!("python3: {e}"))?;
-    serde_json::from_slice(&output.stdout)
-        .map_err(|e| format!("{}: {e}: {}", program.display(), String::from_utf8_lossy(&output.stderr)))
+    serde_json::from_slice(&output.stdout).map_err(|e| {
+        format!("{}: {e}: {}", program.display(), String::from_utf8_lossy(&output.stderr))
+    })
 }

@@ -189,7 +189,7 @@ fn own(task: &Task, posterior: &Posterior) -> Result<f64, String> {
     };
     let method = find("sivi-sm").ok_or("no such method")?;
     let mut watch = Watch::default();
-    (method.run)(posterior.target(), &settings, &mut watch).map_err(|e| e.to_string())?;
+    method.fit(posterior.target(), &settings, &mut watch).map_err(|e| e.to_string())?;
     Ok(median(watch.blocks))
 }
 

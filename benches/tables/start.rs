@@ -29,9 +29,8 @@ pub(super) fn run(arguments: &[String]) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
     let out = folder.path().join("run").to_string_lossy().into_owned();
     let model = root.join("examples/eight_schools/model.ppl").to_string_lossy().into_owned();
-    let fit = |method: &str| {
-        least(RUNS, binary, &["run", &model, "--infer", method, "--out", &out])
-    };
+    let fit =
+        |method: &str| least(RUNS, binary, &["run", &model, "--infer", method, "--out", &out]);
     let mut rows = Vec::new();
     let mut add = |what: &str, taken: Taken| {
         let row = vec![what.to_owned(), format!("{:.2}", taken.cpu_s), format!("{:.0}", taken.mib)];

@@ -231,6 +231,9 @@ pub(super) struct RunFlags {
 pub(super) enum DeviceFlag {
     /// The processor
     Cpu,
+    /// The processor, by the operations that a GPU would run
+    #[value(hide = true)]
+    Tensors,
     /// An NVIDIA GPU
     Cuda,
 }

@@ -1,14 +1,16 @@
 //! `ppl run`: fit, write the run directory, print the summary and the verdict.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::check::generative::Parameters;
 use crate::check::typed::Model;
 use crate::data::Format;
 use crate::diagnostics::Diagnostic;
 use crate::driver::Session;
-use crate::inference::{Fit, InferenceError, Method, Precision, Settings, VerdictLevel};
+use crate::inference::{
+    Deadline, Device, Fit, InferenceError, Method, Precision, Settings, VerdictLevel,
+};
 use crate::lower::Term;
 use crate::posterior::{Posterior, Values};
 use crate::results::{
@@ -16,7 +18,7 @@ use crate::results::{
     Summary, check_predictions, default_out, model_name, table,
 };
 
-use super::args::{RunArgs, RunFlags};
+use super::args::{DeviceFlag, RunArgs, RunFlags};
 use super::console::Console;
 use super::failure::{Exit, Failure, Outcome};
 use super::generate::{Groups, observed_and_constant};
@@ -43,7 +45,7 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
     let mut settings = settings::settings(&flags, method)?;
     let init = init::run_directory(settings.init.as_deref())?;
     let interval = settings::checkpoint_interval(&flags)?;
-    settings::check_device(&flags)?;
+    settings::check_device(&flags, method)?;
     let name = model_name(&args.model.model);
     let out = flags.out.clone().unwrap_or_else(|| default_out(&name, method.name, settings.seed));
     let directory = RunDirectory::claim(&out).map_err(|e| directory_failure(&e))?;
@@ -74,9 +76,23 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
         settings.init = None;
         settings.start = Some(init::start(path, &posterior.lowered().params)?);
     }
+    if let Some(device) = flags.device.filter(|device| *device != DeviceFlag::Cpu) {
+        let source = session.on_device(&posterior);
+        let Some(source) = source else {
+            // Warnings were printed before.
+            session.diagnostics.retain(Diagnostic::is_error);
+            print_diagnostics(&session, console);
+            return Err(Failure { exit: Exit::Inference, ..Failure::reported() });
+        };
+        settings.device = settings::device(device, source);
+    }
     let compile_s = started.elapsed().as_secs_f64();
 
     let started = Instant::now();
+    // The limit is the program's, of which files take a part.
+    let whole = settings.deadline.clone();
+    let left = whole.left().unwrap_or_default();
+    settings.deadline = whole.less(left.mul_f64(WRITING).min(MOST_WRITING));
     let config = config(&input, &session, &flags, method, &settings)?;
     let checkpoint = match resumed {
         None => Checkpoint::new(config.clone()),
@@ -87,7 +103,7 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
         }
     };
     let mut watcher = Watcher::new(console, checkpoint, &out, interval)?;
-    let fit = (method.run)(posterior.target(), &settings, &mut watcher);
+    let fit = method.fit(posterior.target(), &settings, &mut watcher);
     watcher.finish();
     let mut fit = fit.map_err(|e| inference_failure(&e))?;
     let info = RunInfo {
@@ -96,7 +112,7 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
         compile_s,
         train_s: started.elapsed().as_secs_f64(),
     };
-    let groups = groups(&session, &model, &input, &posterior, &fit, settings.seed);
+    let groups = groups(&session, &model, &input, &posterior, &fit, settings.seed, &whole);
     if let Some(predicted) = groups.get("posterior_predictive") {
         let observed: Vec<_> = input.data.iter().collect();
         check_predictions(&mut fit.verdict, predicted, &observed);
@@ -140,9 +156,10 @@ pub(super) fn directory_failure(error: &RunDirectoryError) -> Failure {
 fn inference_failure(error: &InferenceError) -> Failure {
     match error {
         InferenceError::Setting(message) => Failure::usage(message.clone()),
-        InferenceError::NonFinite { .. } | InferenceError::Breakdown(_) => {
-            Failure::inference(error.to_string())
-        }
+        InferenceError::NonFinite { .. }
+        | InferenceError::Device(_)
+        | InferenceError::NoTime
+        | InferenceError::Breakdown(_) => Failure::inference(error.to_string()),
     }
 }
 
@@ -170,7 +187,12 @@ fn config(
             Precision::F32 => "f32".into(),
             Precision::F64 => "f64".into(),
         },
-        device: "cpu".into(),
+        device: match settings.device {
+            Device::Cpu => "cpu".into(),
+            Device::Tensors(_) => "tensors".into(),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(_) => "cuda".into(),
+        },
         imports: session.imported().map(|(name, text)| Source::of(name, text)).collect(),
         not_drawn: BTreeMap::new(),
         flags: flags.into_iter().filter(|(k, _)| !told_elsewhere.contains(&k.as_str())).collect(),
@@ -179,6 +201,24 @@ fn config(
 
 /// A group of `fit.zarr` is left out when it has more numbers than this (160 MB).
 const MOST_NUMBERS: usize = 20_000_000;
+
+/// Share of the time that is kept for predictions and files, where it is limited, and most of it.
+const WRITING: f64 = 0.15;
+const MOST_WRITING: Duration = Duration::from_millis(1000);
+/// Why a group is missing that would have taken too long.
+const LATE: &str = "there was no time left (--max-seconds)";
+/// Draws that tell how long all of them take.
+const PILOT: usize = 20;
+
+/// Whether values at `total` draws can be had before the deadline, as far as some of them tell.
+fn in_time(values: &Values, draws: &[f64], total: usize, deadline: &Deadline) -> bool {
+    let Some(left) = deadline.left() else { return true };
+    let some = PILOT.min(total);
+    let _ = values.at(&draws[..some * (draws.len() / total)], some, 1, 0);
+    let after = deadline.left().unwrap_or_default();
+    let pilot = left.saturating_sub(after).as_secs_f64();
+    pilot * (total as f64 / some as f64) <= after.as_secs_f64()
+}
 
 /// Draws from the prior that a run keeps.
 const PRIOR_DRAWS: usize = 1000;
@@ -191,6 +231,7 @@ fn groups(
     posterior: &Posterior,
     fit: &Fit,
     seed: u64,
+    deadline: &Deadline,
 ) -> Groups {
     let mut groups = Groups::default();
     let total = fit.log_p.len();
@@ -198,6 +239,9 @@ fn groups(
         if values.len() * total > MOST_NUMBERS {
             let reason = format!("it would have {} numbers a draw", values.len());
             return groups.refuse(name, vec![reason]);
+        }
+        if !in_time(values, &fit.draws, total, deadline) {
+            return groups.refuse(name, vec![LATE.to_owned()]);
         }
         groups.add(name, values.at(&fit.draws, total, fit.chains, seed));
     };
@@ -227,7 +271,11 @@ fn groups(
             let size: usize =
                 drawn.lowered.variables.iter().map(|v| v.shape.iter().product::<usize>()).sum();
             let draws = PRIOR_DRAWS.min(MOST_NUMBERS / size.max(1)).max(1);
-            groups.add_prior(&drawn, draws, seed);
+            if deadline.passed() {
+                groups.refuse("prior", vec![LATE.to_owned()]);
+            } else {
+                groups.add_prior(&drawn, draws, seed);
+            }
         }
         Err(errors) => groups.refuse("prior", messages(&errors)),
     }

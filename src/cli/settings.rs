@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::diagnostics::nearest;
-use crate::inference::{self, METHODS, Method, Precision, Settings};
+use crate::exec::device::Source;
+use crate::inference::{self, Deadline, Device, METHODS, Method, Precision, Settings};
 
 use super::args::{DeviceFlag, PrecisionFlag, RunFlags};
 use super::failure::Failure;
@@ -55,7 +56,10 @@ pub(super) fn settings(flags: &RunFlags, method: &'static Method) -> Result<Sett
         learning_rate: flags.learning_rate,
         grad_samples: flags.grad_samples,
         bridges: flags.bridges,
-        max_time: flags.max_seconds.map(|s| seconds("max-seconds", s)).transpose()?,
+        deadline: match flags.max_seconds {
+            None => Deadline::never(),
+            Some(limit) => Deadline::after(seconds("max-seconds", limit)?),
+        },
         tolerance: flags.tolerance,
         init: flags.init.clone(),
         start: None,
@@ -64,6 +68,8 @@ pub(super) fn settings(flags: &RunFlags, method: &'static Method) -> Result<Sett
             Some(PrecisionFlag::F32) => Precision::F32,
             Some(PrecisionFlag::F64) => Precision::F64,
         },
+        // With the model, which is not known yet.
+        device: Device::Cpu,
         threads: flags.threads.unwrap_or(cores),
         options: defaults.options,
     };
@@ -109,16 +115,51 @@ fn seconds(flag: &str, value: f64) -> Result<Duration, Failure> {
         .map_err(|_| Failure::usage(format!("--{flag} {value} is not a time")))
 }
 
-/// Whether the device is there.
-pub(super) fn check_device(flags: &RunFlags) -> Result<(), Failure> {
+/// Whether the device is there, and the method has a use for it.
+pub(super) fn check_device(flags: &RunFlags, method: &Method) -> Result<(), Failure> {
+    let name = match flags.device {
+        None | Some(DeviceFlag::Cpu) => return Ok(()),
+        Some(DeviceFlag::Tensors) => "tensors",
+        Some(DeviceFlag::Cuda) => "cuda",
+    };
+    if !method.on_device() {
+        let able = METHODS.iter().filter(|m| m.on_device()).map(|m| m.name);
+        return Err(Failure::usage(format!(
+            "--device {name}: `{}` runs on the CPU only; {} run on a device",
+            method.name,
+            list(able)
+        )));
+    }
+    if flags.minibatch.is_some() {
+        return Err(Failure::usage(format!(
+            "--device {name}: a device has all of the data, without --minibatch"
+        )));
+    }
     match flags.device {
-        None | Some(DeviceFlag::Cpu) => Ok(()),
-        Some(DeviceFlag::Cuda) if cfg!(feature = "cuda") => {
-            Err(Failure::inference("--device cuda: this release evaluates models on the CPU only"))
+        Some(DeviceFlag::Cuda) => {
+            gpu().map_err(|why| Failure::inference(format!("--device cuda: {why}")))
         }
-        Some(DeviceFlag::Cuda) => Err(Failure::inference(
-            "--device cuda: this build of ppl has no CUDA support; use --device cpu",
-        )),
+        _ => Ok(()),
+    }
+}
+
+/// Whether there is a GPU that this build can use.
+pub(super) fn gpu() -> Result<(), String> {
+    #[cfg(feature = "cuda")]
+    return inference::backend::device::gpu().map_err(str::to_owned);
+    #[cfg(not(feature = "cuda"))]
+    Err("this build of ppl has no CUDA support; use --device cpu".into())
+}
+
+/// The device of a flag, for a model.
+pub(super) fn device(flag: DeviceFlag, source: Source) -> Device {
+    match flag {
+        DeviceFlag::Cpu => Device::Cpu,
+        DeviceFlag::Tensors => Device::Tensors(source),
+        #[cfg(feature = "cuda")]
+        DeviceFlag::Cuda => Device::Cuda(source),
+        #[cfg(not(feature = "cuda"))]
+        DeviceFlag::Cuda => unreachable!("refused by check_device"),
     }
 }
 

@@ -129,6 +129,7 @@ codes! {
     E0511 "a sum over too many discrete values",
     E0512 "a discrete latent without a distribution",
     E0520 "a statement that cannot be subsampled",
+    E0521 "an operation that no device has",
     // -- Lints
     W0601 "an improper prior",
     W0602 "a parameter that no likelihood reaches",

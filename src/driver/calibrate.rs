@@ -122,8 +122,9 @@ pub fn calibrate(
             found.refused.push(messages(&said));
             continue;
         };
-        let settings = Settings { seed: settings.seed + r as u64, ..settings.clone() };
-        let fit = match (method.run)(posterior.target(), &settings, monitor) {
+        let (seed, deadline) = (settings.seed + r as u64, settings.deadline.again());
+        let settings = Settings { seed, deadline, ..settings.clone() };
+        let fit = match method.fit(posterior.target(), &settings, monitor) {
             Ok(fit) => fit,
             Err(error) => {
                 found.refused.push(error.to_string());

@@ -13,6 +13,7 @@ use crate::check;
 use crate::check::typed::Model;
 use crate::data::DataSet;
 use crate::diagnostics::{Color, Diagnostic, Outcome, render_all};
+use crate::exec::device::Source;
 use crate::lower::{self, Lowered, Space};
 use crate::posterior::{Minibatch, Posterior};
 use crate::source::{SourceMap, read_import};
@@ -110,6 +111,17 @@ impl Session {
         let minibatch = Minibatch { dimension, size, seed };
         let compiled = Posterior::compile_subsampled(lowered, minibatch, &self.sources);
         Ok(self.compiled(compiled))
+    }
+
+    /// What training on a device needs of a posterior, unless it uses an operation that has no form there.
+    pub fn on_device(&mut self, posterior: &Posterior) -> Option<Source> {
+        match posterior.source() {
+            Ok(source) => Some(source),
+            Err(error) => {
+                self.diagnostics.push(*error);
+                None
+            }
+        }
     }
 
     fn compiled(&mut self, compiled: Result<Posterior, Box<Diagnostic>>) -> Option<Posterior> {

@@ -237,14 +237,14 @@ impl<E: Element> LogDensity<E> for CompiledDensity<E> {
 }
 
 /// The part of a function that depends on `v`.
-struct Split {
+pub(super) struct Split {
     /// Its inputs are the residuals, then `v`, then the held ones; its output is the product.
-    function: Function,
+    pub(super) function: Function,
     /// Values of the original function.
-    residuals: Vec<ValueId>,
+    pub(super) residuals: Vec<ValueId>,
 }
 
-fn split_at_v(f: &Function, hvp: ValueId, theta: usize, v: usize) -> Split {
+pub(super) fn split_at_v(f: &Function, hvp: ValueId, theta: usize, v: usize) -> Split {
     let on_v = f.depends_on(|i| i == v);
     let on_theta = f.depends_on(|i| i == theta);
     // Movements that only spread numbers out are redone rather than remembered.

@@ -18,6 +18,7 @@
 
 mod cost;
 pub mod density;
+pub mod device;
 pub mod element;
 mod fuse;
 mod index;

@@ -31,14 +31,17 @@ const IDLE: [f64; 2] = [1e-20, 1e-35];
 
 /// What one step of Adam depends on beside gradient and moments.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Adam {
-    pub(super) rate: f64,
-    pub(super) betas: [f64; 2],
-    pub(super) epsilon: f64,
+pub struct Adam {
+    /// Learning rate.
+    pub rate: f64,
+    /// Decay rates of the moments.
+    pub betas: [f64; 2],
+    /// `ε`.
+    pub epsilon: f64,
     /// Steps including this one.
-    pub(super) steps: i32,
+    pub steps: i32,
     /// Factor on the gradient.
-    pub(super) shorten: f64,
+    pub shorten: f64,
 }
 
 impl Adam {

@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
 
 use super::method::option;
 use super::start::{self, Gaussian};
@@ -36,26 +35,24 @@ fn run(
     settings: &Settings,
     monitor: &mut dyn Monitor,
 ) -> Result<Fit, InferenceError> {
-    let began = Instant::now();
     let rungs = rungs(settings, target.f64.dim())?;
     let mut start = start::of_settings(AUTO.name, target, settings, monitor)?;
     let mut climb = Climb { best: None, error: None, story: Vec::new(), iterations: 0 };
     for (i, method) in rungs.iter().enumerate() {
-        let left = settings.max_time.map(|limit| limit.saturating_sub(began.elapsed()));
-        if left.is_some_and(|left| left.is_zero()) {
+        if settings.deadline.passed() {
             climb.story.push(format!("auto: no time was left for {}.", method.name));
             break;
         }
         let rung = Settings {
             iterations: None,
-            max_time: left.map(|left| share(left, rungs.len() - i)),
+            deadline: settings.deadline.share(share(rungs.len() - i)),
             init: None,
             start: if looks_for_itself(method) { None } else { start.clone() },
             options: BTreeMap::new(),
             ..settings.clone()
         };
         let mut watch = Watch { monitor, method: method.name, stopped: false };
-        let outcome = (method.run)(target, &rung, &mut watch);
+        let outcome = method.fit(target, &rung, &mut watch);
         let stopped = watch.stopped;
         match outcome {
             Err(error @ InferenceError::Setting(_)) => return Err(error),
@@ -102,8 +99,8 @@ fn looks_for_itself(method: &Method) -> bool {
 }
 
 /// Of the time left, with so many rungs to go: the last may take all of it.
-fn share(left: Duration, rungs: usize) -> Duration {
-    if rungs == 1 { left } else { left / (u32::try_from(rungs).unwrap_or(u32::MAX - 1) + 1) }
+fn share(rungs: usize) -> f64 {
+    if rungs == 1 { 1.0 } else { 1.0 / (rungs + 1) as f64 }
 }
 
 /// What has been found so far.
@@ -142,9 +139,7 @@ impl Climb {
     fn end(self) -> Result<Fit, InferenceError> {
         let Climb { best, error, mut story, iterations } = self;
         let Some(mut fit) = best else {
-            let nothing =
-                || InferenceError::Breakdown("auto: there was no time for anything".into());
-            return Err(error.unwrap_or_else(nothing));
+            return Err(error.unwrap_or(InferenceError::NoTime));
         };
         if story.len() > 1 || fit.verdict.level != VerdictLevel::Ok {
             story.push(format!("auto: the draws are those of {}.", fit.method));

@@ -1,7 +1,7 @@
 //! What is asked of the draws of every method at its end.
 
 use super::assess::Checks;
-use super::{modes, stein};
+use super::{Settings, VerdictLevel, modes, stein};
 use crate::density::LogDensity;
 
 /// Adds to `checks` whether the draws `[S, D]` agree with the score, and whether they miss a mode.
@@ -9,8 +9,15 @@ pub(super) fn examine(
     checks: &mut Checks,
     density: &dyn LogDensity<f64>,
     draws: &[f64],
-    seed: u64,
+    settings: &Settings,
 ) {
-    stein::test(checks, density, draws, seed);
-    modes::search(checks, density, draws, seed);
+    let Settings { seed, deadline, .. } = settings;
+    stein::test(checks, density, draws, *seed);
+    modes::search(checks, density, draws, *seed, deadline);
+    if deadline.passed() {
+        checks.add(
+            VerdictLevel::Doubtful,
+            "There was no time left to compare all draws with the score and to look for other modes.",
+        );
+    }
 }

@@ -111,9 +111,15 @@ pub enum InferenceError {
         /// Where in the model the first non-finite value arose.
         place: Option<String>,
     },
+    /// The deadline came first.
+    #[error("the time limit was reached before there was a draw to show for it; give it more time")]
+    NoTime,
     /// A setting that this method does not have, or a value it cannot take.
     #[error("{0}")]
     Setting(String),
+    /// The device that training was to happen on is not there, or fails.
+    #[error("--device: {0}")]
+    Device(String),
     /// The method broke down in a way that no setting repairs.
     #[error("{0}")]
     Breakdown(String),

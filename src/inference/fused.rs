@@ -17,13 +17,13 @@ use super::vector::{
 /// A term of [`combine`]. Coefficients are a row of a matrix, of one number or as many as there are
 /// columns.
 #[derive(Debug)]
-pub enum Term<'a, E: Element> {
+pub enum Term<'a, Node> {
     /// A matrix as it is.
-    Plain(&'a Node<E>),
+    Plain(&'a Node),
     /// A matrix times a row of coefficients.
-    Scaled(&'a Node<E>, usize, &'a Node<E>),
+    Scaled(&'a Node, usize, &'a Node),
     /// A row of coefficients, in every row.
-    Offset(&'a Node<E>, usize),
+    Offset(&'a Node, usize),
 }
 
 /// A term as its derivatives need it.
@@ -48,7 +48,7 @@ impl<E: Element> Part<E> {
 
 /// The sum of `terms`, `[N, D]`.
 #[must_use]
-pub fn combine<E: Element>(shape: (usize, usize), terms: &[Term<'_, E>]) -> Node<E> {
+pub fn combine<E: Element>(shape: (usize, usize), terms: &[Term<'_, Node<E>>]) -> Node<E> {
     let d = shape.1;
     let mut operands: SmallVec<[&Node<E>; 8]> = SmallVec::new();
     let mut parts: SmallVec<[Part<E>; 4]> = SmallVec::new();

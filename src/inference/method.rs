@@ -1,5 +1,6 @@
 //! The table of methods: what `--infer` accepts and `ppl methods` prints.
 
+use super::deadline::timed;
 use super::{Fit, InferenceError, Monitor, Settings, Target};
 
 /// One inference method.
@@ -15,8 +16,42 @@ pub struct Method {
     pub paper: &'static str,
     /// Options for `--set NAME.OPTION=VALUE`.
     pub options: &'static [MethodOption],
-    /// Runs it.
-    pub run: Run,
+    /// Runs it, on a density that keeps the deadline.
+    pub(super) run: Run,
+}
+
+impl Method {
+    /// Fits the target, by the deadline of the settings.
+    ///
+    /// # Errors
+    /// Settings that the method cannot take, densities that are not finite where it needs them, what it
+    /// breaks down on, and a deadline before it had anything to show.
+    pub fn fit(
+        &self,
+        target: Target<'_>,
+        settings: &Settings,
+        monitor: &mut dyn Monitor,
+    ) -> Result<Fit, InferenceError> {
+        let deadline = &settings.deadline;
+        let (f64, f32) = (timed(target.f64, deadline), timed(target.f32, deadline));
+        let fit = (self.run)(Target { f64: &f64, f32: &f32 }, settings, monitor);
+        fit.map_err(|error| match error {
+            // What the density did not answer in time is not known to be infinite.
+            InferenceError::NonFinite { .. } if deadline.passed() => InferenceError::NoTime,
+            error => error,
+        })
+    }
+}
+
+/// The methods that train on a device as well; see [`super::backend`].
+const ON_DEVICE: &[&str] = &["ula", "mcd", "uha", "ldvi", "cmcd", "cmcd-ud", "mean-field"];
+
+impl Method {
+    /// Whether it trains elsewhere than on the CPU too.
+    #[must_use]
+    pub fn on_device(&self) -> bool {
+        ON_DEVICE.contains(&self.name)
+    }
 }
 
 /// How a method is run.

@@ -3,12 +3,14 @@
 //! Networks, objectives and optimisers are dfdx; the model enters through [`Target`] only, so every
 //! method runs, and is tested, on closed-form densities as well.
 
-mod adam;
+pub mod adam;
 pub mod affine;
 pub mod assess;
 mod auto;
+pub mod backend;
 pub mod bridge;
 pub mod checkpoint;
+mod deadline;
 mod examine;
 mod fit;
 pub mod fused;
@@ -32,6 +34,7 @@ pub mod transport;
 mod vector;
 pub mod weights;
 
+pub use deadline::{Clock, Deadline};
 pub use fit::{Evidence, Fit, InferenceError, Khat, KhatKind, Trace, Verdict, VerdictLevel};
 pub use method::{METHODS, Method, MethodOption, find};
-pub use settings::{Monitor, Precision, Progress, Settings, Silent, Target};
+pub use settings::{Device, Monitor, Precision, Progress, Settings, Silent, Target};

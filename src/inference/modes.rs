@@ -8,9 +8,9 @@
 use faer::{Mat, Side};
 use rand::Rng;
 
-use super::VerdictLevel;
 use super::assess::Checks;
 use super::lbfgs::{Objective, Point, maximise};
+use super::{Deadline, VerdictLevel};
 use crate::density::{LogDensity, Residuals};
 use crate::random::{fill_std_normal, stream};
 
@@ -171,8 +171,14 @@ impl Objective for Hill<'_> {
 
 /// Adds to `checks` whether a mode with a share of the mass is missed by `draws: [S, D]`.
 ///
-/// Modes are weighed against those that draws do visit; where none is visited, nothing is said.
-pub(super) fn search(checks: &mut Checks, density: &dyn LogDensity<f64>, draws: &[f64], seed: u64) {
+/// Nothing is said where the deadline comes first. Modes are weighed against those that draws do visit; where none is visited, nothing is said.
+pub(super) fn search(
+    checks: &mut Checks,
+    density: &dyn LogDensity<f64>,
+    draws: &[f64],
+    seed: u64,
+    deadline: &Deadline,
+) {
     let d = density.dim();
     if d > LARGEST || draws.is_empty() || draws.iter().any(|x| !x.is_finite()) {
         return;
@@ -193,7 +199,11 @@ pub(super) fn search(checks: &mut Checks, density: &dyn LogDensity<f64>, draws: 
     }
     let tried = starts.len();
     for start in starts {
-        let Some(mode) = Mode::climb(density, start, &sd, BUDGET) else { continue };
+        let mode = Mode::climb(density, start, &sd, BUDGET);
+        if deadline.passed() {
+            return;
+        }
+        let Some(mode) = mode else { continue };
         if modes.iter().all(|known| known.distance2(&mode.at) > 1e-2) {
             modes.push(mode);
         }

@@ -6,10 +6,11 @@ use dfdx::prelude::{Axes2, Axis, BroadcastTo, HasShape, ReshapeTo, TryMatMul};
 use rand::RngCore;
 use rand_distr::{Distribution, StandardNormal, Uniform};
 
-use super::fused::{Second, Term, combine, product, residual_softplus};
-use super::node::Node;
+use super::backend::{Backend, Node};
+use super::fused::{Second, Term};
 use super::optimizer::{Handle, Parameters};
 use super::tape::{Element, Matrix, SharedTape, Vector};
+use crate::real::Real;
 
 /// How the weights of a [`Linear`] start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +35,8 @@ pub struct Linear {
 
 impl Linear {
     /// A layer with new parameters in `group`.
-    pub fn new<E: Element>(
-        parameters: &mut Parameters<E>,
+    pub fn new<B: Backend>(
+        parameters: &mut Parameters<B>,
         group: usize,
         shape: (usize, usize),
         init: Init,
@@ -46,8 +47,8 @@ impl Linear {
             Init::FanIn => {
                 let bound = 1.0 / (inputs as f64).sqrt();
                 let uniform = Uniform::new_inclusive(-bound, bound);
-                let mut draw = |n| (0..n).map(|_| E::of(uniform.sample(rng))).collect();
-                let weight: Vec<E> = draw(inputs * outputs);
+                let mut draw = |n| (0..n).map(|_| Real::of(uniform.sample(rng))).collect();
+                let weight: Vec<B::Number> = draw(inputs * outputs);
                 (weight, draw(outputs))
             }
             Init::GlorotNormal => {
@@ -65,12 +66,12 @@ impl Linear {
 
     /// `x W + b` for `x: [B, in]`.
     #[must_use]
-    pub fn forward<E: Element>(
+    pub fn forward<B: Backend>(
         &self,
-        parameters: &Parameters<E>,
-        x: Matrix<E>,
-        tape: &SharedTape<E>,
-    ) -> Matrix<E> {
+        parameters: &Parameters<B>,
+        x: Matrix<B>,
+        tape: &SharedTape<B>,
+    ) -> Matrix<B> {
         let y = x.matmul(parameters.matrix(self.weight, self.shape, tape));
         let bias = parameters.vector(self.bias, tape).broadcast_like::<_, Axis<0>>(y.shape());
         y + bias
@@ -94,8 +95,8 @@ pub struct ResidualSoftplus {
 
 impl ResidualSoftplus {
     /// A network from `[B, inputs]` to `[B, outputs]`.
-    pub fn new<E: Element>(
-        parameters: &mut Parameters<E>,
+    pub fn new<B: Backend>(
+        parameters: &mut Parameters<B>,
         group: usize,
         inputs: usize,
         outputs: usize,
@@ -103,37 +104,38 @@ impl ResidualSoftplus {
     ) -> Self {
         let mut layer = |shape| Linear::new(parameters, group, shape, Init::GlorotNormal, rng);
         let layers = [layer((inputs, inputs)), layer((inputs, inputs)), layer((inputs, outputs))];
-        ResidualSoftplus { layers, scale: parameters.add("scale", group, vec![E::zero()]) }
+        ResidualSoftplus { layers, scale: parameters.add("scale", group, vec![Real::of(0.0)]) }
     }
 
     /// The network at each row of `x: [B, inputs]`.
     #[must_use]
-    pub fn forward<E: Element>(
+    pub fn forward<B: Backend>(
         &self,
-        parameters: &Parameters<E>,
-        x: &Node<E>,
-        tape: &SharedTape<E>,
-    ) -> Node<E> {
+        parameters: &Parameters<B>,
+        x: &B::Node,
+        tape: &SharedTape<B>,
+    ) -> B::Node {
         let row = |handle, n| parameters.matrix(handle, (1, n), tape);
-        let weight = |layer: Linear| Node::of(parameters.matrix(layer.weight, layer.shape, tape));
+        let weight =
+            |layer: Linear| B::Node::of(parameters.matrix(layer.weight, layer.shape, tape));
         let [first, second, last] = self.layers;
-        let block = |h: &Node<E>, layer: Linear| {
-            residual_softplus(h, &weight(layer), &Node::of(row(layer.bias, layer.shape.1)))
+        let block = |h: &B::Node, layer: Linear| {
+            B::residual_softplus(h, &weight(layer), &B::Node::of(row(layer.bias, layer.shape.1)))
         };
         let h = block(&block(x, first), second);
-        let y = product(&h, &weight(last), Second::Plain);
+        let y = B::product(&h, &weight(last), Second::Plain);
         let scale = row(self.scale, 1);
         let outputs = (1, last.shape.1);
         let bias = row(last.bias, outputs.1)
             * broadcast_scalar(scale.clone().reshape_like(&(1,)), outputs);
-        let (scale, bias) = (Node::of(scale), Node::of(bias));
-        combine(y.shape(), &[Term::Scaled(&scale, 0, &y), Term::Offset(&bias, 0)])
+        let (scale, bias) = (B::Node::of(scale), B::Node::of(bias));
+        B::combine(y.shape(), &[Term::Scaled(&scale, 0, &y), Term::Offset(&bias, 0)])
     }
 }
 
 /// A tensor of one element, repeated to `shape`.
 #[must_use]
-pub fn broadcast_scalar<E: Element>(x: Vector<E>, shape: (usize, usize)) -> Matrix<E> {
+pub fn broadcast_scalar<B: Backend>(x: Vector<B>, shape: (usize, usize)) -> Matrix<B> {
     x.reshape_like(&()).broadcast_like::<_, Axes2<0, 1>>(&shape)
 }
 
@@ -141,6 +143,7 @@ pub fn broadcast_scalar<E: Element>(x: Vector<E>, shape: (usize, usize)) -> Matr
 mod tests {
     use super::*;
     use crate::inference::mlp::ReluMlp;
+    use crate::inference::node::Node;
     use crate::inference::tape::{backward, tensor};
     use dfdx::prelude::{PutTape, Rank0, SumTo};
 

@@ -27,11 +27,13 @@ use serde::{Deserialize, Serialize};
 
 use super::assess::{self, ChainHealth, Checks};
 use super::checkpoint;
+use super::deadline::timed;
 use super::examine::examine;
 use super::method::option;
 use super::start;
+use super::train::Stop;
 use super::{
-    Fit, InferenceError, Method, Monitor, Progress, Settings, Target, Trace, VerdictLevel,
+    Deadline, Fit, InferenceError, Method, Monitor, Progress, Settings, Target, Trace, VerdictLevel,
 };
 use crate::density::LogDensity;
 use crate::random::stream;
@@ -61,6 +63,8 @@ pub(super) const NUTS: Method = Method {
     run,
 };
 
+/// Share of the time for the chains, where time is limited; the rest is for checks.
+const SAMPLING: f64 = 0.85;
 /// Name of the stage in checkpoints.
 const STAGE: &str = "nuts";
 /// Most numbers of answers in a checkpoint, over all chains (about 40 MB of text).
@@ -115,7 +119,8 @@ fn run(
     monitor: &mut dyn Monitor,
 ) -> Result<Fit, InferenceError> {
     let plan = Plan::new(settings)?;
-    let density: &dyn LogDensity<f64> = &**target.f64;
+    let sampling = settings.deadline.share(SAMPLING);
+    let density = &*timed(target.f64, &sampling);
     let given = start::of_settings(NUTS.name, target, settings, monitor)?;
     let starts: Vec<Vec<f64>> = (0..plan.chains)
         .map(|c| {
@@ -138,19 +143,19 @@ fn run(
             answers.iter().map(|a| locked(a).clone()).collect()
         });
     };
-    let began = Instant::now();
     let workers = settings.threads.clamp(1, plan.chains);
     let mut record = Record::new(plan.chains);
     let (sender, receiver) = mpsc::channel();
-    let mut interrupted = false;
+    let mut ended = Stop::Iterations;
     std::thread::scope(|scope| {
         for worker in 0..workers {
             let sender = sender.clone();
             let (plan, starts, seeds, stop, answers) = (&plan, &starts, &seeds, &stop, &answers);
+            let sampling = &sampling;
             scope.spawn(move || {
                 let mine = (worker..plan.chains).step_by(workers);
                 if let Err(error) =
-                    advance(density, answers, plan, mine, starts, seeds, stop, &sender)
+                    advance(density, sampling, answers, plan, mine, starts, seeds, stop, &sender)
                 {
                     stop.store(true, Ordering::Relaxed);
                     // The receiver outlives the workers unless it gave up already.
@@ -170,20 +175,22 @@ fn run(
             record.add(transition);
             let flow =
                 monitor.progress(Progress { phase, done, total, objective: counted, trend: None });
-            let late = settings.max_time.is_some_and(|limit| began.elapsed() >= limit);
-            if (flow.is_break() || late) && done < total {
-                interrupted = true;
+            if flow.is_break() && done < total {
+                ended = Stop::Interrupted;
                 stop.store(true, Ordering::Relaxed);
             }
             // What the chains had sent by then is taken in, and all of it saved once, below.
-            if !interrupted {
+            if ended == Stop::Iterations {
                 save(monitor, false);
             }
+        }
+        if done < total && ended == Stop::Iterations {
+            ended = Stop::TimeLimit;
         }
         Ok::<(), InferenceError>(())
     })?;
     save(monitor, true);
-    record.fit(density, &plan, settings.seed, interrupted)
+    record.fit(target.f64.as_ref(), &plan, settings, ended)
 }
 
 /// What the density has answered to a chain: for each evaluation the log density, then the score.
@@ -213,10 +220,11 @@ fn locked(answers: &Mutex<Answers>) -> MutexGuard<'_, Answers> {
     answers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs the chains `mine` in turn until they are done or `stop` is set.
+/// Runs the chains `mine` in turn until they are done, `stop` is set or the deadline comes.
 #[allow(clippy::too_many_arguments, reason = "what the workers share")]
 fn advance(
     density: &dyn LogDensity<f64>,
+    deadline: &Deadline,
     answers: &[Mutex<Answers>],
     plan: &Plan,
     mine: impl Iterator<Item = usize>,
@@ -236,18 +244,25 @@ fn advance(
     let mut chains = Vec::new();
     for c in mine {
         let most = MOST_ANSWERS / plan.chains;
-        let math = CpuMath::new(Density { density, answers: &answers[c], asked: 0, most });
+        let answers = &answers[c];
+        let math = CpuMath::new(Density { density, deadline, answers, asked: 0, most });
         let mut rng = ChaCha8Rng::from_seed(seeds[c]);
         let mut chain = options.new_chain(c as u64, math, &mut rng).map_err(|e| breakdown(&e))?;
-        chain.set_position(&starts[c]).map_err(|e| breakdown(&e))?;
+        if let Err(error) = chain.set_position(&starts[c]) {
+            return if deadline.has_cut() { Ok(()) } else { Err(breakdown(&error)) };
+        }
         chains.push((c, chain));
     }
     for _ in 0..plan.warmup + plan.draws {
         for (c, chain) in &mut chains {
-            if stop.load(Ordering::Relaxed) {
+            if stop.load(Ordering::Relaxed) || deadline.passed() {
                 return Ok(());
             }
             let transition = step(*c, chain).map_err(|e| breakdown(&e))?;
+            // What the deadline cuts short is no transition.
+            if deadline.has_cut() {
+                return Ok(());
+            }
             if sender.send(Ok(transition)).is_err() {
                 return Ok(());
             }
@@ -325,8 +340,8 @@ impl Record {
         mut self,
         density: &dyn LogDensity<f64>,
         plan: &Plan,
-        seed: u64,
-        interrupted: bool,
+        settings: &Settings,
+        ended: Stop,
     ) -> Result<Fit, InferenceError> {
         let chains = plan.chains;
         let shortest = |x: &[Vec<Box<[f64]>>]| x.iter().map(Vec::len).min().unwrap_or(0);
@@ -340,7 +355,10 @@ impl Record {
             }
         }
         if length == 0 {
-            return Err(InferenceError::Breakdown("interrupted before the first draw".into()));
+            return Err(match ended {
+                Stop::TimeLimit => InferenceError::NoTime,
+                _ => InferenceError::Breakdown("interrupted before the first draw".into()),
+            });
         }
         let dim = density.dim();
         let draws: Vec<f64> =
@@ -375,7 +393,16 @@ impl Record {
         if only_warmup {
             checks.add(
                 VerdictLevel::Failed,
-                "The run was interrupted during warm-up: these are not draws from the posterior.",
+                match ended {
+                    Stop::TimeLimit => {
+                        "The time limit was reached during warm-up: these are not draws from the \
+                         posterior."
+                    }
+                    _ => {
+                        "The run was interrupted during warm-up: these are not draws from the \
+                         posterior."
+                    }
+                },
             );
         } else {
             checks.warmed_up(plan.warmup);
@@ -388,10 +415,11 @@ impl Record {
                 at_max_depth: self.at_max_depth,
                 e_bfmi,
             });
-            if interrupted {
-                checks.interrupted();
+            checks.stopped(ended);
+            if ended == Stop::Iterations {
+                examine(&mut checks, density, &draws, settings);
             } else {
-                examine(&mut checks, density, &draws, seed);
+                checks.drawn(chains * length, settings.draws);
             }
         }
         let next = if plan.warmup < 1000 {
@@ -437,7 +465,7 @@ impl Record {
             iterations: self.elapsed_ms.len(),
             median_iteration_ms: self.elapsed_ms[self.elapsed_ms.len() / 2],
             draws,
-            interrupted,
+            interrupted: ended != Stop::Iterations,
             verdict: checks.verdict(Some(next)),
         })
     }
@@ -446,6 +474,8 @@ impl Record {
 /// The density as nuts-rs wants to see it.
 struct Density<'a> {
     density: &'a dyn LogDensity<f64>,
+    /// When it stops answering.
+    deadline: &'a Deadline,
     /// What it has answered, to be repeated first.
     answers: &'a Mutex<Answers>,
     /// Evaluations so far.
@@ -466,7 +496,7 @@ impl Density<'_> {
         }
         let mut log_p = [0.0];
         self.density.score(position, &mut log_p, gradient);
-        if at + n <= self.most {
+        if at + n <= self.most && !self.deadline.has_cut() {
             let mut answers = locked(self.answers);
             answers.numbers.push(log_p[0]);
             answers.numbers.extend_from_slice(gradient);

@@ -7,12 +7,13 @@
 
 use std::sync::Arc;
 
-use dfdx::prelude::{PutTape, ReshapeTo, Storage, Tensor, TensorFromVec};
-
+use dfdx::prelude::{PutTape, ReshapeTo};
 use serde::{Deserialize, Serialize};
 
-use super::adam::{Adam, sum_of_squares};
-use super::tape::{Buffer, Element, Grads, Matrix, SharedTape, Vector, device};
+use super::adam::Adam;
+use super::backend::{Backend, Leaf};
+use super::tape::{Element, Grads, Matrix, SharedTape, Vector};
+use crate::real::Real;
 
 /// Names one tensor of a [`Parameters`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,15 +60,10 @@ pub struct TensorState {
     steps: i32,
 }
 
-#[derive(Clone)]
-struct Entry<E: Element> {
+struct Entry<B: Backend> {
     name: &'static str,
     group: usize,
-    value: Tensor<(usize,), E, E::Device>,
-    /// The numbers of `value`, where loops that are not dfdx's can read them.
-    numbers: Arc<Vec<E>>,
-    first_moment: Buffer<E>,
-    second_moment: Buffer<E>,
+    leaf: B::Leaf,
     steps: i32,
     /// Factor on the learning rate.
     rate: f64,
@@ -75,43 +71,45 @@ struct Entry<E: Element> {
     bounds: (f64, f64),
 }
 
-/// Trainable tensors with the state of their optimiser; cloning makes a snapshot.
-#[derive(Clone)]
-pub struct Parameters<E: Element> {
-    device: E::Device,
-    entries: Vec<Entry<E>>,
+impl<B: Backend> Clone for Entry<B> {
+    fn clone(&self) -> Self {
+        Entry { leaf: self.leaf.clone(), ..*self }
+    }
 }
 
-impl<E: Element> std::fmt::Debug for Parameters<E> {
+/// Trainable tensors with the state of their optimiser; cloning makes a snapshot.
+pub struct Parameters<B: Backend> {
+    entries: Vec<Entry<B>>,
+}
+
+impl<B: Backend> std::fmt::Debug for Parameters<B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.entries.iter().map(|e| e.name)).finish()
     }
 }
 
-impl<E: Element> Default for Parameters<E> {
-    fn default() -> Self {
-        Parameters { device: device::<E>(), entries: Vec::new() }
+impl<B: Backend> Clone for Parameters<B> {
+    fn clone(&self) -> Self {
+        Parameters { entries: self.entries.clone() }
     }
 }
 
-impl<E: Element> Parameters<E> {
+impl<B: Backend> Default for Parameters<B> {
+    fn default() -> Self {
+        Parameters { entries: Vec::new() }
+    }
+}
+
+impl<B: Backend> Parameters<B> {
     /// Adds a tensor with these initial values to the group `group`.
     ///
     /// # Panics
     /// When the device is out of memory.
-    pub fn add(&mut self, name: &'static str, group: usize, initial: Vec<E>) -> Handle {
-        let n = initial.len();
-        let buffer = || {
-            <E::Device as Storage<E>>::try_alloc_len(&self.device, n)
-                .expect("out of memory for a parameter")
-        };
+    pub fn add(&mut self, name: &'static str, group: usize, initial: Vec<B::Number>) -> Handle {
         self.entries.push(Entry {
             name,
             group,
-            first_moment: buffer(),
-            second_moment: buffer(),
-            numbers: Arc::new(initial.clone()),
-            value: self.device.tensor_from_vec(initial, (n,)),
+            leaf: B::Leaf::new(initial),
             steps: 0,
             rate: 1.0,
             bounds: (f64::NEG_INFINITY, f64::INFINITY),
@@ -132,26 +130,20 @@ impl<E: Element> Parameters<E> {
 
     /// The tensor `[n]`, tracked by `tape`.
     #[must_use]
-    pub fn vector(&self, handle: Handle, tape: &SharedTape<E>) -> Vector<E> {
-        self.entries[handle.0].value.clone().put_tape(tape.clone())
+    pub fn vector(&self, handle: Handle, tape: &SharedTape<B>) -> Vector<B> {
+        self.entries[handle.0].leaf.tensor().clone().put_tape(tape.clone())
     }
 
     /// The tensor as a matrix `[rows, columns]`, tracked by `tape`.
     #[must_use]
-    pub fn matrix(&self, handle: Handle, shape: (usize, usize), tape: &SharedTape<E>) -> Matrix<E> {
+    pub fn matrix(&self, handle: Handle, shape: (usize, usize), tape: &SharedTape<B>) -> Matrix<B> {
         self.vector(handle, tape).reshape_like(&shape)
     }
 
     /// The values of a tensor.
     #[must_use]
-    pub fn values(&self, handle: Handle) -> Vec<E> {
-        self.entries[handle.0].numbers.to_vec()
-    }
-
-    /// The values of a tensor as they are now, without a copy.
-    #[must_use]
-    pub fn numbers(&self, handle: Handle) -> Arc<Vec<E>> {
-        Arc::clone(&self.entries[handle.0].numbers)
+    pub fn values(&self, handle: Handle) -> Vec<B::Number> {
+        self.entries[handle.0].leaf.values()
     }
 
     /// The first value of a tensor, for the scalars.
@@ -161,22 +153,20 @@ impl<E: Element> Parameters<E> {
     }
 
     /// Overwrites a tensor; the optimiser's moments stay.
-    pub fn set(&mut self, handle: Handle, values: &[E]) {
-        self.entries[handle.0].set(values);
+    pub fn set(&mut self, handle: Handle, values: &[B::Number]) {
+        self.entries[handle.0].leaf.set(values);
     }
 
     /// The gradient of one tensor; zeros if it is not on the tape.
     #[must_use]
-    pub fn gradient(&self, handle: Handle, grads: &mut Grads<E>) -> Vec<E> {
-        grads
-            .get_or_alloc_mut(&self.entries[handle.0].value)
-            .map_or_else(|_| Vec::new(), |g| g.to_vec())
+    pub fn gradient(&self, handle: Handle, grads: &mut Grads<B>) -> Vec<B::Number> {
+        self.entries[handle.0].leaf.gradient(grads)
     }
 
     /// Total number of trainable scalars.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.iter().map(|e| e.first_moment.len()).sum()
+        self.entries.iter().map(|e| e.leaf.len()).sum()
     }
 
     /// Whether there is nothing to train.
@@ -188,10 +178,10 @@ impl<E: Element> Parameters<E> {
     /// Everything that training changes, exactly.
     #[must_use]
     pub fn state(&self) -> Vec<TensorState> {
-        let wide = |x: &[E]| x.iter().map(|x| x.f64()).collect();
-        let state = |e: &Entry<E>| TensorState {
-            value: wide(&e.numbers),
-            moments: [wide(&e.first_moment), wide(&e.second_moment)],
+        let wide = |x: Vec<B::Number>| x.iter().map(|x| x.f64()).collect();
+        let state = |e: &Entry<B>| TensorState {
+            value: wide(e.leaf.values()),
+            moments: e.leaf.moments().map(wide),
             steps: e.steps,
         };
         self.entries.iter().map(state).collect()
@@ -200,29 +190,28 @@ impl<E: Element> Parameters<E> {
     /// Goes back to such a state; `false`, and nothing changed, if it is one of other tensors.
     #[must_use]
     pub fn restore(&mut self, state: &[TensorState]) -> bool {
-        let fits = |(e, s): (&Entry<E>, &TensorState)| {
-            let n = e.first_moment.len();
+        let fits = |(e, s): (&Entry<B>, &TensorState)| {
+            let n = e.leaf.len();
             s.value.len() == n && s.moments.iter().all(|m| m.len() == n)
         };
         if state.len() != self.entries.len() || !self.entries.iter().zip(state).all(fits) {
             return false;
         }
-        let of = |x: &[f64]| x.iter().map(|x| E::of(*x)).collect::<Vec<E>>();
+        let of = |x: &[f64]| x.iter().map(|x| Real::of(*x)).collect::<Vec<B::Number>>();
         for (e, s) in self.entries.iter_mut().zip(state) {
-            e.set(&of(&s.value));
-            e.first_moment.copy_from_slice(&of(&s.moments[0]));
-            e.second_moment.copy_from_slice(&of(&s.moments[1]));
+            e.leaf.set(&of(&s.value));
+            e.leaf.set_moments([&of(&s.moments[0]), &of(&s.moments[1])]);
             e.steps = s.steps;
         }
         true
     }
 
-    /// The same values at another precision, under the same handles; Adam's moments start anew.
+    /// The same values on another backend, under the same handles; Adam's moments start anew.
     #[must_use]
-    pub fn cast<F: Element>(&self) -> Parameters<F> {
+    pub fn cast<F: Backend>(&self) -> Parameters<F> {
         let mut cast = Parameters::default();
         for e in &self.entries {
-            let values = e.numbers.iter().map(|x| F::of(x.f64())).collect();
+            let values = e.leaf.values().iter().map(|x| Real::of(x.f64())).collect();
             let handle = cast.add(e.name, e.group, values);
             cast.bound(handle, e.bounds.0, e.bounds.1);
             cast.scale_rate(handle, e.rate);
@@ -233,8 +222,8 @@ impl<E: Element> Parameters<E> {
     /// Forgets Adam's moments, as at the start of a new stage.
     pub fn reset_moments(&mut self) {
         for e in &mut self.entries {
-            e.first_moment.fill(E::zero());
-            e.second_moment.fill(E::zero());
+            let zeros = vec![Real::of(0.0); e.leaf.len()];
+            e.leaf.set_moments([&zeros, &zeros]);
             e.steps = 0;
         }
     }
@@ -242,21 +231,17 @@ impl<E: Element> Parameters<E> {
     /// One Adam step of size `rate` on the parameters of `group`, then their projections.
     ///
     /// A gradient with a non-finite element changes nothing at all.
-    pub fn update(&mut self, group: &Group, rate: f64, grads: &mut Grads<E>) -> Update {
-        let mut norm2 = 0.0;
-        for e in self.entries.iter().filter(|e| e.group == group.id) {
-            let Ok(g) = grads.get_or_alloc_mut(&e.value) else { return Update::NonFinite };
-            norm2 += sum_of_squares(g);
-        }
+    pub fn update(&mut self, group: &Group, rate: f64, grads: &mut Grads<B>) -> Update {
+        let of_group = |e: &&Entry<B>| e.group == group.id;
+        let leaves = self.entries.iter().filter(of_group).map(|e| &e.leaf);
         // Squares overflow long before f64 gradients do; such a gradient is as useless as NaN.
-        if !norm2.is_finite() {
+        let Some(norm2) = B::squared_norm(leaves, grads).filter(|n| n.is_finite()) else {
             return Update::NonFinite;
-        }
+        };
         let gradient_norm = norm2.sqrt();
         let shorten =
             group.clip_norm.filter(|c| gradient_norm > *c).map_or(1.0, |c| c / gradient_norm);
         for e in self.entries.iter_mut().filter(|e| e.group == group.id) {
-            let Ok(g) = grads.get_or_alloc_mut(&e.value) else { return Update::NonFinite };
             e.steps = e.steps.saturating_add(1);
             let adam = Adam {
                 rate: rate * e.rate,
@@ -265,68 +250,61 @@ impl<E: Element> Parameters<E> {
                 steps: e.steps,
                 shorten,
             };
-            let x = Arc::make_mut(&mut e.numbers);
-            adam.step(x, g, [&mut e.first_moment, &mut e.second_moment]);
-            let (low, high) = e.bounds;
-            if low > f64::NEG_INFINITY || high < f64::INFINITY {
-                let (low, high) = (E::of(low), E::of(high));
-                x.iter_mut().for_each(|x| *x = x.max(low).min(high));
+            if e.leaf.step(&adam, e.bounds, grads).is_none() {
+                return Update::NonFinite;
             }
-            // `copy_from` keeps the tensor's identity, by which gradients find it.
-            e.value.copy_from(x);
         }
         Update::Stepped { gradient_norm }
     }
 }
 
-impl<E: Element> Entry<E> {
-    fn set(&mut self, values: &[E]) {
-        Arc::make_mut(&mut self.numbers).copy_from_slice(values);
-        self.value.copy_from(values);
+impl<E: Element> Parameters<E> {
+    /// The values of a tensor as they are now, without a copy.
+    #[must_use]
+    pub fn numbers(&self, handle: Handle) -> Arc<Vec<E>> {
+        self.entries[handle.0].leaf.numbers()
     }
 }
 
-/// Running average of all parameters over iterations, in `f64`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Average {
-    sum: Vec<Vec<f64>>,
+/// Running average of all parameters over iterations; on the CPU in `f64`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct Average<B: Backend> {
+    sum: Vec<Sum<B>>,
     weight: f64,
     decay: f64,
 }
 
-impl Average {
+type Sum<B> = <<B as Backend>::Leaf as Leaf<B>>::Sum;
+
+impl<B: Backend> Average<B> {
     /// The plain mean of all iterates added (Polyak and Ruppert).
     #[must_use]
     pub fn polyak() -> Self {
-        Average { decay: 1.0, ..Average::default() }
+        Self::exponential(1.0)
     }
 
     /// An exponential moving average, free of the bias towards its start; a weight of `decay` per
     /// iteration.
     #[must_use]
     pub fn exponential(decay: f64) -> Self {
-        Average { decay, ..Average::default() }
+        Average { sum: Vec::new(), weight: 0.0, decay }
     }
 
     /// Adds the present values.
-    pub fn add<E: Element>(&mut self, parameters: &Parameters<E>) {
-        if self.sum.is_empty() {
-            self.sum = parameters.entries.iter().map(|e| vec![0.0; e.first_moment.len()]).collect();
-        }
+    pub fn add(&mut self, parameters: &Parameters<B>) {
         self.weight = self.decay * self.weight + 1.0;
-        for (sum, e) in self.sum.iter_mut().zip(&parameters.entries) {
-            for (s, x) in sum.iter_mut().zip(&*e.numbers) {
-                *s = self.decay * *s + x.f64();
-            }
+        for (i, e) in parameters.entries.iter().enumerate() {
+            let first = e.leaf.add_to(self.sum.get_mut(i), self.decay);
+            self.sum.extend(first);
         }
     }
 
     /// Overwrites the values by their average, if there is one.
-    pub fn store<E: Element>(&self, parameters: &mut Parameters<E>) {
+    pub fn store(&self, parameters: &mut Parameters<B>) {
         if self.weight > 0.0 {
             for (sum, e) in self.sum.iter().zip(&mut parameters.entries) {
-                let mean: Vec<E> = sum.iter().map(|s| E::of(s / self.weight)).collect();
-                e.set(&mean);
+                e.leaf.set_mean(sum, self.weight);
             }
         }
     }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::InferenceError;
 use super::start::Gaussian;
+use super::{Deadline, InferenceError};
 use crate::density::LogDensity;
+use crate::exec::device::Source;
 
 /// Floating-point type of training. Final assessments are always in `f64`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,31 @@ pub enum Precision {
     F32,
     /// 64-bit.
     F64,
+}
+
+/// Where training happens. Warm starts, assessments and draws are the CPU's in any case.
+#[derive(Debug, Clone)]
+pub enum Device {
+    /// The processor, by the fast executor.
+    Cpu,
+    /// The processor by way of dfdx's tensors: what happens on a GPU, for tests.
+    Tensors(Source),
+    /// An NVIDIA GPU.
+    #[cfg(feature = "cuda")]
+    Cuda(Source),
+}
+
+impl Device {
+    /// The model, where it is needed to train elsewhere than on the fast executor.
+    #[must_use]
+    pub fn source(&self) -> Option<&Source> {
+        match self {
+            Device::Cpu => None,
+            Device::Tensors(source) => Some(source),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(source) => Some(source),
+        }
+    }
 }
 
 /// One density at both precisions.
@@ -50,8 +75,8 @@ pub struct Settings {
     pub grad_samples: Option<usize>,
     /// Langevin steps `K`.
     pub bridges: Option<usize>,
-    /// Wall-clock limit; training stops in time to leave a result.
-    pub max_time: Option<Duration>,
+    /// When the method is to be done, the assessment of its draws included.
+    pub deadline: Deadline,
     /// Stop when the relative gain of the objective falls below this.
     pub tolerance: Option<f64>,
     /// Another method whose result is the starting point.
@@ -60,6 +85,8 @@ pub struct Settings {
     pub start: Option<Gaussian>,
     /// Precision of training.
     pub precision: Precision,
+    /// Where training happens.
+    pub device: Device,
     /// Worker threads; results do not depend on it.
     pub threads: usize,
     /// `--set method.option=value`, keyed by option name, for the method that runs.
@@ -75,11 +102,12 @@ impl Default for Settings {
             learning_rate: None,
             grad_samples: None,
             bridges: None,
-            max_time: None,
+            deadline: Deadline::never(),
             tolerance: None,
             init: None,
             start: None,
             precision: Precision::F64,
+            device: Device::Cpu,
             threads: 1,
             options: BTreeMap::new(),
         }

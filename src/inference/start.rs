@@ -127,10 +127,10 @@ pub fn of_settings(
         seed: settings.seed,
         threads: settings.threads,
         precision: settings.precision,
-        max_time: settings.max_time.map(|t| t / 4),
+        deadline: settings.deadline.share(0.25),
         ..Settings::default()
     };
-    let first = (method.run)(target, &inner, monitor)?;
+    let first = method.fit(target, &inner, monitor)?;
     let gaussian = Gaussian::of_draws(&first.draws, first.dim);
     gaussian.map(Some).ok_or_else(|| {
         InferenceError::Breakdown(format!("the draws of `{init}` do not span the space"))

@@ -10,6 +10,7 @@
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::thread::LocalKey;
 
 use dfdx::prelude::{
@@ -20,16 +21,21 @@ use dfdx::prelude::{
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
-use super::InferenceError;
-use crate::exec::element::Element as Number;
+use super::backend::Backend;
+use super::{InferenceError, Target};
+use crate::density::LogDensity;
+use crate::exec::element::Element as Real;
 
 /// An element type of dfdx tensors that the densities speak too: `f32` or `f64`.
-pub trait Element: Number + Dtype {
+pub trait Element: Real + Dtype {
     /// Where tensors of this type live.
     type Device: DfdxDevice<Self> + Cache + Storage<Self, Vec: DerefMut<Target = Vec<Self>>>;
 
     /// This thread's device; one for all, because buffers are recycled within a device.
     fn device() -> Self::Device;
+
+    /// The target in this precision.
+    fn density(target: Target<'_>) -> &Arc<dyn LogDensity<Self>>;
 
     /// This thread's idle buffers.
     fn pool() -> &'static LocalKey<Pool<Self>>;
@@ -54,12 +60,16 @@ thread_local! {
 }
 
 macro_rules! element {
-    ($type:ty, $pool:ident) => {
+    ($type:ty, $name:ident, $pool:ident) => {
         impl Element for $type {
             type Device = Cpu;
 
             fn device() -> Cpu {
                 CPU.with(Cpu::clone)
+            }
+
+            fn density(target: Target<'_>) -> &Arc<dyn LogDensity<Self>> {
+                target.$name
             }
 
             fn pool() -> &'static LocalKey<Pool<Self>> {
@@ -78,8 +88,8 @@ macro_rules! element {
     };
 }
 
-element!(f32, POOL_F32);
-element!(f64, POOL_F64);
+element!(f32, f32, POOL_F32);
+element!(f64, f64, POOL_F64);
 
 /// A buffer that is lent by this thread's pool and goes back when it is dropped, so that what is
 /// needed again in every iteration is allocated once.
@@ -143,22 +153,26 @@ impl<E: Element> DerefMut for Pooled<E> {
 }
 
 /// A scalar on a [`SharedTape`].
-pub type Scalar<E> = Tensor<Rank0, E, <E as Element>::Device, SharedTape<E>>;
+pub type Scalar<B> = Tensor<Rank0, Number<B>, Device<B>, SharedTape<B>>;
 /// A vector `[n]` on a [`SharedTape`].
-pub type Vector<E> = Tensor<(usize,), E, <E as Element>::Device, SharedTape<E>>;
+pub type Vector<B> = Tensor<(usize,), Number<B>, Device<B>, SharedTape<B>>;
 /// A matrix `[m, n]`, row-major, on a [`SharedTape`].
-pub type Matrix<E> = Tensor<(usize, usize), E, <E as Element>::Device, SharedTape<E>>;
+pub type Matrix<B> = Tensor<(usize, usize), Number<B>, Device<B>, SharedTape<B>>;
 /// Gradient buffers by tensor.
-pub type Grads<E> = Gradients<E, <E as Element>::Device>;
+pub type Grads<B> = Gradients<Number<B>, Device<B>>;
 /// A gradient or moment buffer.
-pub type Buffer<E> = <<E as Element>::Device as Storage<E>>::Vec;
+pub type Buffer<B> = <Device<B> as Storage<Number<B>>>::Vec;
+/// The number type of a backend.
+type Number<B> = <B as Backend>::Number;
+/// Where a backend's tensors live.
+type Device<B> = <B as Backend>::Device;
 
 /// A handle to a tape, or to none: see the module header.
-pub struct SharedTape<E: Element>(Option<Recording<E>>);
+pub struct SharedTape<B: Backend>(Option<Recording<B>>);
 
-type Recording<E> = Rc<RefCell<OwnedTape<E, <E as Element>::Device>>>;
+type Recording<B> = Rc<RefCell<OwnedTape<Number<B>, Device<B>>>>;
 
-impl<E: Element> SharedTape<E> {
+impl<B: Backend> SharedTape<B> {
     /// A new, empty tape that records.
     #[must_use]
     pub fn recording() -> Self {
@@ -178,43 +192,43 @@ impl<E: Element> SharedTape<E> {
     }
 }
 
-impl<E: Element> Clone for SharedTape<E> {
+impl<B: Backend> Clone for SharedTape<B> {
     fn clone(&self) -> Self {
         SharedTape(self.0.clone())
     }
 }
 
-impl<E: Element> Default for SharedTape<E> {
+impl<B: Backend> Default for SharedTape<B> {
     fn default() -> Self {
         Self::off()
     }
 }
 
-impl<E: Element> std::fmt::Debug for SharedTape<E> {
+impl<B: Backend> std::fmt::Debug for SharedTape<B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(if self.0.is_some() { "SharedTape(recording)" } else { "SharedTape(off)" })
     }
 }
 
-impl<E: Element> Merge<SharedTape<E>> for SharedTape<E> {
+impl<B: Backend> Merge<SharedTape<B>> for SharedTape<B> {
     /// All tracked operands of one computation share one tape, so either handle is *the* tape.
     fn merge(self, other: Self) -> Self {
         SharedTape(self.0.or(other.0))
     }
 }
 
-impl<E: Element> Merge<dfdx::prelude::NoneTape> for SharedTape<E> {
+impl<B: Backend> Merge<dfdx::prelude::NoneTape> for SharedTape<B> {
     fn merge(self, _: dfdx::prelude::NoneTape) -> Self {
         self
     }
 }
 
-impl<E: Element> Tape<E, E::Device> for SharedTape<E> {
+impl<B: Backend> Tape<Number<B>, Device<B>> for SharedTape<B> {
     const OWNS_TAPE: bool = true;
 
     fn add_backward_op<F>(&mut self, operation: F)
     where
-        F: 'static + FnOnce(&mut Grads<E>) -> Result<(), <E::Device as HasErr>::Err>,
+        F: 'static + FnOnce(&mut Grads<B>) -> Result<(), <Device<B> as HasErr>::Err>,
     {
         if let Some(tape) = &self.0 {
             tape.borrow_mut().add_backward_op(operation);
@@ -226,7 +240,7 @@ impl<E: Element> Tape<E, E::Device> for SharedTape<E> {
 ///
 /// # Errors
 /// When `loss` is on no tape, or the device is out of memory.
-pub fn backward<E: Element>(loss: Scalar<E>) -> Result<Grads<E>, InferenceError> {
+pub fn backward<B: Backend>(loss: Scalar<B>) -> Result<Grads<B>, InferenceError> {
     let (loss, tape) = loss.split_tape();
     let Some(tape) = tape.0 else {
         return Err(InferenceError::Breakdown("bug in ppl: backward of a constant".into()));
@@ -247,7 +261,10 @@ pub fn device<E: Element>() -> E::Device {
 ///
 /// dfdx's `tensor_from_vec` would adopt a buffer from outside, which joins the cache when the tensor is
 /// dropped: in a training loop the cache would grow without end.
-pub fn tensor<E: Element, S: Shape>(values: &[E], shape: S) -> Tensor<S, E, E::Device> {
+pub fn tensor<E: Element, S: Shape>(
+    values: &[E],
+    shape: S,
+) -> Tensor<S, E, <E as Element>::Device> {
     let mut t = device::<E>().zeros_like(&shape);
     t.copy_from(values);
     t

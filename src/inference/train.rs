@@ -8,15 +8,15 @@
 //! the learning rate; many in a row restore the last good state as well; if that does not help
 //! either, the run ends with an error that says where in the model the first bad value arose.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::backend::Backend;
 use super::checkpoint;
 use super::optimizer::{Parameters, Schedule, TensorState};
-use super::tape::Element;
-use super::{InferenceError, Monitor, Progress, Trace};
+use super::{Deadline, InferenceError, Monitor, Progress, Trace};
 
 /// Consecutive non-finite steps after which the learning rate is halved.
 const PATIENCE: usize = 3;
@@ -30,7 +30,7 @@ const SNAPSHOT_EVERY: usize = 100;
 const TRACE_LENGTH: usize = 1000;
 
 /// What to do.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Plan {
     /// Name of the stage for checkpoints, different from those of all other stages.
     pub stage: &'static str,
@@ -55,8 +55,8 @@ pub struct Plan {
     /// iterations to the next, then anneal it and end \[hagele2024\]; `None`: one schedule for all
     /// iterations.
     pub least_gain: Option<f64>,
-    /// Wall-clock limit of this phase.
-    pub max_time: Option<Duration>,
+    /// When this phase is to end.
+    pub deadline: Deadline,
 }
 
 /// What a step is told.
@@ -88,7 +88,7 @@ pub enum Stop {
     Iterations,
     /// A convergence criterion was met.
     Converged,
-    /// `max_time` was up.
+    /// The deadline came.
     TimeLimit,
     /// The user asked.
     Interrupted,
@@ -177,14 +177,13 @@ fn block_mean(values: &[f64]) -> (f64, f64) {
 /// # Errors
 /// When steps stay non-finite in spite of smaller learning rates and restored states, and whatever
 /// `step` fails with.
-pub fn train<E: Element, S: Serialize + DeserializeOwned>(
+pub fn train<B: Backend, S: Serialize + DeserializeOwned>(
     plan: &Plan,
-    parameters: &mut Parameters<E>,
+    parameters: &mut Parameters<B>,
     state: &mut S,
     monitor: &mut dyn Monitor,
-    mut step: impl FnMut(&mut Parameters<E>, &mut S, Context) -> Result<Step, InferenceError>,
+    mut step: impl FnMut(&mut Parameters<B>, &mut S, Context) -> Result<Step, InferenceError>,
 ) -> Result<Training, InferenceError> {
-    let start = Instant::now();
     let mut log = Log::default();
     let mut recovery = Recovery::new(parameters);
     if plan.iterations > 0
@@ -201,8 +200,8 @@ pub fn train<E: Element, S: Serialize + DeserializeOwned>(
     }
     let save = |monitor: &mut dyn Monitor,
                 last: bool,
-                parameters: &Parameters<E>,
-                recovery: &Recovery<E>,
+                parameters: &Parameters<B>,
+                recovery: &Recovery<B>,
                 log: &Log,
                 state: &S| {
         checkpoint::offer(monitor, plan.stage, last, || SavedRef {
@@ -217,10 +216,8 @@ pub fn train<E: Element, S: Serialize + DeserializeOwned>(
     let first = log.rates.len();
     for iteration in first..if log.converged { first } else { plan.iterations } {
         let began = Instant::now();
-        let time_used = plan.max_time.map_or(0.0, |limit| {
-            began.duration_since(start).as_secs_f64() / limit.as_secs_f64().max(1e-9)
-        });
-        if time_used >= 1.0 {
+        let time_used = plan.deadline.used();
+        if plan.deadline.passed() {
             stop = Stop::TimeLimit;
             break;
         }
@@ -230,6 +227,10 @@ pub fn train<E: Element, S: Serialize + DeserializeOwned>(
         let factor = plan.schedule.factor(iteration, done) * recovery.counts.shrink;
         let context = Context { iteration, rate: plan.learning_rate * factor, done };
         let outcome = step(parameters, state, context)?;
+        if plan.deadline.has_cut() {
+            stop = Stop::TimeLimit;
+            break;
+        }
         log.times_ms.push(began.elapsed().as_secs_f64() * 1e3);
         log.rates.push(context.rate);
         match outcome {
@@ -260,8 +261,9 @@ pub fn train<E: Element, S: Serialize + DeserializeOwned>(
         }
         save(monitor, false, parameters, &recovery, &log, state);
     }
-    // A stage that was over already has nothing new.
-    if log.rates.len() > first {
+    // A stage that was over already has nothing new, and after a step that was cut short the state is not
+    // one that leads to the same bits.
+    if log.rates.len() > first && !plan.deadline.has_cut() {
         save(monitor, true, parameters, &recovery, &log, state);
     }
     if log.objective.is_empty() && plan.iterations > 0 && stop == Stop::Iterations {
@@ -395,8 +397,8 @@ impl Plan {
 }
 
 /// What to do about non-finite steps: see the module header.
-struct Recovery<E: Element> {
-    snapshot: Parameters<E>,
+struct Recovery<B: Backend> {
+    snapshot: Parameters<B>,
     counts: Counts,
 }
 
@@ -411,8 +413,8 @@ struct Counts {
     place: Option<String>,
 }
 
-impl<E: Element> Recovery<E> {
-    fn new(parameters: &Parameters<E>) -> Self {
+impl<B: Backend> Recovery<B> {
+    fn new(parameters: &Parameters<B>) -> Self {
         let counts = Counts {
             good_since_snapshot: 0,
             in_a_row: 0,
@@ -425,7 +427,7 @@ impl<E: Element> Recovery<E> {
         Recovery { snapshot: parameters.clone(), counts }
     }
 
-    fn good(&mut self, parameters: &Parameters<E>) {
+    fn good(&mut self, parameters: &Parameters<B>) {
         let counts = &mut self.counts;
         counts.in_a_row = 0;
         counts.good_since_snapshot += 1;
@@ -438,7 +440,7 @@ impl<E: Element> Recovery<E> {
 
     fn bad(
         &mut self,
-        parameters: &mut Parameters<E>,
+        parameters: &mut Parameters<B>,
         place: Option<String>,
     ) -> Result<(), InferenceError> {
         let counts = &mut self.counts;
@@ -532,7 +534,7 @@ mod tests {
         tolerance: None,
         window: 50,
         least_gain: None,
-        max_time: None,
+        deadline: Deadline::never(),
     };
 
     #[test]

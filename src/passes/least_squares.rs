@@ -157,9 +157,7 @@ impl Affine {
         match (&inst.op, &inst.args[..]) {
             (Op::Broadcast { axes, .. }, &[a]) if axes.is_empty() => Affine::of(b, a, rows, depth),
             (Op::Reshape(_), &[a]) => Affine::of(b, a, rows, depth),
-            (Op::Unary(UnaryOp::Neg), &[a]) => {
-                Some(Affine::of(b, a, rows, depth)?.map(|_, x| -x))
-            }
+            (Op::Unary(UnaryOp::Neg), &[a]) => Some(Affine::of(b, a, rows, depth)?.map(|_, x| -x)),
             (Op::Binary(BinaryOp::Add), &[x, y]) => {
                 Affine::of(b, x, rows, depth)?.plus(Affine::of(b, y, rows, depth)?, rows)
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::autodiff::{self, NotDifferentiable};
 use crate::density::LogDensity;
 use crate::diagnostics::{Code, Diagnostic};
+use crate::exec::device::{NotOnDevice, Source};
 use crate::exec::program::Program;
 use crate::inference::Target;
 use crate::ir::{Function, Tensor};
@@ -125,6 +126,24 @@ impl Posterior {
     #[must_use]
     pub fn hvp(&self) -> &Function {
         &self.hvp
+    }
+
+    /// The density for training on a device.
+    ///
+    /// # Errors
+    /// E0521 at an operation that has no form there.
+    ///
+    /// # Panics
+    /// Never: instructions that come from text have a place.
+    pub fn source(&self) -> Result<Source, Box<Diagnostic>> {
+        let source = Source::new(&self.hvp);
+        let Some(NotOnDevice { operation, span }) = source.refusal() else { return Ok(source) };
+        let span = span.expect("lowered instructions have a place");
+        let message = format!("{operation} has no form on a device");
+        Err(Box::new(
+            Diagnostic::error(Code::E0521, span, message, "used here")
+                .with_help("`--device cpu` has all operations"),
+        ))
     }
 
     /// The instructions that evaluate the log joint and its gradient, as text; with what each costs, which

@@ -28,6 +28,7 @@ mod quadrature;
 mod shape;
 
 pub use bessel::{bessel_i1_over_i0, log_bessel_i, log_bessel_i0, log_bessel_i1, log_bessel_k};
+pub(crate) use erf::QUANTILE;
 pub use erf::{
     erf, erfc, erfcx, inv_mills_ratio, std_normal_cdf, std_normal_log_ccdf, std_normal_log_cdf,
     std_normal_quantile,

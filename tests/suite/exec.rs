@@ -36,6 +36,7 @@ fn check(f: &Function, lo: f64, hi: f64, rtol: f64, rtol_f32: f64) {
     let all: Vec<Vec<Tensor>> =
         (0..100).map(|seed| random_ir::inputs(f, seed + 7, lo, hi)).collect();
     let expected: Vec<Vec<Tensor>> = all.iter().map(|p| reference::evaluate(f, p)).collect();
+    crate::device::check(f, &all[..3], &expected[..3]);
     let f64s = Program::<f64>::compile(f);
     let f32s = Program::<f32>::compile(f);
     let mut first: Option<Vec<Vec<f64>>> = None;

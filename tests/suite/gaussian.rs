@@ -11,7 +11,7 @@ fn fit(density: &Both, settings: &Settings) -> Fit {
 }
 
 fn fit_by(method: &str, density: &Both, settings: &Settings) -> Fit {
-    (find(method).unwrap().run)(density.target(), settings, &mut Silent).unwrap()
+    find(method).unwrap().fit(density.target(), settings, &mut Silent).unwrap()
 }
 
 /// Settings under which draws are those of the family.
@@ -112,7 +112,7 @@ fn correlations_are_exact_by_every_gaussian_method_that_has_them() {
 fn laplace_needs_a_maximum() {
     // Rising without bound in one direction.
     let slope = Both::new(Slope);
-    let outcome = (find("laplace").unwrap().run)(slope.target(), &Settings::default(), &mut Silent);
+    let outcome = find("laplace").unwrap().fit(slope.target(), &Settings::default(), &mut Silent);
     assert!(matches!(outcome, Err(InferenceError::Breakdown(_))), "{outcome:?}");
 }
 
@@ -221,10 +221,11 @@ impl LogDensity<f64> for HalfLine {
 
 #[test]
 fn bad_starts_are_survived_or_explained() {
-    let q = ppl::inference::gaussian::fit_mean_field::<f64>(
+    let q = ppl::inference::gaussian::start_mean_field::<f64>(
         &(std::sync::Arc::new(HalfLine) as _),
         &ppl::inference::gaussian::Config::start_of(&Settings::default()),
         None,
+        "half line",
         &mut Silent,
     );
     // Where some draws always fall outside, either outcome is honest; a panic or NaN is not.
@@ -233,7 +234,7 @@ fn bad_starts_are_survived_or_explained() {
         Err(e) => assert!(e.to_string().contains("line 7"), "{e}"),
     }
     let nowhere = Both::new(Points(Mixture::diagonal(&[f64::NAN], &[1.0])));
-    let run = find("mean-field").unwrap().run;
-    let error = run(nowhere.target(), &Settings::default(), &mut Silent).unwrap_err();
+    let method = find("mean-field").unwrap();
+    let error = method.fit(nowhere.target(), &Settings::default(), &mut Silent).unwrap_err();
     assert!(error.to_string().contains("not finite at any of 100"), "{error}");
 }

@@ -204,7 +204,7 @@ fn judge(methods: &[&str]) {
         let posterior = compile(&case);
         for name in methods {
             let method = find(name).unwrap();
-            let fit = match (method.run)(posterior.target(), &Settings::default(), &mut Silent) {
+            let fit = match method.fit(posterior.target(), &Settings::default(), &mut Silent) {
                 Ok(fit) => fit,
                 // Refusing is honest.
                 Err(InferenceError::NonFinite { .. } | InferenceError::Breakdown(_)) => {

@@ -33,7 +33,7 @@ fn every_method_starts_from_another() {
             draws: 1000,
             ..Settings::default()
         };
-        let fit = (find(method).unwrap().run)(posterior.target(), &settings, &mut Silent).unwrap();
+        let fit = find(method).unwrap().fit(posterior.target(), &settings, &mut Silent).unwrap();
         let g = Gaussian::of_draws(&fit.draws, 2).unwrap();
         for mean in &g.mean {
             assert!((mean - 40.0).abs() < 0.7, "{method} from {init}: {g:?}");
@@ -44,7 +44,7 @@ fn every_method_starts_from_another() {
         }
         let itself = Settings { init: Some(method.into()), ..settings };
         if method != "mean-field" {
-            let refused = (find(method).unwrap().run)(posterior.target(), &itself, &mut Silent);
+            let refused = find(method).unwrap().fit(posterior.target(), &itself, &mut Silent);
             let said = refused.unwrap_err().to_string();
             assert!(said.contains(&format!("{method} cannot start from `{method}`")), "{said}");
         }

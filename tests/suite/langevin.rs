@@ -7,8 +7,9 @@ use ppl::inference::bridge::Bridge;
 use ppl::inference::langevin::{
     Chain, Correction, Dynamics, Form, Initial, Integrator, Levels, Momentum,
 };
+use ppl::inference::node::Node;
 use ppl::inference::optimizer::{Handle, Parameters};
-use ppl::inference::tape::{SharedTape, backward};
+use ppl::inference::tape::{Pooled, SharedTape, backward};
 use ppl::inference::{
     Fit, InferenceError, Monitor, Precision, Progress, Settings, Silent, VerdictLevel, find,
 };
@@ -51,7 +52,7 @@ const fn plain(dynamics: Dynamics, bridges: usize, initial: Initial) -> Form {
 }
 
 /// Every row with every option.
-fn forms(bridges: usize) -> Vec<(String, Form)> {
+pub(crate) fn forms(bridges: usize) -> Vec<(String, Form)> {
     let initial = Initial { step_size: 0.15, friction: 1.7, retention: 0.4 };
     let mut forms = Vec::new();
     for (name, dynamics) in METHODS {
@@ -135,7 +136,7 @@ fn authors_numbers_for_fixed_noise() {
         {
             assert!(close(*b, want, 1e-12, 0.0), "{name}: level {b} {want}");
         }
-        let noise = numbers(&fixture["noise"]);
+        let noise = constant(&chain, &numbers(&fixture["noise"]));
         let paths = chain.simulate(&parameters, &noise, 3, &SharedTape::recording());
         let weights = paths.log_weights.as_vec();
         for (w, want) in weights.iter().zip(numbers(&fixture["log_weights"])) {
@@ -166,9 +167,18 @@ fn chain_towards(
     (mu, log_sd): ([f64; 2], [f64; 2]),
     scale: f64,
 ) -> (Chain<f64>, Parameters<f64>) {
+    chain_in(Bridge::new(&target.f64), form, (mu, log_sd), scale)
+}
+
+/// The same with the density in a bridge.
+pub(crate) fn chain_in(
+    bridge: Bridge<f64>,
+    form: Form,
+    (mu, log_sd): ([f64; 2], [f64; 2]),
+    scale: f64,
+) -> (Chain<f64>, Parameters<f64>) {
     let mut parameters = Parameters::default();
     let mut rng = ppl::random::stream(5, "small chain");
-    let bridge = Bridge::new(&target.f64);
     let chain = Chain::new(form, bridge, (&mu, &log_sd), &mut parameters, &mut rng);
     let h = chain.handles;
     if let Some((network, _)) = h.network {
@@ -188,10 +198,15 @@ fn chain_towards(
     (chain, parameters)
 }
 
-fn noise(chain: &Chain<f64>, n: usize, stream: &str) -> Vec<f64> {
-    let mut noise = vec![0.0; n * chain.noise_per_chain()];
+/// Numbers as the noise of a chain.
+fn constant(chain: &Chain<f64>, noise: &[f64]) -> Node<f64> {
+    Node::constant(Pooled::of(noise), (noise.len() / chain.dim(), chain.dim()))
+}
+
+fn noise(chain: &Chain<f64>, n: usize, stream: &str) -> Node<f64> {
+    let mut noise = vec![0.0; n * chain.noises() * chain.dim()];
     ppl::random::fill_std_normal(&mut ppl::random::stream(6, stream), &mut noise);
-    noise
+    constant(chain, &noise)
 }
 
 #[test]
@@ -282,7 +297,7 @@ fn mean_weights_are_the_evidence_whatever_the_parameters() {
 }
 
 fn run(name: &str, density: &Both, settings: &Settings) -> Fit {
-    (find(name).unwrap().run)(density.target(), settings, &mut Silent).unwrap()
+    find(name).unwrap().fit(density.target(), settings, &mut Silent).unwrap()
 }
 
 #[test]
@@ -361,8 +376,9 @@ impl Monitor for StopAfter {
 fn interrupted_runs_have_draws_and_are_never_ok() {
     for calls in [1, 40, 400] {
         let density = conjugate();
-        let run = find("ldvi").unwrap().run;
-        let fit = run(density.target(), &Settings::default(), &mut StopAfter(calls)).unwrap();
+        let method = find("ldvi").unwrap();
+        let fit =
+            method.fit(density.target(), &Settings::default(), &mut StopAfter(calls)).unwrap();
         assert!(fit.interrupted && fit.draws.len() == 4000, "{calls}");
         assert!(fit.verdict.level > VerdictLevel::Ok, "{calls}: {:?}", fit.verdict);
         assert!(fit.verdict.next.is_some());
@@ -376,8 +392,8 @@ fn settings_out_of_range_are_refused() {
         let mut settings = Settings::default();
         settings.options.insert(option.into(), value.into());
         let density = conjugate();
-        let run = find("ldvi").unwrap().run;
-        let error = run(density.target(), &settings, &mut Silent).unwrap_err();
+        let method = find("ldvi").unwrap();
+        let error = method.fit(density.target(), &settings, &mut Silent).unwrap_err();
         assert!(matches!(error, InferenceError::Setting(_)), "{option}: {error}");
     }
 }

@@ -361,7 +361,7 @@ fn every_stochastic_method_finds_the_posterior_from_minibatches() {
     for method in ["mean-field", "ldvi", "sivi-sm"] {
         let settings =
             Settings { iterations: Some(2000), bridges: None, draws: 2000, ..Settings::default() };
-        let fit = (find(method).unwrap().run)(posterior.target(), &settings, &mut Silent).unwrap();
+        let fit = find(method).unwrap().fit(posterior.target(), &settings, &mut Silent).unwrap();
         let n = fit.log_p.len() as f64;
         let m = fit.draws.iter().sum::<f64>() / n;
         let s = (fit.draws.iter().map(|d| (d - m).powi(2)).sum::<f64>() / n).sqrt();

@@ -22,7 +22,7 @@ where
 {
     let f64: Arc<dyn LogDensity<f64>> = Arc::new(density.clone());
     let f32: Arc<dyn LogDensity<f32>> = Arc::new(density);
-    (find("nuts").unwrap().run)(Target { f64: &f64, f32: &f32 }, settings, monitor)
+    find("nuts").unwrap().fit(Target { f64: &f64, f32: &f32 }, settings, monitor)
 }
 
 /// N(mean, sd²) in one dimension, undefined below `edge`.

@@ -120,7 +120,9 @@ impl Case {
 
 fn nuts(name: &str, posterior: &Posterior, seed: u64) -> Fit {
     let settings = Settings { seed, ..Settings::default() };
-    (find("nuts").unwrap().run)(posterior.target(), &settings, &mut Silent)
+    find("nuts")
+        .unwrap()
+        .fit(posterior.target(), &settings, &mut Silent)
         .unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 

@@ -7,7 +7,8 @@ use ppl::posterior::Posterior;
 use ppl::results::Statistics;
 
 fn fit(method: &Method, posterior: &Posterior, settings: &Settings) -> Fit {
-    (method.run)(posterior.target(), settings, &mut Silent)
+    method
+        .fit(posterior.target(), settings, &mut Silent)
         .unwrap_or_else(|e| panic!("{}: {e}", method.name))
 }
 

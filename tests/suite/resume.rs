@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ppl::data::DataSet;
 use ppl::driver::Session;
-use ppl::inference::{Fit, Monitor, Precision, Progress, Settings, find};
+use ppl::inference::{Device, Fit, Monitor, Precision, Progress, Settings, find};
 use ppl::posterior::Posterior;
 
 const MODEL: &str = "param mu ~ normal(0, 3)\nparam tau: real<lower=0> ~ exponential(1)\n\
@@ -81,7 +81,7 @@ fn assert_same(a: &Fit, b: &Fit, what: &str) {
 fn every_interruption_is_without_effect(method: &str, settings: &Settings) {
     let posterior = posterior();
     let run = |monitor: &mut Interrupting| {
-        (find(method).unwrap().run)(posterior.target(), settings, monitor)
+        find(method).unwrap().fit(posterior.target(), settings, monitor)
     };
     let mut whole = Interrupting { left: usize::MAX, ..Interrupting::default() };
     let expected = run(&mut whole).unwrap();
@@ -125,7 +125,7 @@ fn auto_goes_on_to_the_same_bits_on_whichever_rung_it_was() {
     let settings = Settings { draws: 100, options, ..Settings::default() };
     let posterior = posterior_of(FUNNEL);
     let run = |monitor: &mut Interrupting| {
-        (find("auto").unwrap().run)(posterior.target(), &settings, monitor)
+        find("auto").unwrap().fit(posterior.target(), &settings, monitor)
     };
     let mut whole = Interrupting { left: usize::MAX, ..Interrupting::default() };
     let expected = run(&mut whole).unwrap();
@@ -152,6 +152,16 @@ fn langevin_methods_go_on_to_the_same_bits() {
         };
         every_interruption_is_without_effect(method, &settings);
     }
+}
+
+#[test]
+fn runs_on_a_device_go_on_to_the_same_bits() {
+    let device = Device::Tensors(posterior().source().unwrap());
+    let settings = Settings { device, iterations: Some(300), draws: 50, ..Settings::default() };
+    every_interruption_is_without_effect("mean-field", &settings);
+    let chains =
+        Settings { iterations: Some(40), bridges: Some(2), grad_samples: Some(4), ..settings };
+    every_interruption_is_without_effect("ldvi", &chains);
 }
 
 #[test]
@@ -189,7 +199,7 @@ fn nuts_goes_on_to_the_same_bits() {
             Settings { iterations: Some(60), draws: 120, threads, ..Settings::default() };
         let posterior = posterior();
         let run = |monitor: &mut Interrupting| {
-            (find("nuts").unwrap().run)(posterior.target(), &settings, monitor)
+            find("nuts").unwrap().fit(posterior.target(), &settings, monitor)
         };
         let mut whole = Interrupting { left: usize::MAX, ..Interrupting::default() };
         let expected = run(&mut whole).unwrap();

@@ -4,6 +4,7 @@
 //! first. A fit with no check passed is doubtful, never ok.
 
 use super::psis::khat_threshold;
+use crate::inference::train::Stop;
 use crate::inference::{Khat, KhatKind, Verdict, VerdictLevel};
 
 /// Iterations below which no stochastic optimisation is called trained.
@@ -208,9 +209,26 @@ impl Checks {
         }
     }
 
-    /// Says that the run did not reach its end: at best doubtful.
-    pub fn interrupted(&mut self) {
-        self.add(VerdictLevel::Doubtful, "The run was interrupted before it was done.");
+    /// Says so where the user or the clock ended the run before it was done: at best doubtful.
+    pub fn stopped(&mut self, stop: Stop) {
+        match stop {
+            Stop::Interrupted => {
+                self.add(VerdictLevel::Doubtful, "The run was interrupted before it was done.");
+            }
+            Stop::TimeLimit => self
+                .add(VerdictLevel::Doubtful, "The time limit was reached before the run was done."),
+            Stop::Iterations | Stop::Converged => {}
+        }
+    }
+
+    /// Says so where there are fewer draws than were asked for.
+    pub fn drawn(&mut self, draws: usize, wanted: usize) {
+        if draws < wanted {
+            self.add(
+                VerdictLevel::Doubtful,
+                format!("There was time for {draws} of the {wanted} draws asked for."),
+            );
+        }
     }
 
     /// The verdict, with reasons worst first; `next` is dropped when all is well.

@@ -8,20 +8,19 @@
 
 use std::sync::Arc;
 
-use dfdx::prelude::{Axis, BroadcastTo, PutTape, SumTo, TryMatMul};
+use dfdx::prelude::{Axis, BroadcastTo, PutTape, ReshapeTo, SumTo, TryMatMul};
 use faer::{Mat, Side};
-use rand::RngCore;
 use serde::{Deserialize, Serialize};
 
 use super::config::Config;
 use crate::density::{LogDensity, Part};
 use crate::inference::assess::Checks;
-use crate::inference::bridge::Bridge;
+use crate::inference::backend::{Backend, Density, Node, Normals, Pairs};
 use crate::inference::optimizer::{Average, Group, Handle, Parameters, Schedule, Update};
-use crate::inference::tape::{Element, Grads, SharedTape, backward, tensor};
+use crate::inference::tape::{Grads, Matrix, SharedTape, backward};
 use crate::inference::train::{Context, Plan, Step, Training, train};
 use crate::inference::{InferenceError, Monitor, VerdictLevel};
-use crate::random::{Stream, fill_std_normal, stream};
+use crate::real::Real;
 
 /// Iterations of the first round.
 const FIRST_ROUND: usize = 100;
@@ -59,8 +58,9 @@ pub(super) struct Ascended {
 /// Climbs from the standard normal, with the further columns `columns: [r, D]` where there are any;
 /// `config` gives iterations, time, learning rate and draws a step,
 /// `stage` names the stage and, with ` noise`, its random stream.
-pub(super) fn ascend<E: Element>(
-    density: &Arc<dyn LogDensity<E>>,
+pub(super) fn ascend<B: Backend>(
+    density: &Arc<dyn LogDensity<B::Number>>,
+    bridge: B::Bridge,
     rank: Rank,
     columns: &[f64],
     config: &Config,
@@ -68,21 +68,20 @@ pub(super) fn ascend<E: Element>(
     monitor: &mut dyn Monitor,
 ) -> Result<Ascended, InferenceError> {
     let d = density.dim();
-    let bridge = Bridge::new(density);
-    let mut parameters = Parameters::default();
-    let mut zeros = |name, n| parameters.add(name, 0, vec![E::zero(); n]);
+    let mut parameters = Parameters::<B>::default();
+    let mut zeros = |name, n| parameters.add(name, 0, vec![Real::of(0.0); n]);
     let (location, log_sd) = (zeros("location", d), zeros("log_sd", d));
     let rest = match rank {
         Rank::Diagonal => None,
         Rank::Full => Some(zeros("below", d * d)),
         Rank::Low(_) => {
-            let columns = columns.iter().map(|x| E::of(*x)).collect();
+            let columns = columns.iter().map(|x| Real::of(*x)).collect();
             Some(parameters.add("columns", 0, columns))
         }
     };
     let family = Family { rank, location, log_sd, rest };
-    let rng = stream(config.seed, &format!("{stage} noise"));
-    let mut state = State { rounds: Rounds::new(family, config.agreement), rng };
+    let rng = B::Normals::new(config.seed, &format!("{stage} noise"));
+    let mut state = State::<B> { rounds: Rounds::new(family, config.agreement), rng };
     let plan = Plan {
         stage,
         phase: "training",
@@ -94,16 +93,16 @@ pub(super) fn ascend<E: Element>(
         tolerance: config.tolerance,
         window: FIRST_ROUND,
         least_gain: None,
-        max_time: config.max_time,
+        deadline: config.deadline.clone(),
     };
     let group = Group::adam(0);
-    let step = |parameters: &mut Parameters<E>, state: &mut State, context: Context| {
+    let step = |parameters: &mut Parameters<B>, state: &mut State<B>, context: Context| {
         let State { rounds, rng } = state;
         let rate = context.rate * rounds.rate;
         density.see(Part::Fresh(context.iteration as u64));
         let (value, mut grads, z) = family.step(&bridge, parameters, config.grad_samples, rng)?;
         if !value.is_finite() || parameters.update(&group, rate, &mut grads) == Update::NonFinite {
-            return Ok(Step::NonFinite(density.explain_non_finite(&z)));
+            return Ok(Step::NonFinite(density.explain_non_finite(&z.as_vec()[..d])));
         }
         Ok(if rounds.add(parameters) { Step::Converged(value) } else { Step::Done(value) })
     };
@@ -148,12 +147,10 @@ pub(super) fn judge_ascent(
             ),
         );
     }
-    if training.interrupted() {
-        checks.interrupted();
-    }
+    checks.stopped(training.stop);
 }
 
-fn wide<E: Element>(x: &[E]) -> Vec<f64> {
+fn wide<E: Real>(x: &[E]) -> Vec<f64> {
     x.iter().map(|x| x.f64()).collect()
 }
 
@@ -169,7 +166,7 @@ struct Family {
 
 impl Family {
     /// See [`Ascended::rest`].
-    fn rest<E: Element>(&self, parameters: &Parameters<E>) -> Vec<f64> {
+    fn rest<B: Backend>(&self, parameters: &Parameters<B>) -> Vec<f64> {
         let Some(handle) = self.rest else { return Vec::new() };
         let values = wide(&parameters.values(handle));
         if self.rank != Rank::Full {
@@ -181,7 +178,7 @@ impl Family {
     }
 
     /// Means and log standard deviations of the coordinates.
-    fn marginals<E: Element>(&self, parameters: &Parameters<E>) -> (Vec<f64>, Vec<f64>) {
+    fn marginals<B: Backend>(&self, parameters: &Parameters<B>) -> (Vec<f64>, Vec<f64>) {
         let log_sd = wide(&parameters.values(self.log_sd));
         let d = log_sd.len();
         let mut variance: Vec<f64> = log_sd.iter().map(|l| (2.0 * l).exp()).collect();
@@ -192,59 +189,61 @@ impl Family {
         (wide(&parameters.values(self.location)), log_sd)
     }
 
-    /// One estimate of the bound, the gradient of its negative, and the first draw.
-    fn step<E: Element>(
+    /// One estimate of the bound, the gradient of its negative, and the draws.
+    fn step<B: Backend>(
         &self,
-        bridge: &Bridge<E>,
-        parameters: &Parameters<E>,
+        bridge: &B::Bridge,
+        parameters: &Parameters<B>,
         n: usize,
-        rng: &mut impl RngCore,
-    ) -> Result<(f64, Grads<E>, Vec<E>), InferenceError> {
+        rng: &mut B::Normals,
+    ) -> Result<(f64, Grads<B>, Matrix<B>), InferenceError> {
         let d = bridge.dim();
         let shape = (n, d);
-        let xi = antithetic::<E>(n, d, rng);
-        let log_sd = parameters.values(self.log_sd);
-        let constant = |v: &[E], d| tensor(v, (n, d)).put_tape(SharedTape::off());
+        let xi = rng.draw(shape, Pairs::Opposite).tensor();
+        let log_sd = parameters.matrix(self.log_sd, (1, d), &SharedTape::off());
+        let mut log_det = B::sum(&log_sd);
+        let constant =
+            |v: &[B::Number]| -> Matrix<B> { B::tensor(v, shape).put_tape(SharedTape::off()) };
         let tape = SharedTape::recording();
         let mean = parameters.vector(self.location, &tape).broadcast_like::<_, Axis<0>>(&shape);
         let sd = parameters.vector(self.log_sd, &tape).exp().broadcast_like::<_, Axis<0>>(&shape);
-        let mut off = sd * constant(&xi, d);
-        let mut pull = xi.clone();
-        let mut log_det: f64 = log_sd.iter().map(|r| r.f64()).sum();
+        let mut off = sd * xi.clone();
+        // −∇_z log q at the present parameters, held constant: only the path through z is differentiated.
+        let pull;
         match (self.rank, self.rest) {
             (Rank::Full, Some(below)) => {
-                let mask: Vec<E> =
-                    (0..d * d).map(|k| if k % d > k / d { E::one() } else { E::zero() }).collect();
-                let mask = tensor(&mask, (d, d)).put_tape(SharedTape::off());
-                let below = parameters.matrix(below, (d, d), &tape) * mask;
-                off = off + constant(&xi, d).matmul(below);
-                solve_transposed(&mut pull, &log_sd, &self.rest(parameters));
+                let below = parameters.matrix(below, (d, d), &tape).upper_tri(1);
+                let mut rows = xi.as_vec();
+                off = off + xi.matmul(below);
+                solve_transposed(&mut rows, &log_sd.as_vec(), &self.rest(parameters));
+                pull = constant(&rows);
             }
             (Rank::Low(r), Some(columns)) => {
-                let more = antithetic::<E>(n, r, rng);
+                let more = rng.draw((n, r), Pairs::Opposite).tensor();
                 let columns = parameters.matrix(columns, (r, d), &tape);
-                off = off + constant(&more, r).matmul(columns);
-                let inverse = Woodbury::new(&wide(&log_sd), &self.rest(parameters), r)?;
-                pull = off.as_vec();
-                for row in pull.chunks_exact_mut(d) {
+                off = off + more.matmul(columns);
+                let inverse = Woodbury::new(&wide(&log_sd.as_vec()), &self.rest(parameters), r)?;
+                let mut rows = off.as_vec();
+                for row in rows.chunks_exact_mut(d) {
                     inverse.apply(row);
                 }
                 log_det = inverse.half_log_det;
+                pull = constant(&rows);
             }
-            _ => solve_transposed(&mut pull, &log_sd, &[]),
+            _ => {
+                let precision = log_sd.negate().exp().reshape_like(&(d,));
+                pull = xi * precision.broadcast_like::<_, Axis<0>>(&shape);
+            }
         }
-        // `pull` is −∇_z log q at the present parameters, held constant: only the path through z is
-        // differentiated.
-        let squares: f64 = off.as_vec().iter().zip(&pull).map(|(o, p)| o.f64() * p.f64()).sum();
+        let squares = B::dot(&off, &pull);
         let z = mean + off;
-        let first = z.as_vec()[..d].to_vec();
-        let log_p = bridge.log_density(z.clone()).sum::<(), _>();
+        let log_p = bridge.log_density_at(&B::Node::of(z.clone())).tensor().sum::<(), _>();
         let value = log_p.as_vec()[0].f64() / n as f64
             + log_det
             + 0.5 * (squares / n as f64 + d as f64 * (2.0 * std::f64::consts::PI).ln());
-        let path = (z * constant(&pull, d)).sum::<(), _>();
-        let loss = (log_p + path) * E::of(-1.0 / n as f64);
-        Ok((value, backward(loss)?, first))
+        let path = (z.clone() * pull).sum::<(), _>();
+        let loss = (log_p + path) * B::Number::of(-1.0 / n as f64);
+        Ok((value, backward(loss)?, z))
     }
 }
 
@@ -278,7 +277,7 @@ impl Woodbury {
         Ok(Woodbury { precision, scaled, factor, half_log_det })
     }
 
-    fn apply<E: Element>(&self, x: &mut [E]) {
+    fn apply<E: Real>(&self, x: &mut [E]) {
         let (d, r) = (x.len(), self.factor.nrows());
         let row = |k: usize| &self.scaled[k * d..][..d];
         let mut along: Vec<f64> =
@@ -299,7 +298,7 @@ impl Woodbury {
 }
 
 /// `L⁻ᵀ x` for each row `x`, in place.
-fn solve_transposed<E: Element>(rows: &mut [E], log_sd: &[E], below: &[f64]) {
+fn solve_transposed<E: Real>(rows: &mut [E], log_sd: &[E], below: &[f64]) {
     let d = log_sd.len();
     for x in rows.chunks_exact_mut(d) {
         for i in (0..d).rev() {
@@ -314,29 +313,21 @@ fn solve_transposed<E: Element>(rows: &mut [E], log_sd: &[E], below: &[f64]) {
     }
 }
 
-/// Standard normals `[n, d]`, the second half the negative of the first.
-fn antithetic<E: Element>(n: usize, d: usize, rng: &mut impl RngCore) -> Vec<E> {
-    let mut xi = vec![E::zero(); n * d];
-    let half = n.div_ceil(2) * d;
-    fill_std_normal(rng, &mut xi[..half]);
-    let (first, second) = xi.split_at_mut(half);
-    second.iter_mut().zip(first.iter()).for_each(|(b, a)| *b = -*a);
-    xi
-}
-
 /// What changes from step to step besides the parameters.
 #[derive(Serialize, Deserialize)]
-struct State {
-    rounds: Rounds,
-    rng: Stream,
+#[serde(bound = "")]
+struct State<B: Backend> {
+    rounds: Rounds<B>,
+    rng: B::Normals,
 }
 
 /// Rounds of training, their averages and whether they agree.
 #[derive(Serialize, Deserialize)]
-struct Rounds {
+#[serde(bound = "")]
+struct Rounds<B: Backend> {
     family: Family,
     agreement: f64,
-    average: Average,
+    average: Average<B>,
     length: usize,
     done: usize,
     rate: f64,
@@ -345,7 +336,7 @@ struct Rounds {
     agreed: bool,
 }
 
-impl Rounds {
+impl<B: Backend> Rounds<B> {
     fn new(family: Family, agreement: f64) -> Self {
         Rounds {
             family,
@@ -362,7 +353,7 @@ impl Rounds {
 
     /// Takes note of an iterate; at the end of a round the parameters become its average. Whether
     /// this round agrees with the one before.
-    fn add<E: Element>(&mut self, parameters: &mut Parameters<E>) -> bool {
+    fn add(&mut self, parameters: &mut Parameters<B>) -> bool {
         self.done += 1;
         if 2 * self.done > self.length {
             self.average.add(parameters);
@@ -388,7 +379,7 @@ impl Rounds {
     }
 
     /// At the end of training: an unfinished round counts if it has begun to average.
-    fn finish<E: Element>(&self, parameters: &mut Parameters<E>) {
+    fn finish(&self, parameters: &mut Parameters<B>) {
         self.average.store(parameters);
     }
 }
@@ -408,6 +399,7 @@ pub(super) fn largest_divergence(a: &(Vec<f64>, Vec<f64>), b: &(Vec<f64>, Vec<f6
 mod tests {
     use super::*;
     use crate::density::Residuals;
+    use crate::inference::bridge::Bridge;
     use crate::inference::{Settings, Silent};
 
     /// N(MEAN, L Lᵀ), up to its normaliser.
@@ -458,7 +450,16 @@ mod tests {
     fn a_full_rank_ascent_from_the_standard_normal_finds_every_correlation() {
         let density: Arc<dyn LogDensity<f64>> = Arc::new(Correlated);
         let config = Config::new(&Settings::default()).unwrap();
-        let fit = ascend(&density, Rank::Full, &[], &config, "ascent-test", &mut Silent).unwrap();
+        let fit = ascend::<f64>(
+            &density,
+            Bridge::new(&density),
+            Rank::Full,
+            &[],
+            &config,
+            "ascent-test",
+            &mut Silent,
+        )
+        .unwrap();
         assert!(fit.converged);
         for i in 0..3 {
             assert!((fit.mean[i] - MEAN[i]).abs() < 0.02, "{fit:?}");
@@ -484,7 +485,16 @@ mod tests {
         let config = Config::new(&Settings::default()).unwrap();
         let columns: Vec<f64> = (0..6).map(|k| 0.1 * f64::from(k + 1).sin()).collect();
         let low = Rank::Low(2);
-        let fit = ascend(&density, low, &columns, &config, "ascent-test", &mut Silent).unwrap();
+        let fit = ascend::<f64>(
+            &density,
+            Bridge::new(&density),
+            low,
+            &columns,
+            &config,
+            "ascent-test",
+            &mut Silent,
+        )
+        .unwrap();
         assert!(fit.converged);
         let covariance = |i: usize, j: usize| {
             let diagonal = if i == j { (2.0 * fit.log_sd[i]).exp() } else { 0.0 };

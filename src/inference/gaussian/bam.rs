@@ -12,15 +12,17 @@ use serde::{Deserialize, Serialize};
 use super::ascent::largest_divergence;
 use super::conclude::Fitted;
 use super::config::AGREEMENT;
-use super::warm_start::warm_start;
+use super::warm_start::mean_field_start;
 use crate::density::{LogDensity, Part};
 use crate::inference::assess::Checks;
+use crate::inference::deadline::timed;
 use crate::inference::method::{RESAMPLE, option};
 use crate::inference::start::{self, Gaussian};
 use crate::inference::train::{Stop, Training, thin};
 use crate::inference::weights::Resample;
 use crate::inference::{
-    Fit, InferenceError, Method, Monitor, Progress, Settings, Target, VerdictLevel, checkpoint,
+    Deadline, Fit, InferenceError, Method, Monitor, Progress, Settings, Target, VerdictLevel,
+    checkpoint,
 };
 use crate::random::{Stream, fill_std_normal, stream};
 
@@ -46,10 +48,10 @@ const STAGE: &str = "bam";
 pub(in crate::inference) const FULL_DIM: usize = 150;
 /// Updates once the fit has arrived that a first look takes, and that a first window has.
 const UPDATES: usize = 100;
-/// Evaluations of the warm start of the method.
-const WARM: usize = 200;
 /// Updates at most, those of the way there included.
 const MOST_UPDATES: usize = 2000;
+/// Updates that a first look spends on the way from the unit Gaussian.
+const UNAIDED: usize = 500;
 /// Mean score in units of the fit (per square root of the dimension) above which it is on its way.
 const ARRIVED: f64 = 2.0;
 /// Places tried for a start.
@@ -60,8 +62,8 @@ fn run(
     settings: &Settings,
     monitor: &mut dyn Monitor,
 ) -> Result<Fit, InferenceError> {
-    let began = std::time::Instant::now();
-    let density = target.f64.as_ref();
+    let until = settings.deadline.share(0.6);
+    let density = &*timed(target.f64, &until);
     let d = density.dim();
     let full = match settings.option("covariance", "auto".to_owned())?.as_str() {
         "auto" => d <= FULL_DIM,
@@ -90,22 +92,17 @@ fn run(
             // Where coordinates differ by orders of magnitude, the way from the unit Gaussian is long.
             let start = match given {
                 Some(given) => given,
-                None => {
-                    let warm = warm_start(density, None, WARM, &mut rng, |_, _| true)?;
-                    let sd = warm.log_sd.iter().map(|l| l.exp()).collect();
-                    Gaussian { mean: warm.mean, sd, factor: None }
-                }
+                None => mean_field_start(density, &until, &mut rng)?,
             };
             Matching::new(density, full, batch, Some(start), rng)?
         }
     };
     let (mut stop, began_at) = (Stop::Iterations, matching.updates);
     while matching.updates < most && !matching.agrees(agreement) {
-        if settings.max_time.is_some_and(|limit| began.elapsed() >= limit.mul_f64(0.7)) {
+        if !matching.update(density, &until)? {
             stop = Stop::TimeLimit;
             break;
         }
-        matching.update(density)?;
         matching.average();
         let progress = Progress {
             phase: "matching",
@@ -143,9 +140,7 @@ fn run(
         traces: vec![thin("mean_score", &matching.drifts)],
         ..Training::none(stop)
     };
-    if training.interrupted() {
-        checks.interrupted();
-    }
+    checks.stopped(stop);
     let fit = matching.averaged();
     density.see(Part::Whole(&fit.mean));
     let fitted = Fitted {
@@ -161,7 +156,7 @@ fn run(
             format!("--infer bam --iterations {}", 10 * matching.updates.max(200))
         },
     };
-    Ok(fitted.conclude(target, settings, monitor))
+    fitted.conclude(target, settings, monitor)
 }
 
 /// Draws of an update.
@@ -169,21 +164,35 @@ fn batch(full: bool, d: usize) -> usize {
     if full { (2 * d + 16).min(256) } else { 64 }
 }
 
-/// A first Gaussian fit to `density`, with all covariances or none.
+/// A first Gaussian fit to `density`, with all covariances: from the unit Gaussian, which is wide enough
+/// to see several modes, and where that does not get there from the start of `mean-field`.
+///
+/// It is as far as it has come when the deadline comes.
 ///
 /// # Errors
 /// [`InferenceError::NonFinite`] when no draw around the start has a finite score.
 pub fn batch_and_match(
     density: &dyn LogDensity<f64>,
-    full: bool,
+    deadline: &Deadline,
     rng: &mut Stream,
 ) -> Result<Gaussian, InferenceError> {
-    let mut matching = Matching::new(density, full, batch(full, density.dim()), None, rng.clone())?;
-    while matching.updates < MOST_UPDATES && matching.arrived < UPDATES {
-        matching.update(density)?;
+    let batch = batch(true, density.dim());
+    let mut from = None;
+    loop {
+        let near = from.is_some();
+        let mut matching = Matching::new(density, true, batch, from, rng.clone())?;
+        let most = if near { MOST_UPDATES } else { UNAIDED };
+        while matching.updates < most && matching.arrived < UPDATES {
+            if !matching.update(density, deadline)? {
+                break;
+            }
+        }
+        *rng = matching.rng;
+        if near || matching.arrived == UPDATES || deadline.passed() {
+            return Ok(matching.fit);
+        }
+        from = Some(mean_field_start(density, deadline, rng)?);
     }
-    *rng = matching.rng;
-    Ok(matching.fit)
 }
 
 /// The fit on its way, and all that an update changes.
@@ -267,14 +276,26 @@ impl Matching {
         self.divergence.is_some_and(|d| d <= agreement)
     }
 
-    /// One update, and what it says about convergence.
-    fn update(&mut self, density: &dyn LogDensity<f64>) -> Result<(), InferenceError> {
+    /// One update, and what it says about convergence; `false`, and none, where the deadline comes first.
+    fn update(
+        &mut self,
+        density: &dyn LogDensity<f64>,
+        deadline: &Deadline,
+    ) -> Result<bool, InferenceError> {
+        if deadline.passed() {
+            return Ok(false);
+        }
+        let before = self.rng.clone();
         let d = density.dim();
         let mut xi = vec![0.0; self.batch * d];
         fill_std_normal(&mut self.rng, &mut xi);
         let x: Vec<f64> = xi.chunks_exact(d).flat_map(|xi| self.fit.point(xi)).collect();
         let (mut log_p, mut score) = (vec![0.0; self.batch], vec![0.0; x.len()]);
         density.score(&x, &mut log_p, &mut score);
+        if deadline.has_cut() {
+            self.rng = before;
+            return Ok(false);
+        }
         let (mut xs, mut gs) = (Vec::with_capacity(x.len()), Vec::with_capacity(x.len()));
         for (x, g) in x.chunks_exact(d).zip(score.chunks_exact(d)) {
             if g.iter().all(|g| g.is_finite()) {
@@ -294,7 +315,7 @@ impl Matching {
                 let place = density.explain_non_finite(&x[..d]);
                 return Err(InferenceError::NonFinite { tried: self.failures * self.batch, place });
             }
-            return Ok(());
+            return Ok(true);
         };
         // Steps stay long until the fit is near: a short step moves by less than the fit's own width,
         // which may be far too small for the way still to go.
@@ -303,7 +324,7 @@ impl Matching {
         self.drifts.push(drift);
         self.arrived = if drift > ARRIVED { self.arrived } else { self.arrived + 1 };
         self.fit = next;
-        Ok(())
+        Ok(true)
     }
 
     /// Takes note of an iterate that is near; windows double, and their averages are compared.
@@ -504,7 +525,7 @@ mod tests {
     #[test]
     fn a_far_and_narrow_gaussian_is_found_exactly() {
         let mut rng = stream(1, "standardize test");
-        let fit = batch_and_match(&Far, true, &mut rng).unwrap();
+        let fit = batch_and_match(&Far, &Deadline::never(), &mut rng).unwrap();
         let sigma = covariance(&fit);
         assert!((fit.mean[0] - 300.0).abs() < 1e-3 && (fit.mean[1] + 0.02).abs() < 1e-6, "{fit:?}");
         for (ij, want) in [((0, 0), 25.0), ((0, 1), 0.04), ((1, 1), 1e-4)] {
@@ -514,8 +535,12 @@ mod tests {
 
     #[test]
     fn the_diagonal_fit_finds_location_and_conditional_scale() {
-        let mut rng = stream(1, "standardize test");
-        let fit = batch_and_match(&Far, false, &mut rng).unwrap();
+        let rng = stream(1, "matching test");
+        let mut matching = Matching::new(&Far, false, batch(false, 2), None, rng).unwrap();
+        while matching.arrived < UPDATES {
+            assert!(matching.update(&Far, &Deadline::never()).unwrap());
+        }
+        let fit = matching.fit;
         assert!(fit.factor.is_none() && (fit.mean[0] - 300.0).abs() < 1.0, "{fit:?}");
         let sd = &fit.sd;
         assert!(sd[0] > 2.0 && sd[0] < 6.0 && sd[1] > 0.004 && sd[1] < 0.012, "{fit:?}");

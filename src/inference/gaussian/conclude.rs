@@ -1,20 +1,21 @@
 //! From a fit with a known density to draws and a verdict.
 
-use std::time::Instant;
-
 use super::importance::{Adapted, Pool, adapt, is_good};
 use super::proposal::Proposal;
 use crate::density::LogDensity;
 use crate::inference::assess::{Checks, khat_threshold, psis};
+use crate::inference::deadline::timed;
 use crate::inference::examine::examine;
 use crate::inference::start::Gaussian;
-use crate::inference::train::Training;
+use crate::inference::train::{Stop, Training};
 use crate::inference::weights::{self, POOLED_NUMBERS, Resample};
-use crate::inference::{Fit, KhatKind, Monitor, Progress, Settings, Target, VerdictLevel};
+use crate::inference::{
+    Deadline, Fit, InferenceError, KhatKind, Monitor, Progress, Settings, Target, VerdictLevel,
+};
 use crate::random::{Stream, stream};
 
-/// Share of the time that weighing may take, where time is limited.
-const WEIGHING: f64 = 0.3;
+/// Share of the time after training that weighing may take, where time is limited.
+const WEIGHING: f64 = 0.6;
 /// Draws that are weighed at least.
 const FEWEST: usize = 1000;
 /// Effective number of draws that the pool is to have, whatever is asked for.
@@ -38,40 +39,47 @@ pub(super) struct Fitted<'a> {
 
 impl Fitted<'_> {
     /// Draws, their weights and the verdict.
+    ///
+    /// # Errors
+    /// [`InferenceError::NoTime`].
     pub(super) fn conclude(
         mut self,
         target: Target<'_>,
         settings: &Settings,
         monitor: &mut dyn Monitor,
-    ) -> Fit {
+    ) -> Result<Fit, InferenceError> {
         let density = target.f64.as_ref();
+        let weighing = settings.deadline.share(WEIGHING);
+        let weighed = &*timed(target.f64, &weighing);
         let d = density.dim();
         let random = |what: &str| stream(settings.seed, &format!("{} {what}", self.method));
         let mut rng = random("draws");
         let mut pool = Pool::default();
-        pool.grow(density, self.proposal, settings.draws.max(FEWEST), &mut rng);
+        pool.grow(weighed, self.proposal, settings.draws.max(FEWEST), &weighing, &mut rng);
+        if pool.log_p.len() < 2 {
+            return Err(InferenceError::NoTime);
+        }
         let elbo = Some(weights::lower_bound(&pool.log_weights())).filter(|(e, _)| e.is_finite());
         let fisher = fisher_divergence(density, self.proposal, &pool);
-        let own = pool.quality();
-        let began = Instant::now();
-        let limit = settings.max_time.map(|limit| limit.mul_f64(WEIGHING));
+        let (own, drawn) = (pool.quality(), pool.log_p.len());
         let mut stopped = false;
         let mut adapted = None;
         if self.resample == Resample::Auto
-            && !self.training.interrupted()
+            && self.training.stop != Stop::Interrupted
             && density.estimate().is_none()
         {
             adapted = improve(
                 &mut pool,
                 self.proposal,
-                density,
+                weighed,
                 settings.draws,
+                &weighing,
                 &mut random("adaptation"),
                 |done, total| {
                     let progress =
                         Progress { phase: "weighing", done, total, objective: None, trend: None };
                     stopped |= monitor.progress(progress).is_break();
-                    !stopped && limit.is_none_or(|limit| began.elapsed() < limit)
+                    !stopped && !weighing.passed()
                 },
             );
         }
@@ -92,18 +100,19 @@ impl Fitted<'_> {
                     "The fit's own weights have a k-hat of {:.2} and leave {:.0} % of its draws in \
                      effect; {rounds} rounds of adaptive importance sampling moved the proposal.",
                     own.0,
-                    100.0 * own.1 / settings.draws.max(FEWEST) as f64
+                    100.0 * own.1 / drawn as f64
                 ),
             );
         }
         self.checks.estimated(density.estimate());
         let (draws, log_p) = judged.select(&pool.draws, &pool.log_p);
+        self.checks.drawn(log_p.len(), settings.draws);
         let interrupted = self.training.interrupted() || stopped;
         if stopped && !self.training.interrupted() {
-            self.checks.interrupted();
+            self.checks.stopped(Stop::Interrupted);
         }
         if !interrupted {
-            examine(&mut self.checks, density, &draws, settings.seed);
+            examine(&mut self.checks, density, &draws, settings);
         }
         let log_z = weights::evidence(&log_weights);
         // Resampled draws follow the posterior, not the proposal: they have no weights left.
@@ -113,7 +122,7 @@ impl Fitted<'_> {
             }
             _ => self.proposal.log_density(&draws).0,
         };
-        Fit {
+        Ok(Fit {
             method: self.method,
             dim: d,
             chains: 1,
@@ -129,7 +138,7 @@ impl Fitted<'_> {
             median_iteration_ms: self.training.median_iteration_ms,
             interrupted,
             verdict: self.checks.verdict(Some(&self.next)),
-        }
+        })
     }
 }
 
@@ -139,13 +148,14 @@ fn improve(
     proposal: &dyn Proposal,
     density: &dyn LogDensity<f64>,
     wanted: usize,
+    deadline: &Deadline,
     rng: &mut Stream,
     mut go_on: impl FnMut(usize, usize) -> bool,
 ) -> Option<Adapted> {
     let adapted = if is_good(pool.quality(), pool.log_p.len()) {
         None
     } else {
-        adapt(density, pool, rng, &mut go_on)
+        adapt(density, pool, deadline, rng, &mut go_on)
     };
     let own = adapted.is_none();
     let mut better = if own { std::mem::take(pool) } else { Pool::default() };
@@ -171,7 +181,7 @@ fn improve(
         if !go_on(better.log_p.len(), most) {
             break;
         }
-        better.grow(density, proposal, block, rng);
+        better.grow(density, proposal, block, deadline, rng);
     }
     let trusted = |p: &Pool| !p.log_p.is_empty() && p.quality().0 <= khat_threshold(p.log_p.len());
     if own || trusted(&better) {

@@ -1,9 +1,7 @@
 //! Options of the Gaussian families that train, and their parsed form.
 
-use std::time::Duration;
-
 use crate::inference::method::option;
-use crate::inference::{InferenceError, MethodOption, Settings};
+use crate::inference::{Deadline, InferenceError, MethodOption, Settings};
 
 pub(super) const ITERATIONS: MethodOption = option(
     "iterations",
@@ -27,7 +25,7 @@ pub(super) const AGREEMENT: MethodOption = option(
 );
 
 /// How to fit; the options of the method.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Seed of the run.
     pub seed: u64,
@@ -41,8 +39,8 @@ pub struct Config {
     pub agreement: f64,
     /// Relative gain of the objective below which to stop, if the user gave one.
     pub tolerance: Option<f64>,
-    /// Wall-clock limit.
-    pub max_time: Option<Duration>,
+    /// When the fit is to be done.
+    pub deadline: Deadline,
 }
 
 impl Config {
@@ -84,7 +82,7 @@ impl Config {
             grad_samples: 10,
             agreement: 0.0025,
             tolerance: None,
-            max_time: settings.max_time,
+            deadline: settings.deadline.clone(),
         }
     }
 }

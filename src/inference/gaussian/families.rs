@@ -5,7 +5,6 @@
 //! whose coordinates the posterior is about standard normal, and train in rounds like that one.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use faer::Mat;
 use faer::linalg::solvers::Qr;
@@ -20,10 +19,14 @@ use super::proposal::{LowRank, Proposal};
 use crate::density::{LogDensity, Part};
 use crate::inference::affine::{Affine, Coordinates};
 use crate::inference::assess::Checks;
+use crate::inference::backend::{Backend, Stage, dispatch};
+use crate::inference::bridge::Bridge;
+use crate::inference::deadline::timed;
 use crate::inference::method::{RESAMPLE, option};
 use crate::inference::start::{self, Gaussian};
 use crate::inference::tape::Element;
 use crate::inference::train::{Stop, Training};
+use crate::inference::transport::Transport;
 use crate::inference::weights::Resample;
 use crate::inference::{Fit, InferenceError, Method, Monitor, Precision, Settings, Target};
 use crate::random::{fill_std_normal, stream};
@@ -72,6 +75,8 @@ pub const LOW_RANK: Method = Method {
     },
 };
 
+/// Share of the time for the fit itself, where time is limited; the rest is for its draws and checks.
+const FITTING: f64 = 0.65;
 /// Dimension up to which the directions of a low rank start from the curvature.
 const CURVED: usize = 500;
 
@@ -82,13 +87,19 @@ fn run(
     settings: &Settings,
     monitor: &mut dyn Monitor,
 ) -> Result<Fit, InferenceError> {
-    let config = Config::new(settings)?;
+    let mut config = Config::new(settings)?;
     let resample = settings.option("resample", Resample::Auto)?;
     let start = start::of_settings(name, target, settings, monitor)?;
+    config.deadline = settings.deadline.share(FITTING);
     let start = start.as_ref();
-    let family = match settings.precision {
-        Precision::F32 => fit(target.f32, target.f64, name, rank, &config, start, monitor)?,
-        Precision::F64 => fit(target.f64, target.f64, name, rank, &config, start, monitor)?,
+    let family = match (rank, settings.precision) {
+        (Rank::Diagonal, _) => {
+            let task =
+                Independent { target, settings, config: &config, start, monitor: &mut *monitor };
+            dispatch(settings, task)?
+        }
+        (_, Precision::F32) => fit(target.f32, target.f64, name, rank, &config, start, monitor)?,
+        (_, Precision::F64) => fit(target.f64, target.f64, name, rank, &config, start, monitor)?,
     };
     let Family { proposal, centre, converged, divergence, iterations, training } = family;
     target.f64.see(Part::Whole(&centre));
@@ -107,7 +118,7 @@ fn run(
             format!("--infer {name} --iterations {}", (10 * iterations).max(10_000))
         },
     };
-    Ok(fitted.conclude(target, settings, monitor))
+    fitted.conclude(target, settings, monitor)
 }
 
 /// A fitted member of a family.
@@ -122,6 +133,37 @@ struct Family {
     training: Training,
 }
 
+/// Independent coordinates.
+struct Independent<'a> {
+    target: Target<'a>,
+    settings: &'a Settings,
+    config: &'a Config,
+    start: Option<&'a Gaussian>,
+    monitor: &'a mut dyn Monitor,
+}
+
+impl Stage for Independent<'_> {
+    type Output = Family;
+
+    fn run<B: Backend>(self) -> Result<Family, InferenceError> {
+        let Independent { target, settings, config, start, monitor } = self;
+        let density = B::Number::density(target);
+        let bridge = |seen: &Arc<dyn LogDensity<B::Number>>, coordinates: &Transport| {
+            B::bridge(seen, settings, coordinates)
+        };
+        let q = fit_mean_field::<B>(density, bridge, config, start, monitor)?;
+        Ok(Family {
+            centre: q.mean.clone(),
+            proposal: Box::new(Gaussian { mean: q.mean, sd: q.sd, factor: None }),
+            converged: q.converged,
+            divergence: q.divergence,
+            iterations: q.iterations,
+            training: q.training,
+        })
+    }
+}
+
+/// The families with correlations.
 fn fit<E: Element>(
     density: &Arc<dyn LogDensity<E>>,
     exact: &Arc<dyn LogDensity<f64>>,
@@ -131,26 +173,15 @@ fn fit<E: Element>(
     given: Option<&Gaussian>,
     monitor: &mut dyn Monitor,
 ) -> Result<Family, InferenceError> {
-    if rank == Rank::Diagonal {
-        let q = fit_mean_field(density, config, given, monitor)?;
-        return Ok(Family {
-            centre: q.mean.clone(),
-            proposal: Box::new(Gaussian { mean: q.mean, sd: q.sd, factor: None }),
-            converged: q.converged,
-            divergence: q.divergence,
-            iterations: q.iterations,
-            training: q.training,
-        });
-    }
-    let began = Instant::now();
     let first = Config {
         iterations: config.iterations / 2 + 1,
-        max_time: config.max_time.map(|limit| limit / 3),
-        ..*config
+        deadline: config.deadline.share(1.0 / 3.0),
+        ..config.clone()
     };
     let start = start_mean_field(density, &first, given, "correlations-start", monitor)?;
     density.see(Part::Whole(&start.mean));
     exact.see(Part::Whole(&start.mean));
+    let (density, exact) = (&timed(density, &config.deadline), &timed(exact, &config.deadline));
     let plain = Coordinates { shift: start.mean.clone(), scale: start.sd.clone(), mix: None };
     let (coordinates, columns) = match rank {
         Rank::Low(r) => (plain, columns(&**exact, &start.mean, &start.sd, r, config.seed)),
@@ -162,9 +193,9 @@ fn fit<E: Element>(
     let seen: Arc<dyn LogDensity<E>> = Arc::new(Affine::new(density, &coordinates));
     let interrupted = start.training.stop == Stop::Interrupted;
     let left = if interrupted { 0 } else { config.iterations.saturating_sub(start.iterations) };
-    let max_time = config.max_time.map(|limit| limit.saturating_sub(began.elapsed()).mul_f64(0.9));
-    let config = Config { iterations: left, max_time, ..*config };
-    let mut ascended = ascend(&seen, rank, &columns, &config, name, monitor)?;
+    let config = Config { iterations: left, ..config.clone() };
+    let mut ascended =
+        ascend::<E>(&seen, Bridge::new(&seen), rank, &columns, &config, name, monitor)?;
     if interrupted {
         ascended.training.stop = Stop::Interrupted;
     }

@@ -9,6 +9,7 @@
 
 use super::proposal::{Proposal, Student};
 use crate::density::LogDensity;
+use crate::inference::Deadline;
 use crate::inference::assess::{khat_threshold, psis};
 use crate::inference::start::Gaussian;
 use crate::random::Stream;
@@ -36,17 +37,21 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// Adds `n` draws of the proposal.
+    /// Adds `n` draws of the proposal, fewer where the deadline of the (timed) density comes.
     pub(super) fn grow(
         &mut self,
         density: &dyn LogDensity<f64>,
         proposal: &dyn Proposal,
         n: usize,
+        deadline: &Deadline,
         rng: &mut Stream,
     ) {
-        let draws = proposal.draw(n, rng);
+        let mut draws = proposal.draw(n, rng);
         let mut log_p = vec![0.0; n];
         density.log_density(&draws, &mut log_p);
+        let answered = deadline.answered(&log_p);
+        draws.truncate(answered * density.dim());
+        log_p.truncate(answered);
         self.log_q.extend(proposal.log_density(&draws).0);
         self.draws.extend(draws);
         self.log_p.extend(log_p);
@@ -78,10 +83,11 @@ pub(super) fn is_good((khat, effective): (f64, f64), draws: usize) -> bool {
 }
 
 /// The best proposal found from the weighted draws of `pool` on; `None` where none is better than the
-/// pool's own. `go_on` is asked before each round.
+/// pool's own. `go_on` is asked before each round; one that the deadline cuts short does not count.
 pub(super) fn adapt(
     density: &dyn LogDensity<f64>,
     pool: &Pool,
+    deadline: &Deadline,
     rng: &mut Stream,
     mut go_on: impl FnMut(usize, usize) -> bool,
 ) -> Option<Adapted> {
@@ -102,7 +108,10 @@ pub(super) fn adapt(
         let Some(gaussian) = tempered_moments(now.as_ref().unwrap_or(pool), d) else { break };
         let proposal = Student { gaussian, degrees: DEGREES };
         let mut next = Pool::default();
-        next.grow(density, &proposal, n, rng);
+        next.grow(density, &proposal, n, deadline, rng);
+        if deadline.has_cut() {
+            break;
+        }
         let quality = next.quality();
         now = Some(next);
         since += 1;
@@ -182,15 +191,16 @@ mod tests {
     #[test]
     fn a_proposal_is_moved_to_a_posterior_far_away() {
         let mut rng = stream(1, "importance test");
+        let never = Deadline::never();
         let first = Gaussian { mean: vec![0.0; 2], sd: vec![3.0; 2], factor: None };
         let mut pool = Pool::default();
-        pool.grow(&Elsewhere, &first, 4000, &mut rng);
+        pool.grow(&Elsewhere, &first, 4000, &never, &mut rng);
         assert!(!is_good(pool.quality(), 4000));
-        let adapted = adapt(&Elsewhere, &pool, &mut rng, |_, _| true).unwrap();
+        let adapted = adapt(&Elsewhere, &pool, &never, &mut rng, |_, _| true).unwrap();
         let g = &adapted.proposal.gaussian;
         assert!((g.mean[0] - 30.0).abs() < 0.2 && g.mean[1].abs() < 0.2, "{g:?}");
         let mut pool = Pool::default();
-        pool.grow(&Elsewhere, &adapted.proposal, 8000, &mut rng);
+        pool.grow(&Elsewhere, &adapted.proposal, 8000, &never, &mut rng);
         assert!(is_good(pool.quality(), 8000), "{:?}", pool.quality());
         // The evidence: 2π √0.19.
         let log_z = crate::inference::weights::log_mean_weight(&pool.log_weights());
@@ -201,9 +211,10 @@ mod tests {
     #[test]
     fn asked_to_stop_it_changes_nothing() {
         let mut rng = stream(1, "importance test");
+        let never = Deadline::never();
         let first = Gaussian { mean: vec![0.0; 2], sd: vec![3.0; 2], factor: None };
         let mut pool = Pool::default();
-        pool.grow(&Elsewhere, &first, 500, &mut rng);
-        assert!(adapt(&Elsewhere, &pool, &mut rng, |_, _| false).is_none());
+        pool.grow(&Elsewhere, &first, 500, &never, &mut rng);
+        assert!(adapt(&Elsewhere, &pool, &never, &mut rng, |_, _| false).is_none());
     }
 }

@@ -6,6 +6,7 @@
 use super::conclude::Fitted;
 use super::warm_start::{WarmStart, warm_start};
 use crate::inference::assess::Checks;
+use crate::inference::deadline::timed;
 use crate::inference::method::{RESAMPLE, option};
 use crate::inference::modes::Mode;
 use crate::inference::start::Gaussian;
@@ -46,13 +47,13 @@ fn run(
     if budget == 0 || starts == 0 {
         return Err(InferenceError::Setting("`iterations` and `starts` must be at least 1".into()));
     }
-    let density = target.f64.as_ref();
+    let climbing = settings.deadline.share(0.6);
+    let density = &*timed(target.f64, &climbing);
     let d = density.dim();
-    let began = std::time::Instant::now();
-    let (mut best, mut done, mut stopped): (Option<Mode>, usize, bool) = (None, 0, false);
-    while done < starts && !stopped {
+    let (mut best, mut done, mut stop): (Option<Mode>, usize, Stop) = (None, 0, Stop::Converged);
+    while done < starts {
         let mut rng = stream(settings.seed, &format!("laplace start {done}"));
-        let warm = warm_start(density, None, budget.min(200), &mut rng, |_, _| true)?;
+        let warm = warm_start(density, None, budget.min(200), &mut rng, |_, _| !climbing.passed())?;
         let WarmStart { mean, log_sd, .. } = warm;
         let scale: Vec<f64> = log_sd.iter().map(|l| l.exp()).collect();
         // Later climbs start away from the first.
@@ -76,10 +77,16 @@ fn run(
             objective: best.as_ref().map(|m| ("log_evidence", m.log_mass)),
             trend: None,
         };
-        let late = settings.max_time.is_some_and(|limit| began.elapsed() >= limit);
-        stopped = monitor.progress(progress).is_break() || (late && done < starts);
+        let interrupted = monitor.progress(progress).is_break();
+        if interrupted || climbing.passed() && done < starts {
+            stop = if interrupted { Stop::Interrupted } else { Stop::TimeLimit };
+            break;
+        }
     }
     let Some(mode) = best else {
+        if climbing.passed() {
+            return Err(InferenceError::NoTime);
+        }
         return Err(InferenceError::Breakdown(format!(
             "laplace: no maximum of the log density was reached in {done} climbs (a density that rises \
              without bound, or is flat in some direction, has none); try --infer mean-field"
@@ -87,9 +94,7 @@ fn run(
     };
     let mut checks = Checks::new();
     checks.add(VerdictLevel::Ok, format!("A mode was reached ({done} climbs)."));
-    if stopped {
-        checks.interrupted();
-    }
+    checks.stopped(stop);
     let Some(gaussian) = Gaussian::of_map(mode.at.clone(), &mode.map()) else {
         return Err(InferenceError::Breakdown("laplace: the curvature is degenerate".into()));
     };
@@ -98,9 +103,9 @@ fn run(
         proposal: &gaussian,
         checks,
         resample,
-        training: Training::none(if stopped { Stop::Interrupted } else { Stop::Converged }),
+        training: Training::none(stop),
         iterations: done,
         next: "--infer ldvi".to_owned(),
     };
-    Ok(fitted.conclude(target, settings, monitor))
+    fitted.conclude(target, settings, monitor)
 }

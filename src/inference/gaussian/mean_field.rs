@@ -4,7 +4,6 @@
 //! and a stochastic ascent from there (see [`super::ascent`]) ends by itself.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,11 +11,15 @@ use super::ascent::{Rank, ascend};
 use super::config::Config;
 use super::warm_start::{WarmStart, warm_start};
 use crate::density::{LogDensity, Part};
-use crate::inference::affine::{Affine, Coordinates};
+use crate::inference::affine::Coordinates;
+use crate::inference::backend::Backend;
+use crate::inference::bridge::Bridge;
 use crate::inference::checkpoint;
+use crate::inference::deadline::timed;
 use crate::inference::start::Gaussian;
 use crate::inference::tape::Element;
 use crate::inference::train::{Stop, Training};
+use crate::inference::transport::Transport;
 use crate::inference::{InferenceError, Monitor, Progress};
 use crate::random::stream;
 
@@ -37,19 +40,23 @@ pub struct MeanField {
     pub training: Training,
 }
 
-/// Fits the mean-field Gaussian.
+/// Fits the mean-field Gaussian; `bridge` makes the density that is trained on, in the coordinates of the
+/// warm start.
 ///
 /// # Errors
-/// When the density is nowhere finite, or stays non-finite in training.
-pub fn fit_mean_field<E: Element>(
-    density: &Arc<dyn LogDensity<E>>,
+/// When the density is nowhere finite, or stays non-finite in training; what `bridge` fails with.
+pub fn fit_mean_field<B: Backend>(
+    density: &Arc<dyn LogDensity<B::Number>>,
+    bridge: impl FnOnce(
+        &Arc<dyn LogDensity<B::Number>>,
+        &Transport,
+    ) -> Result<B::Bridge, InferenceError>,
     config: &Config,
     start: Option<&Gaussian>,
     monitor: &mut dyn Monitor,
 ) -> Result<MeanField, InferenceError> {
     let d = density.dim();
-    let began = Instant::now();
-    let late = || config.max_time.is_some_and(|limit| began.elapsed() > limit.mul_f64(0.5));
+    let warming = config.deadline.share(0.5);
     let mut rng = stream(config.seed, "mean-field warm start");
     let budget = (config.iterations / 2).min(1000);
     let mut stopped = false;
@@ -74,7 +81,7 @@ pub fn fit_mean_field<E: Element>(
                             trend: None,
                         };
                         stopped = monitor.progress(progress).is_break();
-                        !stopped && !late()
+                        !stopped && !warming.passed()
                     })?;
                 warm.evaluations += before;
                 Ok::<_, InferenceError>(warm)
@@ -95,12 +102,14 @@ pub fn fit_mean_field<E: Element>(
     density.see(Part::Whole(&warm.mean));
     let scale: Vec<f64> = warm.log_sd.iter().map(|l| l.exp()).collect();
     let coordinates = Coordinates { shift: warm.mean.clone(), scale: scale.clone(), mix: None };
-    let affine: Arc<dyn LogDensity<E>> = Arc::new(Affine::new(density, &coordinates));
+    let coordinates = Transport::from(coordinates);
+    let timed = timed(density, &config.deadline);
+    let (affine, bridge) = (coordinates.density(&timed), bridge(&timed, &coordinates)?);
     // An interruption during the warm start leaves nothing to train.
     let left = if stopped { 0 } else { config.iterations.saturating_sub(warm.evaluations) };
-    let max_time = config.max_time.map(|limit| limit.saturating_sub(began.elapsed()).mul_f64(0.9));
-    let config = Config { iterations: left, max_time, ..*config };
-    let mut fit = ascend(&affine, Rank::Diagonal, &[], &config, "mean-field", monitor)?;
+    let config = Config { iterations: left, ..config.clone() };
+    let mut fit =
+        ascend::<B>(&affine, bridge, Rank::Diagonal, &[], &config, "mean-field", monitor)?;
     if stopped {
         fit.training.stop = Stop::Interrupted;
     }
@@ -130,7 +139,8 @@ pub fn start_mean_field<E: Element>(
         let training = Training::none(Stop::Iterations);
         return Ok(MeanField { mean, sd, converged, divergence: None, iterations, training });
     }
-    let q = fit_mean_field(density, config, given, monitor)?;
+    let bridge = |seen: &Arc<dyn LogDensity<E>>, c: &Transport| Ok(Bridge::new(&c.density(seen)));
+    let q = fit_mean_field::<E>(density, bridge, config, given, monitor)?;
     if q.training.stop != Stop::Interrupted {
         checkpoint::offer(monitor, stage, true, || Start {
             mean: q.mean.clone(),

@@ -22,3 +22,4 @@ pub use laplace::LAPLACE;
 pub use mean_field::{MeanField, fit_mean_field, start_mean_field};
 pub use pathfinder::PATHFINDER;
 pub(super) use proposal::{Proposal, Student};
+pub(super) use warm_start::mean_field_start;

@@ -6,7 +6,6 @@
 //! by their importance weights [zhang2022].
 
 use std::collections::VecDeque;
-use std::time::Instant;
 
 use faer::{Mat, Side};
 use rand::Rng;
@@ -15,13 +14,14 @@ use super::conclude::Fitted;
 use super::proposal::{LowRank, Mixture, Proposal};
 use crate::density::LogDensity;
 use crate::inference::assess::Checks;
+use crate::inference::deadline::timed;
 use crate::inference::lbfgs::{Point, maximise};
 use crate::inference::method::{RESAMPLE, option};
 use crate::inference::modes::Hill;
 use crate::inference::train::{Stop, Training};
 use crate::inference::weights::Resample;
 use crate::inference::{
-    Fit, InferenceError, Method, Monitor, Progress, Settings, Target, VerdictLevel,
+    Deadline, Fit, InferenceError, Method, Monitor, Progress, Settings, Target, VerdictLevel,
 };
 use crate::random::{Stream, stream};
 
@@ -49,7 +49,6 @@ fn run(
     settings: &Settings,
     monitor: &mut dyn Monitor,
 ) -> Result<Fit, InferenceError> {
-    let began = Instant::now();
     let budget: usize = settings.option("iterations", settings.iterations.unwrap_or(1000))?;
     let paths: usize = settings.option("paths", 4)?;
     let judges: usize = settings.option("elbo-draws", 25)?;
@@ -60,11 +59,15 @@ fn run(
             "`iterations`, `paths`, `elbo-draws` and `history` must be at least 1".into(),
         ));
     }
-    let density = target.f64.as_ref();
-    let (mut found, mut iterations, mut stopped) = (Vec::new(), 0, false);
+    let climbing = settings.deadline.share(0.6);
+    let density = &*timed(target.f64, &climbing);
+    let (mut found, mut iterations, mut stop) = (Vec::new(), 0, Stop::Converged);
     for path in 0..paths {
         let mut rng = stream(settings.seed, &format!("pathfinder {path}"));
-        let way = climb(density, budget, &mut rng)?;
+        let way = match climb(density, budget, &climbing, &mut rng) {
+            Err(InferenceError::NonFinite { .. }) if climbing.passed() => Vec::new(),
+            way => way?,
+        };
         iterations += way.len();
         found.extend(best_on(&way, density, judges, history, &mut rng));
         let best = found.iter().map(|g: &Local| g.elbo).fold(f64::NEG_INFINITY, f64::max);
@@ -75,13 +78,16 @@ fn run(
             objective: best.is_finite().then_some(("elbo", best)),
             trend: None,
         };
-        let late = settings.max_time.is_some_and(|limit| began.elapsed() >= limit);
-        if (monitor.progress(progress).is_break() || late) && path + 1 < paths {
-            stopped = true;
+        let interrupted = monitor.progress(progress).is_break();
+        if (interrupted || climbing.passed()) && path + 1 < paths {
+            stop = if interrupted { Stop::Interrupted } else { Stop::TimeLimit };
             break;
         }
     }
     if found.is_empty() {
+        if climbing.passed() {
+            return Err(InferenceError::NoTime);
+        }
         return Err(InferenceError::Breakdown(
             "pathfinder: no Gaussian on any path has a finite evidence lower bound; try --infer \
              mean-field"
@@ -95,26 +101,25 @@ fn run(
             format!("Only {} of {paths} paths led anywhere.", found.len()),
         );
     }
-    if stopped {
-        checks.interrupted();
-    }
+    checks.stopped(stop);
     let mixture = Mixture(found.into_iter().map(|local| local.gaussian).collect());
     let fitted = Fitted {
         method: PATHFINDER.name,
         proposal: &mixture,
         checks,
         resample,
-        training: Training::none(if stopped { Stop::Interrupted } else { Stop::Converged }),
+        training: Training::none(stop),
         iterations,
         next: "--infer ldvi".to_owned(),
     };
-    Ok(fitted.conclude(target, settings, monitor))
+    fitted.conclude(target, settings, monitor)
 }
 
 /// The points that L-BFGS accepts, from a random start.
 fn climb(
     density: &dyn LogDensity<f64>,
     budget: usize,
+    deadline: &Deadline,
     rng: &mut impl Rng,
 ) -> Result<Vec<Point>, InferenceError> {
     let d = density.dim();
@@ -129,7 +134,7 @@ fn climb(
         let mut way = Vec::new();
         let last = maximise(&hill, start, budget, 1e-8, |_, point| {
             way.push(point.clone());
-            true
+            !deadline.passed()
         });
         way.push(last.point);
         return Ok(way);

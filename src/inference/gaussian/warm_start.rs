@@ -10,11 +10,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::density::LogDensity;
 use crate::inference::InferenceError;
+use crate::inference::deadline::Deadline;
 use crate::inference::lbfgs::{Objective, Point, maximise};
+use crate::inference::start::Gaussian;
 use crate::real::Real;
 
 /// Pairs `±ξ` of the fixed draws.
 const PAIRS: usize = 16;
+/// Evaluations of a first look.
+const FIRST_LOOK: usize = 200;
 /// Gain that a full step must promise, nats: below it there is nothing left to win on these draws.
 const LEAST_GAIN: f64 = 1e-6;
 /// Random starting points tried when the density is not finite at the origin.
@@ -54,6 +58,20 @@ pub(super) fn warm_start<E: Real>(
     let mut mean = ascent.point.at;
     let log_sd = mean.split_off(d);
     Ok(WarmStart { mean, log_sd, evaluations: ascent.evaluations + 1 })
+}
+
+/// The mean-field Gaussian that a few hundred evaluations find, or as many as the deadline leaves.
+///
+/// # Errors
+/// As [`warm_start`].
+pub(in crate::inference) fn mean_field_start(
+    density: &dyn LogDensity<f64>,
+    deadline: &Deadline,
+    rng: &mut impl RngCore,
+) -> Result<Gaussian, InferenceError> {
+    let warm = warm_start(density, None, FIRST_LOOK, rng, |_, _| !deadline.passed())?;
+    let sd = warm.log_sd.iter().map(|l| l.exp()).collect();
+    Ok(Gaussian { mean: warm.mean, sd, factor: None })
 }
 
 /// The objective on fixed draws `ξ: [2·PAIRS, D]`, of `[μ, log σ]: [2 D]`.

@@ -32,13 +32,12 @@ use smallvec::SmallVec;
 use super::form::{Correction, Form, Integrator, Levels, Momentum};
 use super::start::Start;
 use super::step::{Coefficients, Motion, Point};
-use crate::inference::bridge::Bridge;
-use crate::inference::fused::{Term, combine, half_squares, side_by_side, stacked};
+use crate::inference::backend::{Backend, Density, Node};
+use crate::inference::fused::Term;
 use crate::inference::network::{ResidualSoftplus, broadcast_scalar, normals};
-use crate::inference::node::Node;
 use crate::inference::optimizer::{Handle, Parameters};
-use crate::inference::tape::{Element, Matrix, Pooled, SharedTape, Vector, tensor};
-use crate::inference::vector::add_half_squares;
+use crate::inference::tape::{Matrix, SharedTape, Vector};
+use crate::real::Real;
 
 /// Width of the learned embedding of the step index.
 const EMBEDDING: usize = 20;
@@ -74,38 +73,38 @@ pub struct Handles {
 
 /// A chain of `K` steps towards a density.
 #[derive(Debug)]
-pub struct Chain<E: Element> {
+pub struct Chain<B: Backend> {
     pub(super) form: Form,
-    bridge: Bridge<E>,
+    bridge: B::Bridge,
     /// The parameters.
     pub handles: Handles,
 }
 
 /// What simulating `N` chains gives.
 #[derive(Debug)]
-pub struct Paths<E: Element> {
+pub struct Paths<B: Backend> {
     /// Log weights `[N]`; their mean estimates the evidence lower bound.
-    pub log_weights: Vector<E>,
+    pub log_weights: Vector<B>,
     /// End points `[N, D]`.
-    pub ends: Node<E>,
+    pub ends: B::Node,
     /// `log p(z_K): [N, 1]`.
-    pub log_p: Node<E>,
+    pub log_p: B::Node,
 }
 
-impl<E: Element> Chain<E> {
+impl<B: Backend> Chain<B> {
     /// A chain with new parameters in group 0: start `N(μ, exp(log_sd)²)`, the network random but
     /// multiplied by zero, evenly spaced levels.
     pub fn new(
         form: Form,
-        bridge: Bridge<E>,
-        start: (&[E], &[E]),
-        parameters: &mut Parameters<E>,
+        bridge: B::Bridge,
+        start: (&[B::Number], &[B::Number]),
+        parameters: &mut Parameters<B>,
         rng: &mut impl RngCore,
     ) -> Self {
         let d = bridge.dim();
         let Form { dynamics, bridges, initial, .. } = form;
         let mut one = |name, value, (low, high)| {
-            let handle = parameters.add(name, 0, vec![E::of(value)]);
+            let handle = parameters.add(name, 0, vec![Real::of(value)]);
             parameters.bound(handle, low, high);
             handle
         };
@@ -117,11 +116,11 @@ impl<E: Element> Chain<E> {
         };
         let schedule = match form.levels {
             Levels::Free => {
-                let even = (1..=bridges).map(|k| E::of(k as f64 / (bridges + 1) as f64));
+                let even = (1..=bridges).map(|k| Real::of(k as f64 / (bridges + 1) as f64));
                 parameters.add("levels", 0, even.collect())
             }
             Levels::Rising => {
-                let ones = vec![E::one(); bridges.min(MAX_KNOTS) + 1];
+                let ones = vec![Real::of(1.0); bridges.min(MAX_KNOTS) + 1];
                 let increments = parameters.add("increments", 0, ones);
                 parameters.bound(increments, 1e-3, f64::INFINITY);
                 increments
@@ -134,7 +133,7 @@ impl<E: Element> Chain<E> {
             (network, parameters.add("embedding", 0, table))
         });
         let mut zeros =
-            |wanted: bool, name, n| wanted.then(|| parameters.add(name, 0, vec![E::zero(); n]));
+            |wanted: bool, name, n| wanted.then(|| parameters.add(name, 0, vec![Real::of(0.0); n]));
         let step_scales = zeros(form.step_per_dimension, "step_scales", d);
         let mixing = zeros(form.full_start, "mixing", d * d);
         let wanted = if form.guided { dynamics.guides() } else { 0 };
@@ -153,9 +152,9 @@ impl<E: Element> Chain<E> {
         Chain { form, bridge, handles }
     }
 
-    /// The same chain towards the same density at another precision.
+    /// The same chain towards the same density on another backend.
     #[must_use]
-    pub fn with_bridge<F: Element>(&self, bridge: Bridge<F>) -> Chain<F> {
+    pub fn with_bridge<F: Backend>(&self, bridge: F::Bridge) -> Chain<F> {
         Chain { form: self.form, bridge, handles: self.handles }
     }
 
@@ -167,74 +166,74 @@ impl<E: Element> Chain<E> {
 
     /// A point of the last simulation at which the density or its score was not finite.
     #[must_use]
-    pub fn non_finite_point(&self) -> Option<Vec<E>> {
+    pub fn non_finite_point(&self) -> Option<Vec<B::Number>> {
         self.bridge.non_finite_point()
     }
 
-    /// Standard normals that `simulate` needs for each chain.
+    /// Standard normal vectors that `simulate` needs for each chain.
     #[must_use]
-    pub fn noise_per_chain(&self) -> usize {
-        (self.form.bridges + 2) * self.bridge.dim()
+    pub fn noises(&self) -> usize {
+        self.form.bridges + 2
     }
 
     /// The annealing levels `b_1 … b_K`, `[1, K]`; those that rise are the normalised cumulative
     /// increments, interpolated linearly at `k/(K + 1)`.
     #[must_use]
-    pub fn levels(&self, parameters: &Parameters<E>, tape: &SharedTape<E>) -> Matrix<E> {
+    pub fn levels(&self, parameters: &Parameters<B>, tape: &SharedTape<B>) -> Matrix<B> {
         let k = self.form.bridges;
         if self.form.levels == Levels::Free {
             return parameters.matrix(self.handles.schedule, (1, k), tape);
         }
         let knots = k.min(MAX_KNOTS) + 1;
         // Level k is the sum over increments of the share of each that lies before it.
-        let mut share = vec![E::zero(); knots * k];
+        let mut share = vec![B::Number::of(0.0); knots * k];
         for i in 0..k {
             let position = (i + 1) as f64 / (k + 1) as f64 * knots as f64;
             for j in 0..knots {
-                share[j * k + i] = E::of((position - j as f64).clamp(0.0, 1.0));
+                share[j * k + i] = Real::of((position - j as f64).clamp(0.0, 1.0));
             }
         }
-        let share = tensor(&share, (knots, k)).put_tape(SharedTape::off());
+        let share = B::tensor(&share, (knots, k)).put_tape(SharedTape::off());
         let increments = parameters.matrix(self.handles.schedule, (1, knots), tape);
         let total = increments.clone().sum::<(usize,), Axis<1>>();
         increments.matmul(share) / total.broadcast_like::<_, Axis<1>>(&(1, k))
     }
 
-    /// Runs `n` chains on `noise: [K + 2, N, D]` (start, initial momentum, steps).
+    /// Runs `n` chains on the constants `noise: [(K + 2)·N, D]` (start, initial momentum, steps).
     ///
     /// # Panics
-    /// When `noise` is shorter than that.
+    /// When `noise` has fewer rows than that.
     #[must_use]
     pub fn simulate(
         &self,
-        parameters: &Parameters<E>,
-        noise: &[E],
+        parameters: &Parameters<B>,
+        noise: &B::Node,
         n: usize,
-        tape: &SharedTape<E>,
-    ) -> Paths<E> {
+        tape: &SharedTape<B>,
+    ) -> Paths<B> {
         let Form { dynamics, bridges: k, .. } = self.form;
         let shape @ (_, d) = (n, self.bridge.dim());
-        let constant = |xi: &[E]| Node::constant(Pooled::of(xi), shape);
-        let mut noise = noise.chunks_exact(n * d);
-        let mut xi = || noise.next().expect("noise for every step");
+        let mut drawn = 0;
+        let mut xi = || {
+            drawn += n;
+            B::rows(noise, drawn - n, n)
+        };
         let standardized = self.form.integrator == Integrator::Exponential;
         let start = Start::new(self.handles, parameters, d, standardized, tape);
         let c = Coefficients::new(self, parameters, tape);
 
         // Terms of the log weights that no parameter enters: ½|ξ|² of the start, the initial momentum
         // and every step.
-        let mut squares = vec![E::zero(); n];
-        let mut add_squares = |xi: &[E]| add_half_squares(&mut squares, d, xi);
         let (first, momentum) = (xi(), xi());
-        add_squares(first);
+        let mut squares = vec![B::half_squares(&first)];
         if !dynamics.overdamped() {
-            add_squares(momentum);
+            squares.push(B::half_squares(&momentum));
         }
         // All points and momenta on the way; refreshed momenta, and controls if there are any.
-        let mut momenta = vec![constant(momentum)];
-        let mut points = vec![self.at(&start, start.begin(constant(first)))];
+        let mut momenta = vec![momentum];
+        let mut points = vec![self.at(&start, start.begin(first))];
         let (mut refreshed, mut controls) = (Vec::new(), Vec::new());
-        let control = |point: &Point<E>, rho: &Node<E>, step: usize| {
+        let control = |point: &Point<B>, rho: &B::Node, step: usize| {
             let rho = (!dynamics.overdamped()).then_some(rho);
             let network = self.network(parameters, &point.z, rho, step..step + 1, tape);
             c.corrected(network, step, &[point])
@@ -242,8 +241,7 @@ impl<E: Element> Chain<E> {
         for step in 0..k {
             let (here, rho) = (&points[step], &momenta[step]);
             let xi = xi();
-            add_squares(xi);
-            let xi = constant(xi);
+            squares.push(B::half_squares(&xi));
             let mut terms = vec![match &c.spread {
                 Some(spread) => Term::Scaled(spread, 0, &xi),
                 None => Term::Plain(&xi),
@@ -253,7 +251,7 @@ impl<E: Element> Chain<E> {
                 controls.push(control(here, rho, step));
             }
             terms.extend(controls.last().map(|s| Term::Scaled(&c.minus_push, 0, s)));
-            let fresh = combine(shape, &terms);
+            let fresh = B::combine(shape, &terms);
             let (next, end) = self.integrate(&c, &start, step, here, &fresh);
             points.push(next);
             momenta.push(end);
@@ -266,8 +264,8 @@ impl<E: Element> Chain<E> {
         // What the backward kernels leave, all steps at once. Without momentum they are kernels at the
         // points where steps end, with it at those where steps begin.
         let at = usize::from(dynamics.overdamped());
-        let before = stacked(&momenta[at..k + at]);
-        let fresh = (!dynamics.overdamped()).then(|| stacked(&refreshed));
+        let before = B::stacked(&momenta[at..k + at]);
+        let fresh = (!dynamics.overdamped()).then(|| B::stacked(&refreshed));
         let mut residual = vec![Term::Plain(&before)];
         if let (Some(keep), Some(fresh)) = (&c.minus_keep, &fresh) {
             residual.push(Term::Scaled(keep, 0, fresh));
@@ -277,65 +275,66 @@ impl<E: Element> Chain<E> {
             Correction::Both if dynamics.overdamped() => {
                 // The control at a point is that of both steps that meet there.
                 controls.push(control(end, rho, k));
-                Some(stacked(&controls[1..]))
+                Some(B::stacked(&controls[1..]))
             }
             Correction::Backward | Correction::Both => {
                 let z: Vec<_> = points[at..k + at].iter().map(|p| p.z.clone()).collect();
-                let score = self.network(parameters, &stacked(&z), fresh.as_ref(), 0..k, tape);
+                let score = self.network(parameters, &B::stacked(&z), fresh.as_ref(), 0..k, tape);
                 Some(c.guided(score, &points[at..]))
             }
         };
         let push = if dynamics.overdamped() { &c.push } else { &c.minus_push };
         residual.extend(score.as_ref().map(|score| Term::Scaled(push, 0, score)));
-        let lost = half_squares(&combine((k * n, d), &residual));
+        let lost = B::half_squares(&B::combine((k * n, d), &residual));
         let mut per_row = lost.tensor().reshape_like(&(k, n));
         if let Some(variance) = c.variance {
             per_row = per_row / broadcast_scalar(variance, (k, n));
         }
-        let constant = tensor(&squares, (n,)).put_tape(SharedTape::off());
-        let per_chain = |x: &Node<E>| x.tensor().reshape_like(&(n,));
+        let squares: Vec<_> = squares.iter().map(Term::Plain).collect();
+        let constant = B::combine((n, 1), &squares).tensor().reshape_like(&(n,));
+        let per_chain = |x: &B::Node| x.tensor().reshape_like(&(n,));
         let mut log_weights = start.minus_log_q(n) + constant + per_chain(&log_p)
             - per_row.sum::<(usize,), Axis<0>>();
         if !dynamics.overdamped() {
-            log_weights = log_weights - per_chain(&half_squares(rho));
+            log_weights = log_weights - per_chain(&B::half_squares(rho));
         }
         Paths { log_weights, ends, log_p }
     }
 
     /// A point of every chain, with its forces.
-    fn at(&self, start: &Start<E>, z: Node<E>) -> Point<E> {
+    fn at(&self, start: &Start<B>, z: B::Node) -> Point<B> {
         let score = start.pull_back(self.bridge.score_at(&start.place(&z)));
         let pull = start.pull(&z);
-        let force = combine(z.shape(), &[Term::Plain(&score), Term::Plain(&pull)]);
+        let force = B::combine(z.shape(), &[Term::Plain(&score), Term::Plain(&pull)]);
         Point { z, force, pull }
     }
 
     /// One step of the integrator at the level of `step`, from a point and its refreshed momentum.
     fn integrate(
         &self,
-        c: &Coefficients<E>,
-        start: &Start<E>,
+        c: &Coefficients<B>,
+        start: &Start<B>,
         step: usize,
-        here: &Point<E>,
-        fresh: &Node<E>,
-    ) -> (Point<E>, Node<E>) {
+        here: &Point<B>,
+        fresh: &B::Node,
+    ) -> (Point<B>, B::Node) {
         let shape = fresh.shape();
-        let kicked = |rho: &Node<E>, point: &Point<E>| {
-            let mut terms: SmallVec<[Term<'_, E>; 3]> = SmallVec::new();
+        let kicked = |rho: &B::Node, point: &Point<B>| {
+            let mut terms: SmallVec<[Term<'_, B::Node>; 3]> = SmallVec::new();
             terms.push(Term::Plain(rho));
             terms.push(Term::Scaled(&c.kick, step, &point.force));
             if let Motion::Straight { recall, .. } = &c.motion {
                 terms.push(Term::Scaled(recall, 0, &point.pull));
             }
-            combine(shape, &terms)
+            B::combine(shape, &terms)
         };
         let rho = kicked(fresh, here);
-        let sum = |a: (&Node<E>, &Node<E>), b: (&Node<E>, &Node<E>)| {
-            combine(shape, &[Term::Scaled(a.0, 0, a.1), Term::Scaled(b.0, 0, b.1)])
+        let sum = |a: (&B::Node, &B::Node), b: (&B::Node, &B::Node)| {
+            B::combine(shape, &[Term::Scaled(a.0, 0, a.1), Term::Scaled(b.0, 0, b.1)])
         };
         let (z, rho) = match &c.motion {
             Motion::Straight { drift, .. } => {
-                (combine(shape, &[Term::Plain(&here.z), Term::Scaled(drift, 0, &rho)]), rho)
+                (B::combine(shape, &[Term::Plain(&here.z), Term::Scaled(drift, 0, &rho)]), rho)
             }
             Motion::Turn { cos, sin, minus_sin } => {
                 (sum((cos, &here.z), (sin, &rho)), sum((cos, &rho), (minus_sin, &here.z)))
@@ -349,17 +348,17 @@ impl<E: Element> Chain<E> {
     /// The network at points and momenta `[steps·N, D]`, each with the embedding of its step.
     fn network(
         &self,
-        parameters: &Parameters<E>,
-        z: &Node<E>,
-        rho: Option<&Node<E>>,
+        parameters: &Parameters<B>,
+        z: &B::Node,
+        rho: Option<&B::Node>,
         steps: std::ops::Range<usize>,
-        tape: &SharedTape<E>,
-    ) -> Node<E> {
+        tape: &SharedTape<B>,
+    ) -> B::Node {
         let (network, table) = self.handles.network.expect("this correction has a network");
         let all = (self.form.dynamics.embeddings(self.form.bridges), EMBEDDING);
-        let table = Node::of(parameters.matrix(table, all, tape));
-        let seen: SmallVec<[&Node<E>; 2]> = [z].into_iter().chain(rho).collect();
-        let seen = side_by_side(&seen, &table, steps.start, steps.len());
+        let table = B::Node::of(parameters.matrix(table, all, tape));
+        let seen: SmallVec<[&B::Node; 2]> = [z].into_iter().chain(rho).collect();
+        let seen = B::side_by_side(&seen, &table, steps.start, steps.len());
         network.forward(parameters, &seen, tape)
     }
 }

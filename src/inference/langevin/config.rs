@@ -18,9 +18,14 @@ pub(super) enum Precondition {
 }
 
 impl Precondition {
-    /// The default: all of it while `D²` numbers a step are cheap.
-    fn of_dim(d: usize) -> Self {
-        if d <= 200 { Precondition::Transport } else { Precondition::Diagonal }
+    /// The default: all of it while `D²` numbers a step are cheap; elsewhere than on the CPU there is no
+    /// transport map.
+    fn of_dim(d: usize, elsewhere: bool) -> Self {
+        match (d <= 200, elsewhere) {
+            (true, false) => Precondition::Transport,
+            (true, true) => Precondition::Dense,
+            (false, _) => Precondition::Diagonal,
+        }
     }
 }
 
@@ -82,7 +87,14 @@ impl Config {
         // chain of long steps can explode in a tail.
         let shorter = (8.0 / bridges as f64).sqrt().min(1.0);
         let step_size = if overdamped { 0.1 * shorter } else { 0.4 * shorter.sqrt() };
-        let precondition = settings.option("precondition", Precondition::of_dim(d))?;
+        let elsewhere = settings.device.source().is_some();
+        let precondition = settings.option("precondition", Precondition::of_dim(d, elsewhere))?;
+        if elsewhere && precondition == Precondition::Transport {
+            return Err(InferenceError::Setting(
+                "`precondition=transport` runs on the CPU only; on a device `dense` is the default"
+                    .into(),
+            ));
+        }
         // In the model's own coordinates a method is as published.
         let (integrator, guided, levels) = match precondition {
             Precondition::None => (Integrator::VelocityVerlet, false, Levels::Rising),

@@ -10,7 +10,6 @@
 //! the method as published.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use dfdx::prelude::MeanTo;
 
@@ -21,7 +20,9 @@ use super::watch::Watch;
 use crate::density::{LogDensity, Part};
 use crate::inference::affine::Coordinates;
 use crate::inference::assess::Checks;
+use crate::inference::backend::{Backend, Normals, Pairs, Stage, dispatch};
 use crate::inference::bridge::Bridge;
+use crate::inference::deadline::timed;
 use crate::inference::examine::examine;
 use crate::inference::gaussian::{self, MeanField, start_mean_field};
 use crate::inference::optimizer::{Group, Parameters, Schedule, Update};
@@ -31,10 +32,17 @@ use crate::inference::train::{Context, Plan, Step, Stop, Training, train};
 use crate::inference::transport::{self, Transport};
 use crate::inference::weights;
 use crate::inference::{
-    Fit, InferenceError, KhatKind, Monitor, Precision, Progress, Settings, Target, VerdictLevel,
+    Deadline, Fit, InferenceError, KhatKind, Monitor, Progress, Settings, Target, VerdictLevel,
 };
-use crate::random::{Stream, fill_std_normal, stream};
+use crate::random::{Stream, stream};
+use crate::real::Real;
 
+/// Shares of the time, where it is limited: until the start is found (and half as much again for the
+/// coordinates around it), and until training is over.
+const PLACING: f64 = 0.2;
+const TRAINING: f64 = 0.75;
+/// Share of what is then left for the draws; the rest is for their checks.
+const SAMPLING: f64 = 0.7;
 /// Chains simulated at once for the final assessment.
 const BATCH: usize = 100;
 /// Paths behind the final numbers, at least.
@@ -61,19 +69,19 @@ pub(super) fn fit(
     monitor: &mut dyn Monitor,
 ) -> Result<Fit, InferenceError> {
     let config = Config::new(settings, target.f64.dim(), dynamics)?;
-    let exact = target.f64;
     // Without a wish the start is the mean-field fit.
     let given = match settings.init.as_deref() {
         Some("mean-field") => None,
         _ => start::of_settings(name, target, settings, monitor)?,
     };
-    let given = given.as_ref();
-    let trained = match settings.precision {
-        Precision::F32 => {
-            train_chain(target.f32, exact, &config, settings, given, monitor)?.towards(target.f64)
-        }
-        Precision::F64 => train_chain(target.f64, exact, &config, settings, given, monitor)?,
+    let training = TrainChain {
+        target,
+        config: &config,
+        settings,
+        given: given.as_ref(),
+        monitor: &mut *monitor,
     };
+    let trained = dispatch(settings, training)?;
     assess(name, &config, &trained, target, settings, monitor)
 }
 
@@ -97,18 +105,18 @@ impl From<MeanField> for Start {
 }
 
 /// What training leaves.
-struct Trained<E: Element> {
-    chain: Chain<E>,
-    parameters: Parameters<E>,
+struct Trained<B: Backend> {
+    chain: Chain<B>,
+    parameters: Parameters<B>,
     start: Start,
     training: Training,
     /// Those in which the chain runs.
     coordinates: Transport,
 }
 
-impl<E: Element> Trained<E> {
-    /// The same towards the same density at another precision.
-    fn towards<F: Element>(self, density: &Arc<dyn LogDensity<F>>) -> Trained<F> {
+impl<B: Backend> Trained<B> {
+    /// The same on the CPU at full precision.
+    fn towards(self, density: &Arc<dyn LogDensity<f64>>) -> Trained<f64> {
         Trained {
             chain: self.chain.with_bridge(Bridge::new(&self.coordinates.density(density))),
             parameters: self.parameters.cast(),
@@ -119,17 +127,31 @@ impl<E: Element> Trained<E> {
     }
 }
 
-fn train_chain<E: Element>(
-    density: &Arc<dyn LogDensity<E>>,
-    exact: &Arc<dyn LogDensity<f64>>,
-    config: &Config,
-    settings: &Settings,
-    given: Option<&Gaussian>,
-    monitor: &mut dyn Monitor,
-) -> Result<Trained<E>, InferenceError> {
-    let began = Instant::now();
-    let of = |v: &[f64]| v.iter().map(|x| E::of(*x)).collect::<Vec<E>>();
-    let (start, coordinates) = place(density, exact, config, settings, given, monitor)?;
+/// Start and training of a chain.
+struct TrainChain<'a> {
+    target: Target<'a>,
+    config: &'a Config,
+    settings: &'a Settings,
+    given: Option<&'a Gaussian>,
+    monitor: &'a mut dyn Monitor,
+}
+
+impl Stage for TrainChain<'_> {
+    type Output = Trained<f64>;
+
+    fn run<B: Backend>(self) -> Result<Trained<f64>, InferenceError> {
+        let exact = self.target.f64;
+        Ok(train_chain::<B>(self)?.towards(exact))
+    }
+}
+
+fn train_chain<B: Backend>(task: TrainChain<'_>) -> Result<Trained<B>, InferenceError> {
+    let TrainChain { target, config, settings, given, monitor } = task;
+    let density = B::Number::density(target);
+    let deadline = settings.deadline.share(TRAINING);
+    let of = |v: &[f64]| v.iter().map(|x| Real::of(*x)).collect::<Vec<B::Number>>();
+    let (start, coordinates) = place(density, target.f64, config, settings, given, monitor)?;
+    let density = &timed(density, &deadline);
     let (mu, log_sd) = if config.precondition == Precondition::None {
         (start.mean.clone(), start.sd.iter().map(|s| s.ln()).collect())
     } else {
@@ -139,7 +161,7 @@ fn train_chain<E: Element>(
     let mut parameters = Parameters::default();
     let chain = Chain::new(
         config.form,
-        Bridge::new(&seen),
+        B::bridge(density, settings, &coordinates)?,
         (&of(&mu), &of(&log_sd)),
         &mut parameters,
         &mut stream(settings.seed, "langevin network"),
@@ -152,7 +174,7 @@ fn train_chain<E: Element>(
         parameters.scale_rate(coefficients, COEFFICIENT_PACE);
     }
     let n = config.grad_samples;
-    let mut noise = vec![E::zero(); n * chain.noise_per_chain()];
+    let rows = n * chain.noises();
     let group = Group::adam(0);
     let plan = Plan {
         stage: "langevin",
@@ -165,20 +187,18 @@ fn train_chain<E: Element>(
         tolerance: settings.tolerance,
         window: WINDOW,
         least_gain: Some(config.least_gain),
-        max_time: settings
-            .max_time
-            .map(|limit| limit.saturating_sub(began.elapsed()).mul_f64(0.85)),
+        deadline,
     };
     // The random stream, the step size at each step, and what is known of explosions.
-    let mut state: (Stream, Vec<f64>, Watch) =
-        (stream(settings.seed, "langevin noise"), Vec::new(), Watch::new());
-    let step = |parameters: &mut Parameters<E>,
-                (rng, step_sizes, watch): &mut (Stream, Vec<f64>, Watch),
+    let mut state: (B::Normals, Vec<f64>, Watch) =
+        (B::Normals::new(settings.seed, "langevin noise"), Vec::new(), Watch::new());
+    let step = |parameters: &mut Parameters<B>,
+                (normals, step_sizes, watch): &mut (B::Normals, Vec<f64>, Watch),
                 context: Context| {
         density.see(Part::Fresh(context.iteration as u64));
-        fill_std_normal(rng, &mut noise);
+        let noise = normals.draw((rows, chain.dim()), Pairs::Independent);
         let step_size = parameters.value(chain.handles.step_size).min(watch.largest_step);
-        parameters.set(chain.handles.step_size, &[E::of(step_size)]);
+        parameters.set(chain.handles.step_size, &[Real::of(step_size)]);
         step_sizes.push(step_size);
         let paths = chain.simulate(parameters, &noise, n, &SharedTape::recording());
         let loss = paths.log_weights.mean::<(), _>().negate();
@@ -213,6 +233,8 @@ fn place<E: Element>(
     monitor: &mut dyn Monitor,
 ) -> Result<(Start, Transport), InferenceError> {
     let d = density.dim();
+    // The chain is what the time is for.
+    let deadline = settings.deadline.share(2.0 * PLACING);
     let mut start = match given {
         Some(given) => Start {
             mean: given.mean.clone(),
@@ -223,13 +245,13 @@ fn place<E: Element>(
         },
         None => {
             let mut config = gaussian::Config::start_of(settings);
-            // The chain is what the time is for.
-            config.max_time = settings.max_time.map(|limit| limit.mul_f64(0.2));
+            config.deadline = settings.deadline.share(PLACING);
             Start::from(start_mean_field(density, &config, None, "langevin-start", monitor)?)
         }
     };
     density.see(Part::Whole(&start.mean));
     exact.see(Part::Whole(&start.mean));
+    let (density, exact) = (&timed(density, &deadline), &timed(exact, &deadline));
     let diagonal = || Coordinates { shift: start.mean.clone(), scale: start.sd.clone(), mix: None };
     let dense = || match given {
         Some(given) => given.coordinates(),
@@ -246,7 +268,7 @@ fn place<E: Element>(
             let config = transport::Config {
                 seed: settings.seed,
                 iterations: config.iterations,
-                max_time: settings.max_time.map(|limit| limit.mul_f64(0.2)),
+                deadline: deadline.clone(),
             };
             let (coordinates, training) =
                 transport::fit(density, exact, dense(), &config, monitor)?;
@@ -273,16 +295,23 @@ fn assess(
     let paths = config.resample.pool(settings.draws, d).max(MIN_PATHS);
     let mut rng = stream(settings.seed, "langevin draws");
     let (mut log_weights, mut draws, mut log_p) = (Vec::new(), Vec::new(), Vec::new());
-    let mut interrupted = trained.training.interrupted();
-    while log_weights.len() < paths {
-        let n = BATCH.min(paths - log_weights.len());
-        let mut noise = vec![0.0; n * chain.noise_per_chain()];
-        fill_std_normal(&mut rng, &mut noise);
-        let batch = chain.simulate(parameters, &noise, n, &SharedTape::off());
-        log_weights.extend(batch.log_weights.as_vec());
-        let (ends, log_dets) = coordinates.apply(target.f64, batch.ends.numbers());
+    let mut stop = trained.training.stop;
+    let sampling = settings.deadline.share(SAMPLING);
+    let density = timed(&coordinates.density(target.f64), &sampling);
+    let chain = chain.with_bridge::<f64>(Bridge::new(&density));
+    let mut pilot = stream(settings.seed, "langevin pilot");
+    let batch = affordable(&chain, parameters, &sampling, &mut pilot);
+    while log_weights.len() < paths && !(sampling.passed() && log_weights.len() > 1) {
+        let n = batch.min(paths - log_weights.len());
+        let noise = Normals::<f64>::draw(&mut rng, (n * chain.noises(), d), Pairs::Independent);
+        let simulated = chain.simulate(parameters, &noise, n, &SharedTape::off());
+        if sampling.has_cut() {
+            break;
+        }
+        log_weights.extend(simulated.log_weights.as_vec());
+        let (ends, log_dets) = coordinates.apply(target.f64, simulated.ends.numbers());
         draws.extend(ends);
-        log_p.extend(batch.log_p.numbers().iter().zip(log_dets).map(|(l, det)| l - det));
+        log_p.extend(simulated.log_p.numbers().iter().zip(log_dets).map(|(l, det)| l - det));
         let progress = Progress {
             phase: "sampling",
             done: log_weights.len(),
@@ -292,7 +321,7 @@ fn assess(
         };
         // Draws are what an interrupted run is to leave behind, so sampling goes on to the number asked for.
         if monitor.progress(progress).is_break() {
-            interrupted = true;
+            stop = Stop::Interrupted;
             if log_weights.len() >= settings.draws {
                 break;
             }
@@ -300,8 +329,9 @@ fn assess(
     }
     let mut checks = Checks::new();
     judge_training(&mut checks, trained);
-    if interrupted {
-        checks.interrupted();
+    checks.stopped(stop);
+    if log_weights.len() < 2 {
+        return Err(InferenceError::NoTime);
     }
     let judged = weights::judge(
         &mut checks,
@@ -319,8 +349,10 @@ fn assess(
         checks.add(VerdictLevel::Failed, "Some paths ended where the log density is not finite.");
     }
     let (draws, log_p) = judged.select(&draws, &log_p);
+    checks.drawn(log_p.len(), settings.draws);
+    let interrupted = matches!(stop, Stop::Interrupted | Stop::TimeLimit);
     if !interrupted {
-        examine(&mut checks, target.f64.as_ref(), &draws, settings.seed);
+        examine(&mut checks, target.f64.as_ref(), &draws, settings);
     }
     let bridges = config.form.bridges;
     let next = if interrupted {
@@ -345,6 +377,22 @@ fn assess(
         interrupted,
         verdict: checks.verdict(Some(&next)),
     })
+}
+
+/// Chains to simulate at once so that there are ten such batches before the deadline, as far as two of
+/// them tell how long one takes.
+fn affordable(
+    chain: &Chain<f64>,
+    parameters: &Parameters<f64>,
+    deadline: &Deadline,
+    rng: &mut Stream,
+) -> usize {
+    let Some(left) = deadline.left() else { return BATCH };
+    let noise = Normals::<f64>::draw(rng, (2 * chain.noises(), chain.dim()), Pairs::Independent);
+    let _ = chain.simulate(parameters, &noise, 2, &SharedTape::off());
+    let rest = deadline.left().unwrap_or_default();
+    let chain_s = 0.5 * left.saturating_sub(rest).as_secs_f64();
+    ((0.1 * rest.as_secs_f64() / chain_s) as usize).clamp(1, BATCH)
 }
 
 fn judge_training(checks: &mut Checks, trained: &Trained<f64>) {

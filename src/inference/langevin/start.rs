@@ -8,53 +8,54 @@
 use dfdx::prelude::{Axis, BroadcastTo, HasShape, SumTo};
 
 use super::chain::Handles;
-use crate::inference::fused::{Second, Term, combine, product, solve_unit_lower};
-use crate::inference::node::Node;
+use crate::inference::backend::{Backend, Node};
+use crate::inference::fused::{Second, Term};
 use crate::inference::optimizer::Parameters;
-use crate::inference::tape::{Element, SharedTape, Vector};
+use crate::inference::tape::{SharedTape, Vector};
+use crate::real::Real;
 
 /// The start of every chain.
-pub(super) struct Start<E: Element> {
+pub(super) struct Start<B: Backend> {
     /// `μ` and `σ`: `[1, D]`.
-    mean: Node<E>,
-    sd: Node<E>,
+    mean: B::Node,
+    sd: B::Node,
     /// `a` and `−a μ`: `[1, D]`, where `a` is `1/σ` with correlations and its square without.
-    pull: [Node<E>; 2],
-    correlations: Option<Correlations<E>>,
-    log_sd: Vector<E>,
+    pull: [B::Node; 2],
+    correlations: Option<Correlations<B>>,
+    log_sd: Vector<B>,
     /// Whether the chain's coordinates are those of `x`.
     standardized: bool,
 }
 
 /// What makes the coordinates of a start dependent.
-struct Correlations<E: Element> {
+struct Correlations<B: Backend> {
     /// `B`, below the diagonal.
-    mixing: Node<E>,
+    mixing: B::Node,
     /// `1/σ`: `[1, D]`.
-    inverse_sd: Node<E>,
+    inverse_sd: B::Node,
 }
 
-impl<E: Element> Start<E> {
+impl<B: Backend> Start<B> {
     pub(super) fn new(
         handles: Handles,
-        parameters: &Parameters<E>,
+        parameters: &Parameters<B>,
         d: usize,
         standardized: bool,
-        tape: &SharedTape<E>,
+        tape: &SharedTape<B>,
     ) -> Self {
         let mean = parameters.matrix(handles.mu, (1, d), tape);
         let log_sd = parameters.matrix(handles.log_sd, (1, d), tape);
         let inverse_sd = log_sd.clone().negate().exp();
         let correlations = handles.mixing.map(|m| Correlations {
-            mixing: Node::of(parameters.matrix(m, (d, d), tape).lower_tri(-1)),
-            inverse_sd: Node::of(inverse_sd.clone()),
+            mixing: B::Node::of(parameters.matrix(m, (d, d), tape).lower_tri(-1)),
+            inverse_sd: B::Node::of(inverse_sd.clone()),
         });
         let slope = if correlations.is_some() { inverse_sd } else { inverse_sd.square() };
         let offset = (mean.clone() * slope.clone()).negate();
         Start {
-            sd: Node::of(log_sd.exp()),
-            pull: [slope, offset].map(Node::of),
-            mean: Node::of(mean),
+            sd: B::Node::of(log_sd.exp()),
+            pull: [slope, offset].map(B::Node::of),
+            mean: B::Node::of(mean),
             correlations,
             log_sd: parameters.vector(handles.log_sd, tape),
             standardized,
@@ -62,56 +63,56 @@ impl<E: Element> Start<E> {
     }
 
     /// The chain's coordinates `[N, D]` of standard normals `ξ`.
-    pub(super) fn begin(&self, xi: Node<E>) -> Node<E> {
+    pub(super) fn begin(&self, xi: B::Node) -> B::Node {
         if self.standardized { xi } else { self.draw(xi) }
     }
 
     /// The points `z: [N, D]` of the chain's coordinates.
-    pub(super) fn place(&self, coordinates: &Node<E>) -> Node<E> {
+    pub(super) fn place(&self, coordinates: &B::Node) -> B::Node {
         if self.standardized { self.draw(coordinates.clone()) } else { coordinates.clone() }
     }
 
     /// Gradients with respect to `z`, as those with respect to the chain's coordinates: `[N, D]`.
-    pub(super) fn pull_back(&self, gradient: Node<E>) -> Node<E> {
+    pub(super) fn pull_back(&self, gradient: B::Node) -> B::Node {
         if !self.standardized {
             return gradient;
         }
-        let scaled = combine(gradient.shape(), &[Term::Scaled(&self.sd, 0, &gradient)]);
+        let scaled = B::combine(gradient.shape(), &[Term::Scaled(&self.sd, 0, &gradient)]);
         match &self.correlations {
             None => scaled,
-            Some(c) => solve_unit_lower(&scaled, &c.mixing, Second::Transposed),
+            Some(c) => B::solve_unit_lower(&scaled, &c.mixing, Second::Transposed),
         }
     }
 
     /// The points `z` of standard normals.
-    fn draw(&self, xi: Node<E>) -> Node<E> {
+    fn draw(&self, xi: B::Node) -> B::Node {
         let y = match &self.correlations {
             None => xi,
-            Some(c) => solve_unit_lower(&xi, &c.mixing, Second::Plain),
+            Some(c) => B::solve_unit_lower(&xi, &c.mixing, Second::Plain),
         };
-        combine(y.shape(), &[Term::Offset(&self.mean, 0), Term::Scaled(&self.sd, 0, &y)])
+        B::combine(y.shape(), &[Term::Offset(&self.mean, 0), Term::Scaled(&self.sd, 0, &y)])
     }
 
     /// `−log q` of the draws of standard normals `ξ`, less `½|ξ|²`: `[N]`.
-    pub(super) fn minus_log_q(&self, n: usize) -> Vector<E> {
+    pub(super) fn minus_log_q(&self, n: usize) -> Vector<B> {
         let d = self.log_sd.shape().0;
         let half_log_2pi = 0.5 * (2.0 * std::f64::consts::PI).ln();
-        let entropy = self.log_sd.clone().sum::<(), _>() + E::of(d as f64 * half_log_2pi);
+        let entropy = self.log_sd.clone().sum::<(), _>() + B::Number::of(d as f64 * half_log_2pi);
         entropy.broadcast_like::<_, Axis<0>>(&(n,))
     }
 
     /// `−∇ log q` at each row of the chain's coordinates `z: [N, D]`.
-    pub(super) fn pull(&self, z: &Node<E>) -> Node<E> {
+    pub(super) fn pull(&self, z: &B::Node) -> B::Node {
         if self.standardized {
             return z.clone();
         }
         let shape = z.shape();
         let [slope, offset] = &self.pull;
-        let y = combine(shape, &[Term::Scaled(slope, 0, z), Term::Offset(offset, 0)]);
+        let y = B::combine(shape, &[Term::Scaled(slope, 0, z), Term::Offset(offset, 0)]);
         let Some(Correlations { mixing, inverse_sd }) = &self.correlations else { return y };
-        let sum = |a: &Node<E>, b: &Node<E>| combine(shape, &[Term::Plain(a), Term::Plain(b)]);
-        let x = sum(&y, &product(&y, mixing, Second::Plain));
-        let whitened = sum(&x, &product(&x, mixing, Second::Transposed));
-        combine(shape, &[Term::Scaled(inverse_sd, 0, &whitened)])
+        let sum = |a: &B::Node, b: &B::Node| B::combine(shape, &[Term::Plain(a), Term::Plain(b)]);
+        let x = sum(&y, &B::product(&y, mixing, Second::Plain));
+        let whitened = sum(&x, &B::product(&x, mixing, Second::Transposed));
+        B::combine(shape, &[Term::Scaled(inverse_sd, 0, &whitened)])
     }
 }

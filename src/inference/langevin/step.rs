@@ -5,54 +5,58 @@ use smallvec::SmallVec;
 
 use super::chain::Chain;
 use super::form::{Integrator, Momentum};
-use crate::inference::fused::{Term, combine, stacked};
+use crate::inference::backend::{Backend, Node};
+use crate::inference::fused::Term;
 use crate::inference::network::broadcast_scalar;
-use crate::inference::node::Node;
 use crate::inference::optimizer::Parameters;
-use crate::inference::tape::{Element, Matrix, SharedTape, Vector};
+use crate::inference::tape::{Matrix, SharedTape, Vector};
+use crate::real::Real;
 
 /// A point of every chain and what is known there, `[N, D]` each: `∇L_b = b force − pull`.
-pub(super) struct Point<E: Element> {
-    pub(super) z: Node<E>,
+pub(super) struct Point<B: Backend> {
+    pub(super) z: B::Node,
     /// What the target adds to the start, `∇ log p − ∇ log q`.
-    pub(super) force: Node<E>,
+    pub(super) force: B::Node,
     /// `−∇ log q`.
-    pub(super) pull: Node<E>,
+    pub(super) pull: B::Node,
 }
 
 /// What a step does between kicks.
-pub(super) enum Motion<E: Element> {
+pub(super) enum Motion<B: Backend> {
     /// `z + drift ρ`; the start's pull is in the kicks, times `recall`.
-    Straight { drift: Node<E>, recall: Node<E> },
+    Straight { drift: B::Node, recall: B::Node },
     /// `(z, ρ)` turned by the angle `h`: the motion under the pull of a standard normal.
-    Turn { cos: Node<E>, sin: Node<E>, minus_sin: Node<E> },
+    Turn { cos: B::Node, sin: B::Node, minus_sin: B::Node },
 }
 
 /// Everything that multiplies something in a step.
-pub(super) struct Coefficients<E: Element> {
+pub(super) struct Coefficients<B: Backend> {
     /// Of the old momentum in the new one, and its negative; none where it is forgotten.
-    pub(super) keep: Option<Node<E>>,
-    pub(super) minus_keep: Option<Node<E>>,
+    pub(super) keep: Option<B::Node>,
+    pub(super) minus_keep: Option<B::Node>,
     /// Of the noise; none if 1.
-    pub(super) spread: Option<Node<E>>,
+    pub(super) spread: Option<B::Node>,
     /// The square of that.
-    pub(super) variance: Option<Vector<E>>,
+    pub(super) variance: Option<Vector<B>>,
     /// Of the network, and its negative.
-    pub(super) push: Node<E>,
-    pub(super) minus_push: Node<E>,
-    pub(super) motion: Motion<E>,
+    pub(super) push: B::Node,
+    pub(super) minus_push: B::Node,
+    pub(super) motion: Motion<B>,
     /// Of the force at each level: `[K, ·]`.
-    pub(super) kick: Node<E>,
+    pub(super) kick: B::Node,
     /// Of the forces in the correction of each step.
-    guides: SmallVec<[Node<E>; 2]>,
+    guides: SmallVec<[B::Node; 2]>,
 }
 
-impl<E: Element> Coefficients<E> {
-    pub(super) fn new(chain: &Chain<E>, parameters: &Parameters<E>, tape: &SharedTape<E>) -> Self {
+impl<B: Backend> Coefficients<B> {
+    pub(super) fn new(chain: &Chain<B>, parameters: &Parameters<B>, tape: &SharedTape<B>) -> Self {
         let (handles, form) = (chain.handles, chain.form);
         let e = parameters.matrix(handles.step_size, (1, 1), tape);
-        let pace =
-            if form.dynamics.overdamped() { (e.clone() * E::of(2.0)).sqrt() } else { e.clone() };
+        let pace = if form.dynamics.overdamped() {
+            (e.clone() * B::Number::of(2.0)).sqrt()
+        } else {
+            e.clone()
+        };
         // `h`: [1, 1], or [1, D].
         let h = match handles.step_scales {
             None => pace,
@@ -62,41 +66,42 @@ impl<E: Element> Coefficients<E> {
                 scales * broadcast_scalar(pace.reshape_like(&(1,)), (1, d))
             }
         };
-        let half = h.clone() * E::of(0.5);
+        let half = h.clone() * B::Number::of(0.5);
         let exact = form.integrator == Integrator::Exponential;
         let momentum = handles.friction.map(|friction| {
             let friction = parameters.matrix(friction, (1, 1), tape);
-            let kept = |keep: Matrix<E>| (keep.clone(), keep.square().negate() + E::one());
+            let kept =
+                |keep: Matrix<B>| (keep.clone(), keep.square().negate() + B::Number::of(1.0));
             match form.dynamics.momentum {
                 Momentum::Retained => kept(friction),
                 _ if exact => kept((friction * e).negate().exp()),
                 _ => {
                     let a = friction * e;
-                    (a.clone().negate() + E::one(), a * E::of(2.0))
+                    (a.clone().negate() + B::Number::of(1.0), a * B::Number::of(2.0))
                 }
             }
         });
         let (keep, variance) = momentum.unzip();
         let push = variance.clone().unwrap_or_else(|| half.clone());
         let levels = chain.levels(parameters, tape).reshape_like(&(form.bridges, 1));
-        let kick = Node::of(levels.matmul(half.clone()));
+        let kick = B::Node::of(levels.matmul(half.clone()));
         let motion = if exact {
             let sin = h.clone().sin();
-            let minus_sin = Node::of(sin.clone().negate());
-            Motion::Turn { cos: Node::of(h.cos()), sin: Node::of(sin), minus_sin }
+            let minus_sin = B::Node::of(sin.clone().negate());
+            Motion::Turn { cos: B::Node::of(h.cos()), sin: B::Node::of(sin), minus_sin }
         } else {
-            Motion::Straight { drift: Node::of(h), recall: Node::of(half.negate()) }
+            Motion::Straight { drift: B::Node::of(h), recall: B::Node::of(half.negate()) }
         };
         let rows = form.dynamics.embeddings(form.bridges);
         let guides = handles.guides.into_iter().flatten();
-        let guides = guides.map(|g| Node::of(parameters.matrix(g, (rows, 1), tape))).collect();
+        let guides = guides.map(|g| B::Node::of(parameters.matrix(g, (rows, 1), tape))).collect();
         Coefficients {
-            minus_keep: keep.clone().map(|keep| Node::of(keep.negate())),
-            keep: keep.map(Node::of),
-            spread: variance.clone().map(|variance| Node::of(variance.sqrt())),
+            minus_keep: keep.clone().map(|keep| B::Node::of(keep.negate())),
+            keep: keep.map(B::Node::of),
+            spread: variance.clone().map(|variance| B::Node::of(variance.sqrt())),
             variance: variance.map(|variance| variance.reshape_like(&(1,))),
-            minus_push: Node::of(push.clone().negate()),
-            push: Node::of(push),
+            minus_push: B::Node::of(push.clone().negate()),
+            push: B::Node::of(push),
             motion,
             kick,
             guides,
@@ -104,19 +109,19 @@ impl<E: Element> Coefficients<E> {
     }
 
     /// The correction of one step, `[N, D]`: what the network says and what the forces at `points` add.
-    pub(super) fn corrected(&self, network: Node<E>, step: usize, points: &[&Point<E>]) -> Node<E> {
+    pub(super) fn corrected(&self, network: B::Node, step: usize, points: &[&Point<B>]) -> B::Node {
         if self.guides.is_empty() {
             return network;
         }
-        let mut terms: SmallVec<[Term<'_, E>; 3]> = SmallVec::new();
+        let mut terms: SmallVec<[Term<'_, B::Node>; 3]> = SmallVec::new();
         terms.push(Term::Plain(&network));
         let forces = self.guides.iter().zip(points);
         terms.extend(forces.map(|(guide, point)| Term::Scaled(guide, step, &point.force)));
-        combine(network.shape(), &terms)
+        B::combine(network.shape(), &terms)
     }
 
     /// The corrections of all steps, `[K·N, D]`; step `k` has the forces from `points[k]` on.
-    pub(super) fn guided(&self, network: Node<E>, points: &[Point<E>]) -> Node<E> {
+    pub(super) fn guided(&self, network: B::Node, points: &[Point<B>]) -> B::Node {
         if self.guides.is_empty() {
             return network;
         }
@@ -126,9 +131,9 @@ impl<E: Element> Coefficients<E> {
             let forces = self.guides.iter().zip(&points[step..]);
             let terms: SmallVec<[_; 2]> =
                 forces.map(|(guide, point)| Term::Scaled(guide, step, &point.force)).collect();
-            combine(shape, &terms)
+            B::combine(shape, &terms)
         };
-        let forces = stacked(&(0..steps).map(of_step).collect::<Vec<_>>());
-        combine(network.shape(), &[Term::Plain(&network), Term::Plain(&forces)])
+        let forces = B::stacked(&(0..steps).map(of_step).collect::<Vec<_>>());
+        B::combine(network.shape(), &[Term::Plain(&network), Term::Plain(&forces)])
     }
 }

@@ -25,11 +25,9 @@ pub(super) fn conclude(
     settings: &Settings,
 ) -> Fit {
     let density = evidence.density.inner();
-    let interrupted = !evidence.complete;
+    let interrupted = matches!(evidence.stop, Stop::Interrupted | Stop::TimeLimit);
     let mut checks = Checks::new();
-    if interrupted {
-        checks.interrupted();
-    }
+    checks.stopped(evidence.stop);
     let judged = weights::judge(
         &mut checks,
         &evidence.log_weights,
@@ -42,8 +40,9 @@ pub(super) fn conclude(
     let (chosen, of) = if judged.resampled {
         (judged.chosen, &evidence.weighed)
     } else {
-        ((0..settings.draws).collect(), &evidence.own)
+        ((0..settings.draws.min(evidence.own.log_p.len())).collect(), &evidence.own)
     };
+    checks.drawn(chosen.len(), settings.draws);
     judge_training(&mut checks, measure, &training, judged.resampled);
     judge_stein(&mut checks, &stein_deviation(of, &chosen), density);
     let fisher = fisher_divergence(evidence);
@@ -55,7 +54,7 @@ pub(super) fn conclude(
     // In the model's own coordinates: the standardised ones are those of the mode that was found, and
     // hardly any start in them leads elsewhere.
     if !interrupted {
-        examine(&mut checks, density, &draws, settings.seed);
+        examine(&mut checks, density, &draws, settings);
     }
     let log_det = evidence.density.log_det();
     let log_p = chosen.iter().map(|i| of.log_p[*i] - log_det).collect();

@@ -6,28 +6,31 @@
 //! [cappe2008]. They come in blocks, each weighed by components of its own (see [`Marginal`]), until
 //! enough of them count in full, or the weights turn out to be hopeless.
 
-use std::time::Instant;
-
 use super::family::Noise;
 use super::fit::{At, Setup};
 use super::marginal::Marginal;
 use super::standardize::{Affine, Standardized};
 use crate::density::LogDensity;
 use crate::inference::assess::{Psis, khat_threshold, psis};
+use crate::inference::deadline::timed;
 use crate::inference::gaussian::{Proposal, Student};
 use crate::inference::optimizer::Parameters;
 use crate::inference::start::Gaussian;
 use crate::inference::tape::{Element, SharedTape};
+use crate::inference::train::Stop;
 use crate::inference::weights::{self, POOLED_NUMBERS, Resample};
-use crate::inference::{Monitor, Progress, Settings, Target};
+use crate::inference::{Deadline, InferenceError, Monitor, Progress, Settings, Target};
 use crate::random::{Stream, stream};
 
 /// Draws that are weighed at once, and at least.
 const BLOCK: usize = 2000;
 /// Times the number of draws asked for that are weighed at most.
 const MOST_WEIGHED: usize = 10;
-/// Share of the time that weighing may take, where time is limited.
-pub(super) const WEIGHING: f64 = 0.1;
+/// Shares of the time after training, where it is limited, for draws and for weighing others.
+const DRAWING: f64 = 0.3;
+const WEIGHING: f64 = 0.6;
+/// Draws of a block that says how long others take, and the part of the components that it has.
+const PILOT: usize = 50;
 /// Draws that go through the networks at once when there is nothing to train.
 const CHUNK: usize = 4096;
 /// Share of the Student t in the draws that are weighed.
@@ -45,6 +48,13 @@ const HOPED_FOR: usize = 4 * BLOCK;
 /// Draws in effect, for each dimension, that it takes.
 const FOR_EACH_DIMENSION: f64 = 10.0;
 
+/// How many draws are weighed at once, and by how many components.
+#[derive(Debug, Clone, Copy)]
+struct Effort {
+    block: usize,
+    components: usize,
+}
+
 /// A family after its training, and the critic after its own.
 pub(super) struct Finished<'a, E: Element> {
     /// The method's name.
@@ -52,8 +62,8 @@ pub(super) struct Finished<'a, E: Element> {
     pub(super) setup: &'a Setup<'a, E>,
     pub(super) parameters: &'a Parameters<E>,
     pub(super) at: At,
-    /// Whether both came to their end.
-    pub(super) complete: bool,
+    /// How it ended.
+    pub(super) stop: Stop,
 }
 
 /// Draws in standardised coordinates and the target there.
@@ -75,6 +85,14 @@ impl Draws {
         self.log_p.extend(log_p);
         self.score.extend(score);
     }
+
+    /// Keeps the first so many.
+    fn truncate(&mut self, draws: usize) {
+        let d = self.u.len() / self.log_p.len().max(1);
+        self.u.truncate(draws * d);
+        self.score.truncate(draws * d);
+        self.log_p.truncate(draws);
+    }
 }
 
 /// What is known about a fit.
@@ -95,8 +113,8 @@ pub(super) struct Evidence {
     pub(super) log_ratios: Vec<f64>,
     /// Whether the weights are to be used.
     pub(super) resample: Resample,
-    /// Whether training, examination and weighing came to their end.
-    pub(super) complete: bool,
+    /// How training, examination and weighing ended.
+    pub(super) stop: Stop,
     /// The target in standardised coordinates.
     pub(super) density: Standardized<f64>,
     /// The coordinates.
@@ -111,8 +129,7 @@ impl Evidence {
         affine: Affine,
         settings: &Settings,
         monitor: &mut dyn Monitor,
-    ) -> Evidence {
-        let began = Instant::now();
+    ) -> Result<Evidence, InferenceError> {
         let random = |what: &str| stream(settings.seed, &format!("{} {what}", from.name));
         let mut evidence = Evidence {
             own: Draws::default(),
@@ -123,11 +140,19 @@ impl Evidence {
             log_weights: Vec::new(),
             log_ratios: Vec::new(),
             resample: from.setup.options.resample,
-            complete: from.complete,
+            stop: from.stop,
             density: Standardized::new(target.f64, &affine),
             affine,
         };
-        evidence.draw(from, settings.draws, &mut random("draws"));
+        let drawing = settings.deadline.share(DRAWING);
+        let timed_draws = Standardized::new(&timed(target.f64, &drawing), &evidence.affine);
+        evidence.draw(from, &timed_draws, settings.draws, &drawing, &mut random("draws"));
+        if evidence.own.log_p.len() < 2 {
+            return Err(InferenceError::NoTime);
+        }
+        let weighing = settings.deadline.share(WEIGHING);
+        let timed = Standardized::new(&timed(target.f64, &weighing), &evidence.affine);
+        let effort = evidence.affordable(from, &drawing, &weighing, &mut random("pilot"));
         let mut rng = random("weighing");
         let mut wider = match evidence.resample {
             Resample::Never => None,
@@ -137,12 +162,15 @@ impl Evidence {
         let wanted = settings.draws.max(BLOCK);
         let affordable = POOLED_NUMBERS / evidence.affine.dim().max(1);
         let most = (MOST_WEIGHED * wanted).min(affordable).max(BLOCK);
-        let limit = settings.max_time.map(|limit| limit.mul_f64(WEIGHING));
         loop {
-            evidence.weigh(from, wider.as_ref(), &mut rng);
+            evidence.weigh(from, &timed, effort, &weighing, wider.as_ref(), &mut rng);
+            if weighing.has_cut() {
+                evidence.stop = Stop::TimeLimit;
+                return Ok(evidence);
+            }
             let weighed = evidence.log_weights.len();
-            if !evidence.complete || wider.is_none() {
-                return evidence;
+            if evidence.stop == Stop::Interrupted || wider.is_none() {
+                return Ok(evidence);
             }
             let smoothed = psis(&evidence.log_weights);
             let trusted = smoothed.khat <= khat_threshold(weighed);
@@ -161,7 +189,7 @@ impl Evidence {
                         wanted as f64,
                     )
             {
-                return evidence;
+                return Ok(evidence);
             }
             let progress = Progress {
                 phase: "weighing",
@@ -171,28 +199,39 @@ impl Evidence {
                 trend: None,
             };
             if monitor.progress(progress).is_break() {
-                evidence.complete = false;
-                return evidence;
+                evidence.stop = Stop::Interrupted;
+                return Ok(evidence);
             }
-            if limit.is_some_and(|limit| began.elapsed() >= limit) {
-                return evidence;
+            if weighing.passed() {
+                return Ok(evidence);
             }
         }
     }
 
-    /// Draws from the family, with the critic's opinion.
-    fn draw<E: Element>(&mut self, from: &Finished<'_, E>, draws: usize, rng: &mut Stream) {
+    /// Draws from the family, with the critic's opinion; fewer where the deadline comes.
+    fn draw<E: Element>(
+        &mut self,
+        from: &Finished<'_, E>,
+        density: &Standardized<f64>,
+        draws: usize,
+        deadline: &Deadline,
+        rng: &mut Stream,
+    ) {
         let setup = from.setup;
-        while self.own.log_p.len() < draws {
+        while self.own.log_p.len() < draws && !deadline.has_cut() {
             let rows = CHUNK.min(draws - self.own.log_p.len());
             let noise: Noise<E> = Noise::draw(&setup.family, rows, false, rng);
             let (points, scores) = setup.family.values(from.parameters, &noise);
             let (seen, off) = (setup.constant(&points), SharedTape::off());
             let judged = setup.critic.rest(from.parameters, seen, from.at.residual, &off);
-            self.own.add(&self.density, wide(&points));
+            self.own.add(density, wide(&points));
             self.negative_conditional_score.extend(wide(&scores));
             self.critic_rest.extend(wide(&judged.as_vec()));
         }
+        let answered = deadline.answered(&self.own.log_p);
+        self.own.truncate(answered);
+        self.negative_conditional_score.truncate(self.own.u.len());
+        self.critic_rest.truncate(self.own.u.len());
     }
 
     /// A Student t somewhat wider than the family.
@@ -214,33 +253,66 @@ impl Evidence {
             .map(|gaussian| Student { gaussian, degrees: DEGREES })
     }
 
+    /// How much of an effort weighing can be by its deadline, from what the draws took, by theirs, and
+    /// from a small block.
+    fn affordable<E: Element>(
+        &self,
+        from: &Finished<'_, E>,
+        drawing: &Deadline,
+        weighing: &Deadline,
+        rng: &mut Stream,
+    ) -> Effort {
+        let full = Effort { block: BLOCK, components: from.setup.options.mixing_draws };
+        let (Some(spent), Some(left)) = (drawing.spent(), weighing.left()) else { return full };
+        let half = 0.5 * left.as_secs_f64();
+        let draw_s = spent.as_secs_f64() / self.own.log_p.len() as f64;
+        let block = ((half / draw_s) as usize).clamp(2, full.block);
+        let pilot = Effort {
+            block: PILOT.min(self.own.log_p.len()),
+            components: full.components.div_ceil(PILOT),
+        };
+        let points = &self.own.u[..pilot.block * self.affine.dim()];
+        let marginal = Marginal::new(&from.setup.family, from.parameters);
+        marginal.estimate(points, &[], pilot.components, rng);
+        let taken_s = weighing.left().map_or(0.0, |now| left.saturating_sub(now).as_secs_f64());
+        let scale = (block * full.components) as f64 / (pilot.block * pilot.components) as f64;
+        let components = full.components as f64 * (half / (taken_s * scale)).min(1.0);
+        Effort { block, components: (components as usize).max(pilot.components) }
+    }
+
     fn forget_weighed(&mut self) {
         self.weighed = Draws::default();
         self.log_weights.clear();
         self.log_ratios.clear();
     }
 
-    /// Adds a block of weighed draws of the family and, in part, of a wider distribution.
+    /// Adds a block of weighed draws of the family and, in part, of a wider distribution; none where the
+    /// deadline comes first.
     fn weigh<E: Element>(
         &mut self,
         from: &Finished<'_, E>,
+        density: &Standardized<f64>,
+        Effort { block, components }: Effort,
+        deadline: &Deadline,
         wider: Option<&Student>,
         rng: &mut Stream,
     ) {
         let share = if wider.is_some() { DEFENSIVE } else { 0.0 };
-        let others = (share * BLOCK as f64).round() as usize;
+        let others = (share * block as f64).round() as usize;
         let (setup, parameters) = (from.setup, from.parameters);
-        let noise: Noise<E> = Noise::draw(&setup.family, BLOCK - others, false, rng);
+        let noise: Noise<E> = Noise::draw(&setup.family, block - others, false, rng);
         let mut u = wide(&setup.family.values(parameters, &noise).0);
         u.extend(wider.iter().flat_map(|w| w.draw(others, rng)));
         let marginal = Marginal::new(&setup.family, parameters);
-        let components = setup.options.mixing_draws;
         let log_q = marginal.estimate(&u, &wide(&noise.z), components, rng).log_q;
         let other = wider.map(|w| w.log_density(&u).0);
         let before = self.log_weights.len();
-        self.weighed.add(&self.density, u);
+        self.weighed.add(density, u);
+        if deadline.has_cut() {
+            return self.weighed.truncate(before);
+        }
         let log_p = &self.weighed.log_p[before..];
-        self.log_ratios.extend(log_p.iter().zip(&log_q).map(|(p, q)| p - q).take(BLOCK - others));
+        self.log_ratios.extend(log_p.iter().zip(&log_q).map(|(p, q)| p - q).take(block - others));
         for (i, (p, q)) in log_p.iter().zip(log_q).enumerate() {
             let mixed = other.as_ref().map_or(q, |other| log_mixture(q, other[i], share));
             self.log_weights.push(p - mixed);

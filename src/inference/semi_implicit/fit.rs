@@ -3,7 +3,6 @@
 //! critic, whatever it was trained with.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use dfdx::prelude::PutTape;
 use serde::Serialize;
@@ -11,25 +10,32 @@ use serde::de::DeserializeOwned;
 
 use super::assessment;
 use super::critic::{self, BETAS, Critic};
-use super::evidence::{Evidence, Finished, WEIGHING};
+use super::evidence::{Evidence, Finished};
 use super::family::{Family, Noise};
 use super::options::{Options, Reader};
 use super::standardize::{Affine, Standardized, fit_gaussian};
 use crate::density::{LogDensity, Part};
 use crate::inference::bridge::Bridge;
 use crate::inference::checkpoint;
+use crate::inference::deadline::timed;
 use crate::inference::node::Node;
 use crate::inference::optimizer::{Average, Group, Parameters, Schedule, Update};
 use crate::inference::start;
 use crate::inference::tape::{Element, Matrix, Pooled, Scalar, SharedTape, backward, tensor};
 use crate::inference::train::{Context, Plan, Step, Stop, train};
-use crate::inference::{Fit, InferenceError, MethodOption, Monitor, Precision, Settings, Target};
+use crate::inference::{
+    Deadline, Fit, InferenceError, MethodOption, Monitor, Precision, Settings, Target,
+};
 use crate::random::{Stream, stream};
 
 /// Parameter group of the family.
 pub(super) const FAMILY: usize = 0;
-/// Share of the time that the critic may take on the finished family, where time is limited.
-const EXAMINING: f64 = 0.15;
+/// Shares of the time, where it is limited: until training is over, and of what is then left for the
+/// critic on the finished family.
+const TRAINING: f64 = 0.65;
+const EXAMINING: f64 = 0.35;
+/// Share for the coordinates.
+const STANDARDIZING: f64 = 0.2;
 
 /// Every how many iterations the parameters count towards their average.
 const AVERAGED: usize = 10;
@@ -232,13 +238,15 @@ pub(super) fn run<O: Objective>(
     let reader = Reader::new(O::OPTIONS, settings);
     let objective = O::new(&reader)?;
     let options = Options::new(&reader, target.f64.dim(), objective.clip())?;
-    let began = Instant::now();
+    let standardizing = settings.deadline.share(STANDARDIZING);
+    let training = settings.deadline.share(TRAINING);
     target.f64.see(Part::Large);
     let affine = match start::of_settings(O::NAME, target, settings, monitor)? {
         Some(start) => Affine::of(&start, options.standardize),
         None => checkpoint::once(monitor, O::STAGES[0], |_| {
             let mut rng = stream(settings.seed, &format!("{} standardize", O::NAME));
-            let mut fit = || fit_gaussian(&**target.f64, options.standardize, &mut rng);
+            let timed = timed(target.f64, &standardizing);
+            let mut fit = || fit_gaussian(&*timed, options.standardize, &standardizing, &mut rng);
             let first = fit()?;
             if target.f64.estimate().is_none() {
                 return Ok(first);
@@ -248,9 +256,7 @@ pub(super) fn run<O: Objective>(
             fit()
         })?,
     };
-    let mut settings = settings.clone();
-    settings.max_time = settings.max_time.map(|limit| limit.saturating_sub(began.elapsed()));
-    let task = Task { target, affine, options: &options, settings: &settings };
+    let task = Task { target, affine, options: &options, settings, training };
     match settings.precision {
         Precision::F64 => fit(&objective, target.f64, task, monitor),
         Precision::F32 => fit(&objective, target.f32, task, monitor),
@@ -263,6 +269,8 @@ struct Task<'a> {
     affine: Affine,
     options: &'a Options,
     settings: &'a Settings,
+    /// When training is to be over.
+    training: Deadline,
 }
 
 /// Trains in precision `E` and assesses in `f64`.
@@ -276,8 +284,10 @@ fn fit<E: Element, O: Objective>(
     let mut parameters = Parameters::<E>::default();
     let mut rng = stream(settings.seed, &format!("{} networks", O::NAME));
     density.see(Part::Whole(&task.affine.mean));
-    let seen: Arc<dyn LogDensity<E>> = Arc::new(Standardized::new(density, &task.affine));
-    let setup = Setup::new(&seen, options, &mut parameters, &mut rng);
+    let seen = |deadline: &Deadline| -> Arc<dyn LogDensity<E>> {
+        Arc::new(Standardized::new(&timed(density, deadline), &task.affine))
+    };
+    let mut setup = Setup::new(&seen(&task.training), options, &mut parameters, &mut rng);
     let plan = Plan {
         stage: O::STAGES[1],
         phase: "training",
@@ -289,12 +299,12 @@ fn fit<E: Element, O: Objective>(
         tolerance: settings.tolerance,
         window: 500,
         least_gain: None,
-        max_time: settings.max_time.map(|t| t.mul_f64(1.0 - EXAMINING - WEIGHING)),
+        deadline: task.training.clone(),
     };
     let horizon = (options.average * options.iterations as f64 / AVERAGED as f64).max(1.0);
     let mut state = (
         stream(settings.seed, &format!("{} training", O::NAME)),
-        Average::exponential(1.0 - 1.0 / horizon),
+        Average::<E>::exponential(1.0 - 1.0 / horizon),
         O::State::default(),
     );
     let at = |context: Context| At {
@@ -302,7 +312,7 @@ fn fit<E: Element, O: Objective>(
         residual: objective.residual(context.iteration),
     };
     let step = |parameters: &mut Parameters<E>,
-                state: &mut (Stream, Average, O::State),
+                state: &mut (Stream, Average<E>, O::State),
                 context: Context| {
         let (rng, average, own) = state;
         let at = at(context);
@@ -326,26 +336,29 @@ fn fit<E: Element, O: Objective>(
         average.store(&mut parameters);
     }
     let at = At { heat: 1.0, residual: objective.residual(training.iterations) };
-    let examined = training.stop != Stop::Interrupted
-        && examine::<E, O>(&setup, &mut parameters, &mut rng, at, settings, monitor)?;
+    let mut stop = training.stop;
+    if !training.interrupted() {
+        let examining = settings.deadline.share(EXAMINING);
+        setup.target = Bridge::new(&seen(&examining));
+        stop = examine::<E, O>(&setup, &mut parameters, &mut rng, at, examining, monitor)?;
+    }
     let Task { target, affine, .. } = task;
     target.f64.see(Part::Whole(&affine.mean));
-    let complete = !training.interrupted() && examined;
-    let from = Finished { name: O::NAME, setup: &setup, parameters: &parameters, at, complete };
-    let evidence = Evidence::gather(&from, target, affine, settings, monitor);
+    let from = Finished { name: O::NAME, setup: &setup, parameters: &parameters, at, stop };
+    let evidence = Evidence::gather(&from, target, affine, settings, monitor)?;
     Ok(assessment::conclude(O::NAME, &O::MEASURE, &evidence, training, settings))
 }
 
 /// Trains the critic (further) on the finished family, so that it finds what differences there are.
-/// Whether it got to its end.
+/// How it ended.
 fn examine<E: Element, O: Objective>(
     setup: &Setup<'_, E>,
     parameters: &mut Parameters<E>,
     rng: &mut Stream,
     at: At,
-    settings: &Settings,
+    deadline: Deadline,
     monitor: &mut dyn Monitor,
-) -> Result<bool, InferenceError> {
+) -> Result<Stop, InferenceError> {
     let plan = Plan {
         stage: O::STAGES[2],
         phase: "examination",
@@ -357,10 +370,10 @@ fn examine<E: Element, O: Objective>(
         tolerance: None,
         window: O::EXAMINATION,
         least_gain: None,
-        max_time: settings.max_time.map(|t| t.mul_f64(EXAMINING)),
+        deadline,
     };
     let run = train(&plan, parameters, rng, monitor, |parameters, rng, context| {
         critic::step(setup, parameters, context.rate, at, rng)
     })?;
-    Ok(run.stop == Stop::Iterations)
+    Ok(run.stop)
 }

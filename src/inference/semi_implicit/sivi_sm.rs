@@ -225,9 +225,8 @@ fn fisher<E: Element>(
     // The critic's weights are constants here.
     let rest = Node::of(setup.critic.rest(parameters, u, c, &SharedTape::off()));
     let factor = |x: f64| Node::constant(Pooled::of(&[E::of(x)]), (1, 1));
-    let sum = |x, rest: &Node<E>| {
-        combine(shape, &[Term::Scaled(&factor(x), 0, &s), Term::Plain(rest)])
-    };
+    let sum =
+        |x, rest: &Node<E>| combine(shape, &[Term::Scaled(&factor(x), 0, &s), Term::Plain(rest)]);
     let gap = gap(&sum(c * heat, &rest), &sum(heat, &Node::of(n)));
     let objective = gap.tensor().reshape_like(&()) / E::of(shape.0 as f64);
     let value = objective.as_vec()[0].f64();

@@ -1,16 +1,17 @@
 //! A first Gaussian fit to the posterior, and the posterior seen through it.
 //!
-//! The fit is batch-and-match (see [`batch_and_match`]). It only has to be roughly right: the method
-//! that works in the standardised coordinates does the rest.
+//! The fit is batch-and-match (see [`batch_and_match`]) where all covariances are wanted, else the start of
+//! mean-field. It only has to be roughly right: the method that works in the standardised coordinates does
+//! the rest.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::density::{LogDensity, Part, Residuals, Scalars};
-use crate::inference::InferenceError;
-use crate::inference::gaussian::{FULL_DIM, batch_and_match};
+use crate::inference::gaussian::{FULL_DIM, batch_and_match, mean_field_start};
 use crate::inference::start::Gaussian;
+use crate::inference::{Deadline, InferenceError};
 use crate::random::Stream;
 use crate::real::Real;
 
@@ -219,13 +220,14 @@ impl<E: Real> LogDensity<E> for Standardized<E> {
     }
 }
 
-/// Fits a Gaussian to `density` by batch-and-match.
+/// Fits a Gaussian to `density`, as far as it comes before the deadline.
 ///
 /// # Errors
-/// As [`batch_and_match`].
+/// As [`batch_and_match`] and [`mean_field_start`].
 pub(super) fn fit_gaussian(
     density: &dyn LogDensity<f64>,
     kind: Standardize,
+    deadline: &Deadline,
     rng: &mut Stream,
 ) -> Result<Affine, InferenceError> {
     let d = density.dim();
@@ -235,7 +237,12 @@ pub(super) fn fit_gaussian(
         Standardize::Full => true,
         Standardize::Diagonal => false,
     };
-    Ok(Affine::of(&batch_and_match(density, full, rng)?, kind))
+    let fit = if full {
+        batch_and_match(density, deadline, rng)
+    } else {
+        mean_field_start(density, deadline, rng)
+    };
+    Ok(Affine::of(&fit?, kind))
 }
 
 #[cfg(test)]
@@ -279,7 +286,7 @@ mod tests {
     #[test]
     fn through_its_own_fit_a_gaussian_is_standard_normal() {
         let mut rng = crate::random::stream(1, "standardize test");
-        let fit = fit_gaussian(&Far, Standardize::Auto, &mut rng).unwrap();
+        let fit = fit_gaussian(&Far, Standardize::Auto, &Deadline::never(), &mut rng).unwrap();
         // Through it, the density is the standard normal.
         let seen = Standardized::new(&(Arc::new(Far) as Arc<dyn LogDensity<f64>>), &fit);
         let u = [0.3, -1.1, 2.0, 0.4];

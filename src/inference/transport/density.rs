@@ -25,6 +25,12 @@ impl Transport {
         Transport { affine, map: Some(map) }
     }
 
+    /// The affine map, if it is all.
+    #[must_use]
+    pub fn affine(&self) -> Option<&Coordinates> {
+        self.map.is_none().then_some(&self.affine)
+    }
+
     /// The density of `x` when `z` has density `inner`.
     #[must_use]
     pub fn density<E: Element>(&self, inner: &Arc<dyn LogDensity<E>>) -> Arc<dyn LogDensity<E>> {
@@ -101,7 +107,8 @@ impl<E: Element> LogDensity<E> for Transported<E> {
 
     fn score_keep(&self, x: &[E], score: &mut [E], keep: &mut Residuals<E>) {
         let (places, images) = self.places(x);
-        self.inner.score_keep(&images, score, keep.inner.get_or_insert_default());
+        keep.inner.resize_with(1, Residuals::default);
+        self.inner.score_keep(&images, score, &mut keep.inner[0]);
         keep.points.clear();
         keep.points.extend_from_slice(x);
         keep.saved.clear();
@@ -111,7 +118,7 @@ impl<E: Element> LogDensity<E> for Transported<E> {
 
     fn hvp(&self, residuals: &Residuals<E>, v: &[E], out: &mut [E]) {
         let d = self.map.dim;
-        let inner = residuals.inner.as_deref().expect("score_keep of this density");
+        let inner = residuals.inner.first().expect("score_keep of this density");
         let (places, _) = self.places(&residuals.points);
         let pushed: Vec<_> =
             places.iter().zip(v.chunks_exact(d)).map(|(p, v)| self.map.push(p, v)).collect();

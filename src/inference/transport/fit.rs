@@ -4,7 +4,6 @@
 //! kept only where it turns out to have raised it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use dfdx::prelude::{Merge, PutTape, SplitTape, SumTo, Tape};
 
@@ -17,7 +16,7 @@ use crate::inference::bridge::Bridge;
 use crate::inference::optimizer::{Group, Handle, Parameters, Schedule, Update};
 use crate::inference::tape::{Element, Matrix, SharedTape, Vector, backward, tensor};
 use crate::inference::train::{Context, Plan, Step, Stop, Training, train};
-use crate::inference::{InferenceError, Monitor};
+use crate::inference::{Deadline, InferenceError, Monitor};
 use crate::random::{Stream, fill_std_normal, stream};
 
 /// Draws a gradient: as many again with the opposite sign.
@@ -30,14 +29,14 @@ const MOST_ITERATIONS: usize = 3000;
 const TRIALS: usize = 1000;
 
 /// How a map is trained.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Seed of its random numbers.
     pub seed: u64,
     /// Iterations, up to 3000.
     pub iterations: usize,
-    /// Wall-clock limit.
-    pub max_time: Option<Duration>,
+    /// When the fit is to be done.
+    pub deadline: Deadline,
 }
 
 /// What is tracked of the map.
@@ -87,7 +86,7 @@ pub fn fit<E: Element>(
         tolerance: None,
         window: 200,
         least_gain: None,
-        max_time: config.max_time,
+        deadline: config.deadline.clone(),
     };
     let n = 2 * PAIRS;
     let mut x = vec![E::zero(); n * d];
@@ -213,7 +212,7 @@ mod tests {
     #[test]
     fn a_funnel_becomes_a_gaussian() {
         let density: Arc<dyn LogDensity<f64>> = Arc::new(Funnel(5));
-        let config = Config { seed: 1, iterations: 1500, max_time: None };
+        let config = Config { seed: 1, iterations: 1500, deadline: Deadline::never() };
         let start =
             Coordinates { scale: vec![0.5, 1.0, 1.0, 1.0, 1.0], ..Coordinates::identity(5) };
         let gap = |transport: &Transport| {
@@ -234,7 +233,7 @@ mod tests {
     #[test]
     fn a_gaussian_is_left_alone() {
         let density: Arc<dyn LogDensity<f64>> = Arc::new(Funnel(1));
-        let config = Config { seed: 1, iterations: 10, max_time: None };
+        let config = Config { seed: 1, iterations: 10, deadline: Deadline::never() };
         let start = Coordinates::identity(1);
         let (found, training) = fit(&density, &density, start, &config, &mut Silent).unwrap();
         assert_eq!(training.iterations, 0);

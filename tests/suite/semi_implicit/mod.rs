@@ -35,7 +35,7 @@ fn settings(options: &str) -> Settings {
 }
 
 fn run(method: &str, density: &Both, options: &str) -> Result<Fit, InferenceError> {
-    (find(method).unwrap().run)(density.target(), &settings(options), &mut Silent)
+    find(method).unwrap().fit(density.target(), &settings(options), &mut Silent)
 }
 
 fn sivi_sm(density: &Both, options: &str) -> Result<Fit, InferenceError> {
@@ -176,22 +176,12 @@ fn an_interrupted_run_returns_what_there_is_and_is_never_ok() {
     // Once in training, once when the critic examines the finished family.
     for (calls, iterations) in [(700, 700), (1200, 1000)] {
         let options = settings(&format!("{SMALL} iterations=1000"));
-        let run = find("sivi-sm").unwrap().run;
-        let fit = run(density.target(), &options, &mut StopAfter(calls)).unwrap();
+        let method = find("sivi-sm").unwrap();
+        let fit = method.fit(density.target(), &options, &mut StopAfter(calls)).unwrap();
         assert!(fit.interrupted && fit.draws.len() == 200);
         assert_eq!(fit.iterations, iterations);
         assert_ne!(fit.verdict.level, VerdictLevel::Ok, "{:?}", fit.verdict);
     }
-}
-
-#[test]
-fn a_time_limit_is_kept() {
-    let mut options = settings("iterations=100000000");
-    options.max_time = Some(std::time::Duration::from_millis(400));
-    let density = Both::new(banana());
-    let fit = (find("sivi-sm").unwrap().run)(density.target(), &options, &mut Silent).unwrap();
-    assert!(fit.iterations < 100_000_000 && fit.log_p.len() == options.draws);
-    assert!(fit.interrupted && fit.verdict.level != VerdictLevel::Ok);
 }
 
 #[test]
