@@ -6,14 +6,12 @@
 //! `f = s_p − s_q`. Here `f = c s_p + c u + network`: with `c = 1` the network has to learn `−s_q − u`
 //! only, which is smooth, and zero for the standard normal.
 
-use dfdx::prelude::ReshapeTo;
+use dfdx::prelude::{HasShape, Rank0, SumTo};
 use rand::RngCore;
 
 use super::fit::{At, Setup};
 use crate::inference::InferenceError;
-use crate::inference::fused::gap;
 use crate::inference::mlp::ReluMlp;
-use crate::inference::node::Node;
 use crate::inference::optimizer::{Group, Parameters, Update};
 use crate::inference::tape::{Element, Matrix, SharedTape, backward};
 use crate::inference::train::Step;
@@ -68,17 +66,20 @@ pub(super) fn step<E: Element>(
 ) -> Result<Step, InferenceError> {
     let noise = setup.noise(rng);
     let (u, mut n) = setup.family.values(parameters, &noise);
+    let d = setup.target.dim();
     // f (2s + 2n − f) with f = cs + r is r (2(1−c)s + 2n − r) and a part without r: at c = 1 the
     // critic learns −s_q alone and needs nothing of the target.
     if at.residual != 1.0 {
-        let s = setup.target.score_at(&setup.points(&u));
-        for (n, s) in n.iter_mut().zip(s.numbers()) {
+        let (_, s) = setup.score(&u);
+        for (n, s) in n.iter_mut().zip(&s) {
             *n += E::of((1.0 - at.residual) * at.heat) * *s;
         }
     }
     let tape = SharedTape::recording();
-    let r = Node::of(setup.critic.rest(parameters, setup.constant(&u), at.residual, &tape));
-    let loss = gap(&r, &setup.points(&n)).tensor().reshape_like(&()) / E::of(-(u.len() as f64));
+    let r = setup.critic.rest(parameters, setup.constant(&u), at.residual, &tape);
+    let size = (r.shape().0 * d) as f64;
+    let gap = r.clone().square() - r * (setup.constant(&n) * E::of(2.0));
+    let loss = gap.sum::<Rank0, _>() / E::of(size);
     let value = -loss.as_vec()[0].f64();
     if !value.is_finite() {
         return Ok(Step::NonFinite(None));

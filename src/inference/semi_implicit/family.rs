@@ -1,15 +1,13 @@
 //! The semi-implicit family `u = A z + μ(z) + σ ⊙ ξ` with `z` and `ξ` standard normal: its networks and
 //! draws. Its density is in `marginal`.
 
-use dfdx::prelude::{HasShape, PutTape, Rank0, ReshapeTo, SumTo, TryMatMul};
+use dfdx::prelude::{Axis, BroadcastTo, HasShape, PutTape, Rank0, SumTo, TryMatMul};
 use rand::RngCore;
 
 use crate::inference::InferenceError;
-use crate::inference::fused::{Term, combine};
 use crate::inference::mlp::ReluMlp;
-use crate::inference::node::Node;
 use crate::inference::optimizer::{Handle, Parameters};
-use crate::inference::tape::{Element, Matrix, Pooled, SharedTape, Vector, backward, tensor};
+use crate::inference::tape::{Element, Matrix, SharedTape, Vector, backward, tensor};
 use crate::random::fill_std_normal;
 
 /// Sizes and starting values.
@@ -160,13 +158,11 @@ impl Family {
     ) -> (Matrix<E>, Matrix<E>) {
         let centre = self.centre_at(parameters, &noise.z, tape);
         let shape = *centre.shape();
-        let xi = Node::constant(Pooled::of(&noise.xi), shape);
-        let row = |x: Vector<E>| Node::of(x.reshape_like(&(1, self.dim)));
+        let xi = || tensor(&noise.xi, shape).put_tape(SharedTape::off());
         let sigma = self.scale(parameters, tape);
-        let (spread, precise) = (row(sigma.clone()), row(sigma.recip()));
-        let u = [Term::Plain(&Node::of(centre)), Term::Scaled(&spread, 0, &xi)];
-        let n = [Term::Scaled(&precise, 0, &xi)];
-        (combine(shape, &u).tensor(), combine(shape, &n).tensor())
+        let spread: Matrix<E> = sigma.clone().broadcast_like::<_, Axis<0>>(&shape);
+        let precise: Matrix<E> = sigma.recip().broadcast_like::<_, Axis<0>>(&shape);
+        (centre + xi() * spread, xi() * precise)
     }
 
     /// What `u: [B, D]` says about `z: [B, m]`, up to a constant: `log N(z; 0, I) N(u; centre(z), σ²)`,

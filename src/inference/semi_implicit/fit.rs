@@ -18,10 +18,9 @@ use crate::density::{LogDensity, Part};
 use crate::inference::bridge::Bridge;
 use crate::inference::checkpoint;
 use crate::inference::deadline::timed;
-use crate::inference::node::Node;
 use crate::inference::optimizer::{Average, Group, Parameters, Schedule, Update};
 use crate::inference::start;
-use crate::inference::tape::{Element, Matrix, Pooled, Scalar, SharedTape, backward, tensor};
+use crate::inference::tape::{Element, Matrix, Scalar, SharedTape, backward, tensor};
 use crate::inference::train::{Context, Plan, Step, Stop, train};
 use crate::inference::{
     Deadline, Fit, InferenceError, MethodOption, Monitor, Precision, Settings, Target,
@@ -175,12 +174,6 @@ impl<'a, E: Element> Setup<'a, E> {
     pub(super) fn constant(&self, values: &[E]) -> Matrix<E> {
         let d = self.target.dim();
         tensor(values, (values.len() / d, d)).put_tape(SharedTape::off())
-    }
-
-    /// The same, for operations on nodes.
-    pub(super) fn points(&self, values: &[E]) -> Node<E> {
-        let d = self.target.dim();
-        Node::constant(Pooled::of(values), (values.len() / d, d))
     }
 
     /// `log p: [B]` and its score `[B, D]` at `u: [B, D]`, off the tape.
