@@ -285,7 +285,7 @@ impl<E: Element> WithSimd for Scale<'_, E> {
 
 /// `Σ f ∘ (2 t − f)`.
 pub(super) fn sum_of_gaps<E: Element>(f: &[E], t: &[E]) -> E {
-    Arch::new().dispatch(SumOfGaps { f, t })
+    arch().dispatch(SumOfGaps { f, t })
 }
 
 struct SumOfGaps<'a, E> {
