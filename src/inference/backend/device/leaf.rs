@@ -39,7 +39,7 @@ impl<E: Element, D: Place<E>> Leaf<On<E, D>> for DeviceLeaf<E, D> {
         &self.value
     }
 
-    fn len(&self) -> usize {
+    fn size(&self) -> usize {
         self.value.shape().0
     }
 
@@ -53,7 +53,7 @@ impl<E: Element, D: Place<E>> Leaf<On<E, D>> for DeviceLeaf<E, D> {
 
     fn moments(&self) -> [Vec<E>; 2] {
         let dev = D::current();
-        self.moments.each_ref().map(|m| tensor_of::<E, D>(&dev, m, self.len()).as_vec())
+        self.moments.each_ref().map(|m| tensor_of::<E, D>(&dev, m, self.size()).as_vec())
     }
 
     fn set_moments(&mut self, moments: [&[E]; 2]) {
@@ -77,7 +77,7 @@ impl<E: Element, D: Place<E>> Leaf<On<E, D>> for DeviceLeaf<E, D> {
         (low, high): (f64, f64),
         gradients: &mut Grads<On<E, D>>,
     ) -> Option<()> {
-        let (dev, n) = (D::current(), self.len());
+        let (dev, n) = (D::current(), self.size());
         let gradient = gradients.get_or_alloc_mut(&self.value).ok()?;
         if adam.shorten != 1.0 {
             let config = SgdConfig {
