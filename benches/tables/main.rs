@@ -4,18 +4,23 @@
 //! by every method; see [`posteriors`] for what it takes. `-- langevin` runs the tasks of the Langevin
 //! literature; see [`langevin`]; `-- divergences` those of the semi-implicit one; see [`divergences`].
 //! `-- networks` fits Bayesian neural networks; see [`networks`]. `-- iterations` and `-- semi-implicit`
-//! time training steps against peers; see [`iterations`] and [`semi_implicit`].
+//! time training steps against peers; see [`iterations`] and [`semi_implicit`]; `-- densities` times
+//! gradients; see [`densities`]. `-- start` and `-- growth` time whole processes; see [`start`], [`growth`].
 
 #![allow(clippy::print_stdout, reason = "a command that reports what it measures")]
 
+mod densities;
 mod divergences;
+mod growth;
 mod iterations;
 mod langevin;
 mod networks;
 mod options;
 mod posteriors;
+mod processes;
 mod section;
 mod semi_implicit;
+mod start;
 
 use std::process::ExitCode;
 
@@ -29,6 +34,9 @@ fn main() -> ExitCode {
         networks::USAGE,
         iterations::USAGE,
         semi_implicit::USAGE,
+        densities::USAGE,
+        start::USAGE,
+        growth::USAGE,
     ]
     .join("; ");
     let outcome = match arguments.split_first() {
@@ -38,6 +46,9 @@ fn main() -> ExitCode {
         Some((command, rest)) if command == "networks" => networks::run(rest),
         Some((command, rest)) if command == "iterations" => iterations::run(rest),
         Some((command, rest)) if command == "semi-implicit" => semi_implicit::run(rest),
+        Some((command, rest)) if command == "densities" => densities::run(rest),
+        Some((command, rest)) if command == "start" => start::run(rest),
+        Some((command, rest)) if command == "growth" => growth::run(rest),
         // Without a command there is nothing to measure, as in a run of all benches.
         None => {
             println!("tables: say which: {usage}");

@@ -1,8 +1,9 @@
 //! Sections of `benches/RESULTS.md`, one for each table.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::time::Instant;
+use std::path::{Path, PathBuf};
+
+use cpu_time::{ProcessTime, ThreadTime};
 
 fn path() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/RESULTS.md"))
@@ -60,25 +61,14 @@ pub(super) fn write(title: &str, body: &str) -> Result<(), String> {
     std::fs::write(path(), text).map_err(|e| format!("benches/RESULTS.md: {e}"))
 }
 
-/// Seconds of processor time that this process has had; wall time where that is not known.
+/// Seconds of processor time that this process has had.
 pub(super) fn cpu_seconds() -> f64 {
-    static BEGAN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    let wall = BEGAN.get_or_init(Instant::now).elapsed().as_secs_f64();
-    // User and system time of all threads, in hundredths of a second; the name before them may have
-    // spaces, and ends with a parenthesis.
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: Vec<f64> = fields.skip(11).take(2).filter_map(|t| t.parse().ok()).collect();
-    if let [user, system] = ticks[..] { 0.01 * (user + system) } else { wall }
+    ProcessTime::now().as_duration().as_secs_f64()
 }
 
-/// Milliseconds of processor time that this thread has had; wall time where that is not known.
+/// Milliseconds of processor time that this thread has had.
 pub(super) fn thread_cpu_ms() -> f64 {
-    static BEGAN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    let wall = BEGAN.get_or_init(Instant::now).elapsed().as_secs_f64() * 1e3;
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let ns = text.split_whitespace().next().and_then(|ns| ns.parse::<f64>().ok());
-    ns.map_or(wall, |ns| ns * 1e-6)
+    1e3 * ThreadTime::now().as_duration().as_secs_f64()
 }
 
 /// The middle of some numbers.
@@ -103,12 +93,18 @@ pub(super) fn table<'a>(
 /// Runs a program of `../shared/peers` and gives the JSON that it prints.
 pub(super) fn peer(program: &str, arguments: &[&str]) -> Result<serde_json::Value, String> {
     let peers = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/peers");
+    python(&peers.join(program), arguments)
+}
+
+/// Runs a Python program and gives the JSON that it prints.
+pub(super) fn python(program: &Path, arguments: &[&str]) -> Result<serde_json::Value, String> {
     let output = std::process::Command::new("python3")
-        .arg(peers.join(program))
+        .arg(program)
         .args(arguments)
         .env("JAX_PLATFORMS", "cpu")
         .output()
         .map_err(|e| format!("python3: {e}"))?;
-    serde_json::from_slice(&output.stdout)
-        .map_err(|e| format!("{program}: {e}: {}", String::from_utf8_lossy(&output.stderr)))
+    serde_json::from_slice(&output.stdout).map_err(|e| {
+        format!("{}: {e}: {}", program.display(), String::from_utf8_lossy(&output.stderr))
+    })
 }

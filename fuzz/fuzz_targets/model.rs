@@ -5,7 +5,7 @@
 use arbitrary::Unstructured;
 use libfuzzer_sys::fuzz_target;
 use ppl::autodiff;
-use ppl::data::DataSet;
+use ppl::data::{DataSet, Limits};
 use ppl::driver::Session;
 use ppl::exec::reference;
 use ppl::ir::{Tensor, Type};
@@ -13,11 +13,14 @@ use ppl::source::FileId;
 use ppl::syntax;
 use ppl_fuzz::{close, model, random_ir};
 
+/// Small, so that an execution is quick.
+const LIMITS: Limits = Limits { elements: Some(1 << 12), operations: Some(1 << 12) };
+
 fuzz_target!(|bytes: &[u8]| {
     let text = model::text(&mut Unstructured::new(bytes));
     assert!(syntax::format(FileId(0), &text).is_ok(), "{text}");
     let mut session = Session::new();
-    let data = DataSet::from_arrays([]).with_limit(Some(1 << 12));
+    let data = DataSet::from_arrays([]).with_limits(LIMITS);
     let checked = session.check("m.ppl", &text);
     let posterior = checked.and_then(|model| session.compile(&model, &data));
     let said = session.render(false);

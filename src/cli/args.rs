@@ -91,6 +91,11 @@ pub(super) struct ModelArgs {
     /// times the largest of the data]
     #[arg(long, value_name = "N")]
     pub(super) max_elements: Option<usize>,
+
+    /// Operations that the model may come to, with functions and loops written out where they have to
+    /// be [default: 4194304]
+    #[arg(long, value_name = "N")]
+    pub(super) max_operations: Option<usize>,
 }
 
 #[derive(Debug, Args)]
@@ -435,6 +440,11 @@ pub(super) struct PredictArgs {
     /// times the largest of the data]
     #[arg(long, value_name = "N")]
     pub(super) max_elements: Option<usize>,
+
+    /// Operations that the model may come to, with functions and loops written out where they have to
+    /// be [default: 4194304]
+    #[arg(long, value_name = "N")]
+    pub(super) max_operations: Option<usize>,
 
     /// Seed of the draws [default: that of the run]
     #[arg(long, value_name = "N")]

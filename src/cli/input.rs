@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::data::{DataArray, DataSet, beside, candidates};
+use crate::data::{DataArray, DataSet, Limits, beside, candidates};
 use crate::diagnostics::Code;
 use crate::driver::Session;
 use crate::source::line_ends;
@@ -42,7 +42,8 @@ impl Input {
             None => DataSet::from_arrays([]),
             Some(path) => read_data(path, console)?,
         };
-        let data = data.with_limit(args.max_elements);
+        let limits = Limits { elements: args.max_elements, operations: args.max_operations };
+        let data = data.with_limits(limits);
         Ok(Input { name: args.model.display().to_string(), text, data, data_path })
     }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::check::generative::{Parameters, observed};
 use crate::check::print;
 use crate::check::typed::Model;
-use crate::data::DataSet;
+use crate::data::{DataSet, Limits};
 use crate::driver::{Generator, Session};
 use crate::lower::{Param, Space};
 use crate::posterior::Values;
@@ -36,7 +36,8 @@ pub(super) fn run(args: &PredictArgs, console: Console) -> Outcome {
         Some(path) => read_data(&path, console)?,
         None => DataSet::from_arrays([]),
     };
-    let data = with_sizes(data, &args.size)?.with_limit(args.max_elements);
+    let data = with_sizes(data, &args.size)?
+        .with_limits(Limits { elements: args.max_elements, operations: args.max_operations });
     let seed = args.seed.unwrap_or(config.seed);
 
     let mut session = Session::with_imports(imports.into_iter().collect());

@@ -31,10 +31,23 @@ const MOST_ELEMENTS: usize = 1 << 24;
 /// How much larger than the largest array of the data a model's arrays may be.
 const MOST_GROWTH: usize = 8;
 
+/// Most operations of a model, unless another limit is set: those of a function counted at each call and
+/// those of an unrolled loop at each step.
+const MOST_OPERATIONS: usize = 1 << 22;
+
+/// What a model may come to with its data; `None` is the default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Elements of an array.
+    pub elements: Option<usize>,
+    /// Operations, written out.
+    pub operations: Option<usize>,
+}
+
 /// Named arrays in the order of the file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataSet {
-    limit: Option<usize>,
+    limits: Limits,
     file: String,
     format: Format,
     text: Arc<str>,
@@ -46,7 +59,7 @@ impl DataSet {
     pub fn from_arrays(arrays: impl IntoIterator<Item = (String, DataArray)>) -> Self {
         let field = |(name, array)| (name, Field { array, span: 0..0 });
         DataSet {
-            limit: None,
+            limits: Limits::default(),
             file: "(no file)".into(),
             format: Format::Json,
             text: "".into(),
@@ -60,13 +73,19 @@ impl DataSet {
         text: &str,
         fields: IndexMap<String, Field>,
     ) -> Self {
-        DataSet { limit: None, file: file.into(), format, text: text.into(), fields }
+        DataSet { limits: Limits::default(), file: file.into(), format, text: text.into(), fields }
     }
 
-    /// The same data, of which a model makes arrays of at most `limit` elements.
+    /// The same data, of which a model makes no more than that.
     #[must_use]
-    pub fn with_limit(self, limit: Option<usize>) -> Self {
-        DataSet { limit, ..self }
+    pub fn with_limits(self, limits: Limits) -> Self {
+        DataSet { limits, ..self }
+    }
+
+    /// Most operations of a model with this data: 2²² unless another limit was set.
+    #[must_use]
+    pub fn most_operations(&self) -> usize {
+        self.limits.operations.unwrap_or(MOST_OPERATIONS)
     }
 
     /// Most elements of an array that a model makes of this data; its parameters together are one. 2²⁴,
@@ -74,7 +93,8 @@ impl DataSet {
     #[must_use]
     pub fn limit(&self) -> usize {
         let largest = || self.fields.values().map(|f| f.array.values.len()).max().unwrap_or(0);
-        let limit = self.limit.unwrap_or_else(|| MOST_ELEMENTS.max(MOST_GROWTH * largest()));
+        let limit =
+            self.limits.elements.unwrap_or_else(|| MOST_ELEMENTS.max(MOST_GROWTH * largest()));
         // Twice the square of it is still a number of elements.
         limit.min(1 << 31)
     }

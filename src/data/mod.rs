@@ -12,5 +12,5 @@ mod json;
 
 pub use array::{DataArray, Values, unravel};
 pub use beside::{beside, candidates};
-pub use dataset::{DataSet, Format};
+pub use dataset::{DataSet, Format, Limits};
 pub use error::{DataError, DataErrorKind, Position};

@@ -43,6 +43,8 @@ struct Stretch {
     end: Duration,
     /// Whether an evaluation was refused because of it.
     has_cut: Arc<AtomicBool>,
+    /// The same of all parts of a whole.
+    any_cut: Arc<AtomicBool>,
 }
 
 impl Deadline {
@@ -61,9 +63,13 @@ impl Deadline {
     /// So long after what the clock shows now.
     #[must_use]
     pub fn by(clock: Clock, limit: Duration) -> Self {
+        Self::part(clock, limit, Arc::default())
+    }
+
+    fn part(clock: Clock, limit: Duration, any_cut: Arc<AtomicBool>) -> Self {
         let begin = clock.now();
         let (end, has_cut) = (begin.saturating_add(limit), Arc::default());
-        Deadline { stretch: Some(Stretch { clock, begin, end, has_cut }) }
+        Deadline { stretch: Some(Stretch { clock, begin, end, has_cut, any_cut }) }
     }
 
     /// The same length of time, from now.
@@ -86,9 +92,11 @@ impl Deadline {
         self.left().map_or_else(Self::never, |left| self.within(left.saturating_sub(reserve)))
     }
 
-    /// So long after now by the same clock.
+    /// A part of the same whole that ends so long after now.
     fn within(&self, limit: Duration) -> Self {
-        self.stretch.as_ref().map_or_else(Self::never, |s| Self::by(s.clock.clone(), limit))
+        self.stretch.as_ref().map_or_else(Self::never, |s| {
+            Self::part(s.clock.clone(), limit, Arc::clone(&s.any_cut))
+        })
     }
 
     /// Whether there is one at all.
@@ -109,6 +117,12 @@ impl Deadline {
         self.stretch.as_ref().is_some_and(|s| s.has_cut.load(Ordering::Relaxed))
     }
 
+    /// Whether it or a part of the same whole has.
+    #[must_use]
+    pub fn any_has_cut(&self) -> bool {
+        self.stretch.as_ref().is_some_and(|s| s.any_cut.load(Ordering::Relaxed))
+    }
+
     /// How many of the points with these values, at their front, a [`timed`] density has evaluated.
     #[must_use]
     pub fn answered(&self, values: &[f64]) -> usize {
@@ -118,10 +132,13 @@ impl Deadline {
 
     /// Whether an evaluation that would begin now is refused.
     fn refuses(&self) -> bool {
-        let Some(Stretch { clock, end, has_cut, .. }) = &self.stretch else { return false };
+        let Some(Stretch { clock, end, has_cut, any_cut, .. }) = &self.stretch else {
+            return false;
+        };
         let late = clock.now() >= end.saturating_add(GRACE);
         if late {
             has_cut.store(true, Ordering::Relaxed);
+            any_cut.store(true, Ordering::Relaxed);
         }
         late
     }
@@ -130,6 +147,16 @@ impl Deadline {
     #[must_use]
     pub fn left(&self) -> Option<Duration> {
         self.stretch.as_ref().map(|s| s.end.saturating_sub(s.clock.now()))
+    }
+
+    /// How many of something to do at once so that ten such lots are done by the deadline, from the time
+    /// that `try_some` takes for `some` of them; `most` at most, and where there is no deadline.
+    pub fn lot(&self, some: usize, most: usize, try_some: impl FnOnce()) -> usize {
+        let Some(before) = self.left() else { return most };
+        try_some();
+        let left = self.left().unwrap_or_default();
+        let each_s = before.saturating_sub(left).as_secs_f64() / some as f64;
+        ((0.1 * left.as_secs_f64() / each_s) as usize).clamp(1, most)
     }
 
     /// The time since it was set; `None` where there is no deadline.
@@ -167,6 +194,9 @@ pub(super) fn timed<E: Real>(
         nanoseconds_a_point: AtomicU64::new(0),
     })
 }
+
+/// How much longer than an evaluation the explanation may take of why it was not finite.
+const SLOWER: u32 = 1000;
 
 /// See [`timed`]. Batches are taken apart so that no part takes long; no number depends on how.
 struct Timed<E: Real> {
@@ -275,7 +305,9 @@ impl<E: Real> LogDensity<E> for Timed<E> {
     }
 
     fn explain_non_finite(&self, z: &[E]) -> Option<String> {
-        // That something was not evaluated in time is no fault of the model, and looking for one takes longer.
-        if self.deadline.passed() { None } else { self.inner.explain_non_finite(z) }
+        // The slow executor looks for it.
+        let cost = Duration::from_nanos(self.nanoseconds_a_point.load(Ordering::Relaxed));
+        let affordable = self.deadline.left().is_none_or(|left| SLOWER * cost < left);
+        if affordable { self.inner.explain_non_finite(z) } else { None }
     }
 }

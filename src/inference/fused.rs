@@ -10,7 +10,9 @@ use smallvec::SmallVec;
 
 use super::node::{Node, Operand};
 use super::tape::{Element, Pooled};
-use super::vector::{Product, add_columns, add_half_squares, add_softplus, scale, set_products};
+use super::vector::{
+    Product, add_columns, add_half_squares, add_softplus, scale, set_products, sum_of_gaps,
+};
 
 /// A term of [`combine`]. Coefficients are a row of a matrix, of one number or as many as there are
 /// columns.
@@ -181,6 +183,23 @@ pub fn half_squares<E: Element>(x: &Node<E>) -> Node<E> {
                 down.iter_mut().zip(x).for_each(|(down, x)| *down += *up * *x);
             }
         });
+        Ok(())
+    });
+    out
+}
+
+/// `Σ f ∘ (2 t − f)` over all numbers, `[1, 1]`: as a function of `f` greatest at `f = t`.
+#[must_use]
+pub fn gap<E: Element>(f: &Node<E>, t: &Node<E>) -> Node<E> {
+    let sum = sum_of_gaps(f.numbers(), t.numbers());
+    let out = Node::computed(Pooled::of(&[sum]), (1, 1), [f, t]);
+    let (f, t) = (f.operand(), t.operand());
+    out.record(move |_, up| {
+        let up = [up[0] + up[0]];
+        let n = f.numbers().len();
+        t.receive_product(n, (Some(&up), Some(f.numbers())));
+        f.receive_product(n, (Some(&up), Some(t.numbers())));
+        f.receive_product(n, (Some(&[-up[0]]), Some(f.numbers())));
         Ok(())
     });
     out
@@ -380,6 +399,10 @@ mod tests {
             let (a, square) = (of(p, a, (3, 4), tape), of(p, square, (4, 4), tape));
             let bias = combine((1, 4), &[Term::Offset(&of(p, wide, (2, 4), tape), 1)]);
             residual_softplus(&a, &square, &bias)
+        });
+        check(&[a, b], &mut p, |p, tape| {
+            let (a, b) = (of(p, a, (3, 4), tape), of(p, b, (3, 4), tape));
+            gap(&gap(&a, &b), &half_squares(&gap(&b, &b)))
         });
         check(&[a, wide], &mut p, |p, tape| {
             let (x, table) = (of(p, a, (6, 2), tape), of(p, wide, (4, 2), tape));

@@ -37,7 +37,7 @@ impl Method {
         let fit = (self.run)(Target { f64: &f64, f32: &f32 }, settings, monitor);
         fit.map_err(|error| match error {
             // What the density did not answer in time is not known to be infinite.
-            InferenceError::NonFinite { .. } if deadline.passed() => InferenceError::NoTime,
+            InferenceError::NonFinite { .. } if deadline.any_has_cut() => InferenceError::NoTime,
             error => error,
         })
     }

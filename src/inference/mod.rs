@@ -15,6 +15,7 @@ mod examine;
 mod fit;
 pub mod fused;
 pub mod gaussian;
+pub mod history;
 pub mod langevin;
 mod lbfgs;
 mod method;

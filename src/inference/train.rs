@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::backend::Backend;
 use super::checkpoint;
+use super::history::History;
 use super::optimizer::{Parameters, Schedule, TensorState};
 use super::{Deadline, InferenceError, Monitor, Progress, Trace};
 
@@ -26,8 +27,6 @@ const RESTORE_AFTER: usize = 10;
 const MAX_RESTORATIONS: usize = 5;
 /// Good steps between two snapshots.
 const SNAPSHOT_EVERY: usize = 100;
-/// Values kept in a trace; longer runs are averaged over blocks.
-const TRACE_LENGTH: usize = 1000;
 
 /// What to do.
 #[derive(Debug, Clone)]
@@ -107,9 +106,9 @@ pub struct Training {
     pub restored: usize,
     /// Median wall time of an iteration, milliseconds.
     pub median_iteration_ms: f64,
-    /// The objective at every good step.
+    /// The objective at every good step, or, of very many, means of runs of them ([`History`]).
     pub objective: Vec<f64>,
-    /// How many of those were made before the learning rate was annealed, if that was left to the
+    /// How many of those values were made before the learning rate was annealed, if that was left to the
     /// objective ([`Plan::least_gain`]); otherwise all.
     pub steady: usize,
     /// Objective and learning rate over iterations, thinned by averaging.
@@ -231,12 +230,12 @@ pub fn train<B: Backend, S: Serialize + DeserializeOwned>(
             stop = Stop::TimeLimit;
             break;
         }
-        log.times_ms.push(began.elapsed().as_secs_f64() * 1e3);
-        log.rates.push(context.rate);
+        log.times_ms.add(began.elapsed().as_secs_f64() * 1e3);
+        log.rates.add(context.rate);
         match outcome {
             Step::Done(value) | Step::Converged(value) if value.is_finite() => {
                 log.converged = matches!(outcome, Step::Converged(_));
-                log.objective.push(value);
+                log.objective.add(value);
                 log.smoothed.add(value);
                 recovery.good(parameters);
             }
@@ -273,15 +272,15 @@ pub fn train<B: Backend, S: Serialize + DeserializeOwned>(
         stop = Stop::Converged;
     }
     let steady = log.annealing.as_ref().map_or(log.objective.len(), |a| a.steady);
-    let traces = vec![thin(plan.objective, &log.objective), thin("learning_rate", &log.rates)];
+    let traces = vec![log.objective.trace(plan.objective), log.rates.trace("learning_rate")];
     Ok(Training {
         stop,
         iterations: log.rates.len(),
         skipped: recovery.counts.skipped,
         restored: recovery.counts.restored,
-        median_iteration_ms: median(&mut log.times_ms),
-        objective: log.objective,
-        steady,
+        median_iteration_ms: median(log.times_ms.values()),
+        objective: log.objective.values().to_vec(),
+        steady: log.objective.values_of(steady),
         traces,
     })
 }
@@ -290,11 +289,11 @@ pub fn train<B: Backend, S: Serialize + DeserializeOwned>(
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Log {
     /// The objective at every good step.
-    objective: Vec<f64>,
+    objective: History,
     /// The learning rate of every step.
-    rates: Vec<f64>,
+    rates: History,
     /// How long every step took.
-    times_ms: Vec<f64>,
+    times_ms: History,
     smoothed: Smoothed,
     converged: bool,
     annealing: Option<Annealing>,
@@ -369,28 +368,26 @@ impl Plan {
 
     /// Whether the mean objective of the last quarter (of at least one window) gained less than `least`
     /// over that of the stretch before it, checked once a window.
-    fn plateau(&self, objective: &[f64], least: f64) -> bool {
+    fn plateau(&self, objective: &History, least: f64) -> bool {
         let (n, w) = (objective.len(), self.window.max(1));
         let stretch = w.max(n / 4);
         if n < 2 * stretch || !n.is_multiple_of(w) {
             return false;
         }
-        let mean = |s: &[f64]| s.iter().sum::<f64>() / s.len() as f64;
-        let gain = mean(&objective[n - stretch..]) - mean(&objective[n - 2 * stretch..n - stretch]);
+        let gain = objective.mean(n - stretch, n) - objective.mean(n - 2 * stretch, n - stretch);
         if self.maximise { gain < least } else { -gain < least }
     }
 
     /// Whether the mean objective of the last window is no better than that of the one before by more
     /// than `tolerance`, relative to its size, checked once a window.
-    fn stalled(&self, objective: &[f64]) -> bool {
+    fn stalled(&self, objective: &History) -> bool {
         let (Some(tolerance), n, w) = (self.tolerance, objective.len(), self.window.max(1)) else {
             return false;
         };
         if n < 2 * w || !n.is_multiple_of(w) {
             return false;
         }
-        let mean = |s: &[f64]| s.iter().sum::<f64>() / s.len() as f64;
-        let (before, now) = (mean(&objective[n - 2 * w..n - w]), mean(&objective[n - w..]));
+        let (before, now) = (objective.mean(n - 2 * w, n - w), objective.mean(n - w, n));
         let gain = if self.maximise { now - before } else { before - now };
         gain < tolerance * now.abs().max(f64::MIN_POSITIVE)
     }
@@ -498,23 +495,11 @@ impl Smoothed {
     }
 }
 
-/// A trace of at most a thousand values, each the mean over a block of iterations.
-#[must_use]
-pub fn thin(name: &'static str, values: &[f64]) -> Trace {
-    let block = values.len().div_ceil(TRACE_LENGTH).max(1);
-    let (iteration, value) = values
-        .chunks(block)
-        .enumerate()
-        .map(|(i, c)| ((i * block + c.len()), c.iter().sum::<f64>() / c.len() as f64))
-        .unzip();
-    Trace { name, iteration, value }
-}
-
-fn median(times: &mut [f64]) -> f64 {
+fn median(times: &[f64]) -> f64 {
     if times.is_empty() {
         return 0.0;
     }
-    let middle = times.len() / 2;
+    let (mut times, middle) = (times.to_vec(), times.len() / 2);
     *times.select_nth_unstable_by(middle, f64::total_cmp).1
 }
 

@@ -2,6 +2,11 @@
 //!
 //! Sums are kept in [`PARTIALS`] partial sums by position modulo that, so that their order, and with it
 //! every bit, is the same on any machine.
+//!
+//! What stays as it is where a condition holds is written with `select_unpredictable`: of an `if` the
+//! compiler makes a masked store, which takes several times as long as the loop.
+
+use std::hint::select_unpredictable;
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -231,7 +236,8 @@ impl<E: Element> WithSimd for Relu<'_, E> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        self.0.iter_mut().for_each(|o| *o = if *o > E::zero() { *o } else { E::zero() });
+        let zero = E::zero();
+        self.0.iter_mut().for_each(|o| *o = select_unpredictable(*o > zero, *o, zero));
     }
 }
 
@@ -250,8 +256,9 @@ impl<E: Element> WithSimd for KeepPositive<'_, E> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
+        let zero = E::zero();
         for (o, y) in self.out.iter_mut().zip(self.y) {
-            *o = if *y > E::zero() { *o } else { E::zero() };
+            *o = select_unpredictable(*y > zero, *o, zero);
         }
     }
 }
@@ -272,6 +279,35 @@ impl<E: Element> WithSimd for Scale<'_, E> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         self.out.iter_mut().zip(self.x).for_each(|(o, x)| *o *= *x);
+    }
+}
+
+/// `Σ f ∘ (2 t − f)`.
+pub(super) fn sum_of_gaps<E: Element>(f: &[E], t: &[E]) -> E {
+    Arch::new().dispatch(SumOfGaps { f, t })
+}
+
+struct SumOfGaps<'a, E> {
+    f: &'a [E],
+    t: &'a [E],
+}
+
+impl<E: Element> WithSimd for SumOfGaps<'_, E> {
+    type Output = E;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> E {
+        let gap = |f: E, t: E| f * (t + t - f);
+        let mut sums = [E::zero(); PARTIALS];
+        let (f, f_rest) = self.f.as_chunks::<PARTIALS>();
+        let (t, t_rest) = self.t.as_chunks::<PARTIALS>();
+        for (f, t) in f.iter().zip(t) {
+            sums = std::array::from_fn(|i| sums[i] + gap(f[i], t[i]));
+        }
+        for ((sum, f), t) in sums.iter_mut().zip(f_rest).zip(t_rest) {
+            *sum += gap(*f, *t);
+        }
+        sums.into_iter().sum()
     }
 }
 

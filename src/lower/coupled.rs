@@ -13,7 +13,7 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::source::Span;
 
 use super::Lower;
-use super::elements::{Frame, MAX_UNROLLED};
+use super::elements::Frame;
 use super::lengths::lengths_depend_on;
 use super::lowerer::Lowerer;
 use super::recursion::{Steps, assigns_row, lag_of};
@@ -266,11 +266,12 @@ impl Lowerer<'_> {
 
     /// Steps one after the other; in each, the loops in an order in which what they read is defined.
     fn unrolled_together(&mut self, lo: i64, hi: i64, loops: &[Loop<'_>]) -> Lower<()> {
-        if hi - lo >= MAX_UNROLLED {
-            let message = format!("these {} steps of several arrays are no recursion", hi - lo + 1);
-            let label = format!("such loops may have {MAX_UNROLLED} steps");
-            return Err(self.at(loops[0].span, |l| l.error(Code::E0507, message, label)));
-        }
+        self.check_unrolled(
+            loops[0].span,
+            lo,
+            hi,
+            "this loop over several arrays is no recursion",
+        )?;
         let mut order: Vec<Loop<'_>> = loops.to_vec();
         for i in lo..=hi {
             let mut done = Vec::new();

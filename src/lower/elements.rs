@@ -7,20 +7,22 @@
 //! which they fit; arrays that read each other are in `coupled`.
 
 use crate::check::typed::{Expr, ExprKind, Index, LetValue, Stmt, StmtKind, VarId};
-use crate::diagnostics::Code;
+use crate::diagnostics::{Code, Diagnostic};
 use crate::ir::{Shape, ValueId};
+use crate::source::Span;
 
 use super::Lower;
 use super::expr::steps;
 use super::lengths::lengths_depend_on;
-use super::lowerer::Lowerer;
+use super::lowerer::{Lowerer, MORE_OPERATIONS};
 use super::recursion::{Steps, lags};
 use super::steps::merged;
 use super::value::{Axes, Axis, AxisTable, Val};
 use super::walk::{stmt_mentions, visit_stmt};
 
-/// Loops that cannot become a scan are unrolled up to this many steps.
-pub(super) const MAX_UNROLLED: i64 = 20_000;
+/// Loops that cannot become a scan are unrolled up to so many steps, for so many operations that a model may
+/// have.
+const UNROLLED: (usize, u32) = (20_000, 22);
 
 /// An array, or one row of it inside a scan, that is being defined.
 #[derive(Debug, Clone)]
@@ -416,6 +418,23 @@ impl Lowerer<'_> {
         found
     }
 
+    /// That the loop at `span`, of which `what` says why it is unrolled, has not too many steps.
+    ///
+    /// # Errors
+    /// E0507.
+    pub(super) fn check_unrolled(&self, span: Span, lo: i64, hi: i64, what: &str) -> Lower<()> {
+        let most = i64::try_from(self.most_steps.saturating_mul(UNROLLED.0) >> UNROLLED.1)
+            .unwrap_or(i64::MAX);
+        if hi - lo < most {
+            return Ok(());
+        }
+        let message = format!("{what}, and it has {} steps", hi - lo + 1);
+        let label = format!("such loops may have {most} steps");
+        Err(Box::new(
+            Diagnostic::error(Code::E0507, span, message, label).with_help(MORE_OPERATIONS),
+        ))
+    }
+
     /// Runs `f` once for every value of the index, which has to be known.
     pub(super) fn unrolled(
         &mut self,
@@ -424,16 +443,12 @@ impl Lowerer<'_> {
         hi: i64,
         mut f: impl FnMut(&mut Self) -> Lower<()>,
     ) -> Lower<()> {
-        if hi - lo >= MAX_UNROLLED {
-            return Err(self.error(
-                Code::E0507,
-                format!(
-                    "this loop of {} steps can be neither vectorised nor run as a recursion",
-                    hi - lo + 1
-                ),
-                format!("such loops may have {MAX_UNROLLED} steps"),
-            ));
-        }
+        self.check_unrolled(
+            self.here(),
+            lo,
+            hi,
+            "this loop can be neither vectorised nor run as a recursion",
+        )?;
         for i in lo..=hi {
             #[allow(clippy::cast_precision_loss, reason = "loop indices are small")]
             self.where_it_belongs(true, |l| {

@@ -24,6 +24,8 @@ pub(super) struct Lowerer<'m> {
     pub(super) file: &'m DataSet,
     /// Most elements of an array.
     limit: usize,
+    /// Most operations, written out.
+    pub(super) most_steps: usize,
     /// Expressions lowered so far.
     steps: usize,
     /// The function being built; inside a recursion, its step.
@@ -89,6 +91,7 @@ impl<'m> Lowerer<'m> {
             model,
             file,
             limit: file.limit(),
+            most_steps: file.most_operations(),
             steps: 0,
             b: Builder::new("log_joint"),
             axes: AxisTable::default(),
@@ -276,11 +279,15 @@ impl<'m> Lowerer<'m> {
     /// E0507: functions that call functions, or distributions of distributions, may double with each line.
     pub(super) fn count_step(&mut self) -> Lower<()> {
         self.steps += 1;
-        match self.steps > MOST_STEPS {
-            true => Err(self.error(
-                Code::E0507,
-                format!("written out, this model has more than {MOST_STEPS} operations"),
-                "here at the latest",
+        match self.steps > self.most_steps {
+            true => Err(Box::new(
+                Diagnostic::error(
+                    Code::E0507,
+                    self.here(),
+                    format!("written out, this model has more than {} operations", self.most_steps),
+                    "here at the latest",
+                )
+                .with_help(MORE_OPERATIONS),
             )),
             false => Ok(()),
         }
@@ -335,9 +342,9 @@ impl<'m> Lowerer<'m> {
     }
 }
 
-/// Most expressions of a model, those of a function counted at each call and those of an unrolled loop
-/// at each step.
-const MOST_STEPS: usize = 1 << 22;
+/// What to do where there would be too many.
+pub(super) const MORE_OPERATIONS: &str =
+    "if it is meant, and there is time and memory for it, `--max-operations` takes another limit";
 
 /// The error that an array would have more than `limit` elements.
 pub(super) fn too_large(span: Span, shape: &[usize], limit: usize) -> Diagnostic {

@@ -49,8 +49,9 @@ impl Posterior {
     pub fn compile(lowered: Lowered, sources: &SourceMap) -> Result<Self, Box<Diagnostic>> {
         let lowered = Arc::new(with_probabilities(lowered).map_err(|e| not_differentiable(&e))?);
         let log_joint = passes::optimize(&with_outputs(&lowered, &[0]));
-        let hvp = Arc::new(differentiated(&log_joint)?);
         let origin = Arc::new(Origin::new(&log_joint, &lowered, sources));
+        let log_joint = passes::specialize(&log_joint);
+        let hvp = Arc::new(differentiated(&log_joint)?);
         let f64: Arc<dyn LogDensity<f64>> = Arc::new(ModelDensity::<f64>::new(&hvp, &origin));
         let f32: Arc<dyn LogDensity<f32>> = Arc::new(ModelDensity::<f32>::new(&hvp, &origin));
         let values = Values::reported(&lowered);

@@ -206,7 +206,11 @@ impl RunDirectory {
             let _ = fs::remove_dir_all(&new);
             return written;
         }
-        self.replace_by(&new)
+        let replaced = self.replace_by(&new);
+        if replaced.is_err() {
+            let _ = fs::remove_dir_all(&new);
+        }
+        replaced
     }
 
     fn replace_by(&self, new: &Path) -> Result<(), RunDirectoryError> {
@@ -215,6 +219,11 @@ impl RunDirectory {
         }
         if !self.may_be_replaced() {
             return Err(RunDirectoryError::Occupied(self.path.clone()));
+        }
+        // What could be moved but not removed would stay behind under a hidden name.
+        if let Some(protected) = read_only_folder(&self.path) {
+            let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+            return Err(failed("replace", &protected, denied));
         }
         let old = self.beside("old");
         remove(&old)?;
@@ -393,6 +402,16 @@ fn remove(path: &Path) -> Result<(), RunDirectoryError> {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failed("remove", path, e)),
         _ => Ok(()),
     }
+}
+
+/// The first folder at `path` or below it that nothing may be removed from.
+fn read_only_folder(path: &Path) -> Option<PathBuf> {
+    let found = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_dir)?;
+    if found.permissions().readonly() {
+        return Some(path.to_owned());
+    }
+    let mut entries = fs::read_dir(path).ok()?.flatten().map(|entry| entry.path());
+    entries.find_map(|entry| read_only_folder(&entry))
 }
 
 fn write_files(at: &Path, run: &Run<'_>) -> Result<(), RunDirectoryError> {

@@ -5,6 +5,9 @@ use std::path::Path;
 
 use super::line_ends;
 
+/// Bytes of a file that may be imported.
+const MOST_BYTES: u64 = 2 << 20;
+
 /// Reads a file that `importer` imports; `path` is relative to that file. `texts` stand for files of
 /// these names. Returns the name and the text.
 ///
@@ -20,7 +23,21 @@ pub fn read_import(
     if let Some(text) = texts.get(&name) {
         return Ok((name, text.clone()));
     }
-    match std::fs::read_to_string(&path) {
+    // A message about what is no model would show lines of it.
+    if path.extension().is_none_or(|extension| extension != "ppl") {
+        return Err(format!("cannot read {name}: what is imported is a file named `.ppl`"));
+    }
+    let read = || {
+        let found = std::fs::metadata(&path)?;
+        // Devices and pipes may never end.
+        if !found.is_file() || found.len() > MOST_BYTES {
+            let kind = std::io::ErrorKind::InvalidInput;
+            let why = format!("it is no file of at most {MOST_BYTES} bytes");
+            return Err(std::io::Error::new(kind, why));
+        }
+        std::fs::read_to_string(&path)
+    };
+    match read() {
         Ok(text) => Ok((name, line_ends(text))),
         Err(error) => Err(format!("cannot read {name}: {error}")),
     }

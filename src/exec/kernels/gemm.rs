@@ -59,13 +59,20 @@ impl<E: Element> WithSimd for Gemm<'_, E> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        // Tiles fill the vector registers: twelve sums, the operands, and one to spare.
+        // Tiles fill the vector registers: the sums, the operands, and one to spare. AVX-512 has 32
+        // registers, all others 16.
+        let many = E::lanes::<S>() * size_of::<E>() == 64;
         match self.n {
             1 => self.narrow::<S, 8, 1>(simd),
+            2 if many => self.narrow::<S, 8, 2>(simd),
             2 => self.narrow::<S, 4, 2>(simd),
+            3 | 4 if many => self.narrow::<S, 4, 4>(simd),
             3 | 4 => self.narrow::<S, 3, 4>(simd),
+            5 if many => self.narrow::<S, 4, 5>(simd),
             5 => self.narrow::<S, 2, 5>(simd),
+            6 if many => self.narrow::<S, 4, 6>(simd),
             6 => self.narrow::<S, 2, 6>(simd),
+            n if n <= E::lanes::<S>().min(8) && many => self.narrow::<S, 3, 8>(simd),
             n if n <= E::lanes::<S>().min(8) => self.narrow::<S, 1, 8>(simd),
             _ => self.wide(simd),
         }

@@ -16,9 +16,10 @@ use super::warm_start::mean_field_start;
 use crate::density::{LogDensity, Part};
 use crate::inference::assess::Checks;
 use crate::inference::deadline::timed;
+use crate::inference::history::History;
 use crate::inference::method::{RESAMPLE, option};
 use crate::inference::start::{self, Gaussian};
-use crate::inference::train::{Stop, Training, thin};
+use crate::inference::train::{Stop, Training};
 use crate::inference::weights::Resample;
 use crate::inference::{
     Deadline, Fit, InferenceError, Method, Monitor, Progress, Settings, Target, VerdictLevel,
@@ -108,7 +109,7 @@ fn run(
             phase: "matching",
             done: matching.updates,
             total: most,
-            objective: matching.drifts.last().map(|x| ("mean_score", *x)),
+            objective: matching.drifts.values().last().map(|x| ("mean_score", *x)),
             trend: None,
         };
         if monitor.progress(progress).is_break() {
@@ -137,7 +138,7 @@ fn run(
     let training = Training {
         stop,
         iterations: matching.updates,
-        traces: vec![thin("mean_score", &matching.drifts)],
+        traces: vec![matching.drifts.trace("mean_score")],
         ..Training::none(stop)
     };
     checks.stopped(stop);
@@ -214,7 +215,7 @@ struct Matching {
     previous: Option<(Vec<f64>, Vec<f64>)>,
     divergence: Option<f64>,
     /// `|Lᵀ ḡ| / √D` at each update.
-    drifts: Vec<f64>,
+    drifts: History,
 }
 
 /// A sum of iterates.
@@ -267,7 +268,7 @@ impl Matching {
             window: None,
             previous: None,
             divergence: None,
-            drifts: Vec::new(),
+            drifts: History::default(),
         })
     }
 
@@ -321,7 +322,7 @@ impl Matching {
         // which may be far too small for the way still to go.
         let drift = self.fit.pull_back(&Moments::of(&gs, d).mean);
         let drift = (drift.iter().map(|m| m * m).sum::<f64>() / d as f64).sqrt();
-        self.drifts.push(drift);
+        self.drifts.add(drift);
         self.arrived = if drift > ARRIVED { self.arrived } else { self.arrived + 1 };
         self.fit = next;
         Ok(true)

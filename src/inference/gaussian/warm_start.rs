@@ -145,12 +145,12 @@ fn first_point<E: Real>(
             (0..d).map(|_| if attempt < 4 { 0.0 } else { rng.gen_range(-2.0..2.0) }).collect();
         // A narrower start is tried where the wide one reaches points of no density.
         let log_sd = [0.0, -2.0, -4.0, -8.0][attempt % 4];
-        place = place.or_else(|| density.explain_non_finite(&narrowed::<E>(&mean)));
-        let at = mean.into_iter().chain(std::iter::repeat_n(log_sd, d)).collect();
+        let at = mean.iter().copied().chain(std::iter::repeat_n(log_sd, d)).collect();
         let point = Point::new(fixed, at);
         if point.value.is_finite() {
             return Ok(point);
         }
+        place = place.or_else(|| density.explain_non_finite(&narrowed::<E>(&mean)));
     }
     Err(InferenceError::NonFinite { tried: TRIES, place })
 }

@@ -25,6 +25,7 @@ use crate::inference::bridge::Bridge;
 use crate::inference::deadline::timed;
 use crate::inference::examine::examine;
 use crate::inference::gaussian::{self, MeanField, start_mean_field};
+use crate::inference::history::History;
 use crate::inference::optimizer::{Group, Parameters, Schedule, Update};
 use crate::inference::start::{self, Gaussian};
 use crate::inference::tape::{Element, SharedTape, backward};
@@ -32,9 +33,9 @@ use crate::inference::train::{Context, Plan, Step, Stop, Training, train};
 use crate::inference::transport::{self, Transport};
 use crate::inference::weights;
 use crate::inference::{
-    Deadline, Fit, InferenceError, KhatKind, Monitor, Progress, Settings, Target, VerdictLevel,
+    Fit, InferenceError, KhatKind, Monitor, Progress, Settings, Target, VerdictLevel,
 };
-use crate::random::{Stream, stream};
+use crate::random::stream;
 use crate::real::Real;
 
 /// Shares of the time, where it is limited: until the start is found (and half as much again for the
@@ -190,16 +191,16 @@ fn train_chain<B: Backend>(task: TrainChain<'_>) -> Result<Trained<B>, Inference
         deadline,
     };
     // The random stream, the step size at each step, and what is known of explosions.
-    let mut state: (B::Normals, Vec<f64>, Watch) =
-        (B::Normals::new(settings.seed, "langevin noise"), Vec::new(), Watch::new());
+    let mut state: (B::Normals, History, Watch) =
+        (B::Normals::new(settings.seed, "langevin noise"), History::default(), Watch::new());
     let step = |parameters: &mut Parameters<B>,
-                (normals, step_sizes, watch): &mut (B::Normals, Vec<f64>, Watch),
+                (normals, step_sizes, watch): &mut (B::Normals, History, Watch),
                 context: Context| {
         density.see(Part::Fresh(context.iteration as u64));
         let noise = normals.draw((rows, chain.dim()), Pairs::Independent);
         let step_size = parameters.value(chain.handles.step_size).min(watch.largest_step);
         parameters.set(chain.handles.step_size, &[Real::of(step_size)]);
-        step_sizes.push(step_size);
+        step_sizes.add(step_size);
         let paths = chain.simulate(parameters, &noise, n, &SharedTape::recording());
         let loss = paths.log_weights.mean::<(), _>().negate();
         let value = -loss.as_vec()[0].f64();
@@ -216,7 +217,7 @@ fn train_chain<B: Backend>(task: TrainChain<'_>) -> Result<Trained<B>, Inference
         })
     };
     let mut training = train(&plan, &mut parameters, &mut state, monitor, step)?;
-    training.traces.push(crate::inference::train::thin("step_size", &state.1));
+    training.traces.push(state.1.trace("step_size"));
     if start.interrupted {
         training.stop = Stop::Interrupted;
     }
@@ -299,8 +300,11 @@ fn assess(
     let sampling = settings.deadline.share(SAMPLING);
     let density = timed(&coordinates.density(target.f64), &sampling);
     let chain = chain.with_bridge::<f64>(Bridge::new(&density));
-    let mut pilot = stream(settings.seed, "langevin pilot");
-    let batch = affordable(&chain, parameters, &sampling, &mut pilot);
+    let batch = sampling.lot(2, BATCH, || {
+        let mut pilot = stream(settings.seed, "langevin pilot");
+        let noise = Normals::<f64>::draw(&mut pilot, (2 * chain.noises(), d), Pairs::Independent);
+        let _ = chain.simulate(parameters, &noise, 2, &SharedTape::off());
+    });
     while log_weights.len() < paths && !(sampling.passed() && log_weights.len() > 1) {
         let n = batch.min(paths - log_weights.len());
         let noise = Normals::<f64>::draw(&mut rng, (n * chain.noises(), d), Pairs::Independent);
@@ -377,22 +381,6 @@ fn assess(
         interrupted,
         verdict: checks.verdict(Some(&next)),
     })
-}
-
-/// Chains to simulate at once so that there are ten such batches before the deadline, as far as two of
-/// them tell how long one takes.
-fn affordable(
-    chain: &Chain<f64>,
-    parameters: &Parameters<f64>,
-    deadline: &Deadline,
-    rng: &mut Stream,
-) -> usize {
-    let Some(left) = deadline.left() else { return BATCH };
-    let noise = Normals::<f64>::draw(rng, (2 * chain.noises(), chain.dim()), Pairs::Independent);
-    let _ = chain.simulate(parameters, &noise, 2, &SharedTape::off());
-    let rest = deadline.left().unwrap_or_default();
-    let chain_s = 0.5 * left.saturating_sub(rest).as_secs_f64();
-    ((0.1 * rest.as_secs_f64() / chain_s) as usize).clamp(1, BATCH)
 }
 
 fn judge_training(checks: &mut Checks, trained: &Trained<f64>) {

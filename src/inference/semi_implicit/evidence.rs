@@ -218,15 +218,20 @@ impl Evidence {
         rng: &mut Stream,
     ) {
         let setup = from.setup;
-        while self.own.log_p.len() < draws && !deadline.has_cut() {
-            let rows = CHUNK.min(draws - self.own.log_p.len());
+        let drawn = |rows: usize, rng: &mut Stream| {
             let noise: Noise<E> = Noise::draw(&setup.family, rows, false, rng);
             let (points, scores) = setup.family.values(from.parameters, &noise);
             let (seen, off) = (setup.constant(&points), SharedTape::off());
             let judged = setup.critic.rest(from.parameters, seen, from.at.residual, &off);
-            self.own.add(density, wide(&points));
-            self.negative_conditional_score.extend(wide(&scores));
-            self.critic_rest.extend(wide(&judged.as_vec()));
+            (wide(&points), wide(&scores), wide(&judged.as_vec()))
+        };
+        let chunk = deadline.lot(PILOT, CHUNK, || drop(drawn(PILOT, &mut rng.clone())));
+        while self.own.log_p.len() < draws && !deadline.has_cut() {
+            let rows = chunk.min(draws - self.own.log_p.len());
+            let (points, scores, judged) = drawn(rows, rng);
+            self.own.add(density, points);
+            self.negative_conditional_score.extend(scores);
+            self.critic_rest.extend(judged);
         }
         let answered = deadline.answered(&self.own.log_p);
         self.own.truncate(answered);

@@ -21,7 +21,7 @@
 //! only, which is smooth and known for the standard normal; several critic steps; a learning rate
 //! that ends near zero; the draws come from an average of the last iterates.
 
-use dfdx::prelude::{HasShape, Rank0, SumTo};
+use dfdx::prelude::{HasShape, Rank0, ReshapeTo, SumTo};
 
 use super::critic;
 use super::fit::{self, At, Loss, Measure, Objective, Setup};
@@ -30,9 +30,11 @@ use super::options::{
     GRAD_SAMPLES, HIDDEN, ITERATIONS, LATENT, LEARNING_RATE, LINEAR, LOG_VARIANCE,
     LOG_VARIANCE_FLOOR, MIXING_DRAWS, RESAMPLE, Reader, SCHEDULE, STANDARDIZE,
 };
+use crate::inference::fused::{Term, combine, gap};
 use crate::inference::method::option;
+use crate::inference::node::Node;
 use crate::inference::optimizer::Parameters;
-use crate::inference::tape::{Element, Matrix, Scalar, SharedTape};
+use crate::inference::tape::{Element, Matrix, Pooled, Scalar, SharedTape};
 use crate::inference::{InferenceError, Method, MethodOption};
 use crate::random::Stream;
 
@@ -218,13 +220,15 @@ fn fisher<E: Element>(
     (u, n): (Matrix<E>, Matrix<E>),
     At { heat, residual: c }: At,
 ) -> Option<(Scalar<E>, f64)> {
-    let s = setup.target.score(u.clone()) * E::of(heat);
+    let shape = *u.shape();
+    let s = setup.target.score_at(&Node::of(u.clone()));
     // The critic's weights are constants here.
-    let rest = setup.critic.rest(parameters, u, c, &SharedTape::off());
-    let f = s.clone() * E::of(c) + rest;
-    let gap = f.clone() * ((s + n) * E::of(2.0)) - f.square();
-    let size = E::of(gap.shape().0 as f64);
-    let objective = gap.sum::<Rank0, _>() / size;
+    let rest = Node::of(setup.critic.rest(parameters, u, c, &SharedTape::off()));
+    let factor = |x: f64| Node::constant(Pooled::of(&[E::of(x)]), (1, 1));
+    let sum =
+        |x, rest: &Node<E>| combine(shape, &[Term::Scaled(&factor(x), 0, &s), Term::Plain(rest)]);
+    let gap = gap(&sum(c * heat, &rest), &sum(heat, &Node::of(n)));
+    let objective = gap.tensor().reshape_like(&()) / E::of(shape.0 as f64);
     let value = objective.as_vec()[0].f64();
     value.is_finite().then_some((objective, value))
 }
