@@ -21,6 +21,10 @@ slow NAME="":
 review:
     INSTA_UPDATE=always cargo test --release; git diff --stat
 
+# The binary with CUDA, for GPUs of CAPABILITY and later; needs no GPU (docs/cuda.md).
+cuda CAPABILITY="8.0":
+    build/cuda {{CAPABILITY}}
+
 # Benches.
 bench:
     cargo bench

@@ -9,6 +9,7 @@ use crate::exec::instruction_set;
 use super::args::DoctorArgs;
 use super::console::Console;
 use super::failure::{Exit, Outcome};
+use super::settings::gpu;
 
 pub(super) fn run(args: &DoctorArgs, console: Console) -> Outcome {
     let facts = facts();
@@ -89,13 +90,15 @@ fn gib(mb: u64) -> String {
 fn cuda() -> (String, Value) {
     let built = cfg!(feature = "cuda");
     let names: Vec<String> = gpus();
-    let build = if built {
-        "this build has it"
-    } else {
-        "this build is without it (cargo build --features cuda)"
+    let usable = gpu();
+    let build = match &usable {
+        _ if !built => "this build is without it (build/cuda makes one with it)".to_owned(),
+        Ok(()) => "this build has it, and --device cuda works".to_owned(),
+        Err(why) => format!("this build has it, but {why}"),
     };
     let devices = if names.is_empty() { "no NVIDIA GPU".to_owned() } else { names.join(", ") };
-    (format!("{build}; {devices}"), json!({"built": built, "devices": names}))
+    let facts = json!({"built": built, "usable": usable.is_ok(), "devices": names});
+    (format!("{build}; {devices}"), facts)
 }
 
 /// The models of the GPUs that the NVIDIA driver shows.

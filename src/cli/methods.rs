@@ -30,6 +30,7 @@ fn method_json(method: &Method) -> Value {
         "group": method.group,
         "summary": method.summary,
         "paper": method.paper,
+        "device": method.on_device(),
         "options": method.options.iter().map(option).collect::<Value>(),
     })
 }
@@ -47,6 +48,9 @@ fn text(methods: &[&Method]) -> String {
         }
         let _ = writeln!(out, "  {:<12}{}", method.name, method.summary);
         let _ = writeln!(out, "  {:<12}[{}]", "", method.paper);
+        if method.on_device() {
+            let _ = writeln!(out, "  {:<12}Trains on a GPU too, with --device cuda.", "");
+        }
         for o in method.options {
             let symbol =
                 if o.symbol.is_empty() { String::new() } else { format!(" ({})", o.symbol) };

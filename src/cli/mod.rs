@@ -38,6 +38,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::inference::backend::device::is_failure;
+
 use args::{Cli, Command};
 use console::Console;
 use failure::{Exit, Outcome};
@@ -64,6 +66,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let console = Console::new(&cli);
     panic::set_hook(Box::new(move |info| {
+        // A device that fails is an error, which is said later.
+        let text = info.payload().downcast_ref::<String>();
+        if text.is_some_and(|text| is_failure(text)) {
+            return;
+        }
         console.message(&format!(
             "bug in ppl {}: {info}\nPlease report it with the model, the data and the command \
              line; `ppl emit MODEL --stage typed` and `--stage ir` show where it goes wrong.",

@@ -166,7 +166,7 @@ impl<B: Backend> Parameters<B> {
     /// Total number of trainable scalars.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.iter().map(|e| e.leaf.len()).sum()
+        self.entries.iter().map(|e| e.leaf.size()).sum()
     }
 
     /// Whether there is nothing to train.
@@ -191,7 +191,7 @@ impl<B: Backend> Parameters<B> {
     #[must_use]
     pub fn restore(&mut self, state: &[TensorState]) -> bool {
         let fits = |(e, s): (&Entry<B>, &TensorState)| {
-            let n = e.leaf.len();
+            let n = e.leaf.size();
             s.value.len() == n && s.moments.iter().all(|m| m.len() == n)
         };
         if state.len() != self.entries.len() || !self.entries.iter().zip(state).all(fits) {
@@ -222,7 +222,7 @@ impl<B: Backend> Parameters<B> {
     /// Forgets Adam's moments, as at the start of a new stage.
     pub fn reset_moments(&mut self) {
         for e in &mut self.entries {
-            let zeros = vec![Real::of(0.0); e.leaf.len()];
+            let zeros = vec![Real::of(0.0); e.leaf.size()];
             e.leaf.set_moments([&zeros, &zeros]);
             e.steps = 0;
         }

@@ -418,3 +418,28 @@ fn noise_of_a_device_is_standard_normal() {
     check::<f32>();
     check::<f64>();
 }
+
+/// What has no form there is refused at its place, before anything runs; a method without a use for it, too.
+#[test]
+fn what_cannot_run_on_a_device_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let plain = dir.path().join("plain.ppl");
+    let solver = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/lotka_volterra/model.ppl");
+    std::fs::write(&plain, "param x ~ normal(3, 2)\n").unwrap();
+    let run = |model: &Path, method: &str, out: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ppl"));
+        command.arg("run").arg(model).args(["--infer", method, "--device", "tensors"]);
+        command.args(["--iterations", "200", "--draws", "100", "--out"]).arg(dir.path().join(out));
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, said) = run(&solver, "mean-field", "a");
+    assert!(code == Some(4) && said.contains("E0521") && said.contains("ode_rk45"), "{said}");
+    let (code, said) = run(&plain, "nuts", "b");
+    assert!(code == Some(2) && said.contains("`nuts` runs on the CPU only"), "{said}");
+    let (code, said) = run(&plain, "mean-field", "c");
+    assert_eq!(code, Some(0), "{said}");
+    let config = std::fs::read_to_string(dir.path().join("c/config.json")).unwrap();
+    let config: Value = serde_json::from_str(&config).unwrap();
+    assert_eq!(config["device"], "tensors");
+}

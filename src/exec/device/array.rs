@@ -144,7 +144,8 @@ impl<E: Number, D: Device<E>> Array<E, D> {
     /// `log Σ exp` of every `columns` rows.
     pub(super) fn log_sum_exp_groups(&self, columns: usize) -> Self {
         let most = self.max_groups(columns);
-        let finite = (&most - &most).eq(0.0);
+        // Zero times anything else is NaN.
+        let finite = (&most * 0.0).eq(0.0);
         let shift = Self::choose(&finite, &most, &most.like(0.0));
         let rows = most.shape().0;
         let lanes = self.shape().1;

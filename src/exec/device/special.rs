@@ -8,6 +8,8 @@
 //! References: those of `crate::special`; [kahan1987, sec. 2] for `log1p` and `expm1`; arc tangent after Cephes
 //! (S. Moshier, 1989).
 
+#![allow(clippy::excessive_precision, reason = "coefficients as published")]
+
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_PI_2, FRAC_PI_4, LN_2, PI};
 
 use dfdx::prelude::Device;
@@ -97,7 +99,7 @@ impl<E: Number, D: Device<E>> Array<E, D> {
 
     pub(super) fn log1p_exp(&self) -> Self {
         let tail = (-self.abs()).exp().log1p();
-        tail + Self::choose(&self.gt(0.0), self, &(self - self))
+        tail + Self::choose(&self.gt(0.0), self, &self.like(0.0))
     }
 
     pub(super) fn log1m_exp(&self) -> Self {

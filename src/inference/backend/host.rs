@@ -165,7 +165,7 @@ impl<E: Element> Leaf<E> for HostLeaf<E> {
         &self.value
     }
 
-    fn len(&self) -> usize {
+    fn size(&self) -> usize {
         self.numbers.len()
     }
 

@@ -114,7 +114,7 @@ pub trait Leaf<B: Backend>: Clone {
     /// The tensor.
     fn tensor(&self) -> &Tensor<(usize,), B::Number, B::Device>;
     /// The number of values.
-    fn len(&self) -> usize;
+    fn size(&self) -> usize;
     /// The values.
     fn values(&self) -> Vec<B::Number>;
     /// Overwrites the values.
