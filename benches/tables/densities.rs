@@ -168,7 +168,7 @@ fn body(rows: &BTreeMap<[String; 1], Vec<String>>) -> String {
     let mean = |x: &[f64]| (x.iter().map(|x| x.ln()).sum::<f64>() / x.len() as f64).exp();
     let least = |x: &[f64]| x.iter().copied().fold(f64::INFINITY, f64::min);
     let full: Vec<Vec<String>> =
-        rows.iter().map(|([name], row)| [&[name.clone()], &row[..]].concat()).collect();
+        rows.iter().map(|([name], row)| [std::slice::from_ref(name), &row[..]].concat()).collect();
     format!(
         "Microseconds of processor time a point, one core: \
          `taskset -c 1 cargo bench --bench tables -- densities`. NumPyro's vectorised, jitted potential \
