@@ -37,6 +37,7 @@ pub mod random;
 pub mod real;
 pub mod report;
 pub mod results;
+pub mod simd;
 pub mod source;
 pub mod special;
 pub mod syntax;

@@ -8,7 +8,11 @@ use ppl::exec::program::Program;
 use ppl::exec::reference;
 use ppl::ir::{Function, parse, print, verify};
 use ppl::passes;
-use ppl_fuzz::{close, random_ir};
+use ppl_fuzz::close;
+
+#[allow(dead_code, reason = "the test suite uses the rest")]
+#[path = "../../tests/suite/random_ir.rs"]
+mod random_ir;
 
 fuzz_target!(|choices: Vec<(u8, u8, u8)>| {
     if choices.len() > 24 {

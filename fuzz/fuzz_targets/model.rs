@@ -11,10 +11,14 @@ use ppl::exec::reference;
 use ppl::ir::{Tensor, Type};
 use ppl::source::FileId;
 use ppl::syntax;
-use ppl_fuzz::{close, model, random_ir};
+use ppl_fuzz::{close, model};
 
 /// Small, so that an execution is quick.
 const LIMITS: Limits = Limits { elements: Some(1 << 12), operations: Some(1 << 12) };
+
+#[allow(dead_code, reason = "the test suite uses the rest")]
+#[path = "../../tests/suite/random_ir.rs"]
+mod random_ir;
 
 fuzz_target!(|bytes: &[u8]| {
     let text = model::text(&mut Unstructured::new(bytes));

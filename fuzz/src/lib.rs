@@ -1,8 +1,6 @@
-//! What the fuzz targets share: well-typed models, random functions of the IR, and comparisons.
+//! What the fuzz targets share: well-typed models, and comparisons.
 
 pub mod model;
-#[path = "../../tests/suite/random_ir.rs"]
-pub mod random_ir;
 
 /// Whether two numbers agree to `tolerance`, relative to the larger of 1 and the second; equal infinities
 /// do, and NaN agrees with NaN.

@@ -96,6 +96,20 @@ pub(super) struct ModelArgs {
     /// be [default: 4194304]
     #[arg(long, value_name = "N")]
     pub(super) max_operations: Option<usize>,
+
+    /// Instruction set of vector loops, at most, to compare results over machines [default: the best
+    /// that the processor has]
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    pub(super) simd: Option<SimdFlag>,
+}
+
+/// An instruction set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum SimdFlag {
+    /// One number at a time
+    Scalar,
+    /// AVX2 and FMA
+    Avx2,
 }
 
 #[derive(Debug, Args)]

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use crate::data::{DataArray, DataSet, Limits, beside, candidates};
 use crate::diagnostics::Code;
 use crate::driver::Session;
+use crate::simd;
 use crate::source::line_ends;
 
-use super::args::ModelArgs;
+use super::args::{ModelArgs, SimdFlag};
 use super::console::Console;
 use super::failure::Failure;
 
@@ -28,6 +29,13 @@ pub(super) struct Input {
 impl Input {
     /// Reads both. Says which data file it took when none was named.
     pub(super) fn read(args: &ModelArgs, console: Console) -> Result<Self, Failure> {
+        // Before anything is evaluated.
+        if let Some(level) = args.simd {
+            simd::limit(match level {
+                SimdFlag::Scalar => simd::Level::Scalar,
+                SimdFlag::Avx2 => simd::Level::Avx2,
+            });
+        }
         let dash = Path::new("-");
         if args.model == dash && args.data.as_deref() == Some(dash) {
             return Err(Failure::usage("model and data cannot both be standard input"));

@@ -86,13 +86,14 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
         };
         settings.device = settings::device(device, source);
     }
-    let compile_s = started.elapsed().as_secs_f64();
+    let compile = started.elapsed();
 
     let started = Instant::now();
     // The limit is the program's, of which files take a part.
     let whole = settings.deadline.clone();
     let left = whole.left().unwrap_or_default();
-    settings.deadline = whole.less(left.mul_f64(WRITING).min(MOST_WRITING));
+    let reserve = left.mul_f64(WRITING).min(MOST_WRITING) + DATA_AGAIN * compile;
+    settings.deadline = whole.less(reserve.min(left.mul_f64(0.5)));
     let config = config(&input, &session, &flags, method, &settings)?;
     let checkpoint = match resumed {
         None => Checkpoint::new(config.clone()),
@@ -109,7 +110,7 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
     let info = RunInfo {
         model: name,
         seed: settings.seed,
-        compile_s,
+        compile_s: compile.as_secs_f64(),
         train_s: started.elapsed().as_secs_f64(),
     };
     let groups = groups(&session, &model, &input, &posterior, &fit, settings.seed, &whole);
@@ -202,9 +203,11 @@ fn config(
 /// A group of `fit.zarr` is left out when it has more numbers than this (160 MB).
 const MOST_NUMBERS: usize = 20_000_000;
 
-/// Share of the time that is kept for predictions and files, where it is limited, and most of it.
+/// Share of the time that is kept for predictions and files, where it is limited, and most of it; and how
+/// much longer than reading and compiling what is done with the data at the end may take.
 const WRITING: f64 = 0.15;
 const MOST_WRITING: Duration = Duration::from_millis(1000);
+const DATA_AGAIN: u32 = 2;
 /// Why a group is missing that would have taken too long.
 const LATE: &str = "there was no time left (--max-seconds)";
 /// Draws that tell how long all of them take.
@@ -213,7 +216,7 @@ const PILOT: usize = 20;
 /// Whether values at `total` draws can be had before the deadline, as far as some of them tell.
 fn in_time(values: &Values, draws: &[f64], total: usize, deadline: &Deadline) -> bool {
     let Some(left) = deadline.left() else { return true };
-    let some = PILOT.min(total);
+    let some = total.div_ceil(200).min(PILOT);
     let _ = values.at(&draws[..some * (draws.len() / total)], some, 1, 0);
     let after = deadline.left().unwrap_or_default();
     let pilot = left.saturating_sub(after).as_secs_f64();

@@ -53,7 +53,7 @@ impl<E: Element> Workspace<E> {
             lanes,
             slots: plan.slots.iter().map(|s| zeros(s.len * s.class.width(lanes))).collect(),
             scratch: Scratch {
-                arch: Arch::new(),
+                arch: crate::simd::arch(),
                 registers: (0..plan.registers).map(|_| zeros(TILE)).collect(),
                 sums: (0..plan.sums).map(|_| zeros(PARTIALS * MAX_LANES)).collect(),
                 taken: Vec::new(),

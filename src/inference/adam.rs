@@ -1,12 +1,13 @@
 //! The arithmetic of an Adam step.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use crate::exec::element::Element;
+use crate::simd::arch;
 
 /// `Σ g²` in `f64`, in eight sums that do not wait for each other.
 pub(super) fn sum_of_squares<E: Element>(g: &[E]) -> f64 {
-    Arch::new().dispatch(SumOfSquares(g))
+    arch().dispatch(SumOfSquares(g))
 }
 
 struct SumOfSquares<'a, E>(&'a [E]);
@@ -47,7 +48,7 @@ pub struct Adam {
 impl Adam {
     /// Moves `x` by a step against the gradient `g` [kingma2015, algorithm 1].
     pub(super) fn step<E: Element>(&self, x: &mut [E], g: &[E], moments: [&mut [E]; 2]) {
-        Arch::new().dispatch(Step { adam: self, x, g, moments });
+        arch().dispatch(Step { adam: self, x, g, moments });
     }
 }
 

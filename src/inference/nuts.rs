@@ -64,7 +64,7 @@ pub(super) const NUTS: Method = Method {
 };
 
 /// Share of the time for the chains, where time is limited; the rest is for checks.
-const SAMPLING: f64 = 0.85;
+const SAMPLING: f64 = 0.75;
 /// Name of the stage in checkpoints.
 const STAGE: &str = "nuts";
 /// Most numbers of answers in a checkpoint, over all chains (about 40 MB of text).

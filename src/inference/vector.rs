@@ -8,9 +8,10 @@
 
 use std::hint::select_unpredictable;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use crate::exec::element::Element;
+use crate::simd::arch;
 
 /// Partial sums: two of the widest registers of `f64`.
 const PARTIALS: usize = 16;
@@ -26,12 +27,12 @@ pub(super) type Product<'a, E> = (Option<&'a [E]>, Option<&'a [E]>);
 
 /// `out += product`, for rows of `d` numbers.
 pub(super) fn add_product<E: Element>(out: &mut [E], d: usize, product: Product<'_, E>) {
-    Arch::new().dispatch(SumOfProducts { out, d, products: &[product], add: true });
+    arch().dispatch(SumOfProducts { out, d, products: &[product], add: true });
 }
 
 /// `out = Σ products`, for rows of `d` numbers.
 pub(super) fn set_products<E: Element>(out: &mut [E], d: usize, products: &[Product<'_, E>]) {
-    Arch::new().dispatch(SumOfProducts { out, d, products, add: false });
+    arch().dispatch(SumOfProducts { out, d, products, add: false });
 }
 
 struct SumOfProducts<'a, E> {
@@ -87,7 +88,7 @@ fn each_product<E: Element>(
 /// The adjoint of a [`Product`] in the factor: `out[:] += Σ_n up[n, :] ∘ x[n, :]`, summed over columns
 /// too for a scalar.
 pub(super) fn add_columns<E: Element>(out: &mut [E], d: usize, up: &[E], x: Option<&[E]>) {
-    Arch::new().dispatch(AddColumns { out, d, up, x });
+    arch().dispatch(AddColumns { out, d, up, x });
 }
 
 struct AddColumns<'a, E> {
@@ -122,7 +123,7 @@ impl<E: Element> WithSimd for AddColumns<'_, E> {
 
 /// `out[n] += ½ |x[n, :]|²` for rows of `d` numbers.
 pub(super) fn add_half_squares<E: Element>(out: &mut [E], d: usize, x: &[E]) {
-    Arch::new().dispatch(AddHalfSquares { out, d, x });
+    arch().dispatch(AddHalfSquares { out, d, x });
 }
 
 struct AddHalfSquares<'a, E> {
@@ -159,7 +160,7 @@ fn dot_within<E: Element>(a: &[E], b: &[E]) -> E {
 
 /// `out[n, :] += Σ_j x[n, j] w[j, :]` for rows of `d` numbers, a term of the sum after the other.
 pub(super) fn add_rows_times<E: Element>(out: &mut [E], x: &[E], w: &[E], d: usize) {
-    Arch::new().dispatch(AddRowsTimes { out, x, w, d });
+    arch().dispatch(AddRowsTimes { out, x, w, d });
 }
 
 struct AddRowsTimes<'a, E> {
@@ -198,7 +199,7 @@ impl<E: Element> WithSimd for AddRowsTimes<'_, E> {
 /// For each row: `value = h + softplus(slope + shift)` with `softplus(x) = log(1 + eˣ)`, and the
 /// derivative of that into `slope`.
 pub(super) fn add_softplus<E: Element>(value: &mut [E], h: &[E], slope: &mut [E], shift: &[E]) {
-    Arch::new().dispatch(AddSoftplus { value, h, slope, shift });
+    arch().dispatch(AddSoftplus { value, h, slope, shift });
 }
 
 struct AddSoftplus<'a, E> {
@@ -226,7 +227,7 @@ impl<E: Element> WithSimd for AddSoftplus<'_, E> {
 
 /// `out = max(out, 0)`, also where it is NaN.
 pub(super) fn relu<E: Element>(out: &mut [E]) {
-    Arch::new().dispatch(Relu(out));
+    arch().dispatch(Relu(out));
 }
 
 struct Relu<'a, E>(&'a mut [E]);
@@ -243,7 +244,7 @@ impl<E: Element> WithSimd for Relu<'_, E> {
 
 /// The adjoint of [`relu`]: `out = out` where its result `y` is positive, else 0.
 pub(super) fn keep_positive<E: Element>(out: &mut [E], y: &[E]) {
-    Arch::new().dispatch(KeepPositive { out, y });
+    arch().dispatch(KeepPositive { out, y });
 }
 
 struct KeepPositive<'a, E> {
@@ -265,7 +266,7 @@ impl<E: Element> WithSimd for KeepPositive<'_, E> {
 
 /// `out = out ∘ x`.
 pub(super) fn scale<E: Element>(out: &mut [E], x: &[E]) {
-    Arch::new().dispatch(Scale { out, x });
+    arch().dispatch(Scale { out, x });
 }
 
 struct Scale<'a, E> {
@@ -284,7 +285,7 @@ impl<E: Element> WithSimd for Scale<'_, E> {
 
 /// `Σ f ∘ (2 t − f)`.
 pub(super) fn sum_of_gaps<E: Element>(f: &[E], t: &[E]) -> E {
-    Arch::new().dispatch(SumOfGaps { f, t })
+    arch().dispatch(SumOfGaps { f, t })
 }
 
 struct SumOfGaps<'a, E> {
@@ -314,7 +315,7 @@ impl<E: Element> WithSimd for SumOfGaps<'_, E> {
 /// Whether every number is finite.
 pub(super) fn all_finite<E: Element>(x: &[E]) -> bool {
     // Zero times anything else is NaN, and so are sums with it.
-    Arch::new().dispatch(Annihilate(x)) == E::zero()
+    arch().dispatch(Annihilate(x)) == E::zero()
 }
 
 struct Annihilate<'a, E>(&'a [E]);

@@ -36,6 +36,7 @@ mod langevin;
 mod language;
 mod latent_draws;
 mod laws;
+mod levels;
 mod lsp;
 mod marginals;
 mod minibatch;
