@@ -22,7 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ide", &["check", "data", "diagnostics", "lower", "source", "syntax"]),
     ("lsp", &["check", "data", "diagnostics", "ide", "source", "syntax"]),
     ("ir", &["random", "source", "special"]),
-    ("exec", &["ir", "real", "density", "simd", "special"]),
+    ("exec", &["density", "ir", "real", "simd", "source", "special"]),
     ("passes", &["ir", "exec"]),
     ("autodiff", &["ir", "source", "special"]),
     ("lower", &["autodiff", "check", "data", "diagnostics", "exec", "ir", "source"]),
