@@ -9,6 +9,7 @@ use ppl::data::{DataSet, Limits};
 use ppl::driver::Session;
 use ppl::exec::reference;
 use ppl::ir::{Tensor, Type};
+use ppl::passes;
 use ppl::source::FileId;
 use ppl::syntax;
 use ppl_fuzz::{close, model};
@@ -30,7 +31,9 @@ fuzz_target!(|bytes: &[u8]| {
     let said = session.render(false);
     assert_eq!(posterior.is_none(), session.has_errors(), "{text}\n{said}");
     let Some(posterior) = posterior else { return };
-    let (d, f) = (posterior.dim(), &posterior.lowered().function);
+    let (d, lowered) = (posterior.dim(), posterior.lowered());
+    let data: Vec<_> = lowered.data.iter().map(|(n, t)| (n.as_str(), t.clone())).collect();
+    let f = &passes::bind(&lowered.function, &data);
     if d == 0 {
         return;
     }
@@ -44,7 +47,7 @@ fuzz_target!(|bytes: &[u8]| {
         let (mut log_p, mut score) = ([0.0], vec![0.0; d]);
         posterior.target().f64.score(&z, &mut log_p, &mut score);
         let want = at(f, &z)[0].data[0];
-        let slope = at(&gradient, &z);
+        let slope = at(&gradient, &z).pop().expect("its last output");
         // How far rounding may move it: what a change in the last digits does, many times over.
         let near: Vec<f64> = z.iter().map(|x| x * (1.0 + 1e-12)).collect();
         let shaken = (at(f, &near)[0].data[0] - want).abs();
@@ -53,8 +56,8 @@ fuzz_target!(|bytes: &[u8]| {
         }
         let tolerance = 1e-9 + 1e3 * shaken;
         assert!(close(log_p[0], want, tolerance), "{} for {want} at {z:?}\n{text}", log_p[0]);
-        let moved = at(&gradient, &near);
-        for ((got, want), moved) in score.iter().zip(&*slope[0].data).zip(&*moved[0].data) {
+        let moved = at(&gradient, &near).pop().expect("its last output");
+        for ((got, want), moved) in score.iter().zip(&*slope.data).zip(&*moved.data) {
             let shaken = (moved - want).abs();
             let fine = !want.is_finite()
                 || want.abs() > 1e9

@@ -11,9 +11,16 @@ use crate::source::{FileId, Span};
 pub fn lex(file: FileId, text: &str) -> Vec<Token> {
     TokenKind::lexer(text)
         .spanned()
-        .map(|(kind, range)| Token {
-            kind: kind.unwrap_or(TokenKind::Unknown),
-            span: Span::new(file, range.start, range.end),
+        .map(|(kind, range)| {
+            let mut kind = kind.unwrap_or(TokenKind::Unknown);
+            // Where what follows begins with a byte that a letter might begin with (`data` before a
+            // byte-order mark), logos takes a keyword for a name.
+            let ascii = text.as_bytes().get(range.end).is_none_or(u8::is_ascii);
+            if kind == TokenKind::Ident && !ascii {
+                let alone = TokenKind::lexer(&text[range.clone()]).next();
+                kind = alone.and_then(Result::ok).unwrap_or(kind);
+            }
+            Token { kind, span: Span::new(file, range.start, range.end) }
         })
         .collect()
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ppl::diagnostics::{Color, render_all};
 use ppl::source::{FileId, SourceMap};
+use ppl::syntax::token::TokenKind;
 use ppl::syntax::{self, ast};
 use proptest::prelude::*;
 
@@ -532,4 +533,15 @@ fn a_text_too_long_is_refused_before_it_takes_memory() {
     let outcome = syntax::parse(FileId(0), &text);
     assert!(outcome.value.is_none());
     assert_eq!(outcome.diagnostics[0].code.as_str(), "E0018");
+}
+
+/// Found by the fuzz target `format`: `data` was a name to the lexer there, so formatting took two rounds.
+#[test]
+fn a_keyword_before_a_byte_order_mark_is_one() {
+    let text = "data y: real[N]\ndata\u{feff} s: real";
+    let kinds: Vec<_> = syntax::lex(FILE, text).iter().map(|token| token.kind).collect();
+    assert_eq!(kinds.iter().filter(|kind| **kind == TokenKind::KwData).count(), 2, "{kinds:?}");
+    let formatted = syntax::format(FILE, text).unwrap();
+    assert_eq!(formatted, "data y: real[N]\ndata s: real\n");
+    assert_eq!(syntax::format(FILE, &formatted).unwrap(), formatted);
 }
