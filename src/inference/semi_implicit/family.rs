@@ -99,7 +99,8 @@ impl Family {
         // Variance that σ leaves free is the mixing variables'. Where they are fewer than dimensions, each
         // takes it in one direction, and the rest of it goes to σ. There the network moves all
         // coordinates by the same few numbers at once, so each of them by less.
-        let free = if settings.linear { (1.0 - settings.log_variance.exp()).max(0.01) } else { 0.0 };
+        let free =
+            if settings.linear { (1.0 - settings.log_variance.exp()).max(0.01) } else { 0.0 };
         let covered = (latent as f64 / dim as f64).min(1.0);
         if settings.linear && latent < dim {
             network.shrink(parameters, (dim as f64).sqrt().recip());
