@@ -111,7 +111,7 @@ impl Deadline {
         self.stretch.as_ref().is_some_and(|s| s.clock.now() >= s.end)
     }
 
-    /// Whether it has cut an evaluation of a [`timed`] density short.
+    /// Whether it has cut an evaluation of a `timed` density short.
     #[must_use]
     pub fn has_cut(&self) -> bool {
         self.stretch.as_ref().is_some_and(|s| s.has_cut.load(Ordering::Relaxed))
@@ -123,7 +123,7 @@ impl Deadline {
         self.stretch.as_ref().is_some_and(|s| s.any_cut.load(Ordering::Relaxed))
     }
 
-    /// How many of the points with these values, at their front, a [`timed`] density has evaluated.
+    /// How many of the points with these values, at their front, a `timed` density has evaluated.
     #[must_use]
     pub fn answered(&self, values: &[f64]) -> usize {
         let refused = values.iter().rev().take_while(|x| self.has_cut() && x.is_nan()).count();

@@ -36,6 +36,15 @@ impl ReluMlp {
         ReluMlp { layers }
     }
 
+    /// Multiplies what the network puts out by `factor`.
+    pub fn shrink<E: Element>(&self, parameters: &mut Parameters<E>, factor: f64) {
+        for handle in self.layers.last().iter().flat_map(|last| [last.weight, last.bias]) {
+            let mut values = parameters.values(handle);
+            values.iter_mut().for_each(|x| *x *= E::of(factor));
+            parameters.set(handle, &values);
+        }
+    }
+
     /// The network at each row of `x: [B, in]`; with `tape` [off](SharedTape::off) the weights are
     /// constants.
     #[must_use]

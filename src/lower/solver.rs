@@ -19,8 +19,10 @@ use super::Lower;
 use super::lowerer::Lowerer;
 use super::value::{AxisTable, Val};
 
-/// Tolerances where the model gives none: what keeps the relative error of a log density below 1e-6.
-const ODE: Tolerance = Tolerance { relative: 1e-8, absolute: 1e-10, most_steps: 1_000_000 };
+/// Tolerances where the model gives none: what keeps the relative error of a log density below 1e-6. The
+/// steps are far more than a solution that data can tell takes, and few enough that the absurd parameters
+/// which a method tries on its way cost milliseconds, not minutes.
+const ODE: Tolerance = Tolerance { relative: 1e-8, absolute: 1e-10, most_steps: 10_000 };
 const INTEGRAL: Tolerance = Tolerance { relative: 1e-10, absolute: 0.0, most_steps: 2000 };
 const ROOT: Tolerance = Tolerance { relative: 1e-10, absolute: 1e-8, most_steps: 200 };
 

@@ -2,7 +2,7 @@
 //!
 //! A method's training step is written once, over a [`Backend`]: parameters with their optimiser, matrices on
 //! the tape with the handful of operations of a chain, noise, and a density. On the CPU the number types
-//! themselves are backends ([`host`]): buffers that are reused, fused loops, the compiled density. With
+//! themselves are backends (`host`): buffers that are reused, fused loops, the compiled density. With
 //! [`On`] a dfdx device everything is tensors there ([`device`]), and per iteration only scalars come back.
 //!
 //! What is not trained (warm starts, assessments, draws) runs on the CPU in any case.

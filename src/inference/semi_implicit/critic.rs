@@ -3,16 +3,17 @@
 //!
 //! Denoising score matching [yu2023]: over functions `f`, the maximum of
 //! `E_{z,ξ}[f(u)ᵀ (2 s_p(u) + 2 ξ/σ − f(u))]` is the Fisher divergence `E_q|s_p − s_q|²`, at
-//! `f = s_p − s_q`. Here `f = c s_p + c u + network`: with `c = 1` the network has to learn `−s_q − u`
-//! only, which is smooth, and zero for the standard normal.
+//! `f = s_p − s_q`. Here `f = c (s_p + u) + a ∘ u + network`: with `c = 1` the rest has to learn `−s_q − u`
+//! only, which is smooth, and zero for the standard normal. The factors `a`, one a coordinate, are for
+//! its scales, which a network narrower than the dimension cannot tell.
 
-use dfdx::prelude::{HasShape, Rank0, SumTo};
+use dfdx::prelude::{Axis, BroadcastTo, HasShape, Rank0, SumTo};
 use rand::RngCore;
 
 use super::fit::{At, Setup};
 use crate::inference::InferenceError;
 use crate::inference::mlp::ReluMlp;
-use crate::inference::optimizer::{Group, Parameters, Update};
+use crate::inference::optimizer::{Group, Handle, Parameters, Update};
 use crate::inference::tape::{Element, Matrix, SharedTape, backward};
 use crate::inference::train::Step;
 use crate::random::Stream;
@@ -22,11 +23,13 @@ pub(super) const CRITIC: usize = 1;
 /// Decay rates of Adam's moments, for the family as well [yu2023, app. C].
 pub(super) const BETAS: [f64; 2] = [0.9, 0.99];
 
-/// `f(u) = c (s_p(u) + u) + network(u)`; without the part `u` where the family has no linear part.
+/// `f(u) = c (s_p(u) + u) + a ∘ u + network(u)`; without the parts in `u` where the family has no linear
+/// part.
 #[derive(Debug, Clone)]
 pub(super) struct Critic {
     network: ReluMlp,
-    identity: bool,
+    /// `a`: `[D]`, zero at first.
+    scales: Option<Handle>,
 }
 
 impl Critic {
@@ -34,12 +37,14 @@ impl Critic {
     pub(super) fn new<E: Element>(
         dim: usize,
         hidden: &[usize],
-        identity: bool,
+        linear: bool,
         parameters: &mut Parameters<E>,
         rng: &mut impl RngCore,
     ) -> Self {
         let sizes: Vec<usize> = [&[dim], hidden, &[dim]].concat();
-        Critic { network: ReluMlp::new(parameters, CRITIC, &sizes, rng), identity }
+        let network = ReluMlp::new(parameters, CRITIC, &sizes, rng);
+        let zeros = || vec![E::zero(); dim];
+        Critic { network, scales: linear.then(|| parameters.add("critic_scales", CRITIC, zeros())) }
     }
 
     /// What is added to `c s_p`.
@@ -51,7 +56,9 @@ impl Critic {
         tape: &SharedTape<E>,
     ) -> Matrix<E> {
         let network = self.network.forward(parameters, u.clone(), tape);
-        if self.identity { network + u * E::of(c) } else { network }
+        let Some(scales) = self.scales else { return network };
+        let scales = parameters.vector(scales, tape) + E::of(c);
+        network + u.clone() * scales.broadcast_like::<_, Axis<0>>(u.shape())
     }
 }
 

@@ -96,21 +96,29 @@ impl Family {
             .chain(std::iter::once(dim))
             .collect();
         let network = ReluMlp::new(parameters, group, &sizes, rng);
+        // Variance that σ leaves free is the mixing variables'. Where they are fewer than dimensions, each
+        // takes it in one direction, and the rest of it goes to σ. There the network moves all
+        // coordinates by the same few numbers at once, so each of them by less.
+        let free =
+            if settings.linear { (1.0 - settings.log_variance.exp()).max(0.01) } else { 0.0 };
+        let covered = (latent as f64 / dim as f64).min(1.0);
+        if settings.linear && latent < dim {
+            network.shrink(parameters, (dim as f64).sqrt().recip());
+        }
         let linear = settings.linear.then(|| {
-            // Variance that σ leaves free, spread over the mixing variables.
-            let gain = (1.0 - settings.log_variance.exp()).max(0.01).sqrt();
             let mut a = vec![E::zero(); latent * dim];
             if latent >= dim {
-                (0..dim).for_each(|i| a[i * dim + i] = E::of(gain));
+                (0..dim).for_each(|i| a[i * dim + i] = E::of(free.sqrt()));
             } else {
                 fill_std_normal(rng, &mut a);
-                let scale = E::of(gain / (latent as f64).sqrt());
+                let scale = E::of((free / dim as f64).sqrt());
                 a.iter_mut().for_each(|a| *a *= scale);
             }
             parameters.add("linear", group, a)
         });
         let floor = settings.log_variance_floor.exp();
-        let excess = (settings.log_variance.exp() - floor).max(0.1 * floor).max(1e-12);
+        let variance = settings.log_variance.exp() + free * (1.0 - covered);
+        let excess = (variance - floor).max(0.1 * floor).max(1e-12);
         let rho = parameters.add("log_variance", group, vec![E::of(excess.ln()); dim]);
         Family { latent, dim, network, linear, rho, floor }
     }

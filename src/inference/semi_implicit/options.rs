@@ -24,7 +24,7 @@ pub(super) const HIDDEN: MethodOption = option(
     "μ_φ",
 );
 pub(super) const LINEAR: MethodOption =
-    option("linear", "true", "give the family a linear part A z, and the critic a part u", "");
+    option("linear", "true", "give the family a linear part A z, and the critic one in u", "");
 pub(super) const LOG_VARIANCE: MethodOption =
     option("log-variance", "-1", "log σ² at the start, in standardised coordinates", "log σ²");
 pub(super) const LOG_VARIANCE_FLOOR: MethodOption =
