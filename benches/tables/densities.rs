@@ -13,13 +13,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use cpu_time::ThreadTime;
-use ppl::data::DataSet;
 use ppl::density::{LogDensity, Residuals};
-use ppl::driver::Session;
-use ppl::posterior::Posterior;
 use ppl::real::Real;
 
 use super::options::{list, options};
+use super::posteriors::compile;
 use crate::section;
 
 /// What the command takes.
@@ -115,16 +113,6 @@ fn measure(folder: &Path, model: &str, stan: Option<&f64>) -> Result<Vec<String>
         or_empty(stan.copied()),
         cell(hvp / double),
     ])
-}
-
-fn compile(folder: &Path, model: &str) -> Result<Posterior, String> {
-    let file =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(model).join("model.ppl");
-    let text = std::fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
-    let data = DataSet::read(&folder.join("data.json")).map_err(|e| format!("{e:?}"))?;
-    let mut session = Session::new();
-    let compiled = session.check(model, &text).and_then(|checked| session.compile(&checked, &data));
-    compiled.ok_or_else(|| session.render(false))
 }
 
 /// Microseconds a point of value with gradient, and of a Hessian-vector product after it.

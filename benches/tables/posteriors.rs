@@ -106,7 +106,8 @@ fn json(path: &Path) -> Result<Value, String> {
     serde_json::from_str(&text).map_err(|e| told(&e))
 }
 
-fn compile(folder: &Path, model: &str) -> Result<Posterior, String> {
+/// The model of that name on the data of a folder of posteriordb.
+pub(super) fn compile(folder: &Path, model: &str) -> Result<Posterior, String> {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(model).join("model.ppl");
     let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;

@@ -21,6 +21,18 @@ pub fn lgamma(x: f64) -> f64 {
     libm::lgamma(x)
 }
 
+/// Coefficients of the tail of digamma in 1/x²: Bernoulli numbers B₂ₖ/(2k).
+pub(crate) const DIGAMMA_TAIL: [f64; 8] = [
+    1.0 / 12.0,
+    -1.0 / 120.0,
+    1.0 / 252.0,
+    -1.0 / 240.0,
+    1.0 / 132.0,
+    -691.0 / 32760.0,
+    1.0 / 12.0,
+    -3617.0 / 8160.0,
+];
+
 /// `ψ(x) = d log Γ(x) / dx`; `∓∞` at `±0`, NaN at −1, −2, …
 ///
 /// # Numerics
@@ -36,19 +48,8 @@ pub fn digamma(x: f64) -> f64 {
         return if s == 0.0 || x.is_infinite() { f64::NAN } else { digamma(1.0 - x) - PI * c / s };
     }
     if x >= 10.0 {
-        // Bernoulli numbers B₂ₖ/(2k).
-        const C: [f64; 8] = [
-            1.0 / 12.0,
-            -1.0 / 120.0,
-            1.0 / 252.0,
-            -1.0 / 240.0,
-            1.0 / 132.0,
-            -691.0 / 32760.0,
-            1.0 / 12.0,
-            -3617.0 / 8160.0,
-        ];
         let z = 1.0 / (x * x);
-        return log(x) - 0.5 / x - z * horner(&C, z);
+        return log(x) - 0.5 / x - z * horner(&DIGAMMA_TAIL, z);
     }
     // Step into [1, 2], where the root is; the steps all have one sign.
     let (mut x, mut steps) = (x, 0.0);

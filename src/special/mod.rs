@@ -33,6 +33,7 @@ pub use erf::{
     erf, erfc, erfcx, inv_mills_ratio, std_normal_cdf, std_normal_log_ccdf, std_normal_log_cdf,
     std_normal_quantile,
 };
+pub(crate) use gamma::DIGAMMA_TAIL;
 pub use gamma::{digamma, lbeta, lchoose, lgamma, polygamma, trigamma};
 pub use incomplete::{gamma_p, gamma_q, inc_beta, log_gamma_p, log_gamma_q, log_inc_beta};
 pub use logexp::{

@@ -16,7 +16,7 @@ use dfdx::prelude::Device;
 
 use super::array::{Array, Comparison, Number};
 use super::tables;
-use crate::special::QUANTILE;
+use crate::special::{DIGAMMA_TAIL, QUANTILE};
 
 /// `log √(2π)`.
 const LOG_SQRT_2_PI: f64 = 0.918_938_533_204_672_7;
@@ -220,20 +220,10 @@ impl<E: Number, D: Device<E>> Array<E, D> {
     }
 
     fn digamma_positive(&self) -> Self {
-        const C: [f64; 8] = [
-            1.0 / 12.0,
-            -1.0 / 120.0,
-            1.0 / 252.0,
-            -1.0 / 240.0,
-            1.0 / 132.0,
-            -691.0 / 32760.0,
-            1.0 / 12.0,
-            -3617.0 / 8160.0,
-        ];
         let steps = STEPS + 2;
         let y = self + f64::from(steps);
         let z = y.square().recip();
-        let tail = y.ln() - y.recip() * 0.5 - z.horner(&C) * z;
+        let tail = y.ln() - y.recip() * 0.5 - z.horner(&DIGAMMA_TAIL) * z;
         (0..steps).rev().fold(tail, |sum, k| sum - (self + f64::from(k)).recip())
     }
 
