@@ -62,6 +62,24 @@ impl Critic {
     }
 }
 
+/// So many ascent steps of the critic, as long as there is time.
+pub(super) fn steps<E: Element>(
+    count: usize,
+    setup: &Setup<'_, E>,
+    parameters: &mut Parameters<E>,
+    rate: f64,
+    at: At,
+    rng: &mut Stream,
+) -> Result<(), InferenceError> {
+    for _ in 0..count {
+        if setup.deadline.refuses() {
+            break;
+        }
+        step(setup, parameters, rate, at, rng)?;
+    }
+    Ok(())
+}
+
 /// One ascent step of the critic on fresh draws, which are constants here; the gap, per dimension,
 /// up to the part that does not depend on the critic.
 pub(super) fn step<E: Element>(

@@ -171,10 +171,8 @@ impl Objective for SiviSm {
         at: At,
         rng: &mut Stream,
     ) -> Result<(), InferenceError> {
-        for _ in 0..self.critic_warmup {
-            critic::step(setup, parameters, setup.options.critic_learning_rate, at, rng)?;
-        }
-        Ok(())
+        let rate = setup.options.critic_learning_rate;
+        critic::steps(self.critic_warmup, setup, parameters, rate, at, rng)
     }
 
     fn loss<E: Element>(
@@ -204,11 +202,8 @@ impl Objective for SiviSm {
         at: At,
         rng: &mut Stream,
     ) -> Result<(), InferenceError> {
-        for _ in 0..self.critic_steps {
-            let rate = setup.options.critic_learning_rate * factor;
-            critic::step(setup, parameters, rate, at, rng)?;
-        }
-        Ok(())
+        let rate = setup.options.critic_learning_rate * factor;
+        critic::steps(self.critic_steps, setup, parameters, rate, at, rng)
     }
 }
 
