@@ -188,6 +188,21 @@ pub fn half_squares<E: Element>(x: &Node<E>) -> Node<E> {
     out
 }
 
+/// `Σ a ∘ b` over all numbers, `[1, 1]`.
+#[must_use]
+pub fn inner<E: Element>(a: &Node<E>, b: &Node<E>) -> Node<E> {
+    let sum = a.numbers().iter().zip(b.numbers()).map(|(a, b)| *a * *b).sum();
+    let out = Node::computed(Pooled::of(&[sum]), (1, 1), [a, b]);
+    let (a, b) = (a.operand(), b.operand());
+    out.record(move |_, up| {
+        let n = a.numbers().len();
+        a.receive_product(n, (Some(&up), Some(b.numbers())));
+        b.receive_product(n, (Some(&up), Some(a.numbers())));
+        Ok(())
+    });
+    out
+}
+
 /// `Σ f ∘ (2 t − f)` over all numbers, `[1, 1]`: as a function of `f` greatest at `f = t`.
 #[must_use]
 pub fn gap<E: Element>(f: &Node<E>, t: &Node<E>) -> Node<E> {

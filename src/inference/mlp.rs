@@ -5,14 +5,15 @@
 //! someone wants: none of the input's where that is a constant, none of the weights' where they are.
 //! Layer by layer through dfdx, which the tests compare with, takes three times as long.
 
-use dfdx::prelude::{HasShape, PutTape, ReshapeTo, SplitTape, Tape};
+use dfdx::prelude::{Merge, SplitTape};
 use faer::{Accum, MatMut, MatRef};
 use rand::RngCore;
 
 use super::network::{Init, Linear};
+use super::node::Node;
 use super::optimizer::Parameters;
-use super::tape::{Element, Matrix, Pooled, SharedTape, tensor};
-use super::vector::{add, add_columns, keep_positive, relu, set_products};
+use super::tape::{Element, Pooled, SharedTape};
+use super::vector::{add_columns, keep_positive, relu, set_products};
 
 /// A chain of [`Linear`] layers with `relu` between them, such as the networks of SIVI-SM.
 #[derive(Debug, Clone)]
@@ -51,60 +52,51 @@ impl ReluMlp {
     pub fn forward<E: Element>(
         &self,
         parameters: &Parameters<E>,
-        x: Matrix<E>,
+        x: &Node<E>,
         tape: &SharedTape<E>,
-    ) -> Matrix<E> {
-        let (rows, inputs) = *x.shape();
-        let (x, input_tape) = x.contiguous().split_tape();
-        let (of_input, of_weights) = (input_tape.is_recording(), tape.is_recording());
-        let mut h = Pooled::new(rows * inputs);
-        x.copy_into(&mut h);
-        let mut kept = Vec::new();
+    ) -> Node<E> {
+        let rows = x.shape().0;
+        let mut hidden: Vec<Pooled<E>> = Vec::with_capacity(self.layers.len());
+        let mut weights = Vec::with_capacity(self.layers.len());
         for (k, layer) in self.layers.iter().enumerate() {
             let weight = parameters.numbers(layer.weight);
             let mut y = layer.start(&parameters.numbers(layer.bias), rows);
             let (m, n) = layer.shape;
+            let h = hidden.last().map_or(x.numbers(), |h| h);
             E::product(
                 MatMut::from_row_major_slice_mut(&mut y, rows, n),
                 Accum::Add,
-                MatRef::from_row_major_slice(&h, rows, m),
+                MatRef::from_row_major_slice(h, rows, m),
                 MatRef::from_row_major_slice(&weight, m, n),
             );
             if k + 1 < self.layers.len() {
                 relu(&mut y);
             }
-            let input = std::mem::replace(&mut h, y);
-            if of_input || of_weights {
-                let ghost = |handle| parameters.vector(handle, tape).split_tape().0.ghost();
-                let ghosts = (ghost(layer.weight), ghost(layer.bias));
-                kept.push((layer.shape, input, weight, ghosts));
-            }
+            hidden.push(y);
+            let ghost = |handle| parameters.vector(handle, tape).split_tape().0.ghost();
+            weights.push((layer.shape, weight, ghost(layer.weight), ghost(layer.bias)));
         }
-        let out = tensor(&h, (rows, self.layers.last().map_or(inputs, |l| l.shape.1)));
-        if !of_input && !of_weights {
-            return out.put_tape(SharedTape::off());
-        }
-        let mut joint = if of_input { input_tape } else { tape.clone() };
-        let (x_ghost, out_ghost) = (x.ghost(), out.ghost());
-        let mut g = h;
-        joint.add_backward_op(move |grads| {
-            let upstream: &mut [E] = grads.get_or_alloc_mut(&out_ghost)?;
-            g.copy_from_slice(upstream);
-            while let Some(((m, n), h, weight, (w_ghost, b_ghost))) = kept.pop() {
+        let Some(out) = hidden.pop() else { return x.clone() };
+        let columns = out.len() / rows.max(1);
+        let out = Node::on(x.tape().merge(tape.clone()), out, (rows, columns));
+        let (x, of_weights) = (x.operand(), tape.is_recording());
+        out.record(move |grads, mut g| {
+            while let Some(((m, n), weight, w_ghost, b_ghost)) = weights.pop() {
+                let below = hidden.pop();
+                let h = below.as_deref().unwrap_or(x.numbers());
                 if of_weights {
                     grads.try_alloc_for(&w_ghost)?;
                     grads.try_alloc_for(&b_ghost)?;
                     E::product(
                         MatMut::from_row_major_slice_mut(grads.get_or_alloc_mut(&w_ghost)?, m, n),
                         Accum::Add,
-                        MatRef::from_row_major_slice(&h, rows, m).transpose(),
+                        MatRef::from_row_major_slice(h, rows, m).transpose(),
                         MatRef::from_row_major_slice(&g, rows, n),
                     );
                     let bias: &mut [E] = grads.get_or_alloc_mut(&b_ghost)?;
                     add_columns(bias, n, &g, None);
                 }
-                let first = kept.is_empty();
-                if first && !of_input {
+                if below.is_none() && !x.is_tracked() {
                     break;
                 }
                 let mut down = Pooled::new(rows * m);
@@ -114,18 +106,18 @@ impl ReluMlp {
                     MatRef::from_row_major_slice(&g, rows, n),
                     MatRef::from_row_major_slice(&weight, m, n).transpose(),
                 );
-                if first {
-                    grads.try_alloc_for(&x_ghost)?;
-                    let input: &mut [E] = grads.get_or_alloc_mut(&x_ghost)?;
-                    add(input, &down);
-                } else {
-                    keep_positive(&mut down, &h);
+                match below {
+                    Some(h) => keep_positive(&mut down, &h),
+                    None => {
+                        x.give(down);
+                        break;
+                    }
                 }
                 g = down;
             }
             Ok(())
         });
-        out.put_tape(joint)
+        out
     }
 }
 
@@ -142,8 +134,8 @@ impl Linear {
 mod tests {
     use super::*;
     use crate::inference::network::normals;
-    use crate::inference::tape::{Grads, backward};
-    use dfdx::prelude::{Rank0, SumTo};
+    use crate::inference::tape::{Grads, Matrix, backward, tensor};
+    use dfdx::prelude::{PutTape, Rank0, SumTo};
 
     /// Layer by layer through dfdx.
     fn plain(
@@ -172,7 +164,7 @@ mod tests {
                 let on = |yes: bool| if yes { tape.clone() } else { SharedTape::off() };
                 let x: Matrix<f64> = input.clone().put_tape(on(of_input));
                 let f = |x| match fused {
-                    true => mlp.forward(&parameters, x, &on(of_weights)),
+                    true => mlp.forward(&parameters, &Node::of(x), &on(of_weights)).tensor(),
                     false => plain(&mlp, &parameters, x, &on(of_weights)),
                 };
                 let w: Matrix<f64> = weight.clone().put_tape(SharedTape::off());

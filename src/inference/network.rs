@@ -157,7 +157,8 @@ mod tests {
         let input: Vec<f64> = normals(12, 1.0, &mut rng);
         let loss = |p: &Parameters<f64>, tape: &SharedTape<f64>| {
             let x = tensor(&input, (4, 3)).put_tape(SharedTape::off());
-            mlp.forward(p, res.forward(p, &Node::of(x), tape).tensor(), tape)
+            mlp.forward(p, &res.forward(p, &Node::of(x), tape), tape)
+                .tensor()
                 .square()
                 .sum::<Rank0, _>()
         };

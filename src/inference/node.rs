@@ -92,6 +92,12 @@ impl<E: Element> Node<E> {
         out.put_tape(tape)
     }
 
+    /// The tape that it is on.
+    #[must_use]
+    pub fn tape(&self) -> SharedTape<E> {
+        self.tape.clone()
+    }
+
     /// Rows and columns.
     #[must_use]
     pub fn shape(&self) -> (usize, usize) {
@@ -138,6 +144,12 @@ impl<E: Element> Operand<E> {
     #[must_use]
     pub fn numbers(&self) -> &[E] {
         &self.cell.numbers
+    }
+
+    /// Whether there is a gradient.
+    #[must_use]
+    pub fn is_tracked(&self) -> bool {
+        self.tracked
     }
 
     /// Lets `f` add to the gradient, if there is one.

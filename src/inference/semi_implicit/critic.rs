@@ -7,14 +7,16 @@
 //! only, which is smooth, and zero for the standard normal. The factors `a`, one a coordinate, are for
 //! its scales, which a network narrower than the dimension cannot tell.
 
-use dfdx::prelude::{Axis, BroadcastTo, HasShape, Rank0, SumTo};
+use dfdx::prelude::ReshapeTo;
 use rand::RngCore;
 
 use super::fit::{At, Setup};
 use crate::inference::InferenceError;
+use crate::inference::fused::{Term, combine, gap};
 use crate::inference::mlp::ReluMlp;
+use crate::inference::node::Node;
 use crate::inference::optimizer::{Group, Handle, Parameters, Update};
-use crate::inference::tape::{Element, Matrix, SharedTape, backward};
+use crate::inference::tape::{Element, SharedTape, backward};
 use crate::inference::train::Step;
 use crate::random::Stream;
 
@@ -51,14 +53,14 @@ impl Critic {
     pub(super) fn rest<E: Element>(
         &self,
         parameters: &Parameters<E>,
-        u: Matrix<E>,
+        u: &Node<E>,
         c: f64,
         tape: &SharedTape<E>,
-    ) -> Matrix<E> {
-        let network = self.network.forward(parameters, u.clone(), tape);
+    ) -> Node<E> {
+        let network = self.network.forward(parameters, u, tape);
         let Some(scales) = self.scales else { return network };
-        let scales = parameters.vector(scales, tape) + E::of(c);
-        network + u.clone() * scales.broadcast_like::<_, Axis<0>>(u.shape())
+        let scales = Node::of(parameters.matrix(scales, (1, u.shape().1), tape) + E::of(c));
+        combine(u.shape(), &[Term::Plain(&network), Term::Scaled(&scales, 0, u)])
     }
 }
 
@@ -91,20 +93,17 @@ pub(super) fn step<E: Element>(
 ) -> Result<Step, InferenceError> {
     let noise = setup.noise(rng);
     let (u, mut n) = setup.family.values(parameters, &noise);
-    let d = setup.target.dim();
     // f (2s + 2n − f) with f = cs + r is r (2(1−c)s + 2n − r) and a part without r: at c = 1 the
     // critic learns −s_q alone and needs nothing of the target.
     if at.residual != 1.0 {
-        let (_, s) = setup.score(&u);
-        for (n, s) in n.iter_mut().zip(&s) {
+        let s = setup.target.score_at(&setup.points(&u));
+        for (n, s) in n.iter_mut().zip(s.numbers()) {
             *n += E::of((1.0 - at.residual) * at.heat) * *s;
         }
     }
     let tape = SharedTape::recording();
-    let r = setup.critic.rest(parameters, setup.constant(&u), at.residual, &tape);
-    let size = (r.shape().0 * d) as f64;
-    let gap = r.clone().square() - r * (setup.constant(&n) * E::of(2.0));
-    let loss = gap.sum::<Rank0, _>() / E::of(size);
+    let r = setup.critic.rest(parameters, &setup.points(&u), at.residual, &tape);
+    let loss = gap(&r, &setup.points(&n)).tensor().reshape_like(&()) / E::of(-(u.len() as f64));
     let value = -loss.as_vec()[0].f64();
     if !value.is_finite() {
         return Ok(Step::NonFinite(None));

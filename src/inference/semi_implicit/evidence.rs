@@ -221,9 +221,9 @@ impl Evidence {
         let drawn = |rows: usize, rng: &mut Stream| {
             let noise: Noise<E> = Noise::draw(&setup.family, rows, false, rng);
             let (points, scores) = setup.family.values(from.parameters, &noise);
-            let (seen, off) = (setup.constant(&points), SharedTape::off());
-            let judged = setup.critic.rest(from.parameters, seen, from.at.residual, &off);
-            (wide(&points), wide(&scores), wide(&judged.as_vec()))
+            let (seen, off) = (setup.points(&points), SharedTape::off());
+            let judged = setup.critic.rest(from.parameters, &seen, from.at.residual, &off);
+            (wide(&points), wide(&scores), wide(judged.numbers()))
         };
         let chunk = deadline.lot(PILOT, CHUNK, || drop(drawn(PILOT, &mut rng.clone())));
         while self.own.log_p.len() < draws && !deadline.has_cut() {

@@ -1,13 +1,15 @@
 //! The semi-implicit family `u = A z + μ(z) + σ ⊙ ξ` with `z` and `ξ` standard normal: its networks and
 //! draws. Its density is in `marginal`.
 
-use dfdx::prelude::{Axis, BroadcastTo, HasShape, PutTape, Rank0, SumTo, TryMatMul};
+use dfdx::prelude::{PutTape, ReshapeTo};
 use rand::RngCore;
 
 use crate::inference::InferenceError;
+use crate::inference::fused::{Second, Term, combine, inner, product};
 use crate::inference::mlp::ReluMlp;
+use crate::inference::node::Node;
 use crate::inference::optimizer::{Handle, Parameters};
-use crate::inference::tape::{Element, Matrix, SharedTape, Vector, backward, tensor};
+use crate::inference::tape::{Element, Matrix, Pooled, SharedTape, backward, tensor};
 use crate::random::fill_std_normal;
 
 /// Sizes and starting values.
@@ -127,14 +129,14 @@ impl Family {
     fn centre<E: Element>(
         &self,
         parameters: &Parameters<E>,
-        z: Matrix<E>,
+        z: &Node<E>,
         tape: &SharedTape<E>,
-    ) -> Matrix<E> {
-        let centre = self.network.forward(parameters, z.clone(), tape);
-        match self.linear {
-            Some(a) => centre + z.matmul(parameters.matrix(a, (self.latent, self.dim), tape)),
-            None => centre,
-        }
+    ) -> Node<E> {
+        let network = self.network.forward(parameters, z, tape);
+        let Some(a) = self.linear else { return network };
+        let a = Node::of(parameters.matrix(a, (self.latent, self.dim), tape));
+        let linear = product(z, &a, Second::Plain);
+        combine(network.shape(), &[Term::Plain(&network), Term::Plain(&linear)])
     }
 
     /// `μ(z) + A z` for constants `z: [B, m]`.
@@ -143,18 +145,18 @@ impl Family {
         parameters: &Parameters<E>,
         z: &[E],
         tape: &SharedTape<E>,
-    ) -> Matrix<E> {
-        let input = tensor(z, (z.len() / self.latent, self.latent)).put_tape(SharedTape::off());
-        self.centre(parameters, input, tape)
+    ) -> Node<E> {
+        let shape = (z.len() / self.latent, self.latent);
+        self.centre(parameters, &Node::constant(Pooled::of(z), shape), tape)
     }
 
-    /// `σ: [D]`, tracked by `tape`.
+    /// `σ: [1, D]`, tracked by `tape`.
     pub(super) fn scale<E: Element>(
         &self,
         parameters: &Parameters<E>,
         tape: &SharedTape<E>,
-    ) -> Vector<E> {
-        (parameters.vector(self.rho, tape).exp() + E::of(self.floor)).sqrt()
+    ) -> Matrix<E> {
+        (parameters.matrix(self.rho, (1, self.dim), tape).exp() + E::of(self.floor)).sqrt()
     }
 
     /// Draws `u: [B, D]` and the negative conditional score `ξ/σ: [B, D]`, both tracked by `tape`.
@@ -163,14 +165,14 @@ impl Family {
         parameters: &Parameters<E>,
         noise: &Noise<E>,
         tape: &SharedTape<E>,
-    ) -> (Matrix<E>, Matrix<E>) {
+    ) -> (Node<E>, Node<E>) {
         let centre = self.centre_at(parameters, &noise.z, tape);
-        let shape = *centre.shape();
-        let xi = || tensor(&noise.xi, shape).put_tape(SharedTape::off());
+        let shape = centre.shape();
+        let xi = Node::constant(Pooled::of(&noise.xi), shape);
         let sigma = self.scale(parameters, tape);
-        let spread: Matrix<E> = sigma.clone().broadcast_like::<_, Axis<0>>(&shape);
-        let precise: Matrix<E> = sigma.recip().broadcast_like::<_, Axis<0>>(&shape);
-        (centre + xi() * spread, xi() * precise)
+        let (spread, precise) = (Node::of(sigma.clone()), Node::of(sigma.recip()));
+        let u = combine(shape, &[Term::Plain(&centre), Term::Scaled(&spread, 0, &xi)]);
+        (u, combine(shape, &[Term::Scaled(&precise, 0, &xi)]))
     }
 
     /// What `u: [B, D]` says about `z: [B, m]`, up to a constant: `log N(z; 0, I) N(u; centre(z), σ²)`,
@@ -183,9 +185,9 @@ impl Family {
     ) -> Result<Conditional<E>, InferenceError> {
         let precision: Vec<E> = self.sigma(parameters).iter().map(|s| E::of(s.powi(-2))).collect();
         let leaf = tensor(z, (z.len() / self.latent, self.latent));
-        let input = leaf.clone().put_tape(SharedTape::recording());
-        let tracked = self.centre(parameters, input, &SharedTape::off());
-        let centre = tracked.as_vec();
+        let input = Node::of(leaf.clone().put_tape(SharedTape::recording()));
+        let tracked = self.centre(parameters, &input, &SharedTape::off());
+        let centre = tracked.numbers();
         let mut pull = vec![E::zero(); centre.len()];
         let mut log = Vec::with_capacity(z.len() / self.latent);
         let half = E::of(0.5);
@@ -199,9 +201,8 @@ impl Family {
             }
             log.push(-half * sum);
         }
-        let shape = *tracked.shape();
-        let pulled = tracked * tensor(&pull, shape).put_tape(SharedTape::off());
-        let mut gradients = backward(pulled.sum::<Rank0, _>())?;
+        let by = Node::constant(Pooled::of(&pull), tracked.shape());
+        let mut gradients = backward(inner(&tracked, &by).tensor().reshape_like(&()))?;
         let mut gradient: Vec<E> = z.iter().map(|z| -*z).collect();
         if let Ok(by_centre) = gradients.get_or_alloc_mut(&leaf) {
             gradient.iter_mut().zip(by_centre.iter()).for_each(|(g, c)| *g += *c);
@@ -216,7 +217,7 @@ impl Family {
         noise: &Noise<E>,
     ) -> (Vec<E>, Vec<E>) {
         let (u, n) = self.sample(parameters, noise, &SharedTape::off());
-        (u.as_vec(), n.as_vec())
+        (u.numbers().to_vec(), n.numbers().to_vec())
     }
 
     /// Sets the network's last layer to zero, which leaves a Gaussian.
@@ -247,6 +248,10 @@ impl Family {
 
     /// The centres `A z + μ(z): [B, D]` as plain numbers.
     pub(super) fn centres<E: Element>(&self, parameters: &Parameters<E>, z: &[E]) -> Vec<f64> {
-        self.centre_at(parameters, z, &SharedTape::off()).as_vec().iter().map(|x| x.f64()).collect()
+        self.centre_at(parameters, z, &SharedTape::off())
+            .numbers()
+            .iter()
+            .map(|x| x.f64())
+            .collect()
     }
 }

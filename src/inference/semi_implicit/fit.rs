@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use dfdx::prelude::PutTape;
+use dfdx::prelude::ReshapeTo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -18,9 +18,11 @@ use crate::density::{LogDensity, Part};
 use crate::inference::bridge::Bridge;
 use crate::inference::checkpoint;
 use crate::inference::deadline::timed;
+use crate::inference::fused::inner;
+use crate::inference::node::Node;
 use crate::inference::optimizer::{Average, Group, Parameters, Schedule, Update};
 use crate::inference::start;
-use crate::inference::tape::{Element, Matrix, Scalar, SharedTape, backward, tensor};
+use crate::inference::tape::{Element, Pooled, Scalar, backward};
 use crate::inference::train::{Context, Plan, Step, Stop, train};
 use crate::inference::{
     Deadline, Fit, InferenceError, MethodOption, Monitor, Precision, Settings, Target,
@@ -171,9 +173,14 @@ impl<'a, E: Element> Setup<'a, E> {
     }
 
     /// Rows of `D` numbers off the tape.
-    pub(super) fn constant(&self, values: &[E]) -> Matrix<E> {
+    pub(super) fn points(&self, values: &[E]) -> Node<E> {
         let d = self.target.dim();
-        tensor(values, (values.len() / d, d)).put_tape(SharedTape::off())
+        Node::constant(Pooled::of(values), (values.len() / d, d))
+    }
+
+    /// `Σ x ∘ gradient`, whose gradient by `x: [B, D]` is `gradient`.
+    pub(super) fn along(&self, x: &Node<E>, gradient: &[E]) -> Scalar<E> {
+        inner(x, &self.points(gradient)).tensor().reshape_like(&())
     }
 
     /// `log p: [B]` and its score `[B, D]` at `u: [B, D]`, off the tape.

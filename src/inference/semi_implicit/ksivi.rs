@@ -12,7 +12,6 @@
 //! (`estimator=u-statistic`). Its gradient goes through `u`, the Hessian of `log p`, `σ` and, as in
 //! the authors' code, the width of the Gaussian kernel.
 
-use dfdx::prelude::{Rank0, SumTo};
 use faer::{Accum, MatMut, MatRef};
 
 use super::fit::{self, At, Loss, Measure, Objective, Setup};
@@ -21,9 +20,11 @@ use super::options::{
     GRAD_SAMPLES, HIDDEN, ITERATIONS, LATENT, LEARNING_RATE, LINEAR, LOG_VARIANCE,
     LOG_VARIANCE_FLOOR, MIXING_DRAWS, RESAMPLE, Reader, SCHEDULE, STANDARDIZE,
 };
+use crate::inference::fused::{Term, combine};
 use crate::inference::method::option;
+use crate::inference::node::Node;
 use crate::inference::optimizer::Parameters;
-use crate::inference::tape::{Element, Matrix, Pooled, SharedTape};
+use crate::inference::tape::{Element, Pooled, SharedTape};
 use crate::inference::{InferenceError, Method, MethodOption};
 use crate::random::Stream;
 
@@ -154,44 +155,41 @@ impl Objective for Ksivi {
         rng: &mut Stream,
     ) -> Result<Loss<E>, InferenceError> {
         let tape = SharedTape::recording();
+        let heat = Node::constant(Pooled::of(&[E::of(at.heat)]), (1, 1));
         // Draws and s_p + ξ/σ; pairs of antithetic noise are no independent draws.
         let mut batch = |antithetic: bool| {
             let noise = if antithetic { setup.noise(rng) } else { setup.independent_noise(rng) };
             let (u, n) = setup.family.sample(parameters, &noise, &tape);
-            let score = setup.target.score(u.clone()) * E::of(at.heat);
-            (u, score + n)
+            let score = setup.target.score_at(&u);
+            let a = combine(u.shape(), &[Term::Scaled(&heat, 0, &score), Term::Plain(&n)]);
+            (u, a)
         };
         let d = setup.target.dim();
         let (value, loss, points) = match self.estimator {
             Estimator::Vanilla => {
                 let ((u, a), (v, b)) = (batch(true), batch(true));
-                let (points, others) = (u.as_vec(), v.as_vec());
-                let left = Side { u: &points, a: &a.as_vec() };
-                let right = Side { u: &others, a: &b.as_vec() };
+                let left = Side { u: u.numbers(), a: a.numbers() };
+                let right = Side { u: v.numbers(), a: b.numbers() };
                 let stein = discrepancy(self.kernel, &left, &right, false, d);
-                let part =
-                    |x: Matrix<E>, gradient: &[E]| (x * setup.constant(gradient)).sum::<Rank0, _>();
                 let [gu, ga, gv, gb] = &stein.gradients;
-                let loss = part(u, gu) + part(a, ga) + part(v, gv) + part(b, gb);
-                (stein.value, loss, points)
+                let by_left = setup.along(&u, gu) + setup.along(&a, ga);
+                let by_right = setup.along(&v, gv) + setup.along(&b, gb);
+                (stein.value, by_left + by_right, u)
             }
             Estimator::UStatistic => {
                 let (u, a) = batch(false);
-                let points = u.as_vec();
-                let scores = a.as_vec();
-                let side = Side { u: &points, a: &scores };
+                let side = Side { u: u.numbers(), a: a.numbers() };
                 let stein = discrepancy(self.kernel, &side, &side, true, d);
                 let [gu, ga, gv, gb] = &stein.gradients;
-                let both = |x: Matrix<E>, g: &[E], h: &[E]| {
-                    let sum: Vec<E> = g.iter().zip(h).map(|(g, h)| *g + *h).collect();
-                    (x * setup.constant(&sum)).sum::<Rank0, _>()
-                };
-                let loss = both(u, gu, gv) + both(a, ga, gb);
-                (stein.value, loss, points)
+                let loss = setup.along(&u, gu)
+                    + setup.along(&u, gv)
+                    + setup.along(&a, ga)
+                    + setup.along(&a, gb);
+                (stein.value, loss, u)
             }
         };
         let descent = value.is_finite().then_some((loss, value / d as f64));
-        Ok(Loss { descent, points })
+        Ok(Loss { descent, points: points.numbers().to_vec() })
     }
 }
 

@@ -12,7 +12,7 @@
 //! In many dimensions none of them comes near a draw that it did not make; the bound then asks for
 //! little more than a wide `σ`, and the fit stays close to the Gaussian that it started from.
 
-use dfdx::prelude::{Axis, BroadcastTo, HasShape, Rank0, SumTo};
+use dfdx::prelude::{Rank0, SumTo};
 use faer::{Accum, MatMut, MatRef};
 
 use super::fit::{self, At, Loss, Measure, Objective, Setup};
@@ -21,9 +21,11 @@ use super::options::{
     HIDDEN, ITERATIONS, LATENT, LEARNING_RATE, LINEAR, LOG_VARIANCE, LOG_VARIANCE_FLOOR,
     MIXING_DRAWS, RESAMPLE, Reader, SCHEDULE, STANDARDIZE,
 };
+use crate::inference::fused::{Term, combine};
 use crate::inference::method::option;
+use crate::inference::node::Node;
 use crate::inference::optimizer::Parameters;
-use crate::inference::tape::{Element, Matrix, Pooled, SharedTape};
+use crate::inference::tape::{Element, Pooled, SharedTape};
 use crate::inference::{InferenceError, Method, MethodOption};
 use crate::random::{Stream, fill_std_normal};
 
@@ -96,14 +98,12 @@ impl Objective for Sivi {
         let tape = SharedTape::recording();
         let (u, _) = family.sample(parameters, &noise, &tape);
         let sigma = family.scale(parameters, &tape);
-        let whiten = |x: Matrix<E>| {
-            let shape = *x.shape();
-            x * sigma.clone().recip().broadcast_like::<_, Axis<0>>(&shape)
-        };
-        let white = whiten(u.clone());
-        let centres = whiten(family.centre_at(parameters, &fresh, &tape));
+        let precise = Node::of(sigma.clone().recip());
+        let whiten = |x: &Node<E>| combine(x.shape(), &[Term::Scaled(&precise, 0, x)]);
+        let white = whiten(&u);
+        let centres = whiten(&family.centre_at(parameters, &fresh, &tape));
 
-        let points = u.as_vec();
+        let points = u.numbers().to_vec();
         let (log_p, mut score) = setup.score(&points);
         let d = setup.target.dim();
         let finite = |(l, s): (&E, &[E])| l.is_finite() && s.iter().all(|s| s.is_finite());
@@ -115,7 +115,7 @@ impl Objective for Sivi {
         for (s, kept) in score.chunks_exact_mut(d).zip(&kept) {
             s.iter_mut().for_each(|s| *s = if *kept { *s * E::of(at.heat) } else { E::zero() });
         }
-        let mixed = mixed(&white.as_vec(), &centres.as_vec(), &noise.xi, &kept, d);
+        let mixed = mixed(white.numbers(), centres.numbers(), &noise.xi, &kept, d);
         let log_scale: f64 = sigma.as_vec().iter().map(|s| s.f64().ln()).sum();
         let sum: f64 = log_p
             .iter()
@@ -124,9 +124,8 @@ impl Objective for Sivi {
             .filter(|(_, kept)| **kept)
             .map(|((p, q), _)| p.f64() - q)
             .sum();
-        let log_q = (white * setup.constant(&mixed.by_draw)).sum::<Rank0, _>()
-            + (centres * setup.constant(&mixed.by_centre)).sum::<Rank0, _>();
-        let log_p = (u * setup.constant(&score)).sum::<Rank0, _>();
+        let log_q = setup.along(&white, &mixed.by_draw) + setup.along(&centres, &mixed.by_centre);
+        let log_p = setup.along(&u, &score);
         let loss = (log_q - log_p) / E::of(used as f64) - sigma.ln().sum::<Rank0, _>();
         Ok(Loss { descent: Some((loss, sum / used as f64 + log_scale)), points })
     }

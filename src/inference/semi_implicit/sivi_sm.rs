@@ -21,7 +21,7 @@
 //! only, which is smooth and known for the standard normal; several critic steps; a learning rate
 //! that ends near zero; the draws come from an average of the last iterates.
 
-use dfdx::prelude::{HasShape, Rank0, ReshapeTo, SumTo};
+use dfdx::prelude::ReshapeTo;
 
 use super::critic;
 use super::fit::{self, At, Loss, Measure, Objective, Setup};
@@ -34,7 +34,7 @@ use crate::inference::fused::{Term, combine, gap};
 use crate::inference::method::option;
 use crate::inference::node::Node;
 use crate::inference::optimizer::Parameters;
-use crate::inference::tape::{Element, Matrix, Pooled, Scalar, SharedTape};
+use crate::inference::tape::{Element, Pooled, Scalar, SharedTape};
 use crate::inference::{InferenceError, Method, MethodOption};
 use crate::random::Stream;
 
@@ -185,10 +185,10 @@ impl Objective for SiviSm {
     ) -> Result<Loss<E>, InferenceError> {
         let noise = setup.noise(rng);
         let (u, n) = setup.family.sample(parameters, &noise, &SharedTape::recording());
-        let points = u.as_vec();
+        let points = u.numbers().to_vec();
         let descent = match self.descent {
-            Descent::Fisher => fisher(setup, parameters, (u, n), at),
-            Descent::Kl => kl(setup, parameters, (u, n), at),
+            Descent::Fisher => fisher(setup, parameters, (&u, &n), at),
+            Descent::Kl => kl(setup, parameters, (&u, &n), at),
         };
         let per_dimension = |(loss, value)| (loss, value / setup.target.dim() as f64);
         Ok(Loss { descent: descent.map(per_dimension), points })
@@ -212,17 +212,17 @@ impl Objective for SiviSm {
 fn fisher<E: Element>(
     setup: &Setup<'_, E>,
     parameters: &Parameters<E>,
-    (u, n): (Matrix<E>, Matrix<E>),
+    (u, n): (&Node<E>, &Node<E>),
     At { heat, residual: c }: At,
 ) -> Option<(Scalar<E>, f64)> {
-    let shape = *u.shape();
-    let s = setup.target.score_at(&Node::of(u.clone()));
+    let shape = u.shape();
+    let s = setup.target.score_at(u);
     // The critic's weights are constants here.
-    let rest = Node::of(setup.critic.rest(parameters, u, c, &SharedTape::off()));
+    let rest = setup.critic.rest(parameters, u, c, &SharedTape::off());
     let factor = |x: f64| Node::constant(Pooled::of(&[E::of(x)]), (1, 1));
     let sum =
         |x, rest: &Node<E>| combine(shape, &[Term::Scaled(&factor(x), 0, &s), Term::Plain(rest)]);
-    let gap = gap(&sum(c * heat, &rest), &sum(heat, &Node::of(n)));
+    let gap = gap(&sum(c * heat, &rest), &sum(heat, n));
     let objective = gap.tensor().reshape_like(&()) / E::of(shape.0 as f64);
     let value = objective.as_vec()[0].f64();
     value.is_finite().then_some((objective, value))
@@ -234,18 +234,16 @@ fn fisher<E: Element>(
 fn kl<E: Element>(
     setup: &Setup<'_, E>,
     parameters: &Parameters<E>,
-    (u, n): (Matrix<E>, Matrix<E>),
+    (u, n): (&Node<E>, &Node<E>),
     At { heat, residual: c }: At,
 ) -> Option<(Scalar<E>, f64)> {
-    let d = setup.target.dim();
-    let points = u.as_vec();
-    let batch = points.len() / d;
-    let (_, s) = setup.score(&points);
-    let seen = setup.constant(&points);
-    let mut f = setup.critic.rest(parameters, seen, c, &SharedTape::off()).as_vec();
+    let (batch, d) = u.shape();
+    let (_, s) = setup.score(u.numbers());
+    let seen = setup.points(u.numbers());
+    let mut f = setup.critic.rest(parameters, &seen, c, &SharedTape::off()).numbers().to_vec();
     let (heat, c, two) = (E::of(heat), E::of(c), E::of(2.0));
     let (mut divergence, mut used) = (0.0, 0);
-    for ((f, s), n) in f.chunks_exact_mut(d).zip(s.chunks_exact(d)).zip(n.as_vec().chunks(d)) {
+    for ((f, s), n) in f.chunks_exact_mut(d).zip(s.chunks_exact(d)).zip(n.numbers().chunks(d)) {
         let mut gap = 0.0;
         for ((f, s), n) in f.iter_mut().zip(s).zip(n) {
             let s = *s * heat;
@@ -263,7 +261,7 @@ fn kl<E: Element>(
         return None;
     }
     let size = used as f64;
-    let objective = (u * setup.constant(&f)).sum::<Rank0, _>() / E::of(-size);
+    let objective = setup.along(u, &f) / E::of(-size);
     Some((objective, divergence / size))
 }
 
@@ -283,9 +281,9 @@ mod tests {
         let (_, options) = parsed::<SiviSm>(&settings(""));
         let (setup, parameters, mut rng) = testing::setup(&options);
         let noise = setup.noise(&mut rng);
-        let sample = || setup.family.sample(&parameters, &noise, &SharedTape::recording());
-        let (_, a) = fisher(&setup, &parameters, sample(), AT).unwrap();
-        let (_, b) = kl(&setup, &parameters, sample(), AT).unwrap();
+        let (u, n) = setup.family.sample(&parameters, &noise, &SharedTape::recording());
+        let (_, a) = fisher(&setup, &parameters, (&u, &n), AT).unwrap();
+        let (_, b) = kl(&setup, &parameters, (&u, &n), AT).unwrap();
         assert!((a - b).abs() < 1e-12 * a.abs(), "{a} {b}");
     }
 

@@ -6,7 +6,6 @@
 //! `N(z'; 0, I) N(u; centre(z'), σ²)`, started from the `z` that made `u`: an exact draw already, so
 //! the iterations only have to make it forget the noise that `∂u/∂φ` is taken at.
 
-use dfdx::prelude::{Rank0, SumTo};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
@@ -120,14 +119,14 @@ impl Objective for Uivi {
     ) -> Result<Loss<E>, InferenceError> {
         let noise = setup.noise(rng);
         let (u, n) = setup.family.sample(parameters, &noise, &SharedTape::recording());
-        let points = u.as_vec();
+        let points = u.numbers().to_vec();
         let (_, score) = setup.score(&points);
         let d = setup.target.dim();
         // −s_q, to which s_p is added.
         let mut f = self.minus_score(setup, parameters, &points, &noise.z, state, rng)?;
         let (mut divergence, mut used) = (0.0, 0_usize);
         for ((f, s), n) in
-            f.chunks_exact_mut(d).zip(score.chunks_exact(d)).zip(n.as_vec().chunks(d))
+            f.chunks_exact_mut(d).zip(score.chunks_exact(d)).zip(n.numbers().chunks(d))
         {
             // Given u, the mean of ξ/σ is −s_q too, and independent of the chain's.
             let mut product = 0.0;
@@ -146,7 +145,7 @@ impl Objective for Uivi {
         if used * 2 < f.len() / d {
             return Ok(Loss { descent: None, points });
         }
-        let loss = (u * setup.constant(&f)).sum::<Rank0, _>() / E::of(-(used as f64));
+        let loss = setup.along(&u, &f) / E::of(-(used as f64));
         let value = divergence / ((used * d) as f64);
         Ok(Loss { descent: Some((loss, value)), points })
     }
