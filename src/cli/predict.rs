@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::check::generative::{Parameters, observed};
 use crate::check::print;
 use crate::check::typed::Model;
-use crate::data::{DataSet, Limits};
+use crate::data::DataSet;
 use crate::driver::{Generator, Session};
 use crate::lower::{Param, Space};
 use crate::posterior::Values;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::driver::{Calibration, Session, calibrate};
+use crate::driver::{Calibration, calibrate};
 use crate::inference::{Monitor, Progress};
 
 use super::args::{RunFlags, SbcArgs};

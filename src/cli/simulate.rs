@@ -3,7 +3,6 @@
 use serde_json::json;
 
 use crate::check::generative::Parameters;
-use crate::driver::Session;
 use crate::results::{Draws, Predictions, Role, RunDirectory, Source};
 
 use super::args::SimulateArgs;

@@ -54,9 +54,9 @@ pub fn parse_at_most(most_bytes: usize, file: FileId, text: &str) -> Outcome<ast
         let message = format!("the model has {} bytes, at most {most_bytes} are read", text.len());
         let start = Span::at(file, 0);
         let error = Diagnostic::error(Code::E0018, start, message, "a text this long");
-        return Outcome::failed(vec![
-            error.with_help("arrays take the place of many declarations"),
-        ]);
+        return Outcome::failed(vec![error.with_help(
+            "arrays take the place of many declarations; `--max-model-bytes` takes another limit",
+        )]);
     }
     let tokens = lex(file, text);
     let mut bad_tokens = precheck::check_tokens(text, &tokens).into_iter().peekable();

@@ -115,3 +115,34 @@ pub(super) fn step<E: Element>(
         Update::NonFinite => Step::NonFinite(None),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicU64;
+    use std::time::Duration;
+
+    use super::super::sivi_sm::SiviSm;
+    use super::super::testing::{self, AT, parsed, settings};
+    use super::*;
+    use crate::inference::{Clock, Deadline};
+
+    #[test]
+    fn steps_end_with_the_time() {
+        let (_, options) = parsed::<SiviSm>(&settings(""));
+        let (mut setup, mut parameters, mut rng) = testing::setup(&options);
+        let now = Arc::new(AtomicU64::new(0));
+        let until =
+            |seconds| Deadline::by(Clock::Manual(Arc::clone(&now)), Duration::from_secs(seconds));
+        let mut changes = |deadline: Deadline| {
+            setup.deadline = deadline;
+            let before = parameters.state();
+            steps(3, &setup, &mut parameters, 1e-3, AT, &mut rng).unwrap();
+            (before != parameters.state(), setup.deadline.has_cut())
+        };
+        assert_eq!(changes(until(1)), (true, false));
+        let over = until(0);
+        now.store(1_000_000_000, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(changes(over), (false, true), "a run that is resumed repeats the iteration");
+    }
+}

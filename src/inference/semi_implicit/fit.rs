@@ -156,12 +156,15 @@ pub(super) struct Setup<'a, E: Element> {
     pub(super) family: Family,
     pub(super) critic: Critic,
     pub(super) options: &'a Options,
+    /// When what is done with it is to be over.
+    pub(super) deadline: Deadline,
 }
 
 impl<'a, E: Element> Setup<'a, E> {
     pub(super) fn new(
         density: &Arc<dyn LogDensity<E>>,
         options: &'a Options,
+        deadline: Deadline,
         parameters: &mut Parameters<E>,
         rng: &mut Stream,
     ) -> Self {
@@ -169,7 +172,7 @@ impl<'a, E: Element> Setup<'a, E> {
         let family = Family::new(dim, &options.family, parameters, FAMILY, rng);
         let identity = options.family.linear;
         let critic = Critic::new(dim, &options.critic_hidden, identity, parameters, rng);
-        Setup { target: Bridge::new(density), family, critic, options }
+        Setup { target: Bridge::new(density), family, critic, options, deadline }
     }
 
     /// Rows of `D` numbers off the tape.
@@ -287,7 +290,13 @@ fn fit<E: Element, O: Objective>(
     let seen = |deadline: &Deadline| -> Arc<dyn LogDensity<E>> {
         Arc::new(Standardized::new(&timed(density, deadline), &task.affine))
     };
-    let mut setup = Setup::new(&seen(&task.training), options, &mut parameters, &mut rng);
+    let mut setup = Setup::new(
+        &seen(&task.training),
+        options,
+        task.training.clone(),
+        &mut parameters,
+        &mut rng,
+    );
     let plan = Plan {
         stage: O::STAGES[1],
         phase: "training",
@@ -338,9 +347,9 @@ fn fit<E: Element, O: Objective>(
     let at = At { heat: 1.0, residual: objective.residual(training.iterations) };
     let mut stop = training.stop;
     if !training.interrupted() {
-        let examining = settings.deadline.share(EXAMINING);
-        setup.target = Bridge::new(&seen(&examining));
-        stop = examine::<E, O>(&setup, &mut parameters, &mut rng, at, examining, monitor)?;
+        setup.deadline = settings.deadline.share(EXAMINING);
+        setup.target = Bridge::new(&seen(&setup.deadline));
+        stop = examine::<E, O>(&setup, &mut parameters, &mut rng, at, monitor)?;
     }
     let Task { target, affine, .. } = task;
     target.f64.see(Part::Whole(&affine.mean));
@@ -356,7 +365,6 @@ fn examine<E: Element, O: Objective>(
     parameters: &mut Parameters<E>,
     rng: &mut Stream,
     at: At,
-    deadline: Deadline,
     monitor: &mut dyn Monitor,
 ) -> Result<Stop, InferenceError> {
     let plan = Plan {
@@ -370,7 +378,7 @@ fn examine<E: Element, O: Objective>(
         tolerance: None,
         window: O::EXAMINATION,
         least_gain: None,
-        deadline,
+        deadline: setup.deadline.clone(),
     };
     let run = train(&plan, parameters, rng, monitor, |parameters, rng, context| {
         critic::step(setup, parameters, context.rate, at, rng)

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::fit::{At, Objective, Setup};
 use super::options::{Options, Reader};
 use crate::density::{LogDensity, Residuals};
-use crate::inference::Settings;
 use crate::inference::optimizer::Parameters;
 use crate::inference::tape::backward;
+use crate::inference::{Deadline, Settings};
 use crate::random::{Stream, stream};
 
 /// `−¼ Σ (x_j − ½ x_{j+1})⁴`: a Hessian that varies, so that a wrong product shows.
@@ -73,7 +73,7 @@ pub(super) fn setup(options: &Options) -> (Setup<'_, f64>, Parameters<f64>, Stre
     let density: Arc<dyn LogDensity<f64>> = Arc::new(Quartic);
     let mut parameters = Parameters::default();
     let mut rng = stream(5, "semi-implicit test");
-    let setup = Setup::new(&density, options, &mut parameters, &mut rng);
+    let setup = Setup::new(&density, options, Deadline::never(), &mut parameters, &mut rng);
     (setup, parameters, rng)
 }
 
