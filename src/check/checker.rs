@@ -219,7 +219,7 @@ impl<'a> Checker<'a> {
                     return;
                 }
                 let id = self.sources.add(name, text.as_str());
-                let parsed = syntax::parse(id, &text);
+                let parsed = syntax::parse_at_most(self.sources.most_bytes(), id, &text);
                 self.diagnostics.extend(parsed.diagnostics);
                 if let Some(file) = parsed.value {
                     self.add_file(Rc::new(file), import);

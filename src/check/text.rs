@@ -38,7 +38,7 @@ pub fn check_text(
     import: &mut dyn FnMut(&str, &str) -> Imported,
 ) -> Result<Checked, Vec<Diagnostic>> {
     let file = sources.add(name, text);
-    let parsed = syntax::parse(file, text);
+    let parsed = syntax::parse_at_most(sources.most_bytes(), file, text);
     let mut diagnostics = parsed.diagnostics;
     let Some(tree) = parsed.value else { return Err(diagnostics) };
     let (checked, places) = check_places(&tree, sources, import);

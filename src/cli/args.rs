@@ -87,6 +87,18 @@ pub(super) struct ModelArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) data: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(super) limits: LimitArgs,
+
+    /// Instruction set of vector loops, at most, to compare results over machines [default: the best
+    /// that the processor has]
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    pub(super) simd: Option<SimdFlag>,
+}
+
+/// What a model may come to.
+#[derive(Debug, Args)]
+pub(super) struct LimitArgs {
     /// Elements of the largest array that the model may make of the data [default: 16777216, or eight
     /// times the largest of the data]
     #[arg(long, value_name = "N")]
@@ -97,10 +109,9 @@ pub(super) struct ModelArgs {
     #[arg(long, value_name = "N")]
     pub(super) max_operations: Option<usize>,
 
-    /// Instruction set of vector loops, at most, to compare results over machines [default: the best
-    /// that the processor has]
-    #[arg(long, value_enum, value_name = "LEVEL")]
-    pub(super) simd: Option<SimdFlag>,
+    /// Bytes of the text of the model, and of each file that it imports [default: 2097152]
+    #[arg(long, value_name = "N")]
+    pub(super) max_model_bytes: Option<usize>,
 }
 
 /// An instruction set.
@@ -450,15 +461,8 @@ pub(super) struct PredictArgs {
     #[arg(long, value_name = "NAME=N")]
     pub(super) size: Vec<String>,
 
-    /// Elements of the largest array that the model may make of the data [default: 16777216, or eight
-    /// times the largest of the data]
-    #[arg(long, value_name = "N")]
-    pub(super) max_elements: Option<usize>,
-
-    /// Operations that the model may come to, with functions and loops written out where they have to
-    /// be [default: 4194304]
-    #[arg(long, value_name = "N")]
-    pub(super) max_operations: Option<usize>,
+    #[command(flatten)]
+    pub(super) limits: LimitArgs,
 
     /// Seed of the draws [default: that of the run]
     #[arg(long, value_name = "N")]

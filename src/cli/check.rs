@@ -25,7 +25,7 @@ pub(super) fn run(args: &CheckArgs, console: Console) -> Outcome {
             console.result(&line);
         }
     }
-    let mut session = Session::new();
+    let mut session = args.model.session();
     let model = session.check(&input.name, &input.text);
     // Without data only what needs none is checked, unless the model has none to wait for.
     let with_data = input.data_path.is_some();

@@ -1,12 +1,12 @@
 //! `ppl emit`: one stage of compilation as text.
 
 use crate::data::DataSet;
-use crate::driver::{Session, Stage};
+use crate::driver::Stage;
 
 use super::args::EmitArgs;
 use super::console::Console;
 use super::failure::{Exit, Failure, Outcome};
-use super::input::{Input, print_diagnostics, read_text};
+use super::input::{Input, print_diagnostics};
 
 pub(super) fn run(args: &EmitArgs, console: Console) -> Outcome {
     let stage = match args.stage {
@@ -17,7 +17,7 @@ pub(super) fn run(args: &EmitArgs, console: Console) -> Outcome {
         }
         other => other,
     };
-    let mut session = Session::new();
+    let mut session = args.model.session();
     let name = args.model.model.display().to_string();
     let text = if stage.needs_data() {
         let input = Input::read(&args.model, console)?;
@@ -27,7 +27,7 @@ pub(super) fn run(args: &EmitArgs, console: Console) -> Outcome {
         }
         text
     } else {
-        let text = read_text(&args.model.model)?;
+        let text = args.model.text()?;
         session.emit(stage, &name, &text, &DataSet::from_arrays([]))
     };
     print_diagnostics(&session, console);

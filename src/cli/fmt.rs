@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::driver::Session;
+use crate::source::MOST_BYTES;
 use crate::syntax;
 
 use super::args::FmtArgs;
@@ -14,7 +15,7 @@ use super::replace::replace_file;
 pub(super) fn run(args: &FmtArgs, console: Console) -> Outcome {
     let mut exit = Exit::Done;
     for path in &args.files {
-        let text = read_text(path)?;
+        let text = read_text(path, MOST_BYTES)?;
         let mut session = Session::new();
         let file = session.sources.add(path.display().to_string(), text.clone());
         match syntax::format(file, &text) {

@@ -7,11 +7,30 @@ use crate::data::{DataArray, DataSet, Limits, beside, candidates};
 use crate::diagnostics::Code;
 use crate::driver::Session;
 use crate::simd;
-use crate::source::line_ends;
+use crate::source::{MOST_BYTES, line_ends};
 
-use super::args::{ModelArgs, SimdFlag};
+use super::args::{LimitArgs, ModelArgs, SimdFlag};
 use super::console::Console;
 use super::failure::Failure;
+
+impl LimitArgs {
+    /// Those of a model with its data.
+    pub(super) fn of_data(&self) -> Limits {
+        Limits { elements: self.max_elements, operations: self.max_operations }
+    }
+}
+
+impl ModelArgs {
+    /// A session for the model.
+    pub(super) fn session(&self) -> Session {
+        Session::new().with_most_bytes(self.limits.max_model_bytes)
+    }
+
+    /// The model's text.
+    pub(super) fn text(&self) -> Result<String, Failure> {
+        read_text(&self.model, self.limits.max_model_bytes.unwrap_or(MOST_BYTES))
+    }
+}
 
 /// A model's text and its data, read but not checked.
 #[derive(Debug)]
@@ -40,7 +59,7 @@ impl Input {
         if args.model == dash && args.data.as_deref() == Some(dash) {
             return Err(Failure::usage("model and data cannot both be standard input"));
         }
-        let text = read_text(&args.model)?;
+        let text = args.text()?;
         let data_path =
             args.data.clone().or_else(|| beside(&args.model).filter(|_| args.model != dash));
         if let (None, Some(path)) = (&args.data, &data_path) {
@@ -50,8 +69,7 @@ impl Input {
             None => DataSet::from_arrays([]),
             Some(path) => read_data(path, console)?,
         };
-        let limits = Limits { elements: args.max_elements, operations: args.max_operations };
-        let data = data.with_limits(limits);
+        let data = data.with_limits(args.limits.of_data());
         Ok(Input { name: args.model.display().to_string(), text, data, data_path })
     }
 
@@ -72,10 +90,17 @@ pub(super) fn print_diagnostics(session: &Session, console: Console) {
     }
 }
 
-/// The text of a file or of standard input.
-pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
-    let bytes = read_bytes(path)
+/// The text of a file or of standard input, of at most so many bytes.
+pub(super) fn read_text(path: &Path, most_bytes: usize) -> Result<String, Failure> {
+    let bytes = read_bytes(path, most_bytes.saturating_add(1))
         .map_err(|e| Failure::model(format!("cannot read {}: {e}", path.display())))?;
+    if bytes.len() > most_bytes {
+        let message = format!(
+            "{} has more than {most_bytes} bytes; `--max-model-bytes` takes another limit",
+            path.display()
+        );
+        return Err(Failure { code: Some(Code::E0018.as_str()), ..Failure::model(message) });
+    }
     String::from_utf8(bytes).map(line_ends).map_err(|e| {
         let valid = String::from_utf8_lossy(&e.as_bytes()[..e.utf8_error().valid_up_to()]);
         let (line, before) = (valid.matches('\n').count() + 1, valid.rsplit('\n').next());
@@ -89,20 +114,21 @@ pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
     })
 }
 
-fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
+/// The first bytes of a file or of standard input; devices may never end.
+fn read_bytes(path: &Path, most: usize) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
     if path == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin().lock().read_to_end(&mut bytes)?;
-        Ok(bytes)
+        std::io::stdin().lock().take(most as u64).read_to_end(&mut bytes)?;
     } else {
-        std::fs::read(path)
+        std::fs::File::open(path)?.take(most as u64).read_to_end(&mut bytes)?;
     }
+    Ok(bytes)
 }
 
 /// The data in a file or on standard input.
 pub(super) fn read_data(path: &Path, console: Console) -> Result<DataSet, Failure> {
     let data = if path == Path::new("-") {
-        let bytes = read_bytes(path)
+        let bytes = read_bytes(path, usize::MAX)
             .map_err(|e| Failure::model(format!("cannot read standard input: {e}")))?;
         DataSet::from_bytes("-", None, &bytes)
     } else {

@@ -22,9 +22,9 @@ use super::failure::{Exit, Failure, Outcome};
 use super::input::{Input, print_diagnostics, read_text};
 
 pub(super) fn run(args: &LogDensityArgs, console: Console) -> Outcome {
-    let points = read_points(&read_text(&args.at)?)?;
+    let points = read_points(&read_text(&args.at, usize::MAX)?)?;
     let input = Input::read(&args.model, console)?;
-    let mut session = Session::new();
+    let mut session = args.model.session();
     let evaluators = session
         .check(&input.name, &input.text)
         .and_then(|model| evaluators(&mut session, &model, &input.data, &points, args));

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::check::generative::{Parameters, observed};
 use crate::check::print;
 use crate::check::typed::Model;
-use crate::data::{DataSet, Limits};
+use crate::data::DataSet;
 use crate::driver::{Generator, Session};
 use crate::lower::{Param, Space};
 use crate::posterior::Values;
@@ -36,11 +36,11 @@ pub(super) fn run(args: &PredictArgs, console: Console) -> Outcome {
         Some(path) => read_data(&path, console)?,
         None => DataSet::from_arrays([]),
     };
-    let data = with_sizes(data, &args.size)?
-        .with_limits(Limits { elements: args.max_elements, operations: args.max_operations });
+    let data = with_sizes(data, &args.size)?.with_limits(args.limits.of_data());
     let seed = args.seed.unwrap_or(config.seed);
 
-    let mut session = Session::with_imports(imports.into_iter().collect());
+    let session = Session::with_imports(imports.into_iter().collect());
+    let mut session = session.with_most_bytes(args.limits.max_model_bytes);
     let Some(model) = session.check(&config.model.path, &text) else {
         print_diagnostics(&session, console);
         return Err(Failure::reported());

@@ -52,7 +52,7 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
 
     let started = Instant::now();
     let input = Input::read(&args.model, console)?;
-    let mut session = Session::new();
+    let mut session = args.model.session();
     let model = session.check(&input.name, &input.text);
     let posterior = match (&model, &minibatch) {
         (None, _) => None,

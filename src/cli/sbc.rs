@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::driver::{Calibration, Session, calibrate};
+use crate::driver::{Calibration, calibrate};
 use crate::inference::{Monitor, Progress};
 
 use super::args::{RunFlags, SbcArgs};
@@ -33,7 +33,7 @@ pub(super) fn run(args: &SbcArgs, console: Console) -> Outcome {
     let settings = settings::settings(&flags, method)?;
     let mut input = Input::read(&args.model, console)?;
     input.data = with_sizes(input.data, &args.size)?;
-    let mut session = Session::new();
+    let mut session = args.model.session();
     let model = session.check(&input.name, &input.text);
     print_diagnostics(&session, console);
     let Some(model) = model else { return Err(Failure::reported()) };

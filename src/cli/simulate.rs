@@ -3,7 +3,6 @@
 use serde_json::json;
 
 use crate::check::generative::Parameters;
-use crate::driver::Session;
 use crate::results::{Draws, Predictions, Role, RunDirectory, Source};
 
 use super::args::SimulateArgs;
@@ -30,7 +29,7 @@ pub(super) fn run(args: &SimulateArgs, console: Console) -> Outcome {
     let directory = directory.map_err(|e| directory_failure(&e))?;
     let mut input = Input::read(&args.model, console)?;
     input.data = with_sizes(input.data, &args.size)?;
-    let mut session = Session::new();
+    let mut session = args.model.session();
     let generator = session.check(&input.name, &input.text).and_then(|model| {
         match session.generator(&model, &input.data, Parameters::Drawn) {
             Ok(generator) => Some(generator),

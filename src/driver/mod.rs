@@ -44,6 +44,12 @@ impl Session {
         Self::default()
     }
 
+    /// The same session for files of at most so many bytes, or of [`crate::source::MOST_BYTES`].
+    #[must_use]
+    pub fn with_most_bytes(self, bytes: Option<usize>) -> Self {
+        Session { sources: SourceMap::of_at_most(bytes), ..self }
+    }
+
     /// A session that takes imports from these texts, by name, before it looks for files.
     #[must_use]
     pub fn with_imports(imports: HashMap<String, String>) -> Self {
@@ -58,7 +64,9 @@ impl Session {
 
     /// Parses and checks a model. `None` when it has errors; then [`Session::diagnostics`] has them.
     pub fn check(&mut self, name: &str, text: &str) -> Option<Model> {
-        let mut read = |path: &str, importer: &str| read_import(path, importer, &self.imports);
+        let most_bytes = self.sources.most_bytes();
+        let mut read =
+            |path: &str, importer: &str| read_import(path, importer, &self.imports, most_bytes);
         match check::check_text(name, text, &mut self.sources, &mut read) {
             Ok(checked) => {
                 self.diagnostics.extend(checked.diagnostics);

@@ -85,7 +85,7 @@ pub(super) fn emit(
         }
         Stage::Ast => {
             let file = session.sources.add(name, text);
-            let parsed = syntax::parse(file, text);
+            let parsed = syntax::parse_at_most(session.sources.most_bytes(), file, text);
             session.take(parsed).map(|tree| syntax::emit_ast(&tree))
         }
         Stage::Typed => session.check(name, text).map(|model| check::emit(&model)),

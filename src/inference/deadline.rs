@@ -111,7 +111,7 @@ impl Deadline {
         self.stretch.as_ref().is_some_and(|s| s.clock.now() >= s.end)
     }
 
-    /// Whether it has cut an evaluation of a `timed` density short.
+    /// Whether it has cut an evaluation of a `timed` density, or steps, short.
     #[must_use]
     pub fn has_cut(&self) -> bool {
         self.stretch.as_ref().is_some_and(|s| s.has_cut.load(Ordering::Relaxed))
@@ -130,8 +130,9 @@ impl Deadline {
         values.len() - refused
     }
 
-    /// Whether an evaluation that would begin now is refused.
-    fn refuses(&self) -> bool {
+    /// Whether an evaluation, or a step of the kind, that would begin now is refused; what was to have it
+    /// is then cut short.
+    pub(super) fn refuses(&self) -> bool {
         let Some(Stretch { clock, end, has_cut, any_cut, .. }) = &self.stretch else {
             return false;
         };

@@ -38,35 +38,37 @@ pub(super) struct Mode {
 }
 
 impl Mode {
-    /// Climbs from `start`, with steps in units of `scale: [D]`; `None` where no maximum with a
-    /// positive definite curvature is reached.
+    /// Climbs from `start`, with steps in units of `scale: [D]`.
+    ///
+    /// # Errors
+    /// The last point, where no maximum with a positive definite curvature is reached.
     pub(super) fn climb(
         density: &dyn LogDensity<f64>,
         start: Vec<f64>,
         scale: &[f64],
         budget: usize,
-    ) -> Option<Mode> {
+    ) -> Result<Mode, Point> {
         let hill = Hill { density, scale };
         let start = Point::new(&hill, start);
         if !start.value.is_finite() {
-            return None;
+            return Err(start);
         }
         let mut top = maximise(&hill, start, budget, 1e-8, |_, _| true).point;
         // Newton's steps from nearby: the gain that the next one promises says whether this is a maximum.
         for _ in 0..6 {
-            let mode = Mode::at(density, &top, scale)?;
+            let Some(mode) = Mode::at(density, &top, scale) else { return Err(top) };
             let (step, gain) = mode.newton(&top.gradient);
             if gain < 1e-7 {
-                return Some(mode);
+                return Ok(mode);
             }
             let next = top.at.iter().zip(&step).map(|(x, s)| x + s).collect();
             let next = Point::new(&hill, next);
             if next.value.is_nan() || next.value < top.value {
-                return None;
+                return Err(top);
             }
             top = next;
         }
-        None
+        Err(top)
     }
 
     fn at(density: &dyn LogDensity<f64>, top: &Point, scale: &[f64]) -> Option<Mode> {
@@ -203,7 +205,7 @@ pub(super) fn search(
         if deadline.passed() {
             return;
         }
-        let Some(mode) = mode else { continue };
+        let Ok(mode) = mode else { continue };
         if modes.iter().all(|known| known.distance2(&mode.at) > 1e-2) {
             modes.push(mode);
         }

@@ -10,7 +10,7 @@ use crate::check::stdlib;
 use crate::data::{DataSet, beside};
 use crate::diagnostics::Code;
 use crate::ide::Analysis;
-use crate::source::{line_ends, read_import};
+use crate::source::{MOST_BYTES, line_ends, read_import};
 
 /// A data file with more bytes than this is not read at every keystroke, but left to `ppl check`.
 const LARGEST_DATA: u64 = 1 << 20;
@@ -85,7 +85,8 @@ impl Documents {
     }
 
     fn analyse(&self, name: &str, text: &str) -> Option<Analysis> {
-        let mut import = |path: &str, importer: &str| read_import(path, importer, &self.texts);
+        let mut import =
+            |path: &str, importer: &str| read_import(path, importer, &self.texts, MOST_BYTES);
         let mut analysis = Analysis::new(name, text, &mut import).ok()?;
         let small = |path: &PathBuf| path.metadata().is_ok_and(|m| m.len() <= LARGEST_DATA);
         if let Some(path) = beside(Path::new(name)).filter(small) {
@@ -103,7 +104,8 @@ impl Documents {
     ) -> Option<Analysis> {
         let mut texts = self.texts.clone();
         texts.extend(changed.iter().map(|(name, text)| (name.clone(), text.clone())));
-        let mut import = |path: &str, importer: &str| read_import(path, importer, &texts);
+        let mut import =
+            |path: &str, importer: &str| read_import(path, importer, &texts, MOST_BYTES);
         Analysis::new(name, texts.get(name)?, &mut import).ok()
     }
 

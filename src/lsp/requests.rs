@@ -17,7 +17,7 @@ use lsp_types::{
 use serde_json::json;
 
 use crate::ide::{self, Analysis};
-use crate::source::{FileId, SourceMap, Span, read_import};
+use crate::source::{FileId, MOST_BYTES, SourceMap, Span, read_import};
 use crate::syntax::format;
 
 use super::convert::{self, location, offset, position, range};
@@ -148,7 +148,8 @@ impl Documents {
         let mut sources = SourceMap::new();
         let id = sources.add(name.as_str(), text.as_str());
         let at = offset(sources.file(id), place.position);
-        let mut import = |path: &str, importer: &str| read_import(path, importer, self.texts());
+        let mut import =
+            |path: &str, importer: &str| read_import(path, importer, self.texts(), MOST_BYTES);
         let (word, candidates) = ide::complete(&name, text, at, &mut import);
         let word = range(&sources, word);
         let item = |candidate: ide::Candidate| CompletionItem {

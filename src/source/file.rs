@@ -93,10 +93,21 @@ impl SourceFile {
     }
 }
 
+/// Most bytes of a file, unless another limit is set: beyond, checking would take more memory than a
+/// small machine has.
+pub const MOST_BYTES: usize = 2 << 20;
+
 /// All files of one compilation: the model, what it imports, the standard library.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct SourceMap {
     files: Vec<SourceFile>,
+    most_bytes: usize,
+}
+
+impl Default for SourceMap {
+    fn default() -> Self {
+        SourceMap { files: Vec::new(), most_bytes: MOST_BYTES }
+    }
 }
 
 impl SourceMap {
@@ -104,6 +115,18 @@ impl SourceMap {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Makes an empty map for files of at most so many bytes, or of [`MOST_BYTES`].
+    #[must_use]
+    pub fn of_at_most(bytes: Option<usize>) -> Self {
+        SourceMap { most_bytes: bytes.unwrap_or(MOST_BYTES), ..Self::default() }
+    }
+
+    /// Most bytes of a file that is to be parsed.
+    #[must_use]
+    pub fn most_bytes(&self) -> usize {
+        self.most_bytes
     }
 
     /// Adds a file and returns its identity.

@@ -5,11 +5,8 @@ use std::path::Path;
 
 use super::line_ends;
 
-/// Bytes of a file that may be imported.
-const MOST_BYTES: u64 = 2 << 20;
-
-/// Reads a file that `importer` imports; `path` is relative to that file. `texts` stand for files of
-/// these names. Returns the name and the text.
+/// Reads a file of at most `most_bytes` that `importer` imports; `path` is relative to that file. `texts`
+/// stand for files of these names. Returns the name and the text.
 ///
 /// # Errors
 /// Why it cannot be read, for a message.
@@ -17,6 +14,7 @@ pub fn read_import(
     path: &str,
     importer: &str,
     texts: &HashMap<String, String>,
+    most_bytes: usize,
 ) -> Result<(String, String), String> {
     let path = Path::new(importer).parent().unwrap_or(Path::new("")).join(path);
     let name = path.display().to_string();
@@ -30,9 +28,9 @@ pub fn read_import(
     let read = || {
         let found = std::fs::metadata(&path)?;
         // Devices and pipes may never end.
-        if !found.is_file() || found.len() > MOST_BYTES {
+        if !found.is_file() || found.len() > most_bytes as u64 {
             let kind = std::io::ErrorKind::InvalidInput;
-            let why = format!("it is no file of at most {MOST_BYTES} bytes");
+            let why = format!("it is no file of at most {most_bytes} bytes");
             return Err(std::io::Error::new(kind, why));
         }
         std::fs::read_to_string(&path)

@@ -36,24 +36,27 @@ pub use highlight::{Class, highlight};
 pub use lexer::{emit_tokens, lex};
 
 use crate::diagnostics::{Code, Diagnostic, Outcome};
-use crate::source::{FileId, Span};
+use crate::source::{FileId, MOST_BYTES, Span};
 
-/// Most bytes of a file: beyond, checking would take more memory than a small machine has.
-const MOST_BYTES: usize = 2 << 20;
+/// Parses a file of at most [`MOST_BYTES`]; see [`parse_at_most`].
+#[must_use]
+pub fn parse(file: FileId, text: &str) -> Outcome<ast::File> {
+    parse_at_most(MOST_BYTES, file, text)
+}
 
 /// Parses a file.
 ///
-/// There is always a tree, unless the file is too large; items that did not parse are
+/// There is always a tree, unless the file has more than `most_bytes`; items that did not parse are
 /// [`ast::Item::Error`] in it. Never panics, whatever the text.
 #[must_use]
-pub fn parse(file: FileId, text: &str) -> Outcome<ast::File> {
-    if text.len() > MOST_BYTES {
-        let message = format!("the model has {} bytes, at most {MOST_BYTES} are read", text.len());
+pub fn parse_at_most(most_bytes: usize, file: FileId, text: &str) -> Outcome<ast::File> {
+    if text.len() > most_bytes {
+        let message = format!("the model has {} bytes, at most {most_bytes} are read", text.len());
         let start = Span::at(file, 0);
         let error = Diagnostic::error(Code::E0018, start, message, "a text this long");
-        return Outcome::failed(vec![
-            error.with_help("arrays take the place of many declarations"),
-        ]);
+        return Outcome::failed(vec![error.with_help(
+            "arrays take the place of many declarations; `--max-model-bytes` takes another limit",
+        )]);
     }
     let tokens = lex(file, text);
     let mut bad_tokens = precheck::check_tokens(text, &tokens).into_iter().peekable();

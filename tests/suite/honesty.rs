@@ -4,13 +4,15 @@
 //! every case; all methods do with `PPL_SLOW=1`.
 #![allow(clippy::print_stdout, reason = "tests say what they skip and what they measured")]
 
+use std::time::Duration;
+
 use ppl::data::{DataArray, DataSet};
 use ppl::driver::Session;
-use ppl::inference::{InferenceError, METHODS, Settings, Silent, VerdictLevel, find};
+use ppl::inference::{Deadline, InferenceError, METHODS, Settings, Silent, VerdictLevel, find};
 use ppl::posterior::Posterior;
 
 use crate::conformance::shared;
-use crate::effort::slow;
+use crate::effort::{slow, thorough};
 
 /// 5 %, 50 % and 95 % quantiles of a scalar of the posterior.
 type Truth = (&'static str, [f64; 3]);
@@ -126,6 +128,27 @@ fn cases() -> Vec<Case> {
             &[("y", vec![1.0, 2.0, 0.5])],
             &[],
         ),
+        // exp(500 x) is infinite for most starting points, and its slope 1e300 for others.
+        case(
+            "overflow",
+            "data y: real[N]\nparam x ~ normal(0, 1)\ny ~ exponential(exp(500 * x))\n",
+            &[("y", vec![0.2, 0.3, 0.5])],
+            &[("x", by_grid(-0.02, 0.02, |x| 1500.0 * x - (500.0 * x).exp() - 0.5 * x * x))],
+        ),
+        // Twelve orders of magnitude more nats away from the start than any probability shows.
+        case(
+            "underflow",
+            "data y: real[N]\nparam mu ~ normal(0, 1)\ny ~ normal(mu, 1e-6)\n",
+            &[("y", vec![3.0])],
+            &[("mu", normal(3.0 / (1.0 + 1e-12), 1e-6))],
+        ),
+        // Squares of these are zero, and their reciprocals infinite.
+        case(
+            "tiny units",
+            "data y: real[N]\nparam mu ~ normal(0, 1e-160)\ny ~ normal(mu, 1e-160)\n",
+            &[("y", vec![1e-160])],
+            &[("mu", normal(0.5e-160, 0.5_f64.sqrt() * 1e-160))],
+        ),
     ];
     for case in cases.iter_mut().filter(|c| c.name.starts_with("separated")) {
         let y = DataArray::ints(vec![4], vec![0, 0, 1, 1]);
@@ -198,23 +221,27 @@ fn error(case: &Case, posterior: &Posterior, draws: &[f64], count: usize, chains
 const WRONG: f64 = 0.35;
 const RIGHT: f64 = 0.1;
 
-fn judge(methods: &[&str]) {
+fn judge(cases: &[Case], methods: &[&str], settings: impl Fn() -> Settings) {
     let mut problems = Vec::new();
-    for case in cases() {
-        let posterior = compile(&case);
+    for case in cases {
+        let posterior = compile(case);
         for name in methods {
             let method = find(name).unwrap();
-            let fit = match method.fit(posterior.target(), &Settings::default(), &mut Silent) {
+            let fit = match method.fit(posterior.target(), &settings(), &mut Silent) {
                 Ok(fit) => fit,
                 // Refusing is honest.
-                Err(InferenceError::NonFinite { .. } | InferenceError::Breakdown(_)) => {
-                    println!("{:<20} {name:<10} refused", case.name);
+                Err(
+                    e @ (InferenceError::NonFinite { .. }
+                    | InferenceError::Breakdown(_)
+                    | InferenceError::NoTime),
+                ) => {
+                    println!("{:<20} {name:<10} refused: {e}", case.name);
                     continue;
                 }
                 Err(e) => panic!("{name}: {e}"),
             };
             let level = fit.verdict.level;
-            let off = error(&case, &posterior, &fit.draws, fit.log_p.len(), fit.chains);
+            let off = error(case, &posterior, &fit.draws, fit.log_p.len(), fit.chains);
             println!("{:<20} {name:<10} off by {off:.2} sd, {level:?}", case.name);
             let wrong = case.truth.is_empty() || off > WRONG;
             let lies = wrong && level == VerdictLevel::Ok;
@@ -230,7 +257,8 @@ fn judge(methods: &[&str]) {
 
 #[test]
 fn quick_methods_are_honest() {
-    judge(&["mean-field", "full-rank", "low-rank", "laplace", "pathfinder", "bam", "nuts"]);
+    let quick = ["mean-field", "full-rank", "low-rank", "laplace", "pathfinder", "bam", "nuts"];
+    judge(&cases(), &quick, Settings::default);
 }
 
 #[test]
@@ -238,6 +266,28 @@ fn every_method_is_honest() {
     if !slow() {
         return;
     }
-    let slow: Vec<&str> = METHODS.iter().map(|m| m.name).collect();
-    judge(&slow);
+    judge(&cases(), &all(), Settings::default);
+}
+
+fn all() -> Vec<&'static str> {
+    METHODS.iter().map(|m| m.name).collect()
+}
+
+/// Those that look at the data a few hundred times, and with `PPL_SLOW=1` all, for a while.
+#[test]
+fn a_row_a_million_times_is_as_much_as_it_says() {
+    let rows = case(
+        "a row, a million times",
+        "data y: real[N]\nparam mu ~ normal(0, 10)\ny ~ normal(mu, 2)\n",
+        &[("y", vec![1.3; 1_000_000])],
+        &[("mu", normal(1.3 * 250_000.0 / 250_000.01, 250_000.01_f64.sqrt().recip()))],
+    );
+    if thorough() {
+        let limit = Duration::from_secs(20);
+        let settings = || Settings { deadline: Deadline::after(limit), ..Settings::default() };
+        judge(&[rows], &all(), settings);
+    } else {
+        let settings = || Settings { draws: 1000, ..Settings::default() };
+        judge(&[rows], &["laplace"], settings);
+    }
 }

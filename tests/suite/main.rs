@@ -37,6 +37,7 @@ mod language;
 mod latent_draws;
 mod laws;
 mod levels;
+mod limits;
 mod lsp;
 mod marginals;
 mod minibatch;

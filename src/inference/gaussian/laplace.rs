@@ -1,12 +1,17 @@
 //! Laplace's approximation: the Gaussian with the mode and the curvature of the log density.
 //!
 //! The climb starts from the warm start of `mean-field`, whose standard deviations give the steps
-//! their scale. Of several climbs the mode with the most mass is taken.
+//! their scale. Of several climbs the mode with the most mass is taken. A density without a mode, that of
+//! a funnel say, leaves the warm start for draws, and a verdict that says so.
+
+use std::fmt;
 
 use super::conclude::Fitted;
 use super::warm_start::{WarmStart, warm_start};
+use crate::density::LogDensity;
 use crate::inference::assess::Checks;
 use crate::inference::deadline::timed;
+use crate::inference::lbfgs::Point;
 use crate::inference::method::{RESAMPLE, option};
 use crate::inference::modes::Mode;
 use crate::inference::start::Gaussian;
@@ -51,6 +56,7 @@ fn run(
     let density = &*timed(target.f64, &climbing);
     let d = density.dim();
     let (mut best, mut done, mut stop): (Option<Mode>, usize, Stop) = (None, 0, Stop::Converged);
+    let (mut wide, mut lost): (Option<Gaussian>, Option<Lost>) = (None, None);
     while done < starts {
         let mut rng = stream(settings.seed, &format!("laplace start {done}"));
         let warm = warm_start(density, None, budget.min(200), &mut rng, |_, _| !climbing.passed())?;
@@ -64,11 +70,17 @@ fn run(
             fill_std_normal(&mut rng, &mut xi);
             (0..d).map(|j| mean[j] + 3.0 * scale[j] * xi[j]).collect()
         };
-        let mode = Mode::climb(density, start, &scale, budget);
-        let better = |m: &Mode| best.as_ref().is_none_or(|b| m.log_mass > b.log_mass);
-        if let Some(mode) = mode.filter(better) {
-            best = Some(mode);
+        match Mode::climb(density, start.clone(), &scale, budget) {
+            Ok(mode) if best.as_ref().is_none_or(|b| mode.log_mass > b.log_mass) => {
+                best = Some(mode);
+            }
+            Ok(_) => {}
+            Err(top) if lost.as_ref().is_none_or(|l| top.value > l.value) => {
+                lost = Some(Lost::new(density, &start, &scale, &top));
+            }
+            Err(_) => {}
         }
+        wide.get_or_insert(Gaussian { mean, sd: scale, factor: None });
         done += 1;
         let progress = Progress {
             phase: "climbing",
@@ -83,20 +95,26 @@ fn run(
             break;
         }
     }
-    let Some(mode) = best else {
-        if climbing.passed() {
-            return Err(InferenceError::NoTime);
-        }
-        return Err(InferenceError::Breakdown(format!(
-            "laplace: no maximum of the log density was reached in {done} climbs (a density that rises \
-             without bound, or is flat in some direction, has none); try --infer mean-field"
-        )));
-    };
     let mut checks = Checks::new();
-    checks.add(VerdictLevel::Ok, format!("A mode was reached ({done} climbs)."));
     checks.stopped(stop);
-    let Some(gaussian) = Gaussian::of_map(mode.at.clone(), &mode.map()) else {
-        return Err(InferenceError::Breakdown("laplace: the curvature is degenerate".into()));
+    let at_mode = best.and_then(|mode| Gaussian::of_map(mode.at.clone(), &mode.map()));
+    let gaussian = match (at_mode, wide) {
+        (Some(gaussian), _) => {
+            checks.add(VerdictLevel::Ok, format!("A mode was reached ({done} climbs)."));
+            gaussian
+        }
+        (None, Some(wide)) if !climbing.passed() => {
+            let lost = lost.map(|l| l.to_string()).unwrap_or_default();
+            checks.add(
+                VerdictLevel::Doubtful,
+                format!(
+                    "No mode was reached in {done} climbs{lost}: a density that rises without bound, or is \
+                     flat in some direction, has none. The Gaussian is that of a coarse mean-field fit."
+                ),
+            );
+            wide
+        }
+        _ => return Err(InferenceError::NoTime),
     };
     let fitted = Fitted {
         method: LAPLACE.name,
@@ -108,4 +126,37 @@ fn run(
         next: "--infer ldvi".to_owned(),
     };
     fitted.conclude(target, settings, monitor)
+}
+
+/// Where a climb ended that reached no mode.
+struct Lost {
+    /// The log density there.
+    value: f64,
+    /// The coordinate that went furthest, and from where to where.
+    name: String,
+    from: f64,
+    to: f64,
+}
+
+impl Lost {
+    fn new(density: &dyn LogDensity<f64>, start: &[f64], scale: &[f64], top: &Point) -> Self {
+        let way = |j: &usize| ((top.at[*j] - start[*j]) / scale[*j]).abs();
+        let furthest = (0..start.len()).max_by(|a, b| way(a).total_cmp(&way(b))).unwrap_or(0);
+        Lost {
+            value: top.value,
+            name: density.coordinate_name(furthest),
+            from: start[furthest],
+            to: top.at[furthest],
+        }
+    }
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Lost { value, name, from, to } = self;
+        write!(
+            f,
+            " (the highest went from {from:.4} to {to:.4} in `{name}`, to a log density of {value:.4})"
+        )
+    }
 }

@@ -72,6 +72,24 @@ impl Critic {
     }
 }
 
+/// So many ascent steps of the critic, as long as there is time.
+pub(super) fn steps<B: Backend>(
+    count: usize,
+    setup: &Setup<'_, B>,
+    parameters: &mut Parameters<B>,
+    rate: f64,
+    at: At,
+    normals: &mut B::Normals,
+) -> Result<(), InferenceError> {
+    for _ in 0..count {
+        if setup.deadline.refuses() {
+            break;
+        }
+        step(setup, parameters, rate, at, normals)?;
+    }
+    Ok(())
+}
+
 /// One ascent step of the critic on fresh draws, which are constants here; the gap, per dimension,
 /// up to the part that does not depend on the critic.
 pub(super) fn step<B: Backend>(
@@ -118,8 +136,14 @@ fn loss<B: Backend>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{AT, Probe, the_same_on_a_device};
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicU64;
+    use std::time::Duration;
+
+    use super::super::sivi_sm::SiviSm;
+    use super::super::testing::{self, AT, Probe, parsed, settings, the_same_on_a_device};
     use super::*;
+    use crate::inference::{Clock, Deadline};
 
     struct Ascent;
 
@@ -138,5 +162,24 @@ mod tests {
     fn a_step_is_the_same_on_a_device() {
         the_same_on_a_device("", &Ascent);
         the_same_on_a_device("linear=false", &Ascent);
+    }
+
+    #[test]
+    fn steps_end_with_the_time() {
+        let (_, options) = parsed::<SiviSm>(&settings(""));
+        let (mut setup, mut parameters, mut rng) = testing::setup(&options);
+        let now = Arc::new(AtomicU64::new(0));
+        let until =
+            |seconds| Deadline::by(Clock::Manual(Arc::clone(&now)), Duration::from_secs(seconds));
+        let mut changes = |deadline: Deadline| {
+            setup.deadline = deadline;
+            let before = parameters.state();
+            steps(3, &setup, &mut parameters, 1e-3, AT, &mut rng).unwrap();
+            (before != parameters.state(), setup.deadline.has_cut())
+        };
+        assert_eq!(changes(until(1)), (true, false));
+        let over = until(0);
+        now.store(1_000_000_000, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(changes(over), (false, true), "a run that is resumed repeats the iteration");
     }
 }

@@ -159,12 +159,15 @@ pub(super) struct Setup<'a, B: Backend> {
     pub(super) family: Family,
     pub(super) critic: Critic,
     pub(super) options: &'a Options,
+    /// When what is done with it is to be over.
+    pub(super) deadline: Deadline,
 }
 
 impl<'a, B: Backend> Setup<'a, B> {
     pub(super) fn new(
         (target, seen): (B::Bridge, Arc<dyn LogDensity<B::Number>>),
         options: &'a Options,
+        deadline: Deadline,
         parameters: &mut Parameters<B>,
         rng: &mut Stream,
     ) -> Self {
@@ -172,7 +175,7 @@ impl<'a, B: Backend> Setup<'a, B> {
         let family = Family::new(dim, &options.family, parameters, FAMILY, rng);
         let identity = options.family.linear;
         let critic = Critic::new(dim, &options.critic_hidden, identity, parameters, rng);
-        Setup { target, seen, family, critic, options }
+        Setup { target, seen, family, critic, options, deadline }
     }
 
     /// Noise for one batch, in antithetic pairs if that is set.
@@ -289,7 +292,9 @@ impl<O: Objective> Task<'_, O> {
             let timed = timed(density, deadline);
             Ok((B::bridge(&timed, settings, &transport)?, transport.density(&timed)))
         };
-        let mut setup = Setup::new(until(&training)?, &options, &mut parameters, &mut rng);
+        let target_until = until(&training)?;
+        let mut setup =
+            Setup::new(target_until, &options, training.clone(), &mut parameters, &mut rng);
         let plan = Plan {
             stage: O::STAGES[1],
             phase: "training",
@@ -340,9 +345,9 @@ impl<O: Objective> Task<'_, O> {
         let at = At { heat: 1.0, residual: objective.residual(training.iterations) };
         let mut stop = training.stop;
         if !training.interrupted() {
-            let examining = settings.deadline.share(EXAMINING);
-            (setup.target, setup.seen) = until(&examining)?;
-            let plan = examination::<O>(&options, examining);
+            setup.deadline = settings.deadline.share(EXAMINING);
+            (setup.target, setup.seen) = until(&setup.deadline)?;
+            let plan = examination::<O>(&options, setup.deadline.clone());
             stop = train(&plan, &mut parameters, &mut normals, monitor, |p, normals, context| {
                 critic::step(&setup, p, context.rate, at, normals)
             })?

@@ -185,10 +185,8 @@ impl<B: Backend> Steps<B> for SiviSm {
         at: At,
         normals: &mut B::Normals,
     ) -> Result<(), InferenceError> {
-        for _ in 0..self.critic_warmup {
-            critic::step(setup, parameters, setup.options.critic_learning_rate, at, normals)?;
-        }
-        Ok(())
+        let rate = setup.options.critic_learning_rate;
+        critic::steps(self.critic_warmup, setup, parameters, rate, at, normals)
     }
 
     fn loss(
@@ -216,11 +214,8 @@ impl<B: Backend> Steps<B> for SiviSm {
         at: At,
         normals: &mut B::Normals,
     ) -> Result<(), InferenceError> {
-        for _ in 0..self.critic_steps {
-            let rate = setup.options.critic_learning_rate * factor;
-            critic::step(setup, parameters, rate, at, normals)?;
-        }
-        Ok(())
+        let rate = setup.options.critic_learning_rate * factor;
+        critic::steps(self.critic_steps, setup, parameters, rate, at, normals)
     }
 }
 

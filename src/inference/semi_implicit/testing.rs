@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::fit::{At, Objective, Setup, Steps};
 use super::options::{Options, Reader};
 use crate::density::{LogDensity, Residuals};
-use crate::inference::Settings;
 use crate::inference::bridge::Bridge;
 use crate::inference::optimizer::Parameters;
 use crate::inference::tape::backward;
+use crate::inference::{Deadline, Settings};
 use crate::random::{Stream, stream};
 
 /// `−¼ Σ (x_j − ½ x_{j+1})⁴`: a Hessian that varies, so that a wrong product shows.
@@ -75,7 +75,7 @@ pub(super) fn setup(options: &Options) -> (Setup<'_, f64>, Parameters<f64>, Stre
     let mut parameters = Parameters::default();
     let mut rng = stream(5, "semi-implicit test");
     let target = (Bridge::new(&density), density);
-    let setup = Setup::new(target, options, &mut parameters, &mut rng);
+    let setup = Setup::new(target, options, Deadline::never(), &mut parameters, &mut rng);
     (setup, parameters, rng)
 }
 
@@ -128,7 +128,7 @@ mod on_device {
     use crate::inference::optimizer::Parameters;
     use crate::inference::tape::{Scalar, SharedTape, backward};
     use crate::inference::transport::Transport;
-    use crate::inference::{Device, Settings};
+    use crate::inference::{Deadline, Device, Settings};
     use crate::random::stream;
 
     /// A loss at given noise.
@@ -184,7 +184,7 @@ mod on_device {
         let mut parameters = Parameters::<B>::default();
         let bridge = B::bridge(density, settings, &coordinates).unwrap();
         let target = (bridge, coordinates.density(density));
-        let setup = Setup::new(target, &options, &mut parameters, &mut rng);
+        let setup = Setup::new(target, &options, Deadline::never(), &mut parameters, &mut rng);
         let mut draw = |columns| {
             let numbers = Normals::<f64>::draw(&mut rng, (6, columns), Pairs::Independent);
             let tensor = B::tensor(numbers.numbers(), (6, columns));

@@ -3,10 +3,9 @@
 //! A method supplies a step (objective, gradient, update); the loop decides how often and with which
 //! learning rate it is called, and records what happened as a [`Training`], from which a verdict can
 //! be made. Nothing here knows what is being trained.
-//!
-//! Non-finite steps: such a step changes nothing (see [`Parameters::update`]); a few in a row halve
-//! the learning rate; many in a row restore the last good state as well; if that does not help
-//! either, the run ends with an error that says where in the model the first bad value arose.
+
+mod plan;
+mod recovery;
 
 use std::time::Instant;
 
@@ -15,48 +14,12 @@ use serde::{Deserialize, Serialize};
 
 use super::backend::Backend;
 use super::checkpoint;
-use super::history::History;
-use super::optimizer::{Parameters, Schedule, TensorState};
-use super::{Deadline, InferenceError, Monitor, Progress, Trace};
+use super::optimizer::{Parameters, TensorState};
+use super::{InferenceError, Monitor, Progress, Trace};
 
-/// Consecutive non-finite steps after which the learning rate is halved.
-const PATIENCE: usize = 3;
-/// Consecutive non-finite steps after which the last good state is restored.
-const RESTORE_AFTER: usize = 10;
-/// Restorations without a good step between them that end the run.
-const MAX_RESTORATIONS: usize = 5;
-/// Good steps between two snapshots.
-const SNAPSHOT_EVERY: usize = 100;
-
-/// What to do.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    /// Name of the stage for checkpoints, different from those of all other stages.
-    pub stage: &'static str,
-    /// Name of the phase for progress, such as `training`.
-    pub phase: &'static str,
-    /// Standard name of the objective, such as `elbo`.
-    pub objective: &'static str,
-    /// Whether larger values of the objective are better.
-    pub maximise: bool,
-    /// Iterations at most.
-    pub iterations: usize,
-    /// Base learning rate.
-    pub learning_rate: f64,
-    /// How it changes.
-    pub schedule: Schedule,
-    /// Stop when the relative gain of the objective, averaged over windows of
-    /// [`window`](Self::window) iterations, has fallen below this.
-    pub tolerance: Option<f64>,
-    /// Iterations of one averaging window.
-    pub window: usize,
-    /// Hold the learning rate until the mean objective gains less than this from one stretch of
-    /// iterations to the next, then anneal it and end \[hagele2024\]; `None`: one schedule for all
-    /// iterations.
-    pub least_gain: Option<f64>,
-    /// When this phase is to end.
-    pub deadline: Deadline,
-}
+use plan::Log;
+pub use plan::Plan;
+use recovery::{Counts, Recovery};
 
 /// What a step is told.
 #[derive(Debug, Clone, Copy)]
@@ -285,38 +248,6 @@ pub fn train<B: Backend, S: Serialize + DeserializeOwned>(
     })
 }
 
-/// What is recorded of each step.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Log {
-    /// The objective at every good step.
-    objective: History,
-    /// The learning rate of every step.
-    rates: History,
-    /// How long every step took.
-    times_ms: History,
-    smoothed: Smoothed,
-    converged: bool,
-    annealing: Option<Annealing>,
-}
-
-impl Log {
-    /// Whether the learning rate has been annealed by the end of that many iterations.
-    fn annealed(&self, iterations: usize) -> bool {
-        self.annealing.as_ref().is_some_and(|a| iterations >= a.from + a.length)
-    }
-}
-
-/// The last part of a run that ends when its objective has stopped gaining.
-#[derive(Debug, Serialize, Deserialize)]
-struct Annealing {
-    /// Its first iteration.
-    from: usize,
-    /// Its iterations.
-    length: usize,
-    /// Good steps before it.
-    steady: usize,
-}
-
 /// A checkpoint of training, as it is read.
 #[derive(Deserialize)]
 struct Saved<S> {
@@ -337,164 +268,6 @@ struct SavedRef<'a, S> {
     state: &'a S,
 }
 
-/// Part of the time after which the learning rate is annealed in any case.
-const LATEST_ANNEALING: f64 = 2.0 / 3.0;
-/// Length of the annealing, relative to what came before it.
-const ANNEALING: f64 = 0.5;
-
-impl Plan {
-    /// The fraction of the schedule that is past.
-    fn done(&self, log: &mut Log, iteration: usize, time_used: f64) -> f64 {
-        let by_count = iteration as f64 / self.iterations as f64;
-        let Some(least) = self.least_gain else { return by_count.max(time_used) };
-        let late = by_count.max(time_used) >= LATEST_ANNEALING;
-        if log.annealing.is_none() && (late || self.plateau(&log.objective, least)) {
-            let length = (ANNEALING * iteration as f64).ceil() as usize;
-            log.annealing = Some(Annealing {
-                from: iteration,
-                length: length.clamp(1, self.iterations - iteration),
-                steady: log.objective.len(),
-            });
-        }
-        let warmup = match self.schedule {
-            Schedule::Cosine { warmup, .. } => warmup,
-            Schedule::Constant | Schedule::Step { .. } => 0.0,
-        };
-        let Some(annealing) = &log.annealing else { return by_count.min(warmup) };
-        let of_count = (iteration - annealing.from) as f64 / annealing.length as f64;
-        let of_time = (time_used - LATEST_ANNEALING) / (1.0 - LATEST_ANNEALING);
-        warmup + (1.0 - warmup) * of_count.max(of_time)
-    }
-
-    /// Whether the mean objective of the last quarter (of at least one window) gained less than `least`
-    /// over that of the stretch before it, checked once a window.
-    fn plateau(&self, objective: &History, least: f64) -> bool {
-        let (n, w) = (objective.len(), self.window.max(1));
-        let stretch = w.max(n / 4);
-        if n < 2 * stretch || !n.is_multiple_of(w) {
-            return false;
-        }
-        let gain = objective.mean(n - stretch, n) - objective.mean(n - 2 * stretch, n - stretch);
-        if self.maximise { gain < least } else { -gain < least }
-    }
-
-    /// Whether the mean objective of the last window is no better than that of the one before by more
-    /// than `tolerance`, relative to its size, checked once a window.
-    fn stalled(&self, objective: &History) -> bool {
-        let (Some(tolerance), n, w) = (self.tolerance, objective.len(), self.window.max(1)) else {
-            return false;
-        };
-        if n < 2 * w || !n.is_multiple_of(w) {
-            return false;
-        }
-        let (before, now) = (objective.mean(n - 2 * w, n - w), objective.mean(n - w, n));
-        let gain = if self.maximise { now - before } else { before - now };
-        gain < tolerance * now.abs().max(f64::MIN_POSITIVE)
-    }
-}
-
-/// What to do about non-finite steps: see the module header.
-struct Recovery<B: Backend> {
-    snapshot: Parameters<B>,
-    counts: Counts,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Counts {
-    good_since_snapshot: usize,
-    in_a_row: usize,
-    restored_in_a_row: usize,
-    skipped: usize,
-    restored: usize,
-    shrink: f64,
-    place: Option<String>,
-}
-
-impl<B: Backend> Recovery<B> {
-    fn new(parameters: &Parameters<B>) -> Self {
-        let counts = Counts {
-            good_since_snapshot: 0,
-            in_a_row: 0,
-            restored_in_a_row: 0,
-            skipped: 0,
-            restored: 0,
-            shrink: 1.0,
-            place: None,
-        };
-        Recovery { snapshot: parameters.clone(), counts }
-    }
-
-    fn good(&mut self, parameters: &Parameters<B>) {
-        let counts = &mut self.counts;
-        counts.in_a_row = 0;
-        counts.good_since_snapshot += 1;
-        if counts.good_since_snapshot >= SNAPSHOT_EVERY {
-            self.snapshot = parameters.clone();
-            counts.good_since_snapshot = 0;
-            counts.restored_in_a_row = 0;
-        }
-    }
-
-    fn bad(
-        &mut self,
-        parameters: &mut Parameters<B>,
-        place: Option<String>,
-    ) -> Result<(), InferenceError> {
-        let counts = &mut self.counts;
-        counts.skipped += 1;
-        counts.in_a_row += 1;
-        counts.place = place.or(counts.place.take());
-        if counts.in_a_row.is_multiple_of(PATIENCE) {
-            counts.shrink *= 0.5;
-        }
-        if counts.in_a_row >= RESTORE_AFTER {
-            if counts.restored_in_a_row >= MAX_RESTORATIONS {
-                return Err(self.error());
-            }
-            *parameters = self.snapshot.clone();
-            counts.in_a_row = 0;
-            counts.restored += 1;
-            counts.restored_in_a_row += 1;
-        }
-        Ok(())
-    }
-
-    fn error(&self) -> InferenceError {
-        InferenceError::NonFinite { tried: self.counts.skipped, place: self.counts.place.clone() }
-    }
-}
-
-/// Exponential moving average of the objective, for progress.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Smoothed {
-    sum: f64,
-    weight: f64,
-    /// Averages a hundred steps apart.
-    hundredth: Option<(f64, f64)>,
-    count: usize,
-}
-
-impl Smoothed {
-    fn add(&mut self, value: f64) {
-        const DECAY: f64 = 0.98;
-        self.sum = DECAY * self.sum + value;
-        self.weight = DECAY * self.weight + 1.0;
-        self.count += 1;
-        if self.count.is_multiple_of(100) {
-            let now = self.sum / self.weight;
-            self.hundredth = Some((self.hundredth.map_or(now, |(_, last)| last), now));
-        }
-    }
-
-    fn value(&self) -> Option<f64> {
-        (self.weight > 0.0).then(|| self.sum / self.weight)
-    }
-
-    fn trend(&self) -> Option<f64> {
-        (self.count >= 200).then_some(self.hundredth).flatten().map(|(before, now)| now - before)
-    }
-}
-
 fn median(times: &[f64]) -> f64 {
     if times.is_empty() {
         return 0.0;
@@ -506,7 +279,8 @@ fn median(times: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inference::Silent;
+    use crate::inference::optimizer::Schedule;
+    use crate::inference::{Deadline, Silent};
 
     const PLAN: Plan = Plan {
         stage: "test",
