@@ -69,6 +69,15 @@ impl<E: Element> Bridge<E> {
         }
     }
 
+    /// `log p: [B]` and its score `[B, D]` at `z: [B, D]`.
+    #[must_use]
+    pub fn value_and_score(&self, z: &[E]) -> (Pooled<E>, Pooled<E>) {
+        let (mut log_p, mut score) = (Pooled::new(z.len() / self.dim()), Pooled::new(z.len()));
+        self.density.score(z, &mut log_p, &mut score);
+        self.notice(z, Some(&log_p), &score);
+        (log_p, score)
+    }
+
     /// `log p` at each row of `z: [B, D]`; its gradient is the score, and there is no second one.
     #[must_use]
     pub fn log_density(&self, z: Matrix<E>) -> Vector<E> {
@@ -86,9 +95,7 @@ impl<E: Element> Bridge<E> {
     #[must_use]
     pub fn log_density_at(&self, z: &Node<E>) -> Node<E> {
         let (b, d) = z.shape();
-        let (mut log_p, mut score) = (Pooled::new(b), Pooled::new(b * d));
-        self.density.score(z.numbers(), &mut log_p, &mut score);
-        self.notice(z.numbers(), Some(&log_p), &score);
+        let (log_p, score) = self.value_and_score(z.numbers());
         let out = Node::computed(log_p, (b, 1), [z]);
         let z = z.operand();
         out.record(move |_, up| {

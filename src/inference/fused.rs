@@ -220,6 +220,35 @@ pub fn gap<E: Element>(f: &Node<E>, t: &Node<E>) -> Node<E> {
     out
 }
 
+/// What [`finite_gaps`] finds.
+#[derive(Debug)]
+pub struct Gaps<Node> {
+    /// `f` off the tape, with zeros in the rows that are left out.
+    pub kept: Node,
+    /// `Σ f ∘ (2 t − f)` over the others.
+    pub sum: f64,
+    /// How many those are.
+    pub rows: usize,
+}
+
+/// The [`gap`] of `f` and `t: [N, D]` without the rows in which it is not finite.
+#[must_use]
+pub fn finite_gaps<E: Element>(f: &Node<E>, t: &Node<E>) -> Gaps<Node<E>> {
+    let d = f.shape().1;
+    let mut kept = Pooled::of(f.numbers());
+    let (mut sum, mut rows) = (0.0, 0);
+    for (f, t) in kept.chunks_exact_mut(d).zip(t.numbers().chunks_exact(d)) {
+        let gap = sum_of_gaps(f, t).f64();
+        if gap.is_finite() {
+            sum += gap;
+            rows += 1;
+        } else {
+            f.fill(E::zero());
+        }
+    }
+    Gaps { kept: Node::constant(kept, f.shape()), sum, rows }
+}
+
 /// Matrices of equal width one under the other.
 ///
 /// # Panics

@@ -44,7 +44,8 @@ impl Method {
 }
 
 /// The methods that train on a device as well; see [`super::backend`].
-const ON_DEVICE: &[&str] = &["ula", "mcd", "uha", "ldvi", "cmcd", "cmcd-ud", "mean-field"];
+const ON_DEVICE: &[&str] =
+    &["ula", "mcd", "uha", "ldvi", "cmcd", "cmcd-ud", "sivi-sm", "ksivi", "mean-field"];
 
 impl Method {
     /// Whether it trains elsewhere than on the CPU too.

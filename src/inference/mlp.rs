@@ -3,17 +3,21 @@
 //! Forward and backward are a matrix product per layer and a pass over its output: buffers come from
 //! a pool, biases are where products start from, and of the gradients only those are computed that
 //! someone wants: none of the input's where that is a constant, none of the weights' where they are.
-//! Layer by layer through dfdx, which the tests compare with, takes three times as long.
+//! Layer by layer through dfdx, which is what runs on a device, takes three times as long.
 
 use dfdx::prelude::{Merge, SplitTape};
 use faer::{Accum, MatMut, MatRef};
 use rand::RngCore;
 
+use super::backend::Backend;
 use super::network::{Init, Linear};
 use super::node::Node;
+#[cfg(test)]
+use super::optimizer::Handle;
 use super::optimizer::Parameters;
-use super::tape::{Element, Pooled, SharedTape};
+use super::tape::{Element, Matrix, Pooled, SharedTape};
 use super::vector::{add_columns, keep_positive, relu, set_products};
+use crate::real::Real;
 
 /// A chain of [`Linear`] layers with `relu` between them, such as the networks of SIVI-SM.
 #[derive(Debug, Clone)]
@@ -24,8 +28,8 @@ pub struct ReluMlp {
 
 impl ReluMlp {
     /// Layers of widths `sizes` (input first, output last), PyTorch's initial values.
-    pub fn new<E: Element>(
-        parameters: &mut Parameters<E>,
+    pub fn new<B: Backend>(
+        parameters: &mut Parameters<B>,
         group: usize,
         sizes: &[usize],
         rng: &mut impl RngCore,
@@ -37,11 +41,17 @@ impl ReluMlp {
         ReluMlp { layers }
     }
 
+    /// Handles of all parameters.
+    #[cfg(test)]
+    pub fn handles(&self) -> impl Iterator<Item = Handle> {
+        self.layers.iter().flat_map(|layer| [layer.weight, layer.bias])
+    }
+
     /// Multiplies what the network puts out by `factor`.
-    pub fn shrink<E: Element>(&self, parameters: &mut Parameters<E>, factor: f64) {
+    pub fn shrink<B: Backend>(&self, parameters: &mut Parameters<B>, factor: f64) {
         for handle in self.layers.last().iter().flat_map(|last| [last.weight, last.bias]) {
             let mut values = parameters.values(handle);
-            values.iter_mut().for_each(|x| *x *= E::of(factor));
+            values.iter_mut().for_each(|x| *x *= Real::of(factor));
             parameters.set(handle, &values);
         }
     }
@@ -49,7 +59,32 @@ impl ReluMlp {
     /// The network at each row of `x: [B, in]`; with `tape` [off](SharedTape::off) the weights are
     /// constants.
     #[must_use]
-    pub fn forward<E: Element>(
+    pub fn forward<B: Backend>(
+        &self,
+        parameters: &Parameters<B>,
+        x: &B::Node,
+        tape: &SharedTape<B>,
+    ) -> B::Node {
+        B::relu_mlp(self, parameters, x, tape)
+    }
+
+    /// The same layer by layer through dfdx.
+    #[must_use]
+    pub fn plain<B: Backend>(
+        &self,
+        parameters: &Parameters<B>,
+        x: Matrix<B>,
+        tape: &SharedTape<B>,
+    ) -> Matrix<B> {
+        self.layers.iter().enumerate().fold(x, |h, (k, layer)| {
+            let y = layer.forward(parameters, h, tape);
+            if k + 1 < self.layers.len() { y.relu() } else { y }
+        })
+    }
+
+    /// The same as one operation.
+    #[must_use]
+    pub fn fused<E: Element>(
         &self,
         parameters: &Parameters<E>,
         x: &Node<E>,
@@ -134,21 +169,8 @@ impl Linear {
 mod tests {
     use super::*;
     use crate::inference::network::normals;
-    use crate::inference::tape::{Grads, Matrix, backward, tensor};
+    use crate::inference::tape::{Grads, backward, tensor};
     use dfdx::prelude::{PutTape, Rank0, SumTo};
-
-    /// Layer by layer through dfdx.
-    fn plain(
-        mlp: &ReluMlp,
-        parameters: &Parameters<f64>,
-        x: Matrix<f64>,
-        tape: &SharedTape<f64>,
-    ) -> Matrix<f64> {
-        mlp.layers.iter().enumerate().fold(x, |h, (k, layer)| {
-            let y = layer.forward(parameters, h, tape);
-            if k + 1 < mlp.layers.len() { y.relu() } else { y }
-        })
-    }
 
     #[test]
     fn the_fused_network_is_the_plain_one() {
@@ -165,7 +187,7 @@ mod tests {
                 let x: Matrix<f64> = input.clone().put_tape(on(of_input));
                 let f = |x| match fused {
                     true => mlp.forward(&parameters, &Node::of(x), &on(of_weights)).tensor(),
-                    false => plain(&mlp, &parameters, x, &on(of_weights)),
+                    false => mlp.plain(&parameters, x, &on(of_weights)),
                 };
                 let w: Matrix<f64> = weight.clone().put_tape(SharedTape::off());
                 let y = f(x.clone() * 0.5) * w + f(x).square();

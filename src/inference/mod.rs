@@ -16,6 +16,7 @@ mod fit;
 pub mod fused;
 pub mod gaussian;
 pub mod history;
+pub mod kernel_stein;
 pub mod langevin;
 mod lbfgs;
 mod method;

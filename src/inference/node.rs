@@ -92,6 +92,12 @@ impl<E: Element> Node<E> {
         out.put_tape(tape)
     }
 
+    /// The same numbers off the tape.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Node { cell: Rc::clone(&self.cell), tape: SharedTape::off() }
+    }
+
     /// The tape that it is on.
     #[must_use]
     pub fn tape(&self) -> SharedTape<E> {

@@ -1,6 +1,7 @@
 //! The IR as dfdx tensors, on dfdx's CPU device: every operation against the reference executor (from `exec`,
 //! whose cases these are), every model against the fast executor.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use dfdx::prelude::{Cache, Cpu, Device as DfdxDevice, MeanTo, PutTape, TensorFromVec};
@@ -11,6 +12,8 @@ use ppl::exec::device::{DeviceDensity, Number, Program};
 use ppl::inference::affine::Coordinates;
 use ppl::inference::backend::device::Place;
 use ppl::inference::backend::{Backend, Node, Normals, On, Pairs};
+use ppl::inference::fused::Gaps;
+use ppl::inference::kernel_stein::{Discrepancy, Kernel, Sides};
 use ppl::inference::optimizer::{Group, Update};
 use ppl::inference::tape::{Element, Pooled, SharedTape, backward};
 use ppl::inference::transport::Transport;
@@ -347,6 +350,12 @@ fn means_and_sds(fit: &Fit) -> Vec<(f64, f64)> {
         .collect()
 }
 
+/// Networks of a size for a quick fit.
+fn small() -> BTreeMap<String, String> {
+    let options = [("hidden", "16"), ("critic-hidden", "16"), ("mixing-draws", "500")];
+    options.map(|(k, v)| (k.to_owned(), v.to_owned())).into()
+}
+
 /// Every method that trains on a device lands where it does on the fast path, in both precisions.
 #[test]
 fn fits_on_a_device_are_those_of_the_fast_path() {
@@ -360,6 +369,7 @@ fn fits_on_a_device_are_those_of_the_fast_path() {
                 iterations: Some(200),
                 grad_samples: Some(8),
                 bridges: (method.group == "Langevin").then_some(3),
+                options: if method.group == "semi-implicit" { small() } else { BTreeMap::new() },
                 ..Settings::default()
             };
             method.fit(posterior.target(), &settings, &mut Silent).unwrap()
@@ -376,6 +386,57 @@ fn fits_on_a_device_are_those_of_the_fast_path() {
                 let what = format!("{}, {precision:?}", method.name);
                 assert!((mean - wanted).abs() < 0.2 * of, "{what}: mean {mean} for {wanted}");
                 assert!((sd / of - 1.0).abs() < 0.2, "{what}: sd {sd} for {of}");
+            }
+        }
+    }
+}
+
+fn node_of<B: Backend<Number = f64>>(numbers: &[f64], columns: usize) -> B::Node {
+    let shape = (numbers.len() / columns, columns);
+    B::Node::of(B::tensor(numbers, shape).put_tape(SharedTape::off()))
+}
+
+/// Rows that are not finite are left out on both sides.
+#[test]
+fn gaps_with_infinite_rows_are_the_same_on_a_device() {
+    fn run<B: Backend<Number = f64>>() -> (Vec<f64>, f64, usize) {
+        let (mut f, t) = (numbers(1, 15, -1.0, 1.0), numbers(2, 15, -1.0, 1.0));
+        (f[4], f[11]) = (f64::NAN, f64::INFINITY);
+        let Gaps { kept, sum, rows } = B::finite_gaps(&node_of::<B>(&f, 3), &node_of::<B>(&t, 3));
+        (kept.tensor().as_vec(), sum, rows)
+    }
+    let ((kept, sum, rows), (found, other, count)) = (run::<f64>(), run::<Tensors<f64>>());
+    assert_eq!((&kept, rows), (&found, count));
+    assert!(rows == 3 && kept[3..6] == [0.0; 3] && kept[9..12] == [0.0; 3], "{kept:?}");
+    assert!(close(sum, other, 1e-12, 1e-12), "{sum} {other}");
+}
+
+/// The kernel Stein discrepancy and its gradients, also where the width is the median of a part of the pairs.
+#[test]
+fn kernel_stein_discrepancies_are_the_same_on_a_device() {
+    fn run<B: Backend<Number = f64>>(kernel: Kernel, n: usize, distinct: bool) -> Vec<f64> {
+        let node = |seed| node_of::<B>(&numbers(seed, 3 * n, -1.0, 1.0), 3);
+        let left = [node(1), node(2)];
+        let right = if distinct { left.clone() } else { [node(3), node(4)] };
+        let sides = Sides { left: left.each_ref(), right: right.each_ref(), distinct };
+        let Discrepancy { value, gradients } = B::kernel_stein(kernel, sides);
+        let [gu, ga, gv, gb] = gradients.each_ref().map(|g| g.tensor().as_vec());
+        let both = |a: Vec<f64>, b: Vec<f64>| match distinct {
+            // Both sides are the same draws, and which of two equal pairs is the median does not matter.
+            true => a.iter().zip(&b).map(|(a, b)| a + b).collect(),
+            false => [a, b].concat(),
+        };
+        [vec![value], both(gu, gv), both(ga, gb)].concat()
+    }
+    for kernel in [Kernel::Gaussian, Kernel::InverseMultiquadric] {
+        for (n, distinct) in [(2, true), (9, false), (9, true), (66, false)] {
+            let expected = run::<f64>(kernel, n, distinct);
+            let found = run::<Tensors<f64>>(kernel, n, distinct);
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!(
+                    close(*found, *expected, 1e-9, 1e-12),
+                    "{kernel:?}, {n}: {found} {expected}"
+                );
             }
         }
     }

@@ -162,6 +162,16 @@ fn runs_on_a_device_go_on_to_the_same_bits() {
     let chains =
         Settings { iterations: Some(40), bridges: Some(2), grad_samples: Some(4), ..settings };
     every_interruption_is_without_effect("ldvi", &chains);
+    for method in ["sivi-sm", "ksivi"] {
+        let options = [("hidden", "8"), ("critic-hidden", "8"), ("mixing-draws", "50")];
+        let mut options: BTreeMap<_, _> = options.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+        if method == "sivi-sm" {
+            options.insert("critic-warmup".into(), "5".into());
+        }
+        let mixed =
+            Settings { options, iterations: Some(80), grad_samples: Some(8), ..chains.clone() };
+        every_interruption_is_without_effect(method, &mixed);
+    }
 }
 
 #[test]

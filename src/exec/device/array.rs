@@ -134,7 +134,7 @@ impl<E: Number, D: Device<E>> Array<E, D> {
     }
 
     /// The maxima of every `columns` rows; NaN where one of them is.
-    pub(super) fn max_groups(&self, columns: usize) -> Self {
+    pub(crate) fn max_groups(&self, columns: usize) -> Self {
         let rows = self.shape().0 / columns;
         let found = Array(self.cube(rows, columns).max::<_, Axis<1>>());
         let is_nan = Self::truth(&self.is_nan()).sum_groups(columns);
@@ -190,6 +190,12 @@ impl<E: Number, D: Device<E>> Array<E, D> {
         self.0.lt(E::of(x))
     }
 
+    /// 1 where finite.
+    pub(crate) fn finite(&self) -> Self {
+        // Zero times anything else is NaN.
+        Self::truth(&(self * 0.0).eq(0.0))
+    }
+
     /// 1 where less than `x`.
     pub(crate) fn below(&self, x: f64) -> Self {
         Self::truth(&self.lt(x))
@@ -213,7 +219,7 @@ impl<E: Number, D: Device<E>> Array<E, D> {
     }
 
     /// 1 where the comparison of two arrays holds.
-    pub(super) fn compare(&self, how: Comparison, other: &Self) -> Self {
+    pub(crate) fn compare(&self, how: Comparison, other: &Self) -> Self {
         let (a, b) = self.both(other);
         Self::truth(&match how {
             Comparison::Less => a.lt(&b),
@@ -226,7 +232,7 @@ impl<E: Number, D: Device<E>> Array<E, D> {
 
 /// How two numbers are compared.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Comparison {
+pub(crate) enum Comparison {
     Less,
     LessOrEqual,
     Equal,

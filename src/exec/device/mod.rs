@@ -21,6 +21,7 @@ mod program;
 mod special;
 mod tables;
 
+pub(crate) use array::Comparison;
 pub use array::{Array, Number};
 pub use density::{DeviceDensity, Kept, Points, Source};
 pub(crate) use join::Join;

@@ -8,9 +8,12 @@ use super::{Backend, Density, Leaf, Normals, Pairs};
 use crate::density::LogDensity;
 use crate::inference::adam::{Adam, sum_of_squares};
 use crate::inference::bridge::Bridge;
-use crate::inference::fused::{self, Second, Term};
+use crate::inference::fused::{self, Gaps, Second, Term};
+use crate::inference::kernel_stein::{self, Discrepancy, Kernel, Sides};
+use crate::inference::mlp::ReluMlp;
 use crate::inference::node::Node;
-use crate::inference::tape::{self, Buffer, Element, Grads, Matrix, Pooled};
+use crate::inference::optimizer::Parameters;
+use crate::inference::tape::{self, Buffer, Element, Grads, Matrix, Pooled, SharedTape};
 use crate::inference::transport::Transport;
 use crate::inference::{InferenceError, Settings};
 use crate::random::{Stream, fill_std_normal, stream};
@@ -66,6 +69,31 @@ impl<E: Element> Backend for E {
         fused::half_squares(x)
     }
 
+    fn relu_mlp(
+        network: &ReluMlp,
+        parameters: &Parameters<E>,
+        x: &Node<E>,
+        tape: &SharedTape<E>,
+    ) -> Node<E> {
+        network.fused(parameters, x, tape)
+    }
+
+    fn inner(a: &Node<E>, b: &Node<E>) -> Node<E> {
+        fused::inner(a, b)
+    }
+
+    fn gap(f: &Node<E>, t: &Node<E>) -> Node<E> {
+        fused::gap(f, t)
+    }
+
+    fn finite_gaps(f: &Node<E>, t: &Node<E>) -> Gaps<Node<E>> {
+        fused::finite_gaps(f, t)
+    }
+
+    fn kernel_stein(kernel: Kernel, sides: Sides<'_, Node<E>>) -> Discrepancy<Node<E>> {
+        kernel_stein::discrepancy(kernel, sides)
+    }
+
     fn stacked(parts: &[Node<E>]) -> Node<E> {
         fused::stacked(parts)
     }
@@ -105,6 +133,10 @@ impl<E: Element> super::Node<E> for Node<E> {
     fn shape(&self) -> (usize, usize) {
         Node::shape(self)
     }
+
+    fn detached(&self) -> Self {
+        Node::detached(self)
+    }
 }
 
 impl<E: Element> Density<E> for Bridge<E> {
@@ -118,6 +150,10 @@ impl<E: Element> Density<E> for Bridge<E> {
 
     fn score_at(&self, z: &Node<E>) -> Node<E> {
         Bridge::score_at(self, z)
+    }
+
+    fn constant_score_at(&self, z: &Node<E>) -> Node<E> {
+        Node::constant(self.value_and_score(z.numbers()).1, z.shape())
     }
 
     fn non_finite_point(&self) -> Option<Vec<E>> {

@@ -14,7 +14,7 @@ mod noise;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use dfdx::prelude::{Device as DfdxDevice, Shape, Tensor};
+use dfdx::prelude::{Device as DfdxDevice, PutTape, ReshapeTo, Shape, Tensor};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -22,11 +22,15 @@ pub use device::On;
 pub use host::HostLeaf;
 
 use super::adam::Adam;
-use super::fused::{Second, Term};
-use super::tape::{Element, Grads, Matrix};
+use super::fused::{Gaps, Second, Term};
+use super::kernel_stein::{Discrepancy, Kernel, Sides};
+use super::mlp::ReluMlp;
+use super::optimizer::Parameters;
+use super::tape::{Element, Grads, Matrix, Scalar, SharedTape};
 use super::transport::Transport;
 use super::{Device, InferenceError, Precision, Settings};
 use crate::density::LogDensity;
+use crate::real::Real;
 
 /// See the module header.
 pub trait Backend: Sized + 'static {
@@ -79,6 +83,26 @@ pub trait Backend: Sized + 'static {
 
     /// `½ |row|²` of every row: `[N, D]` to `[N, 1]`.
     fn half_squares(x: &Self::Node) -> Self::Node;
+
+    /// The network at each row of `x: [N, in]`; with `tape` [off](SharedTape::off) the weights are constants.
+    fn relu_mlp(
+        network: &ReluMlp,
+        parameters: &Parameters<Self>,
+        x: &Self::Node,
+        tape: &SharedTape<Self>,
+    ) -> Self::Node;
+
+    /// `Σ a ∘ b` over all numbers, `[1, 1]`.
+    fn inner(a: &Self::Node, b: &Self::Node) -> Self::Node;
+
+    /// See [`gap`](super::fused::gap).
+    fn gap(f: &Self::Node, t: &Self::Node) -> Self::Node;
+
+    /// See [`finite_gaps`](super::fused::finite_gaps).
+    fn finite_gaps(f: &Self::Node, t: &Self::Node) -> Gaps<Self::Node>;
+
+    /// See [`discrepancy`](super::kernel_stein::discrepancy).
+    fn kernel_stein(kernel: Kernel, sides: Sides<'_, Self::Node>) -> Discrepancy<Self::Node>;
 
     /// Matrices of equal size one under the other.
     fn stacked(parts: &[Self::Node]) -> Self::Node;
@@ -141,6 +165,8 @@ pub trait Node<B: Backend>: Clone {
     fn tensor(&self) -> Matrix<B>;
     /// Rows and columns.
     fn shape(&self) -> (usize, usize);
+    /// The same numbers off the tape.
+    fn detached(&self) -> Self;
 }
 
 /// A log density in operations on the tape.
@@ -151,8 +177,20 @@ pub trait Density<B: Backend>: Debug {
     fn log_density_at(&self, z: &B::Node) -> B::Node;
     /// `∇ log p` at each row of `z: [N, D]`; differentiable by Hessian-vector products.
     fn score_at(&self, z: &B::Node) -> B::Node;
+    /// `∇ log p` at each row of `z: [N, D]`, off the tape.
+    fn constant_score_at(&self, z: &B::Node) -> B::Node;
     /// A finite point at which something was not finite since the last call, if there was one.
     fn non_finite_point(&self) -> Option<Vec<B::Number>>;
+}
+
+/// A number off the tape, `[1, 1]`.
+pub(in crate::inference) fn number<B: Backend>(x: f64) -> B::Node {
+    B::Node::of(B::tensor(&[Real::of(x)], (1, 1)).put_tape(SharedTape::off()))
+}
+
+/// `Σ x ∘ gradient`, whose gradient by `x` is `gradient`.
+pub(in crate::inference) fn along<B: Backend>(x: &B::Node, gradient: &B::Node) -> Scalar<B> {
+    B::inner(x, gradient).tensor().reshape_like(&())
 }
 
 /// How the second half of the rows of a matrix of noise comes from the first.

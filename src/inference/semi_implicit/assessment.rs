@@ -13,7 +13,7 @@ use crate::inference::assess::{Checks, FEWEST_ITERATIONS};
 use crate::inference::examine::examine;
 use crate::inference::train::{Stop, Training};
 use crate::inference::weights;
-use crate::inference::{Fit, KhatKind, Settings, VerdictLevel};
+use crate::inference::{Fit, KhatKind, Settings, Target, VerdictLevel};
 use crate::random::stream;
 
 /// Draws, measures and verdict.
@@ -21,10 +21,11 @@ pub(super) fn conclude(
     method: &'static str,
     measure: &Measure,
     evidence: &Evidence,
+    target: Target<'_>,
     training: Training,
     settings: &Settings,
 ) -> Fit {
-    let density = evidence.density.inner();
+    let density = target.f64.as_ref();
     let interrupted = matches!(evidence.stop, Stop::Interrupted | Stop::TimeLimit);
     let mut checks = Checks::new();
     checks.stopped(evidence.stop);
@@ -50,13 +51,13 @@ pub(super) fn conclude(
     checks.estimated(evidence.density.estimate());
     let d = density.dim();
     let u: Vec<f64> = chosen.iter().flat_map(|i| &of.u[i * d..(i + 1) * d]).copied().collect();
-    let draws = evidence.affine.points(&u);
+    let draws = evidence.density.apply(&u);
     // In the model's own coordinates: the standardised ones are those of the mode that was found, and
     // hardly any start in them leads elsewhere.
     if !interrupted {
         examine(&mut checks, density, &draws, settings);
     }
-    let log_det = evidence.density.log_det();
+    let log_det = evidence.coordinates.log_det();
     let log_p = chosen.iter().map(|i| of.log_p[*i] - log_det).collect();
     let bound = weights::lower_bound(&evidence.log_ratios);
 

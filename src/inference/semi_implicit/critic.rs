@@ -10,15 +10,16 @@
 use dfdx::prelude::ReshapeTo;
 use rand::RngCore;
 
+use super::family::Noise;
 use super::fit::{At, Setup};
 use crate::inference::InferenceError;
-use crate::inference::fused::{Term, combine, gap};
+use crate::inference::backend::{Backend, Density, Node, number};
+use crate::inference::fused::Term;
 use crate::inference::mlp::ReluMlp;
-use crate::inference::node::Node;
 use crate::inference::optimizer::{Group, Handle, Parameters, Update};
-use crate::inference::tape::{Element, SharedTape, backward};
+use crate::inference::tape::{Scalar, SharedTape, backward};
 use crate::inference::train::Step;
-use crate::random::Stream;
+use crate::real::Real;
 
 /// Parameter group of the critic.
 pub(super) const CRITIC: usize = 1;
@@ -36,74 +37,70 @@ pub(super) struct Critic {
 
 impl Critic {
     /// A critic in `dim` dimensions with hidden layers of these widths.
-    pub(super) fn new<E: Element>(
+    pub(super) fn new<B: Backend>(
         dim: usize,
         hidden: &[usize],
         linear: bool,
-        parameters: &mut Parameters<E>,
+        parameters: &mut Parameters<B>,
         rng: &mut impl RngCore,
     ) -> Self {
         let sizes: Vec<usize> = [&[dim], hidden, &[dim]].concat();
         let network = ReluMlp::new(parameters, CRITIC, &sizes, rng);
-        let zeros = || vec![E::zero(); dim];
+        let zeros = || vec![Real::of(0.0); dim];
         Critic { network, scales: linear.then(|| parameters.add("critic_scales", CRITIC, zeros())) }
     }
 
+    /// Handles of all parameters.
+    #[cfg(test)]
+    pub(super) fn handles(&self) -> Vec<Handle> {
+        self.network.handles().chain(self.scales).collect()
+    }
+
     /// What is added to `c s_p`.
-    pub(super) fn rest<E: Element>(
+    pub(super) fn rest<B: Backend>(
         &self,
-        parameters: &Parameters<E>,
-        u: &Node<E>,
+        parameters: &Parameters<B>,
+        u: &B::Node,
         c: f64,
-        tape: &SharedTape<E>,
-    ) -> Node<E> {
+        tape: &SharedTape<B>,
+    ) -> B::Node {
         let network = self.network.forward(parameters, u, tape);
         let Some(scales) = self.scales else { return network };
-        let scales = Node::of(parameters.matrix(scales, (1, u.shape().1), tape) + E::of(c));
-        combine(u.shape(), &[Term::Plain(&network), Term::Scaled(&scales, 0, u)])
+        let scales = parameters.matrix(scales, (1, u.shape().1), tape) + B::Number::of(c);
+        let scales = B::Node::of(scales);
+        B::combine(u.shape(), &[Term::Plain(&network), Term::Scaled(&scales, 0, u)])
     }
 }
 
 /// So many ascent steps of the critic, as long as there is time.
-pub(super) fn steps<E: Element>(
+pub(super) fn steps<B: Backend>(
     count: usize,
-    setup: &Setup<'_, E>,
-    parameters: &mut Parameters<E>,
+    setup: &Setup<'_, B>,
+    parameters: &mut Parameters<B>,
     rate: f64,
     at: At,
-    rng: &mut Stream,
+    normals: &mut B::Normals,
 ) -> Result<(), InferenceError> {
     for _ in 0..count {
         if setup.deadline.refuses() {
             break;
         }
-        step(setup, parameters, rate, at, rng)?;
+        step(setup, parameters, rate, at, normals)?;
     }
     Ok(())
 }
 
 /// One ascent step of the critic on fresh draws, which are constants here; the gap, per dimension,
 /// up to the part that does not depend on the critic.
-pub(super) fn step<E: Element>(
-    setup: &Setup<'_, E>,
-    parameters: &mut Parameters<E>,
+pub(super) fn step<B: Backend>(
+    setup: &Setup<'_, B>,
+    parameters: &mut Parameters<B>,
     rate: f64,
     at: At,
-    rng: &mut Stream,
+    normals: &mut B::Normals,
 ) -> Result<Step, InferenceError> {
-    let noise = setup.noise(rng);
-    let (u, mut n) = setup.family.values(parameters, &noise);
-    // f (2s + 2n − f) with f = cs + r is r (2(1−c)s + 2n − r) and a part without r: at c = 1 the
-    // critic learns −s_q alone and needs nothing of the target.
-    if at.residual != 1.0 {
-        let s = setup.target.score_at(&setup.points(&u));
-        for (n, s) in n.iter_mut().zip(s.numbers()) {
-            *n += E::of((1.0 - at.residual) * at.heat) * *s;
-        }
-    }
-    let tape = SharedTape::recording();
-    let r = setup.critic.rest(parameters, &setup.points(&u), at.residual, &tape);
-    let loss = gap(&r, &setup.points(&n)).tensor().reshape_like(&()) / E::of(-(u.len() as f64));
+    let noise = setup.noise(normals);
+    let loss = loss(setup, parameters, &noise, at);
     let value = -loss.as_vec()[0].f64();
     if !value.is_finite() {
         return Ok(Step::NonFinite(None));
@@ -116,6 +113,27 @@ pub(super) fn step<E: Element>(
     })
 }
 
+/// The negative gap.
+fn loss<B: Backend>(
+    setup: &Setup<'_, B>,
+    parameters: &Parameters<B>,
+    noise: &Noise<B>,
+    at: At,
+) -> Scalar<B> {
+    let (u, mut n) = setup.family.sample(parameters, noise, &SharedTape::off());
+    let shape = u.shape();
+    // f (2s + 2n − f) with f = cs + r is r (2(1−c)s + 2n − r) and a part without r: at c = 1 the
+    // critic learns −s_q alone and needs nothing of the target.
+    if at.residual != 1.0 {
+        let s = setup.target.constant_score_at(&u);
+        let share = number::<B>((1.0 - at.residual) * at.heat);
+        n = B::combine(shape, &[Term::Plain(&n), Term::Scaled(&share, 0, &s)]);
+    }
+    let r = setup.critic.rest(parameters, &u, at.residual, &SharedTape::recording());
+    let size = (shape.0 * shape.1) as f64;
+    B::gap(&r, &n).tensor().reshape_like(&()) / B::Number::of(-size)
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -123,9 +141,28 @@ mod tests {
     use std::time::Duration;
 
     use super::super::sivi_sm::SiviSm;
-    use super::super::testing::{self, AT, parsed, settings};
+    use super::super::testing::{self, AT, Probe, parsed, settings, the_same_on_a_device};
     use super::*;
     use crate::inference::{Clock, Deadline};
+
+    struct Ascent;
+
+    impl Probe for Ascent {
+        fn loss<B: Backend>(
+            &self,
+            setup: &Setup<'_, B>,
+            parameters: &Parameters<B>,
+            noise: [&Noise<B>; 2],
+        ) -> Scalar<B> {
+            loss(setup, parameters, noise[0], AT)
+        }
+    }
+
+    #[test]
+    fn a_step_is_the_same_on_a_device() {
+        the_same_on_a_device("", &Ascent);
+        the_same_on_a_device("linear=false", &Ascent);
+    }
 
     #[test]
     fn steps_end_with_the_time() {

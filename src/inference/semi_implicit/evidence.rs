@@ -6,11 +6,13 @@
 //! [cappe2008]. They come in blocks, each weighed by components of its own (see [`Marginal`]), until
 //! enough of them count in full, or the weights turn out to be hopeless.
 
-use super::family::Noise;
-use super::fit::{At, Setup};
+use super::critic::Critic;
+use super::family::{Family, Noise};
+use super::fit::At;
 use super::marginal::Marginal;
-use super::standardize::{Affine, Standardized};
+use super::options::Options;
 use crate::density::LogDensity;
+use crate::inference::affine::{Affine, Coordinates};
 use crate::inference::assess::{Psis, khat_threshold, psis};
 use crate::inference::deadline::timed;
 use crate::inference::gaussian::{Proposal, Student};
@@ -59,7 +61,9 @@ struct Effort {
 pub(super) struct Finished<'a, E: Element> {
     /// The method's name.
     pub(super) name: &'static str,
-    pub(super) setup: &'a Setup<'a, E>,
+    pub(super) family: &'a Family,
+    pub(super) critic: &'a Critic,
+    pub(super) options: &'a Options,
     pub(super) parameters: &'a Parameters<E>,
     pub(super) at: At,
     /// How it ended.
@@ -78,7 +82,7 @@ pub(super) struct Draws {
 }
 
 impl Draws {
-    fn add(&mut self, density: &Standardized<f64>, u: Vec<f64>) {
+    fn add(&mut self, density: &Affine<f64>, u: Vec<f64>) {
         let (mut log_p, mut score) = (vec![0.0; u.len() / density.dim()], vec![0.0; u.len()]);
         density.score(&u, &mut log_p, &mut score);
         self.u.extend(u);
@@ -116,9 +120,9 @@ pub(super) struct Evidence {
     /// How training, examination and weighing ended.
     pub(super) stop: Stop,
     /// The target in standardised coordinates.
-    pub(super) density: Standardized<f64>,
+    pub(super) density: Affine<f64>,
     /// The coordinates.
-    pub(super) affine: Affine,
+    pub(super) coordinates: Coordinates,
 }
 
 impl Evidence {
@@ -126,7 +130,7 @@ impl Evidence {
     pub(super) fn gather<E: Element>(
         from: &Finished<'_, E>,
         target: Target<'_>,
-        affine: Affine,
+        coordinates: Coordinates,
         settings: &Settings,
         monitor: &mut dyn Monitor,
     ) -> Result<Evidence, InferenceError> {
@@ -139,19 +143,19 @@ impl Evidence {
             weighed: Draws::default(),
             log_weights: Vec::new(),
             log_ratios: Vec::new(),
-            resample: from.setup.options.resample,
+            resample: from.options.resample,
             stop: from.stop,
-            density: Standardized::new(target.f64, &affine),
-            affine,
+            density: Affine::new(target.f64, &coordinates),
+            coordinates,
         };
         let drawing = settings.deadline.share(DRAWING);
-        let timed_draws = Standardized::new(&timed(target.f64, &drawing), &evidence.affine);
+        let timed_draws = Affine::new(&timed(target.f64, &drawing), &evidence.coordinates);
         evidence.draw(from, &timed_draws, settings.draws, &drawing, &mut random("draws"));
         if evidence.own.log_p.len() < 2 {
             return Err(InferenceError::NoTime);
         }
         let weighing = settings.deadline.share(WEIGHING);
-        let timed = Standardized::new(&timed(target.f64, &weighing), &evidence.affine);
+        let timed = Affine::new(&timed(target.f64, &weighing), &evidence.coordinates);
         let effort = evidence.affordable(from, &drawing, &weighing, &mut random("pilot"));
         let mut rng = random("weighing");
         let mut wider = match evidence.resample {
@@ -160,7 +164,7 @@ impl Evidence {
         };
         let mut rounds = 0;
         let wanted = settings.draws.max(BLOCK);
-        let affordable = POOLED_NUMBERS / evidence.affine.dim().max(1);
+        let affordable = POOLED_NUMBERS / evidence.density.dim().max(1);
         let most = (MOST_WEIGHED * wanted).min(affordable).max(BLOCK);
         loop {
             evidence.weigh(from, &timed, effort, &weighing, wider.as_ref(), &mut rng);
@@ -212,18 +216,17 @@ impl Evidence {
     fn draw<E: Element>(
         &mut self,
         from: &Finished<'_, E>,
-        density: &Standardized<f64>,
+        density: &Affine<f64>,
         draws: usize,
         deadline: &Deadline,
         rng: &mut Stream,
     ) {
-        let setup = from.setup;
         let drawn = |rows: usize, rng: &mut Stream| {
-            let noise: Noise<E> = Noise::draw(&setup.family, rows, false, rng);
-            let (points, scores) = setup.family.values(from.parameters, &noise);
-            let (seen, off) = (setup.points(&points), SharedTape::off());
-            let judged = setup.critic.rest(from.parameters, &seen, from.at.residual, &off);
-            (wide(&points), wide(&scores), wide(judged.numbers()))
+            let noise: Noise<E> = Noise::draw(from.family, rows, false, rng);
+            let off = SharedTape::off();
+            let (points, scores) = from.family.sample(from.parameters, &noise, &off);
+            let judged = from.critic.rest(from.parameters, &points, from.at.residual, &off);
+            (wide(points.numbers()), wide(scores.numbers()), wide(judged.numbers()))
         };
         let chunk = deadline.lot(PILOT, CHUNK, || drop(drawn(PILOT, &mut rng.clone())));
         while self.own.log_p.len() < draws && !deadline.has_cut() {
@@ -241,7 +244,7 @@ impl Evidence {
 
     /// A Student t somewhat wider than the family.
     fn widened(&self) -> Option<Student> {
-        let mut gaussian = Gaussian::of_draws(&self.own.u, self.affine.dim())?;
+        let mut gaussian = Gaussian::of_draws(&self.own.u, self.density.dim())?;
         gaussian.sd.iter_mut().for_each(|s| *s *= WIDEN);
         gaussian.factor.iter_mut().flatten().for_each(|l| *l *= WIDEN);
         Some(Student { gaussian, degrees: DEGREES })
@@ -251,7 +254,7 @@ impl Evidence {
     fn moved(&self, smoothed: &Psis) -> Option<Student> {
         let weights: Vec<f64> = smoothed.log_weights.iter().map(|w| w.exp()).collect();
         let effective = weights.iter().map(|w| w * w).sum::<f64>().recip();
-        let d = self.affine.dim();
+        let d = self.density.dim();
         (effective >= FOR_EACH_DIMENSION * d as f64)
             .then(|| Gaussian::of_weighted(&self.weighed.u, &weights, d))
             .flatten()
@@ -267,7 +270,7 @@ impl Evidence {
         weighing: &Deadline,
         rng: &mut Stream,
     ) -> Effort {
-        let full = Effort { block: BLOCK, components: from.setup.options.mixing_draws };
+        let full = Effort { block: BLOCK, components: from.options.mixing_draws };
         let (Some(spent), Some(left)) = (drawing.spent(), weighing.left()) else { return full };
         let half = 0.5 * left.as_secs_f64();
         let draw_s = spent.as_secs_f64() / self.own.log_p.len() as f64;
@@ -276,8 +279,8 @@ impl Evidence {
             block: PILOT.min(self.own.log_p.len()),
             components: full.components.div_ceil(PILOT),
         };
-        let points = &self.own.u[..pilot.block * self.affine.dim()];
-        let marginal = Marginal::new(&from.setup.family, from.parameters);
+        let points = &self.own.u[..pilot.block * self.density.dim()];
+        let marginal = Marginal::new(from.family, from.parameters);
         marginal.estimate(points, &[], pilot.components, rng);
         let taken_s = weighing.left().map_or(0.0, |now| left.saturating_sub(now).as_secs_f64());
         let scale = (block * full.components) as f64 / (pilot.block * pilot.components) as f64;
@@ -296,7 +299,7 @@ impl Evidence {
     fn weigh<E: Element>(
         &mut self,
         from: &Finished<'_, E>,
-        density: &Standardized<f64>,
+        density: &Affine<f64>,
         Effort { block, components }: Effort,
         deadline: &Deadline,
         wider: Option<&Student>,
@@ -304,12 +307,12 @@ impl Evidence {
     ) {
         let share = if wider.is_some() { DEFENSIVE } else { 0.0 };
         let others = (share * block as f64).round() as usize;
-        let (setup, parameters) = (from.setup, from.parameters);
-        let noise: Noise<E> = Noise::draw(&setup.family, block - others, false, rng);
-        let mut u = wide(&setup.family.values(parameters, &noise).0);
+        let (family, parameters) = (from.family, from.parameters);
+        let noise: Noise<E> = Noise::draw(family, block - others, false, rng);
+        let mut u = wide(family.sample(parameters, &noise, &SharedTape::off()).0.numbers());
         u.extend(wider.iter().flat_map(|w| w.draw(others, rng)));
-        let marginal = Marginal::new(&setup.family, parameters);
-        let log_q = marginal.estimate(&u, &wide(&noise.z), components, rng).log_q;
+        let marginal = Marginal::new(family, parameters);
+        let log_q = marginal.estimate(&u, &wide(noise.z.numbers()), components, rng).log_q;
         let other = wider.map(|w| w.log_density(&u).0);
         let before = self.log_weights.len();
         self.weighed.add(density, u);

@@ -1,16 +1,18 @@
 //! The semi-implicit family `u = A z + μ(z) + σ ⊙ ξ` with `z` and `ξ` standard normal: its networks and
 //! draws. Its density is in `marginal`.
 
-use dfdx::prelude::{PutTape, ReshapeTo};
+use dfdx::prelude::PutTape;
 use rand::RngCore;
 
 use crate::inference::InferenceError;
-use crate::inference::fused::{Second, Term, combine, inner, product};
+use crate::inference::backend::{Backend, Node as _, Normals, Pairs, along};
+use crate::inference::fused::{Second, Term};
 use crate::inference::mlp::ReluMlp;
 use crate::inference::node::Node;
 use crate::inference::optimizer::{Handle, Parameters};
 use crate::inference::tape::{Element, Matrix, Pooled, SharedTape, backward, tensor};
 use crate::random::fill_std_normal;
+use crate::real::Real;
 
 /// Sizes and starting values.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,14 +54,14 @@ pub(super) struct Conditional<E> {
 
 /// One batch of standard normal noise.
 #[derive(Debug, Clone)]
-pub(super) struct Noise<E> {
+pub(super) struct Noise<B: Backend> {
     /// Mixing draws, `[B, m]`.
-    pub(super) z: Vec<E>,
+    pub(super) z: B::Node,
     /// Conditional noise, `[B, D]`.
-    pub(super) xi: Vec<E>,
+    pub(super) xi: B::Node,
 }
 
-impl<E: Element> Noise<E> {
+impl<B: Backend> Noise<B> {
     /// Fresh noise for `batch` draws. Antithetic noise comes in pairs with the same `z` and opposite
     /// `ξ`, which takes the `1/σ` out of the variance of `E[f(u)ᵀ ξ/σ]`; each draw alone has the
     /// right distribution.
@@ -67,28 +69,23 @@ impl<E: Element> Noise<E> {
         family: &Family,
         batch: usize,
         antithetic: bool,
-        rng: &mut impl RngCore,
-    ) -> Noise<E> {
-        let fresh = if antithetic { batch.div_ceil(2) } else { batch };
-        let (mut z, mut xi) =
-            (vec![E::zero(); fresh * family.latent], vec![E::zero(); fresh * family.dim]);
-        fill_std_normal(rng, &mut z);
-        fill_std_normal(rng, &mut xi);
-        if antithetic {
-            z.extend_from_within(..(batch - fresh) * family.latent);
-            xi.extend_from_within(..(batch - fresh) * family.dim);
-            xi[fresh * family.dim..].iter_mut().for_each(|x| *x = -*x);
-        }
-        Noise { z, xi }
+        normals: &mut B::Normals,
+    ) -> Self {
+        let (equal, opposite) = match antithetic {
+            true => (Pairs::Equal, Pairs::Opposite),
+            false => (Pairs::Independent, Pairs::Independent),
+        };
+        let z = normals.draw((batch, family.latent), equal);
+        Noise { z, xi: normals.draw((batch, family.dim), opposite) }
     }
 }
 
 impl Family {
     /// A family with new parameters in `group`, close to the standard normal if it has a linear part.
-    pub(super) fn new<E: Element>(
+    pub(super) fn new<B: Backend>(
         dim: usize,
         settings: &FamilySettings,
-        parameters: &mut Parameters<E>,
+        parameters: &mut Parameters<B>,
         group: usize,
         rng: &mut impl RngCore,
     ) -> Family {
@@ -108,12 +105,12 @@ impl Family {
             network.shrink(parameters, (dim as f64).sqrt().recip());
         }
         let linear = settings.linear.then(|| {
-            let mut a = vec![E::zero(); latent * dim];
+            let mut a = vec![B::Number::of(0.0); latent * dim];
             if latent >= dim {
-                (0..dim).for_each(|i| a[i * dim + i] = E::of(free.sqrt()));
+                (0..dim).for_each(|i| a[i * dim + i] = Real::of(free.sqrt()));
             } else {
                 fill_std_normal(rng, &mut a);
-                let scale = E::of((free / dim as f64).sqrt());
+                let scale = B::Number::of((free / dim as f64).sqrt());
                 a.iter_mut().for_each(|a| *a *= scale);
             }
             parameters.add("linear", group, a)
@@ -121,58 +118,47 @@ impl Family {
         let floor = settings.log_variance_floor.exp();
         let variance = settings.log_variance.exp() + free * (1.0 - covered);
         let excess = (variance - floor).max(0.1 * floor).max(1e-12);
-        let rho = parameters.add("log_variance", group, vec![E::of(excess.ln()); dim]);
+        let rho = parameters.add("log_variance", group, vec![Real::of(excess.ln()); dim]);
         Family { latent, dim, network, linear, rho, floor }
     }
 
     /// `μ(z) + A z` for `z: [B, m]`; the parameters are tracked by `tape`, and `z` by its own.
-    fn centre<E: Element>(
+    pub(super) fn centre<B: Backend>(
         &self,
-        parameters: &Parameters<E>,
-        z: &Node<E>,
-        tape: &SharedTape<E>,
-    ) -> Node<E> {
+        parameters: &Parameters<B>,
+        z: &B::Node,
+        tape: &SharedTape<B>,
+    ) -> B::Node {
         let network = self.network.forward(parameters, z, tape);
         let Some(a) = self.linear else { return network };
-        let a = Node::of(parameters.matrix(a, (self.latent, self.dim), tape));
-        let linear = product(z, &a, Second::Plain);
-        combine(network.shape(), &[Term::Plain(&network), Term::Plain(&linear)])
-    }
-
-    /// `μ(z) + A z` for constants `z: [B, m]`.
-    pub(super) fn centre_at<E: Element>(
-        &self,
-        parameters: &Parameters<E>,
-        z: &[E],
-        tape: &SharedTape<E>,
-    ) -> Node<E> {
-        let shape = (z.len() / self.latent, self.latent);
-        self.centre(parameters, &Node::constant(Pooled::of(z), shape), tape)
+        let a = B::Node::of(parameters.matrix(a, (self.latent, self.dim), tape));
+        let linear = B::product(z, &a, Second::Plain);
+        B::combine(network.shape(), &[Term::Plain(&network), Term::Plain(&linear)])
     }
 
     /// `σ: [1, D]`, tracked by `tape`.
-    pub(super) fn scale<E: Element>(
+    pub(super) fn scale<B: Backend>(
         &self,
-        parameters: &Parameters<E>,
-        tape: &SharedTape<E>,
-    ) -> Matrix<E> {
-        (parameters.matrix(self.rho, (1, self.dim), tape).exp() + E::of(self.floor)).sqrt()
+        parameters: &Parameters<B>,
+        tape: &SharedTape<B>,
+    ) -> Matrix<B> {
+        let rho = parameters.matrix(self.rho, (1, self.dim), tape);
+        (rho.exp() + B::Number::of(self.floor)).sqrt()
     }
 
     /// Draws `u: [B, D]` and the negative conditional score `ξ/σ: [B, D]`, both tracked by `tape`.
-    pub(super) fn sample<E: Element>(
+    pub(super) fn sample<B: Backend>(
         &self,
-        parameters: &Parameters<E>,
-        noise: &Noise<E>,
-        tape: &SharedTape<E>,
-    ) -> (Node<E>, Node<E>) {
-        let centre = self.centre_at(parameters, &noise.z, tape);
+        parameters: &Parameters<B>,
+        noise: &Noise<B>,
+        tape: &SharedTape<B>,
+    ) -> (B::Node, B::Node) {
+        let centre = self.centre(parameters, &noise.z, tape);
         let shape = centre.shape();
-        let xi = Node::constant(Pooled::of(&noise.xi), shape);
         let sigma = self.scale(parameters, tape);
-        let (spread, precise) = (Node::of(sigma.clone()), Node::of(sigma.recip()));
-        let u = combine(shape, &[Term::Plain(&centre), Term::Scaled(&spread, 0, &xi)]);
-        (u, combine(shape, &[Term::Scaled(&precise, 0, &xi)]))
+        let (spread, precise) = (B::Node::of(sigma.clone()), B::Node::of(sigma.recip()));
+        let u = B::combine(shape, &[Term::Plain(&centre), Term::Scaled(&spread, 0, &noise.xi)]);
+        (u, B::combine(shape, &[Term::Scaled(&precise, 0, &noise.xi)]))
     }
 
     /// What `u: [B, D]` says about `z: [B, m]`, up to a constant: `log N(z; 0, I) N(u; centre(z), σ²)`,
@@ -202,22 +188,12 @@ impl Family {
             log.push(-half * sum);
         }
         let by = Node::constant(Pooled::of(&pull), tracked.shape());
-        let mut gradients = backward(inner(&tracked, &by).tensor().reshape_like(&()))?;
+        let mut gradients = backward(along::<E>(&tracked, &by))?;
         let mut gradient: Vec<E> = z.iter().map(|z| -*z).collect();
         if let Ok(by_centre) = gradients.get_or_alloc_mut(&leaf) {
             gradient.iter_mut().zip(by_centre.iter()).for_each(|(g, c)| *g += *c);
         }
         Ok(Conditional { log, gradient, pull })
-    }
-
-    /// Draws `u: [B, D]` and `ξ/σ: [B, D]` as plain numbers.
-    pub(super) fn values<E: Element>(
-        &self,
-        parameters: &Parameters<E>,
-        noise: &Noise<E>,
-    ) -> (Vec<E>, Vec<E>) {
-        let (u, n) = self.sample(parameters, noise, &SharedTape::off());
-        (u.numbers().to_vec(), n.numbers().to_vec())
     }
 
     /// Sets the network's last layer to zero, which leaves a Gaussian.
@@ -232,8 +208,7 @@ impl Family {
     /// Handles of all parameters.
     #[cfg(test)]
     pub(super) fn handles(&self) -> Vec<Handle> {
-        let layers = self.network.layers.iter().flat_map(|l| [l.weight, l.bias]);
-        layers.chain(self.linear).chain([self.rho]).collect()
+        self.network.handles().chain(self.linear).chain([self.rho]).collect()
     }
 
     /// Dimension of the mixing variable.
@@ -242,16 +217,14 @@ impl Family {
     }
 
     /// The conditional standard deviations `σ: [D]`.
-    pub(super) fn sigma<E: Element>(&self, parameters: &Parameters<E>) -> Vec<f64> {
+    pub(super) fn sigma<B: Backend>(&self, parameters: &Parameters<B>) -> Vec<f64> {
         parameters.values(self.rho).iter().map(|r| (r.f64().exp() + self.floor).sqrt()).collect()
     }
 
     /// The centres `A z + μ(z): [B, D]` as plain numbers.
     pub(super) fn centres<E: Element>(&self, parameters: &Parameters<E>, z: &[E]) -> Vec<f64> {
-        self.centre_at(parameters, z, &SharedTape::off())
-            .numbers()
-            .iter()
-            .map(|x| x.f64())
-            .collect()
+        let z = Node::constant(Pooled::of(z), (z.len() / self.latent, self.latent));
+        let centres = self.centre(parameters, &z, &SharedTape::off());
+        centres.numbers().iter().map(|x| x.f64()).collect()
     }
 }

@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use dfdx::prelude::ReshapeTo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -13,17 +12,18 @@ use super::critic::{self, BETAS, Critic};
 use super::evidence::{Evidence, Finished};
 use super::family::{Family, Noise};
 use super::options::{Options, Reader};
-use super::standardize::{Affine, Standardized, fit_gaussian};
+use super::standardize::fit_gaussian;
 use crate::density::{LogDensity, Part};
-use crate::inference::bridge::Bridge;
+use crate::inference::affine::Coordinates;
+use crate::inference::backend::{Backend, Density, Normals, along};
 use crate::inference::checkpoint;
 use crate::inference::deadline::timed;
-use crate::inference::fused::inner;
 use crate::inference::node::Node;
 use crate::inference::optimizer::{Average, Group, Parameters, Schedule, Update};
 use crate::inference::start;
 use crate::inference::tape::{Element, Pooled, Scalar, backward};
-use crate::inference::train::{Context, Plan, Step, Stop, train};
+use crate::inference::train::{Context, Plan, Step, train};
+use crate::inference::transport::Transport;
 use crate::inference::{
     Deadline, Fit, InferenceError, MethodOption, Monitor, Precision, Settings, Target,
 };
@@ -98,48 +98,49 @@ pub(super) trait Objective: Sized {
         1.0
     }
 
+    /// Trains and examines where the settings say, as far as the method is for other places than the CPU.
+    fn fit(task: Task<'_, Self>) -> Result<Fit, InferenceError>;
+}
+
+/// The steps of an objective on a backend.
+pub(super) trait Steps<B: Backend>: Objective {
     /// What comes before the first iteration.
-    fn begin<E: Element>(
+    fn begin(
         &self,
-        _setup: &Setup<'_, E>,
-        _parameters: &mut Parameters<E>,
+        _setup: &Setup<'_, B>,
+        _parameters: &mut Parameters<B>,
         _at: At,
-        _rng: &mut Stream,
+        _normals: &mut B::Normals,
     ) -> Result<(), InferenceError> {
         Ok(())
     }
 
     /// What the family descends, on fresh draws.
-    fn loss<E: Element>(
+    fn loss(
         &self,
-        setup: &Setup<'_, E>,
-        parameters: &Parameters<E>,
+        setup: &Setup<'_, B>,
+        parameters: &Parameters<B>,
         state: &mut Self::State,
         at: At,
-        rng: &mut Stream,
-    ) -> Result<Loss<E>, InferenceError>;
+        normals: &mut B::Normals,
+    ) -> Result<Loss<B>, InferenceError>;
 
     /// What comes after the family's step; `factor` is that of the critic's learning rate.
-    fn follow<E: Element>(
+    fn follow(
         &self,
-        _setup: &Setup<'_, E>,
-        _parameters: &mut Parameters<E>,
+        _setup: &Setup<'_, B>,
+        _parameters: &mut Parameters<B>,
         _factor: f64,
         _at: At,
-        _rng: &mut Stream,
+        _normals: &mut B::Normals,
     ) -> Result<(), InferenceError> {
         Ok(())
     }
 }
 
-/// A loss at some draws.
-pub(super) struct Loss<E: Element> {
-    /// Its gradient is that of the objective, and the [`Measure`]'s value; `None` where that is not
-    /// finite.
-    pub(super) descent: Option<(Scalar<E>, f64)>,
-    /// The draws, `[B, D]`.
-    pub(super) points: Vec<E>,
-}
+/// A loss whose gradient is that of the objective, and the [`Measure`]'s value; `None` where that is not
+/// finite.
+pub(super) type Loss<B> = Option<(Scalar<B>, f64)>;
 
 /// What depends on how far training is.
 #[derive(Debug, Clone, Copy)]
@@ -151,8 +152,10 @@ pub(super) struct At {
 }
 
 /// Networks and target of one run.
-pub(super) struct Setup<'a, E: Element> {
-    pub(super) target: Bridge<E>,
+pub(super) struct Setup<'a, B: Backend> {
+    /// The target in operations, and as it is on the CPU.
+    pub(super) target: B::Bridge,
+    seen: Arc<dyn LogDensity<B::Number>>,
     pub(super) family: Family,
     pub(super) critic: Critic,
     pub(super) options: &'a Options,
@@ -160,63 +163,43 @@ pub(super) struct Setup<'a, E: Element> {
     pub(super) deadline: Deadline,
 }
 
-impl<'a, E: Element> Setup<'a, E> {
+impl<'a, B: Backend> Setup<'a, B> {
     pub(super) fn new(
-        density: &Arc<dyn LogDensity<E>>,
+        (target, seen): (B::Bridge, Arc<dyn LogDensity<B::Number>>),
         options: &'a Options,
         deadline: Deadline,
-        parameters: &mut Parameters<E>,
+        parameters: &mut Parameters<B>,
         rng: &mut Stream,
     ) -> Self {
-        let dim = density.dim();
+        let dim = target.dim();
         let family = Family::new(dim, &options.family, parameters, FAMILY, rng);
         let identity = options.family.linear;
         let critic = Critic::new(dim, &options.critic_hidden, identity, parameters, rng);
-        Setup { target: Bridge::new(density), family, critic, options, deadline }
-    }
-
-    /// Rows of `D` numbers off the tape.
-    pub(super) fn points(&self, values: &[E]) -> Node<E> {
-        let d = self.target.dim();
-        Node::constant(Pooled::of(values), (values.len() / d, d))
-    }
-
-    /// `Σ x ∘ gradient`, whose gradient by `x: [B, D]` is `gradient`.
-    pub(super) fn along(&self, x: &Node<E>, gradient: &[E]) -> Scalar<E> {
-        inner(x, &self.points(gradient)).tensor().reshape_like(&())
-    }
-
-    /// `log p: [B]` and its score `[B, D]` at `u: [B, D]`, off the tape.
-    pub(super) fn score(&self, u: &[E]) -> (Vec<E>, Vec<E>) {
-        let (mut log_p, mut score) =
-            (vec![E::zero(); u.len() / self.target.dim()], vec![E::zero(); u.len()]);
-        self.target.density().score(u, &mut log_p, &mut score);
-        (log_p, score)
+        Setup { target, seen, family, critic, options, deadline }
     }
 
     /// Noise for one batch, in antithetic pairs if that is set.
-    pub(super) fn noise(&self, rng: &mut Stream) -> Noise<E> {
-        Noise::draw(&self.family, self.options.batch, self.options.antithetic, rng)
+    pub(super) fn noise(&self, normals: &mut B::Normals) -> Noise<B> {
+        Noise::draw(&self.family, self.options.batch, self.options.antithetic, normals)
     }
 
     /// Noise for one batch of independent draws.
-    pub(super) fn independent_noise(&self, rng: &mut Stream) -> Noise<E> {
-        Noise::draw(&self.family, self.options.batch, false, rng)
+    pub(super) fn independent_noise(&self, normals: &mut B::Normals) -> Noise<B> {
+        Noise::draw(&self.family, self.options.batch, false, normals)
     }
 
     /// One descent step of the family; the measure's value, per dimension.
     fn descend(
         &self,
-        parameters: &mut Parameters<E>,
+        parameters: &mut Parameters<B>,
         rate: f64,
-        loss: Loss<E>,
+        loss: Loss<B>,
     ) -> Result<Step, InferenceError> {
-        let d = self.target.dim();
         let place = || {
-            let points = loss.points.chunks_exact(d);
-            Step::NonFinite({ points }.find_map(|u| self.target.density().explain_non_finite(u)))
+            let point = self.target.non_finite_point();
+            Step::NonFinite(point.and_then(|u| self.seen.explain_non_finite(&u)))
         };
-        let Some((objective, value)) = loss.descent else { return Ok(place()) };
+        let Some((objective, value)) = loss else { return Ok(place()) };
         let mut gradients = backward(objective)?;
         let clip_norm = Some(self.options.clip);
         let group = Group { betas: BETAS, clip_norm, ..Group::adam(FAMILY) };
@@ -224,6 +207,13 @@ impl<'a, E: Element> Setup<'a, E> {
             Update::Stepped { .. } => Step::Done(value),
             Update::NonFinite => place(),
         })
+    }
+}
+
+impl<E: Element> Setup<'_, E> {
+    /// `Σ x ∘ gradient`, whose gradient by `x` is `gradient`.
+    pub(super) fn along(&self, x: &Node<E>, gradient: &[E]) -> Scalar<E> {
+        along::<E>(x, &Node::constant(Pooled::of(gradient), x.shape()))
     }
 }
 
@@ -244,8 +234,8 @@ pub(super) fn run<O: Objective>(
     let standardizing = settings.deadline.share(STANDARDIZING);
     let training = settings.deadline.share(TRAINING);
     target.f64.see(Part::Large);
-    let affine = match start::of_settings(O::NAME, target, settings, monitor)? {
-        Some(start) => Affine::of(&start, options.standardize),
+    let start = match start::of_settings(O::NAME, target, settings, monitor)? {
+        Some(start) => start,
         None => checkpoint::once(monitor, O::STAGES[0], |_| {
             let mut rng = stream(settings.seed, &format!("{} standardize", O::NAME));
             let timed = timed(target.f64, &standardizing);
@@ -259,129 +249,138 @@ pub(super) fn run<O: Objective>(
             fit()
         })?,
     };
-    let task = Task { target, affine, options: &options, settings, training };
-    match settings.precision {
-        Precision::F64 => fit(&objective, target.f64, task, monitor),
-        Precision::F32 => fit(&objective, target.f32, task, monitor),
-    }
+    let coordinates = options.standardize.coordinates(&start);
+    O::fit(Task { objective, target, coordinates, options, settings, training, monitor })
 }
 
 /// What is to be fitted, and how.
-struct Task<'a> {
+pub(super) struct Task<'a, O> {
+    objective: O,
     target: Target<'a>,
-    affine: Affine,
-    options: &'a Options,
-    settings: &'a Settings,
+    coordinates: Coordinates,
+    options: Options,
+    pub(super) settings: &'a Settings,
     /// When training is to be over.
     training: Deadline,
+    monitor: &'a mut dyn Monitor,
 }
 
-/// Trains in precision `E` and assesses in `f64`.
-fn fit<E: Element, O: Objective>(
-    objective: &O,
-    density: &Arc<dyn LogDensity<E>>,
-    task: Task<'_>,
-    monitor: &mut dyn Monitor,
-) -> Result<Fit, InferenceError> {
-    let Task { options, settings, .. } = task;
-    let mut parameters = Parameters::<E>::default();
-    let mut rng = stream(settings.seed, &format!("{} networks", O::NAME));
-    density.see(Part::Whole(&task.affine.mean));
-    let seen = |deadline: &Deadline| -> Arc<dyn LogDensity<E>> {
-        Arc::new(Standardized::new(&timed(density, deadline), &task.affine))
-    };
-    let mut setup = Setup::new(
-        &seen(&task.training),
-        options,
-        task.training.clone(),
-        &mut parameters,
-        &mut rng,
-    );
-    let plan = Plan {
-        stage: O::STAGES[1],
-        phase: "training",
-        objective: O::MEASURE.name,
-        maximise: O::MEASURE.maximise,
-        iterations: options.iterations,
-        learning_rate: options.learning_rate,
-        schedule: options.schedule[0],
-        tolerance: settings.tolerance,
-        window: 500,
-        least_gain: None,
-        deadline: task.training.clone(),
-    };
-    let horizon = (options.average * options.iterations as f64 / AVERAGED as f64).max(1.0);
-    let mut state = (
-        stream(settings.seed, &format!("{} training", O::NAME)),
-        Average::<E>::exponential(1.0 - 1.0 / horizon),
-        O::State::default(),
-    );
-    let at = |context: Context| At {
-        heat: heat(options.annealing, context.done),
-        residual: objective.residual(context.iteration),
-    };
-    let step = |parameters: &mut Parameters<E>,
-                state: &mut (Stream, Average<E>, O::State),
-                context: Context| {
-        let (rng, average, own) = state;
-        let at = at(context);
-        if context.iteration == 0 {
-            objective.begin(&setup, parameters, at, rng)?;
+impl<O: Objective> Task<'_, O> {
+    /// Trains on the CPU.
+    pub(super) fn fit_on_cpu(self) -> Result<Fit, InferenceError>
+    where
+        O: Steps<f32> + Steps<f64>,
+    {
+        match self.settings.precision {
+            Precision::F64 => self.fit::<f64>(),
+            Precision::F32 => self.fit::<f32>(),
         }
-        density.see(Part::Fresh(context.iteration as u64));
-        let loss = objective.loss(&setup, parameters, own, at, rng)?;
-        let outcome = setup.descend(parameters, context.rate, loss)?;
-        let factor = options.schedule[1].factor(context.iteration, context.done);
-        objective.follow(&setup, parameters, factor, at, rng)?;
-        let due = options.average > 0.0 && context.iteration.is_multiple_of(AVERAGED);
-        if matches!(outcome, Step::Done(_)) && due {
-            average.add(parameters);
+    }
+
+    /// Trains and examines on a backend; draws and weighs them on the CPU.
+    pub(super) fn fit<B: Backend>(self) -> Result<Fit, InferenceError>
+    where
+        O: Steps<B>,
+    {
+        let Task { objective, target, coordinates, options, settings, training, monitor } = self;
+        let density = B::Number::density(target);
+        let mut parameters = Parameters::<B>::default();
+        let mut rng = stream(settings.seed, &format!("{} networks", O::NAME));
+        density.see(Part::Whole(&coordinates.shift));
+        let transport = Transport::from(coordinates.clone());
+        let until = |deadline: &Deadline| -> Result<_, InferenceError> {
+            let timed = timed(density, deadline);
+            Ok((B::bridge(&timed, settings, &transport)?, transport.density(&timed)))
+        };
+        let target_until = until(&training)?;
+        let mut setup =
+            Setup::new(target_until, &options, training.clone(), &mut parameters, &mut rng);
+        let plan = Plan {
+            stage: O::STAGES[1],
+            phase: "training",
+            objective: O::MEASURE.name,
+            maximise: O::MEASURE.maximise,
+            iterations: options.iterations,
+            learning_rate: options.learning_rate,
+            schedule: options.schedule[0],
+            tolerance: settings.tolerance,
+            window: 500,
+            least_gain: None,
+            deadline: training,
+        };
+        let horizon = (options.average * options.iterations as f64 / AVERAGED as f64).max(1.0);
+        let mut state = (
+            B::Normals::new(settings.seed, &format!("{} training", O::NAME)),
+            Average::<B>::exponential(1.0 - 1.0 / horizon),
+            O::State::default(),
+        );
+        let at = |context: Context| At {
+            heat: heat(options.annealing, context.done),
+            residual: objective.residual(context.iteration),
+        };
+        let step = |parameters: &mut Parameters<B>,
+                    state: &mut (B::Normals, Average<B>, O::State),
+                    context: Context| {
+            let (normals, average, own) = state;
+            let at = at(context);
+            if context.iteration == 0 {
+                objective.begin(&setup, parameters, at, normals)?;
+            }
+            density.see(Part::Fresh(context.iteration as u64));
+            let loss = objective.loss(&setup, parameters, own, at, normals)?;
+            let outcome = setup.descend(parameters, context.rate, loss)?;
+            let factor = options.schedule[1].factor(context.iteration, context.done);
+            objective.follow(&setup, parameters, factor, at, normals)?;
+            let due = options.average > 0.0 && context.iteration.is_multiple_of(AVERAGED);
+            if matches!(outcome, Step::Done(_)) && due {
+                average.add(parameters);
+            }
+            Ok(outcome)
+        };
+        let training = train(&plan, &mut parameters, &mut state, monitor, step)?;
+        let (mut normals, average, _) = state;
+        if options.average > 0.0 {
+            average.store(&mut parameters);
         }
-        Ok(outcome)
-    };
-    let training = train(&plan, &mut parameters, &mut state, monitor, step)?;
-    let (mut rng, average, _) = state;
-    if options.average > 0.0 {
-        average.store(&mut parameters);
+        let at = At { heat: 1.0, residual: objective.residual(training.iterations) };
+        let mut stop = training.stop;
+        if !training.interrupted() {
+            setup.deadline = settings.deadline.share(EXAMINING);
+            (setup.target, setup.seen) = until(&setup.deadline)?;
+            let plan = examination::<O>(&options, setup.deadline.clone());
+            stop = train(&plan, &mut parameters, &mut normals, monitor, |p, normals, context| {
+                critic::step(&setup, p, context.rate, at, normals)
+            })?
+            .stop;
+        }
+        target.f64.see(Part::Whole(&coordinates.shift));
+        let finished = Finished::<B::Number> {
+            name: O::NAME,
+            family: &setup.family,
+            critic: &setup.critic,
+            options: &options,
+            parameters: &parameters.cast(),
+            at,
+            stop,
+        };
+        let evidence = Evidence::gather(&finished, target, coordinates, settings, monitor)?;
+        Ok(assessment::conclude(O::NAME, &O::MEASURE, &evidence, target, training, settings))
     }
-    let at = At { heat: 1.0, residual: objective.residual(training.iterations) };
-    let mut stop = training.stop;
-    if !training.interrupted() {
-        setup.deadline = settings.deadline.share(EXAMINING);
-        setup.target = Bridge::new(&seen(&setup.deadline));
-        stop = examine::<E, O>(&setup, &mut parameters, &mut rng, at, monitor)?;
-    }
-    let Task { target, affine, .. } = task;
-    target.f64.see(Part::Whole(&affine.mean));
-    let from = Finished { name: O::NAME, setup: &setup, parameters: &parameters, at, stop };
-    let evidence = Evidence::gather(&from, target, affine, settings, monitor)?;
-    Ok(assessment::conclude(O::NAME, &O::MEASURE, &evidence, training, settings))
 }
 
-/// Trains the critic (further) on the finished family, so that it finds what differences there are.
-/// How it ended.
-fn examine<E: Element, O: Objective>(
-    setup: &Setup<'_, E>,
-    parameters: &mut Parameters<E>,
-    rng: &mut Stream,
-    at: At,
-    monitor: &mut dyn Monitor,
-) -> Result<Stop, InferenceError> {
-    let plan = Plan {
+/// How the critic is trained (further) on the finished family, so that it finds what differences there are.
+fn examination<O: Objective>(options: &Options, deadline: Deadline) -> Plan {
+    Plan {
         stage: O::STAGES[2],
         phase: "examination",
         objective: "critic_gap",
         maximise: true,
         iterations: O::EXAMINATION,
-        learning_rate: setup.options.critic_learning_rate,
+        learning_rate: options.critic_learning_rate,
         schedule: Schedule::Cosine { warmup: 0.0, floor: 0.01 },
         tolerance: None,
         window: O::EXAMINATION,
         least_gain: None,
-        deadline: setup.deadline.clone(),
-    };
-    let run = train(&plan, parameters, rng, monitor, |parameters, rng, context| {
-        critic::step(setup, parameters, context.rate, at, rng)
-    })?;
-    Ok(run.stop)
+        deadline,
+    }
 }

@@ -20,7 +20,7 @@ use faer::{Accum, Mat, MatMut, MatRef, Side};
 
 use super::family::{Family, Noise};
 use crate::inference::optimizer::Parameters;
-use crate::inference::tape::Element;
+use crate::inference::tape::{Element, SharedTape};
 use crate::inference::weights::POOLED_NUMBERS;
 use crate::random::{Stream, fill_std_normal};
 
@@ -197,9 +197,10 @@ impl<'a, E: Element> Marginal<'a, E> {
             return None;
         }
         let noise: Noise<E> = Noise::draw(self.family, n, false, rng);
-        let (u, _) = self.family.values(self.parameters, &noise);
+        let (u, _) = self.family.sample(self.parameters, &noise, &SharedTape::off());
+        let (u, z) = (u.numbers(), noise.z.numbers());
         let x = Mat::from_fn(n, d + 1, |i, j| if j == 0 { 1.0 } else { u[i * d + j - 1].f64() });
-        let y = Mat::from_fn(n, m, |i, j| noise.z[i * m + j].f64());
+        let y = Mat::from_fn(n, m, |i, j| z[i * m + j].f64());
         let gram = (x.transpose() * &x).llt(Side::Lower).ok()?;
         let coefficients = gram.solve(x.transpose() * &y);
         let residual = y - &x * &coefficients;
@@ -298,14 +299,15 @@ mod tests {
         let family = gaussian(m, d, &mut parameters);
         let mut rng = stream(2, "marginal test");
         let noise: Noise<f64> = Noise::draw(&family, 500, false, &mut rng);
-        let (u, _) = family.values(&parameters, &noise);
+        let (u, _) = family.sample(&parameters, &noise, &SharedTape::off());
+        let (u, z) = (u.numbers(), noise.z.numbers());
         let marginal = Marginal::new(&family, &parameters);
         // Latent dimension as large as D: A is √(1 − σ²) I, so u is standard normal.
         let exact: Vec<f64> =
             u.chunks_exact(d).map(|u| half_distance(u, &[0.0; 4]) - half_log_2pi(d)).collect();
-        let by_prior = marginal.by_prior(&u, &noise.z, 4000, &mut rng);
+        let by_prior = marginal.by_prior(u, z, 4000, &mut rng);
         let proposal = marginal.regress(&mut rng).unwrap();
-        let by_regression = marginal.by_regression(&proposal, &u, &noise.z, 200, &mut rng);
+        let by_regression = marginal.by_regression(&proposal, u, z, 200, &mut rng);
         for (estimate, tolerance) in [(by_prior, 0.05), (by_regression, 0.02)] {
             let error: f64 =
                 estimate.log_q.iter().zip(&exact).map(|(a, b)| (a - b).abs()).sum::<f64>() / 500.0;
@@ -321,10 +323,11 @@ mod tests {
         let family = gaussian(m, d, &mut parameters);
         let mut rng = stream(3, "marginal test");
         let noise: Noise<f64> = Noise::draw(&family, 200, false, &mut rng);
-        let (u, _) = family.values(&parameters, &noise);
+        let (u, _) = family.sample(&parameters, &noise, &SharedTape::off());
+        let (u, z) = (u.numbers(), noise.z.numbers());
         let marginal = Marginal::new(&family, &parameters);
-        assert!(marginal.by_prior(&u, &noise.z, 1000, &mut rng).own_share > 0.5);
-        let estimate = marginal.estimate(&u, &noise.z, 1000, &mut rng);
+        assert!(marginal.by_prior(u, z, 1000, &mut rng).own_share > 0.5);
+        let estimate = marginal.estimate(u, z, 1000, &mut rng);
         assert!(estimate.own_share < 0.3, "{}", estimate.own_share);
         let bias: f64 = u
             .chunks_exact(d)

@@ -15,19 +15,20 @@
 use dfdx::prelude::{Rank0, SumTo};
 use faer::{Accum, MatMut, MatRef};
 
-use super::fit::{self, At, Loss, Measure, Objective, Setup};
+use super::fit::{self, At, Loss, Measure, Objective, Setup, Steps, Task};
 use super::options::{
     ANNEALING, AVERAGE, CLIP, CRITIC_HIDDEN, CRITIC_LEARNING_RATE, DECAY_EVERY, GRAD_SAMPLES,
     HIDDEN, ITERATIONS, LATENT, LEARNING_RATE, LINEAR, LOG_VARIANCE, LOG_VARIANCE_FLOOR,
     MIXING_DRAWS, RESAMPLE, Reader, SCHEDULE, STANDARDIZE,
 };
+use crate::inference::backend::{Normals, Pairs};
 use crate::inference::fused::{Term, combine};
 use crate::inference::method::option;
 use crate::inference::node::Node;
 use crate::inference::optimizer::Parameters;
 use crate::inference::tape::{Element, Pooled, SharedTape};
-use crate::inference::{InferenceError, Method, MethodOption};
-use crate::random::{Stream, fill_std_normal};
+use crate::inference::{Fit, InferenceError, Method, MethodOption};
+use crate::random::Stream;
 
 /// The row of the method table.
 pub(in crate::inference) const SIVI: Method = Method {
@@ -83,7 +84,13 @@ impl Objective for Sivi {
         Ok(Sivi { mixing: reader.at_least_one("surrogate-draws")? })
     }
 
-    fn loss<E: Element>(
+    fn fit(task: Task<'_, Self>) -> Result<Fit, InferenceError> {
+        task.fit_on_cpu()
+    }
+}
+
+impl<E: Element> Steps<E> for Sivi {
+    fn loss(
         &self,
         setup: &Setup<'_, E>,
         parameters: &Parameters<E>,
@@ -93,29 +100,28 @@ impl Objective for Sivi {
     ) -> Result<Loss<E>, InferenceError> {
         let family = &setup.family;
         let noise = setup.noise(rng);
-        let mut fresh = vec![E::zero(); self.mixing * family.latent()];
-        fill_std_normal(rng, &mut fresh);
+        let shape = (self.mixing, family.latent());
+        let fresh = Normals::<E>::draw(rng, shape, Pairs::Independent);
         let tape = SharedTape::recording();
         let (u, _) = family.sample(parameters, &noise, &tape);
         let sigma = family.scale(parameters, &tape);
         let precise = Node::of(sigma.clone().recip());
         let whiten = |x: &Node<E>| combine(x.shape(), &[Term::Scaled(&precise, 0, x)]);
         let white = whiten(&u);
-        let centres = whiten(&family.centre_at(parameters, &fresh, &tape));
+        let centres = whiten(&family.centre(parameters, &fresh, &tape));
 
-        let points = u.numbers().to_vec();
-        let (log_p, mut score) = setup.score(&points);
+        let (log_p, mut score) = setup.target.value_and_score(u.numbers());
         let d = setup.target.dim();
         let finite = |(l, s): (&E, &[E])| l.is_finite() && s.iter().all(|s| s.is_finite());
         let kept: Vec<bool> = log_p.iter().zip(score.chunks_exact(d)).map(finite).collect();
         let used = kept.iter().filter(|kept| **kept).count();
         if used * 2 < kept.len() {
-            return Ok(Loss { descent: None, points });
+            return Ok(None);
         }
         for (s, kept) in score.chunks_exact_mut(d).zip(&kept) {
             s.iter_mut().for_each(|s| *s = if *kept { *s * E::of(at.heat) } else { E::zero() });
         }
-        let mixed = mixed(white.numbers(), centres.numbers(), &noise.xi, &kept, d);
+        let mixed = mixed(white.numbers(), centres.numbers(), noise.xi.numbers(), &kept, d);
         let log_scale: f64 = sigma.as_vec().iter().map(|s| s.f64().ln()).sum();
         let sum: f64 = log_p
             .iter()
@@ -127,7 +133,7 @@ impl Objective for Sivi {
         let log_q = setup.along(&white, &mixed.by_draw) + setup.along(&centres, &mixed.by_centre);
         let log_p = setup.along(&u, &score);
         let loss = (log_q - log_p) / E::of(used as f64) - sigma.ln().sum::<Rank0, _>();
-        Ok(Loss { descent: Some((loss, sum / used as f64 + log_scale)), points })
+        Ok(Some((loss, sum / used as f64 + log_scale)))
     }
 }
 

@@ -24,19 +24,19 @@
 use dfdx::prelude::ReshapeTo;
 
 use super::critic;
-use super::fit::{self, At, Loss, Measure, Objective, Setup};
+use super::fit::{self, At, Loss, Measure, Objective, Setup, Steps, Task};
 use super::options::{
     ANNEALING, ANTITHETIC, AVERAGE, CLIP, CRITIC_HIDDEN, CRITIC_LEARNING_RATE, DECAY_EVERY,
     GRAD_SAMPLES, HIDDEN, ITERATIONS, LATENT, LEARNING_RATE, LINEAR, LOG_VARIANCE,
     LOG_VARIANCE_FLOOR, MIXING_DRAWS, RESAMPLE, Reader, SCHEDULE, STANDARDIZE,
 };
-use crate::inference::fused::{Term, combine, gap};
+use crate::inference::backend::{Backend, Density, Node, Stage, along, dispatch, number};
+use crate::inference::fused::{Gaps, Term};
 use crate::inference::method::option;
-use crate::inference::node::Node;
 use crate::inference::optimizer::Parameters;
-use crate::inference::tape::{Element, Pooled, Scalar, SharedTape};
-use crate::inference::{InferenceError, Method, MethodOption};
-use crate::random::Stream;
+use crate::inference::tape::SharedTape;
+use crate::inference::{Fit, InferenceError, Method, MethodOption};
+use crate::real::Real;
 
 /// The row of the method table.
 pub(in crate::inference) const SIVI_SM: Method = Method {
@@ -164,66 +164,80 @@ impl Objective for SiviSm {
         self.residual / self.residual_decay.powf((iteration / 100) as f64)
     }
 
-    fn begin<E: Element>(
+    fn fit(task: Task<'_, Self>) -> Result<Fit, InferenceError> {
+        dispatch(task.settings, task)
+    }
+}
+
+impl Stage for Task<'_, SiviSm> {
+    type Output = Fit;
+
+    fn run<B: Backend>(self) -> Result<Fit, InferenceError> {
+        self.fit::<B>()
+    }
+}
+
+impl<B: Backend> Steps<B> for SiviSm {
+    fn begin(
         &self,
-        setup: &Setup<'_, E>,
-        parameters: &mut Parameters<E>,
+        setup: &Setup<'_, B>,
+        parameters: &mut Parameters<B>,
         at: At,
-        rng: &mut Stream,
+        normals: &mut B::Normals,
     ) -> Result<(), InferenceError> {
         let rate = setup.options.critic_learning_rate;
-        critic::steps(self.critic_warmup, setup, parameters, rate, at, rng)
+        critic::steps(self.critic_warmup, setup, parameters, rate, at, normals)
     }
 
-    fn loss<E: Element>(
+    fn loss(
         &self,
-        setup: &Setup<'_, E>,
-        parameters: &Parameters<E>,
+        setup: &Setup<'_, B>,
+        parameters: &Parameters<B>,
         (): &mut (),
         at: At,
-        rng: &mut Stream,
-    ) -> Result<Loss<E>, InferenceError> {
-        let noise = setup.noise(rng);
+        normals: &mut B::Normals,
+    ) -> Result<Loss<B>, InferenceError> {
+        let noise = setup.noise(normals);
         let (u, n) = setup.family.sample(parameters, &noise, &SharedTape::recording());
-        let points = u.numbers().to_vec();
-        let descent = match self.descent {
+        let loss = match self.descent {
             Descent::Fisher => fisher(setup, parameters, (&u, &n), at),
             Descent::Kl => kl(setup, parameters, (&u, &n), at),
         };
-        let per_dimension = |(loss, value)| (loss, value / setup.target.dim() as f64);
-        Ok(Loss { descent: descent.map(per_dimension), points })
+        Ok(loss.map(|(loss, value)| (loss, value / setup.target.dim() as f64)))
     }
 
-    fn follow<E: Element>(
+    fn follow(
         &self,
-        setup: &Setup<'_, E>,
-        parameters: &mut Parameters<E>,
+        setup: &Setup<'_, B>,
+        parameters: &mut Parameters<B>,
         factor: f64,
         at: At,
-        rng: &mut Stream,
+        normals: &mut B::Normals,
     ) -> Result<(), InferenceError> {
         let rate = setup.options.critic_learning_rate * factor;
-        critic::steps(self.critic_steps, setup, parameters, rate, at, rng)
+        critic::steps(self.critic_steps, setup, parameters, rate, at, normals)
     }
+}
+
+/// `x s + y` for the scores `s`.
+fn plus_scores<B: Backend>(x: f64, s: &B::Node, y: &B::Node) -> B::Node {
+    B::combine(y.shape(), &[Term::Scaled(&number::<B>(x), 0, s), Term::Plain(y)])
 }
 
 /// The paper's objective and its value, which estimates the Fisher divergence; `None` where it is
 /// not finite.
-fn fisher<E: Element>(
-    setup: &Setup<'_, E>,
-    parameters: &Parameters<E>,
-    (u, n): (&Node<E>, &Node<E>),
+fn fisher<B: Backend>(
+    setup: &Setup<'_, B>,
+    parameters: &Parameters<B>,
+    (u, n): (&B::Node, &B::Node),
     At { heat, residual: c }: At,
-) -> Option<(Scalar<E>, f64)> {
-    let shape = u.shape();
+) -> Loss<B> {
     let s = setup.target.score_at(u);
     // The critic's weights are constants here.
     let rest = setup.critic.rest(parameters, u, c, &SharedTape::off());
-    let factor = |x: f64| Node::constant(Pooled::of(&[E::of(x)]), (1, 1));
-    let sum =
-        |x, rest: &Node<E>| combine(shape, &[Term::Scaled(&factor(x), 0, &s), Term::Plain(rest)]);
-    let gap = gap(&sum(c * heat, &rest), &sum(heat, n));
-    let objective = gap.tensor().reshape_like(&()) / E::of(shape.0 as f64);
+    let f = plus_scores::<B>(c * heat, &s, &rest);
+    let gap = B::gap(&f, &plus_scores::<B>(heat, &s, n));
+    let objective = gap.tensor().reshape_like(&()) / B::Number::of(u.shape().0 as f64);
     let value = objective.as_vec()[0].f64();
     value.is_finite().then_some((objective, value))
 }
@@ -231,45 +245,55 @@ fn fisher<E: Element>(
 /// An objective whose gradient is that of `KL(q‖p)` along the path, `−E f(u)ᵀ ∂u/∂φ`, and the same
 /// estimate of the Fisher divergence. Draws with a score that is not finite are left out; `None`
 /// where that is every second one.
-fn kl<E: Element>(
-    setup: &Setup<'_, E>,
-    parameters: &Parameters<E>,
-    (u, n): (&Node<E>, &Node<E>),
+fn kl<B: Backend>(
+    setup: &Setup<'_, B>,
+    parameters: &Parameters<B>,
+    (u, n): (&B::Node, &B::Node),
     At { heat, residual: c }: At,
-) -> Option<(Scalar<E>, f64)> {
-    let (batch, d) = u.shape();
-    let (_, s) = setup.score(u.numbers());
-    let seen = setup.points(u.numbers());
-    let mut f = setup.critic.rest(parameters, &seen, c, &SharedTape::off()).numbers().to_vec();
-    let (heat, c, two) = (E::of(heat), E::of(c), E::of(2.0));
-    let (mut divergence, mut used) = (0.0, 0);
-    for ((f, s), n) in f.chunks_exact_mut(d).zip(s.chunks_exact(d)).zip(n.numbers().chunks(d)) {
-        let mut gap = 0.0;
-        for ((f, s), n) in f.iter_mut().zip(s).zip(n) {
-            let s = *s * heat;
-            *f += c * s;
-            gap += (*f * (two * (s + *n) - *f)).f64();
-        }
-        if gap.is_finite() {
-            divergence += gap;
-            used += 1;
-        } else {
-            f.fill(E::zero());
-        }
-    }
-    if used * 2 < batch {
+) -> Loss<B> {
+    let (seen, n) = (u.detached(), n.detached());
+    let s = setup.target.constant_score_at(&seen);
+    let rest = setup.critic.rest(parameters, &seen, c, &SharedTape::off());
+    let f = plus_scores::<B>(c * heat, &s, &rest);
+    let Gaps { kept, sum, rows } = B::finite_gaps(&f, &plus_scores::<B>(heat, &s, &n));
+    if rows * 2 < u.shape().0 {
         return None;
     }
-    let size = used as f64;
-    let objective = setup.along(u, &f) / E::of(-size);
-    Some((objective, divergence / size))
+    let size = rows as f64;
+    Some((along::<B>(u, &kept) / B::Number::of(-size), sum / size))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::family::Noise;
-    use super::super::testing::{self, AT, gradient_agrees_with_differences, parsed, settings};
+    use super::super::testing::{
+        self, AT, Probe, gradient_agrees_with_differences, parsed, settings, the_same_on_a_device,
+    };
     use super::*;
+    use crate::inference::tape::Scalar;
+
+    impl Probe for Descent {
+        fn loss<B: Backend>(
+            &self,
+            setup: &Setup<'_, B>,
+            parameters: &Parameters<B>,
+            noise: [&Noise<B>; 2],
+        ) -> Scalar<B> {
+            let (u, n) = setup.family.sample(parameters, noise[0], &SharedTape::recording());
+            let loss = match self {
+                Descent::Fisher => fisher(setup, parameters, (&u, &n), AT),
+                Descent::Kl => kl(setup, parameters, (&u, &n), AT),
+            };
+            loss.unwrap().0
+        }
+    }
+
+    #[test]
+    fn both_objectives_are_the_same_on_a_device() {
+        for descent in [Descent::Fisher, Descent::Kl] {
+            the_same_on_a_device("", &descent);
+        }
+    }
 
     #[test]
     fn the_paper_s_gradient_agrees_with_differences() {
@@ -292,10 +316,11 @@ mod tests {
         let (_, options) = parsed::<SiviSm>(&settings(""));
         let (setup, _, mut rng) = testing::setup(&options);
         let noise = setup.noise(&mut rng);
-        assert_eq!(noise.z[..6], noise.z[6..]);
-        assert!(noise.xi[..9].iter().zip(&noise.xi[9..]).all(|(a, b)| *a == -*b));
+        let (z, xi) = (noise.z.numbers(), noise.xi.numbers());
+        assert_eq!(z[..6], z[6..]);
+        assert!(xi[..9].iter().zip(&xi[9..]).all(|(a, b)| *a == -*b));
         // An odd batch loses one of the second halves.
         let odd: Noise<f64> = Noise::draw(&setup.family, 5, true, &mut rng);
-        assert_eq!((odd.z.len(), odd.xi.len()), (10, 15));
+        assert_eq!((odd.z.shape(), odd.xi.shape()), ((5, 2), (5, 3)));
     }
 }

@@ -1,35 +1,15 @@
-//! A first Gaussian fit to the posterior, and the posterior seen through it.
+//! A first Gaussian fit to the posterior, and the coordinates in which it is standard normal.
 //!
 //! The fit is batch-and-match (see [`batch_and_match`]) where all covariances are wanted, else the start of
 //! mean-field. It only has to be roughly right: the method that works in the standardised coordinates does
 //! the rest.
 
-use std::sync::Arc;
-
-use serde::{Deserialize, Serialize};
-
-use crate::density::{LogDensity, Part, Residuals, Scalars};
+use crate::density::LogDensity;
+use crate::inference::affine::Coordinates;
 use crate::inference::gaussian::{FULL_DIM, batch_and_match, mean_field_start};
 use crate::inference::start::Gaussian;
 use crate::inference::{Deadline, InferenceError};
 use crate::random::Stream;
-use crate::real::Real;
-
-/// `x = mean + L u`, `L` lower triangular or diagonal.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Affine {
-    pub(super) mean: Vec<f64>,
-    pub(super) scale: Scale,
-}
-
-/// The matrix `L`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) enum Scale {
-    /// Its diagonal.
-    Diagonal(Vec<f64>),
-    /// All of it, `[D, D]` row-major, zero above the diagonal.
-    Lower(Vec<f64>),
-}
 
 /// What the standardising fit may look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,166 +37,34 @@ impl std::str::FromStr for Standardize {
     }
 }
 
-impl Affine {
-    /// `x = u`.
-    pub(super) fn identity(dim: usize) -> Affine {
-        Affine { mean: vec![0.0; dim], scale: Scale::Diagonal(vec![1.0; dim]) }
-    }
-
-    /// The coordinates of a Gaussian, with its correlations where they are wanted and known.
-    pub(super) fn of(start: &Gaussian, kind: Standardize) -> Affine {
-        let dim = start.mean.len();
-        let full = match kind {
-            Standardize::None => return Affine::identity(dim),
+impl Standardize {
+    /// Whether a fit in `dim` dimensions has correlations.
+    fn correlated(self, dim: usize) -> bool {
+        match self {
             Standardize::Auto => dim <= FULL_DIM,
             Standardize::Full => true,
-            Standardize::Diagonal => false,
-        };
-        let scale = match &start.factor {
-            Some(factor) if full => Scale::Lower(factor.clone()),
-            _ => Scale::Diagonal(start.sd.clone()),
-        };
-        Affine { mean: start.mean.clone(), scale }
-    }
-
-    pub(super) fn dim(&self) -> usize {
-        self.mean.len()
-    }
-
-    fn log_det(&self) -> f64 {
-        let d = self.mean.len();
-        match &self.scale {
-            Scale::Diagonal(s) => s.iter().map(|s| s.ln()).sum(),
-            Scale::Lower(l) => (0..d).map(|i| l[i * d + i].ln()).sum(),
+            Standardize::Diagonal | Standardize::None => false,
         }
     }
 
-    /// `out_b = L u_b`.
-    fn multiply<E: Real>(&self, u: &[E], out: &mut [E]) {
-        let d = self.mean.len();
-        for (u, out) in u.chunks_exact(d).zip(out.chunks_exact_mut(d)) {
-            match &self.scale {
-                Scale::Diagonal(s) => {
-                    for ((o, u), s) in out.iter_mut().zip(u).zip(s) {
-                        *o = *u * E::of(*s);
-                    }
-                }
-                Scale::Lower(l) => {
-                    for (i, o) in out.iter_mut().enumerate() {
-                        let row = &l[i * d..=i * d + i];
-                        *o = row.iter().zip(u).map(|(l, u)| E::of(*l) * *u).sum();
-                    }
-                }
+    /// The coordinates in which a Gaussian is standard normal, with its correlations where they are wanted and
+    /// known.
+    pub(super) fn coordinates(self, start: &Gaussian) -> Coordinates {
+        let d = start.mean.len();
+        if self == Standardize::None {
+            return Coordinates::identity(d);
+        }
+        let shift = start.mean.clone();
+        match &start.factor {
+            Some(l) if self.correlated(d) => {
+                let transposed =
+                    (0..d * d).map(|k| if k / d <= k % d { l[k % d * d + k / d] } else { 0.0 });
+                let log_det = (0..d).map(|i| l[i * d + i].ln()).sum();
+                let mix = Some((transposed.collect(), log_det));
+                Coordinates { shift, scale: vec![1.0; d], mix }
             }
+            _ => Coordinates { shift, scale: start.sd.clone(), mix: None },
         }
-    }
-
-    /// `v_b ← Lᵀ v_b`, in place: entry `i` needs entries `i` and later only.
-    fn multiply_transposed<E: Real>(&self, v: &mut [E]) {
-        let d = self.mean.len();
-        for v in v.chunks_exact_mut(d) {
-            match &self.scale {
-                Scale::Diagonal(s) => {
-                    for (v, s) in v.iter_mut().zip(s) {
-                        *v *= E::of(*s);
-                    }
-                }
-                Scale::Lower(l) => {
-                    for i in 0..d {
-                        let x = v[i];
-                        v[i] = E::zero();
-                        for (k, l) in l[i * d..=i * d + i].iter().enumerate() {
-                            v[k] += E::of(*l) * x;
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// The points `x_b` of `u_b`.
-    pub(super) fn points<E: Real>(&self, u: &[E]) -> Vec<E> {
-        let d = self.mean.len();
-        let mut x = vec![E::zero(); u.len()];
-        self.multiply(u, &mut x);
-        for x in x.chunks_exact_mut(d) {
-            for (x, m) in x.iter_mut().zip(&self.mean) {
-                *x += E::of(*m);
-            }
-        }
-        x
-    }
-}
-
-/// The density of `u` where `x = mean + L u` has the density `inner`.
-pub(super) struct Standardized<E> {
-    inner: Arc<dyn LogDensity<E>>,
-    affine: Affine,
-    log_det: E,
-}
-
-impl<E: Real> Standardized<E> {
-    pub(super) fn new(inner: &Arc<dyn LogDensity<E>>, affine: &Affine) -> Self {
-        Standardized {
-            inner: Arc::clone(inner),
-            affine: affine.clone(),
-            log_det: E::of(affine.log_det()),
-        }
-    }
-
-    /// The density of `x`.
-    pub(super) fn inner(&self) -> &dyn LogDensity<E> {
-        &*self.inner
-    }
-
-    /// `log |det L|`, which the density of `u` has more than that of `x`.
-    pub(super) fn log_det(&self) -> E {
-        self.log_det
-    }
-}
-
-impl<E: Real> LogDensity<E> for Standardized<E> {
-    fn dim(&self) -> usize {
-        self.inner.dim()
-    }
-
-    fn log_density(&self, u: &[E], log_p: &mut [E]) {
-        self.inner.log_density(&self.affine.points(u), log_p);
-        log_p.iter_mut().for_each(|l| *l += self.log_det);
-    }
-
-    fn score(&self, u: &[E], log_p: &mut [E], score: &mut [E]) {
-        self.inner.score(&self.affine.points(u), log_p, score);
-        log_p.iter_mut().for_each(|l| *l += self.log_det);
-        self.affine.multiply_transposed(score);
-    }
-
-    fn score_keep(&self, u: &[E], score: &mut [E], keep: &mut Residuals<E>) {
-        self.inner.score_keep(&self.affine.points(u), score, keep);
-        self.affine.multiply_transposed(score);
-    }
-
-    fn hvp(&self, residuals: &Residuals<E>, v: &[E], out: &mut [E]) {
-        let mut moved = vec![E::zero(); v.len()];
-        self.affine.multiply(v, &mut moved);
-        self.inner.hvp(residuals, &moved, out);
-        self.affine.multiply_transposed(out);
-    }
-
-    fn see(&self, part: Part<'_>) {
-        self.inner.see(part);
-    }
-
-    fn estimate(&self) -> Option<String> {
-        self.inner.estimate()
-    }
-
-    fn parameters(&self, u: &[E]) -> Scalars {
-        self.inner.parameters(&self.affine.points(u))
-    }
-
-    fn explain_non_finite(&self, u: &[E]) -> Option<String> {
-        self.inner.explain_non_finite(&self.affine.points(u))
     }
 }
 
@@ -229,25 +77,25 @@ pub(super) fn fit_gaussian(
     kind: Standardize,
     deadline: &Deadline,
     rng: &mut Stream,
-) -> Result<Affine, InferenceError> {
+) -> Result<Gaussian, InferenceError> {
     let d = density.dim();
-    let full = match kind {
-        Standardize::None => return Ok(Affine::identity(d)),
-        Standardize::Auto => d <= FULL_DIM,
-        Standardize::Full => true,
-        Standardize::Diagonal => false,
-    };
-    let fit = if full {
+    if kind == Standardize::None {
+        return Ok(Gaussian { mean: vec![0.0; d], sd: vec![1.0; d], factor: None });
+    }
+    if kind.correlated(d) {
         batch_and_match(density, deadline, rng)
     } else {
         mean_field_start(density, deadline, rng)
-    };
-    Ok(Affine::of(&fit?, kind))
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::density::Residuals;
+    use crate::inference::affine::Affine;
 
     /// A Gaussian with correlated coordinates far from the origin.
     struct Far;
@@ -288,7 +136,8 @@ mod tests {
         let mut rng = crate::random::stream(1, "standardize test");
         let fit = fit_gaussian(&Far, Standardize::Auto, &Deadline::never(), &mut rng).unwrap();
         // Through it, the density is the standard normal.
-        let seen = Standardized::new(&(Arc::new(Far) as Arc<dyn LogDensity<f64>>), &fit);
+        let far: Arc<dyn LogDensity<f64>> = Arc::new(Far);
+        let seen = Affine::new(&far, &Standardize::Auto.coordinates(&fit));
         let u = [0.3, -1.1, 2.0, 0.4];
         let (mut log_p, mut score) = ([0.0; 2], [0.0; 4]);
         let mut keep = Residuals::default();

@@ -10,16 +10,17 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::family::Conditional;
-use super::fit::{self, At, Loss, Measure, Objective, Setup};
+use super::fit::{self, At, Loss, Measure, Objective, Setup, Steps, Task};
 use super::options::{
     ANNEALING, AVERAGE, CLIP, CRITIC_HIDDEN, CRITIC_LEARNING_RATE, DECAY_EVERY, GRAD_SAMPLES,
     HIDDEN, ITERATIONS, LATENT, LEARNING_RATE, LINEAR, LOG_VARIANCE, LOG_VARIANCE_FLOOR,
     MIXING_DRAWS, RESAMPLE, Reader, SCHEDULE, STANDARDIZE,
 };
 use crate::inference::method::option;
+use crate::inference::node::Node;
 use crate::inference::optimizer::Parameters;
 use crate::inference::tape::{Element, SharedTape};
-use crate::inference::{InferenceError, Method, MethodOption};
+use crate::inference::{Fit, InferenceError, Method, MethodOption};
 use crate::random::{Stream, fill_std_normal};
 
 /// The row of the method table.
@@ -109,7 +110,13 @@ impl Objective for Uivi {
         })
     }
 
-    fn loss<E: Element>(
+    fn fit(task: Task<'_, Self>) -> Result<Fit, InferenceError> {
+        task.fit_on_cpu()
+    }
+}
+
+impl<E: Element> Steps<E> for Uivi {
+    fn loss(
         &self,
         setup: &Setup<'_, E>,
         parameters: &Parameters<E>,
@@ -119,11 +126,10 @@ impl Objective for Uivi {
     ) -> Result<Loss<E>, InferenceError> {
         let noise = setup.noise(rng);
         let (u, n) = setup.family.sample(parameters, &noise, &SharedTape::recording());
-        let points = u.numbers().to_vec();
-        let (_, score) = setup.score(&points);
+        let (_, score) = setup.target.value_and_score(u.numbers());
         let d = setup.target.dim();
         // −s_q, to which s_p is added.
-        let mut f = self.minus_score(setup, parameters, &points, &noise.z, state, rng)?;
+        let mut f = self.minus_score(setup, parameters, &u, &noise.z, state, rng)?;
         let (mut divergence, mut used) = (0.0, 0_usize);
         for ((f, s), n) in
             f.chunks_exact_mut(d).zip(score.chunks_exact(d)).zip(n.numbers().chunks(d))
@@ -143,11 +149,11 @@ impl Objective for Uivi {
             }
         }
         if used * 2 < f.len() / d {
-            return Ok(Loss { descent: None, points });
+            return Ok(None);
         }
         let loss = setup.along(&u, &f) / E::of(-(used as f64));
         let value = divergence / ((used * d) as f64);
-        Ok(Loss { descent: Some((loss, value)), points })
+        Ok(Some((loss, value)))
     }
 }
 
@@ -157,14 +163,14 @@ impl Uivi {
         &self,
         setup: &Setup<'_, E>,
         parameters: &Parameters<E>,
-        u: &[E],
-        z: &[E],
+        u: &Node<E>,
+        z: &Node<E>,
         step: &mut StepSize,
         rng: &mut Stream,
     ) -> Result<Vec<E>, InferenceError> {
-        let look = |z: &[E]| setup.family.conditional(parameters, u, z);
-        let mut chain = Chain { z: z.to_vec(), at: look(z)? };
-        let mut mean = vec![E::zero(); u.len()];
+        let look = |z: &[E]| setup.family.conditional(parameters, u.numbers(), z);
+        let mut chain = Chain { z: z.numbers().to_vec(), at: look(z.numbers())? };
+        let mut mean = vec![E::zero(); u.numbers().len()];
         let share = E::of((self.draws as f64).recip());
         for iteration in 0..self.burn_in + self.draws {
             // A fixed length may be a whole period of the trajectories, which then all end where they
@@ -256,10 +262,10 @@ mod tests {
         let (setup, mut parameters, mut rng) = testing::setup(&options);
         setup.family.silence(&mut parameters);
         let noise = setup.noise(&mut rng);
-        let (u, _) = setup.family.values(&parameters, &noise);
+        let (u, _) = setup.family.sample(&parameters, &noise, &SharedTape::off());
         let mut step = StepSize::default();
         let score = uivi.minus_score(&setup, &parameters, &u, &noise.z, &mut step, &mut rng);
-        for (score, u) in score.unwrap().iter().zip(&u) {
+        for (score, u) in score.unwrap().iter().zip(u.numbers()) {
             assert!((score - u).abs() < 0.4, "{score} {u}");
         }
         // z | u has standard deviation σ; steps are about as long.
@@ -271,14 +277,14 @@ mod tests {
         let (_, options) = parsed::<Uivi>(&settings("hmc-draws=1"));
         let (setup, parameters, mut rng) = testing::setup(&options);
         let noise = setup.noise(&mut rng);
-        let (u, n) = setup.family.values(&parameters, &noise);
-        let mut z = noise.z;
-        let at = setup.family.conditional(&parameters, &u, &z).unwrap();
-        assert!(at.pull.iter().zip(&n).all(|(p, n)| (p - n).abs() < 1e-12));
+        let (u, n) = setup.family.sample(&parameters, &noise, &SharedTape::off());
+        let (u, mut z) = (u.numbers(), noise.z.numbers().to_vec());
+        let at = setup.family.conditional(&parameters, u, &z).unwrap();
+        assert!(at.pull.iter().zip(n.numbers()).all(|(p, n)| (p - n).abs() < 1e-12));
         for (k, gradient) in at.gradient.iter().enumerate() {
             let mut log = |step: f64| {
                 z[k] += step;
-                let log = setup.family.conditional(&parameters, &u, &z).unwrap().log[k / 2];
+                let log = setup.family.conditional(&parameters, u, &z).unwrap().log[k / 2];
                 z[k] -= step;
                 log
             };

@@ -68,12 +68,22 @@ impl<E: Element, D: Place<E>> DeviceBridge<E, D> {
         mixed * self.spread(&self.scale, shape) + self.spread(&self.shift, shape)
     }
 
-    fn remember(&self, z: &Plain<E, D>) {
+    /// From the score of `z` to that of `x`.
+    fn pull_back(&self, score: Matrix<On<E, D>>) -> DeviceNode<E, D> {
+        let shape = *score.shape();
+        let scaled = score * self.spread(&self.scale, shape);
+        DeviceNode(match self.mix() {
+            Some(w) => scaled.matmul(w.permute::<_, Axes2<1, 0>>()),
+            None => scaled,
+        })
+    }
+
+    fn remember(&self, x: &DeviceNode<E, D>) {
         let mut seen = self.seen.borrow_mut();
         if seen.len() == REMEMBERED {
             seen.remove(0);
         }
-        seen.push(z.clone());
+        seen.push(x.0.clone().split_tape().0);
     }
 }
 
@@ -83,8 +93,8 @@ impl<E: Element, D: Place<E>> Density<On<E, D>> for DeviceBridge<E, D> {
     }
 
     fn log_density_at(&self, x: &DeviceNode<E, D>) -> DeviceNode<E, D> {
+        self.remember(x);
         let (z, tape) = self.place(x).split_tape();
-        self.remember(&z);
         let shape @ (n, _) = *z.shape();
         let (log_p, score) = self.density.score(&z);
         let out = log_p.reshape_like(&(n, 1)) + self.log_det;
@@ -95,31 +105,34 @@ impl<E: Element, D: Place<E>> Density<On<E, D>> for DeviceBridge<E, D> {
     }
 
     fn score_at(&self, x: &DeviceNode<E, D>) -> DeviceNode<E, D> {
+        self.remember(x);
         let (z, tape) = self.place(x).split_tape();
-        self.remember(&z);
-        let shape = *z.shape();
         let (score, kept) = self.density.score_keep(&z);
         let density = Rc::clone(&self.density);
         let score = computed(score, tape, move |gradients, up| {
             let product = density.hvp(&kept, &up);
             add_to(gradients.get_or_alloc_mut(&z)?, product)
         });
-        let scaled = score.0 * self.spread(&self.scale, shape);
-        DeviceNode(match self.mix() {
-            Some(w) => scaled.matmul(w.permute::<_, Axes2<1, 0>>()),
-            None => scaled,
-        })
+        self.pull_back(score.0)
+    }
+
+    fn constant_score_at(&self, x: &DeviceNode<E, D>) -> DeviceNode<E, D> {
+        let x = x.detached();
+        self.remember(&x);
+        let (_, score) = self.density.score(&self.place(&x).split_tape().0);
+        self.pull_back(score.put_tape(SharedTape::off()))
     }
 
     fn non_finite_point(&self) -> Option<Vec<E>> {
         let d = self.dim();
-        self.seen.take().into_iter().find_map(|z| {
-            let (log_p, score) = self.density.score(&z);
-            let (z, log_p, score) = (z.as_vec(), log_p.as_vec(), score.as_vec());
+        self.seen.take().into_iter().find_map(|x| {
+            let z = self.place(&DeviceNode(x.clone().put_tape(SharedTape::off())));
+            let (log_p, score) = self.density.score(&z.split_tape().0);
+            let (x, log_p, score) = (x.as_vec(), log_p.as_vec(), score.as_vec());
             let finite = |x: &[E]| x.iter().all(|x| x.is_finite());
-            let mut rows = z.chunks_exact(d).zip(score.chunks_exact(d)).zip(log_p);
-            let broken = rows.find(|((z, s), l)| finite(z) && !(finite(s) && l.is_finite()));
-            broken.map(|((z, _), _)| z.to_vec())
+            let mut rows = x.chunks_exact(d).zip(score.chunks_exact(d)).zip(log_p);
+            let broken = rows.find(|((x, s), l)| finite(x) && !(finite(s) && l.is_finite()));
+            broken.map(|((x, _), _)| x.to_vec())
         })
     }
 }

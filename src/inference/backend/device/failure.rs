@@ -63,6 +63,8 @@ pub fn is_failure(panic: &str) -> bool {
 fn failure(panic: &str) -> Option<&'static str> {
     let kinds = [
         ("CUDA_ERROR_OUT_OF_MEMORY", "the GPU is out of memory; use fewer --grad-samples"),
+        // What the program answers itself where it finds no driver (build/cuda_lazy.c).
+        ("CUDA_ERROR_STUB_LIBRARY", "there is no NVIDIA driver"),
         ("CUDA_ERROR_NO_DEVICE", "there is no NVIDIA GPU"),
         ("CUDA_ERROR_INVALID_DEVICE", "there is no NVIDIA GPU"),
         ("CUDA_ERROR_NO_BINARY_FOR_GPU", WRONG_ARCHITECTURE),
@@ -70,6 +72,10 @@ fn failure(panic: &str) -> Option<&'static str> {
         ("CUDA_ERROR_UNSUPPORTED_PTX_VERSION", WRONG_ARCHITECTURE),
         ("CUDA_ERROR_SYSTEM_DRIVER_MISMATCH", "the NVIDIA driver does not fit its library"),
         ("CUDA_ERROR_", "the GPU failed"),
+        (
+            "CUBLAS_STATUS_NOT_INITIALIZED",
+            "NVIDIA's cuBLAS is not there or does not start (docs/cuda.md)",
+        ),
         ("CUBLAS_STATUS_ALLOC_FAILED", "the GPU is out of memory; use fewer --grad-samples"),
         ("CUBLAS_STATUS_ARCH_MISMATCH", WRONG_ARCHITECTURE),
         ("CUBLAS_STATUS_", "the GPU's matrix library failed"),

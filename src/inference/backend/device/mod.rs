@@ -10,6 +10,7 @@
 
 mod bridge;
 mod failure;
+mod kernel_stein;
 mod leaf;
 
 use std::any::{Any, TypeId};
@@ -37,7 +38,10 @@ use super::noise::DeviceNormals;
 use super::{Backend, Leaf, Node};
 use crate::density::LogDensity;
 use crate::exec::device::{Array, Join};
-use crate::inference::fused::{Second, Term};
+use crate::inference::fused::{Gaps, Second, Term};
+use crate::inference::kernel_stein::{Discrepancy, Kernel, Sides};
+use crate::inference::mlp::ReluMlp;
+use crate::inference::optimizer::Parameters;
 use crate::inference::tape::{Element, Grads, Matrix, SharedTape};
 use crate::inference::transport::Transport;
 use crate::inference::{InferenceError, Settings};
@@ -265,6 +269,46 @@ impl<E: Element, D: Place<E>> Backend for On<E, D> {
         DeviceNode(sums.reshape_like(&(rows, 1)))
     }
 
+    fn relu_mlp(
+        network: &ReluMlp,
+        parameters: &Parameters<Self>,
+        x: &Self::Node,
+        tape: &SharedTape<Self>,
+    ) -> Self::Node {
+        DeviceNode(network.plain(parameters, x.0.clone(), tape))
+    }
+
+    fn inner(a: &Self::Node, b: &Self::Node) -> Self::Node {
+        let product = a.0.clone() * b.0.clone();
+        DeviceNode(product.sum::<Rank0, _>().reshape_like(&(1, 1)))
+    }
+
+    fn gap(f: &Self::Node, t: &Self::Node) -> Self::Node {
+        let rest = t.0.clone() * E::of(2.0) - f.0.clone();
+        Self::inner(f, &DeviceNode(rest))
+    }
+
+    fn finite_gaps(f: &Self::Node, t: &Self::Node) -> Gaps<Self::Node> {
+        let (f, t) = (f.0.clone().split_tape().0, t.0.clone().split_tape().0);
+        let (rows, _) = *f.shape();
+        let products = f.clone() * (t * E::of(2.0) - f.clone());
+        let gaps = products.sum::<(usize,), Axis<1>>().reshape_like(&(rows, 1));
+        let gaps: Array<E, D> = Array::of(gaps);
+        let finite = gaps.finite();
+        let sum = |x: &Array<E, D>| x.tensor().clone().sum::<Rank0, _>().as_vec()[0].f64();
+        let none = gaps.like(0.0);
+        let kept = Array::select(&finite, &Array::of(f), &none).tensor().clone();
+        Gaps {
+            kept: DeviceNode(kept.put_tape(SharedTape::off())),
+            sum: sum(&Array::select(&finite, &gaps, &none)),
+            rows: sum(&finite) as usize,
+        }
+    }
+
+    fn kernel_stein(kernel: Kernel, sides: Sides<'_, Self::Node>) -> Discrepancy<Self::Node> {
+        kernel_stein::discrepancy(kernel, sides)
+    }
+
     fn stacked(parts: &[Self::Node]) -> Self::Node {
         let (rows, columns) = parts[0].shape();
         let (plain, tape) = taken(parts.iter());
@@ -403,5 +447,9 @@ impl<E: Element, D: Place<E>> Node<On<E, D>> for DeviceNode<E, D> {
 
     fn shape(&self) -> (usize, usize) {
         *self.0.shape()
+    }
+
+    fn detached(&self) -> Self {
+        DeviceNode(self.0.clone().split_tape().0.put_tape(SharedTape::off()))
     }
 }
