@@ -47,12 +47,12 @@ def main():
         began, children = time.time(), {}
         for method, (_, flags) in RUNS.items():
             command = [ppl, "run", model, "--infer", method, "--iterations", "1000000000", "--threads", "1",
-                       "--max-seconds", str(seconds), "--checkpoint-seconds", "10", "--quiet",
+                       "--max-seconds", str(2 * seconds), "--checkpoint-seconds", "10", "--quiet",
                        "--out", f"{folder}/{method}", *flags]
             children[method] = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
         seen = {method: [] for method in RUNS}
-        # Training has two thirds of the time; what follows is not what this is about.
-        while time.time() - began < 0.6 * seconds:
+        # Training has more than half of a run's time; what follows is not what this is about.
+        while time.time() - began < seconds:
             time.sleep(10)
             for method, child in children.items():
                 if child.poll() is not None:

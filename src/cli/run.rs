@@ -230,10 +230,10 @@ impl Budget<'_> {
         self.deadline.left().is_none_or(|left| self.owed + duration <= left)
     }
 
-    /// Whether values at `total` draws can be had and written in time, as far as some of them tell, which
-    /// `pilot` makes; if so, their writing is owed.
-    fn takes(&mut self, values: &Values, total: usize, pilot: impl FnOnce(usize)) -> bool {
-        let writing = Duration::from_secs_f64((values.len() * total) as f64 / WRITTEN_A_SECOND);
+    /// Whether `numbers` at each of `total` draws can be had and written in time, as far as some of them tell,
+    /// which `pilot` makes; if so, their writing is owed.
+    fn takes(&mut self, numbers: usize, total: usize, pilot: impl FnOnce(usize)) -> bool {
+        let writing = Duration::from_secs_f64((numbers * total) as f64 / WRITTEN_A_SECOND);
         let Some(left) = self.deadline.left() else { return true };
         if !self.affords(writing) {
             return false;
@@ -274,7 +274,7 @@ fn groups(
         let pilot = |some: usize| {
             let _ = values.at(&fit.draws[..some * fit.dim], some, 1, 0);
         };
-        if !budget.takes(values, total, pilot) {
+        if !budget.takes(values.len(), total, pilot) {
             return groups.refuse(name, vec![LATE.to_owned()]);
         }
         groups.add(name, values.at(&fit.draws, total, fit.chains, seed));
@@ -321,7 +321,7 @@ fn groups(
             let pilot = |some: usize| {
                 let _ = values.at(&[], some, 1, 0);
             };
-            if drawn.has_prior && !budget.takes(&values, draws, pilot) {
+            if drawn.has_prior && !budget.takes(values.len(), draws, pilot) {
                 groups.refuse("prior", vec![LATE.to_owned()]);
             } else {
                 groups.add_prior(&drawn, draws, seed);
@@ -376,4 +376,32 @@ fn write(
         checkpoint: Some(checkpoint),
     })?;
     Ok(summary)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::inference::{Clock, Deadline};
+
+    #[test]
+    fn a_budget_counts_computing_and_writing() {
+        let now = Arc::new(AtomicU64::new(0));
+        let deadline = Deadline::by(Clock::Manual(Arc::clone(&now)), Duration::from_secs(10));
+        let mut budget = Budget { deadline: &deadline, owed: Duration::from_secs(1) };
+        // One draw in 200 tells, and takes 10 ms: 2 s for all, and 3 s to write them.
+        let pilot = |some: usize| {
+            now.fetch_add(some as u64 * 10_000_000, Ordering::Relaxed);
+        };
+        assert!(budget.takes(150_000, 200, pilot));
+        assert_eq!(budget.owed, Duration::from_secs(4));
+        // The second would take 6 s to write.
+        assert!(!budget.takes(300_000, 200, |_| panic!("there is no time to try")));
+        assert!(!budget.takes(200_000, 200, pilot), "2 s for all, and 4 s to write them");
+        assert!(budget.affords(Duration::from_secs(5)) && !budget.affords(Duration::from_secs(6)));
+        let mut never = Budget { deadline: &Deadline::never(), owed: Duration::ZERO };
+        assert!(never.takes(usize::MAX >> 32, 1000, |_| panic!("nothing to find out")));
+    }
 }

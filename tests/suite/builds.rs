@@ -20,13 +20,12 @@ fn debug_build() -> PathBuf {
 }
 
 /// Settings of methods that have them.
-const SMALL: [(&str, &str); 6] = [
+const SMALL: [(&str, &str); 5] = [
     ("hidden", "5"),
     ("critic-hidden", "5"),
     ("grad-samples", "4"),
     ("mixing-draws", "20"),
     ("resample", "false"),
-    ("methods", "pathfinder,ldvi"),
 ];
 
 /// Files of a short run that have numbers in them, without what tells one run from another.
@@ -60,7 +59,8 @@ fn a_debug_build_computes_the_same_bits() {
     let debug = debug_build();
     let folder = tempfile::tempdir().unwrap();
     let mut differ = Vec::new();
-    for method in METHODS.iter().map(|m| m.name) {
+    // Which runs the others.
+    for method in METHODS.iter().map(|m| m.name).filter(|name| *name != "auto") {
         let of = |program: &Path, name: &str| {
             run(program, method, &folder.path().join(format!("{method} {name}")))
         };
