@@ -10,6 +10,9 @@ use crate::ir::DType;
 use crate::lower::Lowered;
 use crate::results::{Draws, Role};
 
+/// What is drawn from a prior.
+pub(super) const PRIOR: &[Role] = &[Role::Param, Role::Let, Role::Gen, Role::Predicted];
+
 /// Groups of draws by their ArviZ name, and why some are missing or incomplete.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
@@ -54,7 +57,7 @@ impl Groups {
             return self.refuse("prior_predictive", generator.reasons.clone());
         }
         self.refuse("prior_predictive", generator.reasons.clone());
-        let all = generator.values(&[Role::Param, Role::Let, Role::Gen, Role::Predicted]);
+        let all = generator.values(PRIOR);
         let (predicted, parameters) = split(all.at(&[], draws, 1, seed));
         self.add("prior", parameters);
         self.add("prior_predictive", predicted);

@@ -21,7 +21,7 @@ use crate::results::{
 use super::args::{DeviceFlag, RunArgs, RunFlags};
 use super::console::Console;
 use super::failure::{Exit, Failure, Outcome};
-use super::generate::{Groups, observed_and_constant};
+use super::generate::{Groups, PRIOR, observed_and_constant};
 use super::init;
 use super::input::{Input, print_diagnostics};
 use super::progress::Watcher;
@@ -113,7 +113,9 @@ pub(super) fn run(args: RunArgs, console: Console) -> Outcome {
         compile_s: compile.as_secs_f64(),
         train_s: started.elapsed().as_secs_f64(),
     };
-    let groups = groups(&session, &model, &input, &posterior, &fit, settings.seed, &whole);
+    // The data is written again, which takes about as long as reading and compiling it.
+    let budget = Budget { deadline: &whole, owed: compile };
+    let groups = groups(&session, &model, &input, &posterior, &fit, settings.seed, budget);
     if let Some(predicted) = groups.get("posterior_predictive") {
         let observed: Vec<_> = input.data.iter().collect();
         check_predictions(&mut fit.verdict, predicted, &observed);
@@ -213,14 +215,39 @@ const LATE: &str = "there was no time left (--max-seconds)";
 /// Draws that tell how long all of them take.
 const PILOT: usize = 20;
 
-/// Whether values at `total` draws can be had before the deadline, as far as some of them tell.
-fn in_time(values: &Values, draws: &[f64], total: usize, deadline: &Deadline) -> bool {
-    let Some(left) = deadline.left() else { return true };
-    let some = total.div_ceil(200).min(PILOT);
-    let _ = values.at(&draws[..some * (draws.len() / total)], some, 1, 0);
-    let after = deadline.left().unwrap_or_default();
-    let pilot = left.saturating_sub(after).as_secs_f64();
-    pilot * (total as f64 / some as f64) <= after.as_secs_f64()
+/// Numbers that are written in a second, on a slow day.
+const WRITTEN_A_SECOND: f64 = 1e7;
+
+/// The time that is left for groups of numbers, and what of it writing will take.
+struct Budget<'a> {
+    deadline: &'a Deadline,
+    owed: Duration,
+}
+
+impl Budget<'_> {
+    /// Whether what takes that long can be done in time.
+    fn affords(&self, duration: Duration) -> bool {
+        self.deadline.left().is_none_or(|left| self.owed + duration <= left)
+    }
+
+    /// Whether values at `total` draws can be had and written in time, as far as some of them tell, which
+    /// `pilot` makes; if so, their writing is owed.
+    fn takes(&mut self, values: &Values, total: usize, pilot: impl FnOnce(usize)) -> bool {
+        let writing = Duration::from_secs_f64((values.len() * total) as f64 / WRITTEN_A_SECOND);
+        let Some(left) = self.deadline.left() else { return true };
+        if !self.affords(writing) {
+            return false;
+        }
+        let some = total.div_ceil(200).min(PILOT);
+        pilot(some);
+        let after = self.deadline.left().unwrap_or_default();
+        let computing = left.saturating_sub(after).mul_f64(total as f64 / some as f64);
+        let fits = self.affords(computing + writing);
+        if fits {
+            self.owed += writing;
+        }
+        fits
+    }
 }
 
 /// Draws from the prior that a run keeps.
@@ -234,16 +261,20 @@ fn groups(
     posterior: &Posterior,
     fit: &Fit,
     seed: u64,
-    deadline: &Deadline,
+    mut budget: Budget<'_>,
 ) -> Groups {
     let mut groups = Groups::default();
     let total = fit.log_p.len();
-    let at_draws = |groups: &mut Groups, name, values: &Values| {
+    let compile = budget.owed;
+    let at_draws = |groups: &mut Groups, budget: &mut Budget<'_>, name, values: &Values| {
         if values.len() * total > MOST_NUMBERS {
             let reason = format!("it would have {} numbers a draw", values.len());
             return groups.refuse(name, vec![reason]);
         }
-        if !in_time(values, &fit.draws, total, deadline) {
+        let pilot = |some: usize| {
+            let _ = values.at(&fit.draws[..some * fit.dim], some, 1, 0);
+        };
+        if !budget.takes(values, total, pilot) {
             return groups.refuse(name, vec![LATE.to_owned()]);
         }
         groups.add(name, values.at(&fit.draws, total, fit.chains, seed));
@@ -259,10 +290,22 @@ fn groups(
         }
         return groups;
     }
-    at_draws(&mut groups, "log_likelihood", &Values::log_likelihood(lowered));
+    at_draws(&mut groups, &mut budget, "log_likelihood", &Values::log_likelihood(lowered));
+    // Two other readings of the model are compiled.
+    if !budget.affords(2 * compile) {
+        for name in ["posterior_predictive", "prior"] {
+            groups.refuse(name, vec![LATE.to_owned()]);
+        }
+        return groups;
+    }
     let given = session.generator(model, &input.data, Parameters::Given);
     if let Ok(given) = &given {
-        at_draws(&mut groups, "posterior_predictive", &given.values(&[Role::Predicted]));
+        at_draws(
+            &mut groups,
+            &mut budget,
+            "posterior_predictive",
+            &given.values(&[Role::Predicted]),
+        );
     }
     let drawn = session.generator(model, &input.data, Parameters::Drawn);
     match given {
@@ -274,7 +317,11 @@ fn groups(
             let size: usize =
                 drawn.lowered.variables.iter().map(|v| v.shape.iter().product::<usize>()).sum();
             let draws = PRIOR_DRAWS.min(MOST_NUMBERS / size.max(1)).max(1);
-            if deadline.passed() {
+            let values = drawn.values(PRIOR);
+            let pilot = |some: usize| {
+                let _ = values.at(&[], some, 1, 0);
+            };
+            if drawn.has_prior && !budget.takes(&values, draws, pilot) {
                 groups.refuse("prior", vec![LATE.to_owned()]);
             } else {
                 groups.add_prior(&drawn, draws, seed);

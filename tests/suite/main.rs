@@ -6,6 +6,7 @@ mod allocations;
 mod assess;
 mod auto;
 mod blocks;
+mod builds;
 mod calibrate;
 mod cli;
 mod combinators;
