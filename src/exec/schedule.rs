@@ -321,7 +321,7 @@ impl<E: Element> Planner<'_, E> {
 
     pub(super) fn is_known(&self, id: ValueId) -> bool {
         let inst = self.f.inst(id);
-        self.tensors[id.index()].is_some() || (is_movement(&inst.op) && self.is_known(inst.args[0]))
+        self.tensors[id.index()].is_some() || (inst.op.is_movement() && self.is_known(inst.args[0]))
     }
 
     /// A value that is known now; movements of known values are made here, when somebody asks.
@@ -453,10 +453,6 @@ impl<E: Element> Planner<'_, E> {
         self.push(node, GroupOp::Sum { arg, value });
         View::whole(value, rows)
     }
-}
-
-fn is_movement(op: &Op) -> bool {
-    matches!(op, Op::Broadcast { .. } | Op::Transpose(_) | Op::Slice { .. } | Op::Reshape(_))
 }
 
 /// An element number as plans keep it.

@@ -133,6 +133,12 @@ pub enum Op {
 }
 
 impl Op {
+    /// Whether the elements are those of the operand, moved or repeated.
+    #[must_use]
+    pub fn is_movement(&self) -> bool {
+        matches!(self, Op::Broadcast { .. } | Op::Reshape(_) | Op::Transpose(_) | Op::Slice { .. })
+    }
+
     /// The functions that define the operation: the body of a scan, those that a solver is given.
     pub fn functions(&self) -> impl Iterator<Item = &Function> {
         let functions: SmallVec<[&Function; 3]> = match self {

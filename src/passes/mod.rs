@@ -5,6 +5,7 @@
 //! | `bind_data` | inputs → constants |
 //! | `fold` | computes what is constant |
 //! | `simplify` with `rules` | algebra, one row each |
+//! | `known` | computes what depends on no input and was too large for `fold` |
 //! | `loops` | scans: unused results, what does not change, no steps |
 //! | `dce` | drops what no output needs |
 //! | `gate` | runs one pass and verifies after it |
@@ -17,6 +18,7 @@ mod dce;
 mod emit;
 mod fold;
 pub mod gate;
+mod known;
 mod least_squares;
 mod loops;
 mod rules;
@@ -56,7 +58,12 @@ pub const PIPELINE: &[Pass] = &[
     Pass {
         name: "simplify",
         run: simplify::run,
-        reason: "last: it leaves dead and constant values for the next round",
+        reason: "after what gives it simple operands; it leaves dead and constant values for the next round",
+    },
+    Pass {
+        name: "known",
+        run: known::run,
+        reason: "last: what the others make small need not be stored at its largest",
     },
 ];
 
