@@ -83,10 +83,17 @@ pub fn normals<E: Element>(n: usize, sd: f64, rng: &mut impl RngCore) -> Vec<E> 
     (0..n).map(|_| StandardNormal.sample(rng)).map(|x: f64| E::of(sd * x)).collect()
 }
 
+/// Widest residual blocks. The published tasks need at most 160 columns; at thousands, blocks as wide as the
+/// input have more weights than the paths of a whole training can teach.
+const WIDEST: usize = 512;
+
 /// Two residual blocks `h + softplus(h W + b)` as wide as the input, then a linear layer, times one
-/// trained factor that starts at 0: the score network of [geffner2023, app. D].
+/// trained factor that starts at 0: the score network of [geffner2023, app. D]. To an input of more than
+/// 512 numbers, narrower blocks come after a linear layer.
 #[derive(Debug, Clone, Copy)]
 pub struct ResidualSoftplus {
+    /// Weights `[inputs, 512]` that make a wide input narrower.
+    narrow: Option<(Handle, (usize, usize))>,
     /// The two blocks and the output layer.
     pub layers: [Linear; 3],
     /// The factor.
@@ -102,9 +109,15 @@ impl ResidualSoftplus {
         outputs: usize,
         rng: &mut impl RngCore,
     ) -> Self {
+        let width = inputs.min(WIDEST);
+        let narrow = (width < inputs).then(|| {
+            let weight = normals(inputs * width, (1.0 / inputs as f64).sqrt(), rng);
+            (parameters.add("narrow", group, weight), (inputs, width))
+        });
         let mut layer = |shape| Linear::new(parameters, group, shape, Init::GlorotNormal, rng);
-        let layers = [layer((inputs, inputs)), layer((inputs, inputs)), layer((inputs, outputs))];
-        ResidualSoftplus { layers, scale: parameters.add("scale", group, vec![Real::of(0.0)]) }
+        let layers = [layer((width, width)), layer((width, width)), layer((width, outputs))];
+        let scale = parameters.add("scale", group, vec![Real::of(0.0)]);
+        ResidualSoftplus { narrow, layers, scale }
     }
 
     /// The network at each row of `x: [B, inputs]`.
@@ -116,13 +129,14 @@ impl ResidualSoftplus {
         tape: &SharedTape<B>,
     ) -> B::Node {
         let row = |handle, n| parameters.matrix(handle, (1, n), tape);
-        let weight =
-            |layer: Linear| B::Node::of(parameters.matrix(layer.weight, layer.shape, tape));
+        let matrix = |handle, shape| B::Node::of(parameters.matrix(handle, shape, tape));
+        let weight = |layer: Linear| matrix(layer.weight, layer.shape);
         let [first, second, last] = self.layers;
         let block = |h: &B::Node, layer: Linear| {
             B::residual_softplus(h, &weight(layer), &B::Node::of(row(layer.bias, layer.shape.1)))
         };
-        let h = block(&block(x, first), second);
+        let narrow = self.narrow.map(|(w, shape)| B::product(x, &matrix(w, shape), Second::Plain));
+        let h = block(&block(narrow.as_ref().unwrap_or(x), first), second);
         let y = B::product(&h, &weight(last), Second::Plain);
         let scale = row(self.scale, 1);
         let outputs = (1, last.shape.1);
@@ -153,17 +167,19 @@ mod tests {
         let mut p = Parameters::<f64>::default();
         let res = ResidualSoftplus::new(&mut p, 0, 3, 2, &mut rng);
         p.set(res.scale, &[0.7]);
+        let wide = ResidualSoftplus::new(&mut p, 0, 3 + WIDEST, 3, &mut rng);
+        p.set(wide.scale, &[0.4]);
         let mlp = ReluMlp::new(&mut p, 0, &[2, 5, 1], &mut rng);
-        let input: Vec<f64> = normals(12, 1.0, &mut rng);
+        let input: Vec<f64> = normals(4 * (3 + WIDEST), 1.0, &mut rng);
         let loss = |p: &Parameters<f64>, tape: &SharedTape<f64>| {
-            let x = tensor(&input, (4, 3)).put_tape(SharedTape::off());
-            mlp.forward(p, &res.forward(p, &Node::of(x), tape), tape)
-                .tensor()
-                .square()
-                .sum::<Rank0, _>()
+            let x = tensor(&input, (4, 3 + WIDEST)).put_tape(SharedTape::off());
+            let narrow = wide.forward(p, &Node::of(x), tape);
+            mlp.forward(p, &res.forward(p, &narrow, tape), tape).tensor().square().sum::<Rank0, _>()
         };
         let mut grads = backward(loss(&p, &SharedTape::recording())).unwrap();
         for h in [
+            wide.narrow.unwrap().0,
+            wide.layers[2].weight,
             res.layers[0].weight,
             res.layers[1].bias,
             res.scale,
@@ -172,7 +188,7 @@ mod tests {
         ] {
             let g = p.gradient(h, &mut grads);
             let x = p.values(h);
-            for i in 0..x.len() {
+            for i in (0..x.len()).step_by(1 + x.len() / 30) {
                 let mut at = |d: f64| {
                     let mut y = x.clone();
                     y[i] += d;
