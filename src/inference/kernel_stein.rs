@@ -1,5 +1,5 @@
 //! The kernel Stein discrepancy of two batches of draws, with the gradients that kernel semi-implicit
-//! inference descends [cheng2024].
+//! inference descends \[cheng2024\].
 //!
 //! `mean k(u, v) aᵀ b` over the pairs of draws `u` with vectors `a` and draws `v` with vectors `b`. The width of
 //! the kernel is that of the draws. Forward and backward are one pass over the pairs between matrix products.

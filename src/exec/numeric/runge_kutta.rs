@@ -8,10 +8,10 @@ use crate::ir::Tolerance;
 use super::{System, error_norm, first_step, least_step, next_step};
 
 /// Times of the stages, in steps.
-const C: [f64; 6] = [0.2, 0.3, 0.8, 8.0 / 9.0, 1.0, 1.0];
+pub(in crate::exec) const C: [f64; 6] = [0.2, 0.3, 0.8, 8.0 / 9.0, 1.0, 1.0];
 
 /// Weights of the earlier slopes in each stage; the last stage is the new state.
-const A: [&[f64]; 6] = [
+pub(in crate::exec) const A: [&[f64]; 6] = [
     &[0.2],
     &[3.0 / 40.0, 9.0 / 40.0],
     &[44.0 / 45.0, -56.0 / 15.0, 32.0 / 9.0],
@@ -21,7 +21,7 @@ const A: [&[f64]; 6] = [
 ];
 
 /// Order 5 less order 4.
-const E: [f64; 7] = [
+pub(in crate::exec) const E: [f64; 7] = [
     71.0 / 57600.0,
     0.0,
     -71.0 / 16695.0,

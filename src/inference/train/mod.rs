@@ -69,7 +69,7 @@ pub struct Training {
     pub restored: usize,
     /// Median wall time of an iteration, milliseconds.
     pub median_iteration_ms: f64,
-    /// The objective at every good step, or, of very many, means of runs of them ([`History`]).
+    /// The objective at every good step, or, of very many, means of runs of them (`history`).
     pub objective: Vec<f64>,
     /// How many of those values were made before the learning rate was annealed, if that was left to the
     /// objective ([`Plan::least_gain`]); otherwise all.

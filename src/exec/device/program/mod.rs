@@ -12,6 +12,7 @@ use dfdx::prelude::Device;
 use smallvec::SmallVec;
 
 use super::array::{Array, Comparison, Index, Number};
+use super::flow::Flow;
 use super::join::{Join, Rows, Scatter};
 use super::matrix::{self, Square};
 use crate::ir::{BinaryOp, Function, Scan, UnaryOp};
@@ -74,6 +75,7 @@ enum Step<E: Number, D: Device<E>> {
     MatrixExp(Square<E, D>),
     SortIndices,
     Scan(Box<Loop<E, D>>),
+    Flow(Box<Flow<E, D>>),
     Proj(usize),
 }
 
@@ -181,6 +183,10 @@ impl<E: Number, D: Device<E>> Program<E, D> {
                     let args: Vec<&Value<E, D>> = args.iter().map(|a| &values[*a]).collect();
                     Value::Tuple(scan.run(&args))
                 }
+                Step::Flow(flow) => {
+                    let args: Vec<&Value<E, D>> = args.iter().map(|a| &values[*a]).collect();
+                    flow.run(&self.dev, &args).map_or(Value::Empty, Value::Array)
+                }
                 Step::Proj(i) => match &values[args[0]] {
                     Value::Tuple(parts) => parts[*i].clone(),
                     _ => unreachable!("bug in ppl: Proj of a tensor"),
@@ -232,7 +238,7 @@ impl<E: Number, D: Device<E>> Loop<E, D> {
 impl<E: Number, D: Device<E>> Step<E, D> {
     fn apply(&self, dev: &D, args: &[&Array<E, D>]) -> Array<E, D> {
         match self {
-            Step::Input(_) | Step::Empty | Step::Scan(_) | Step::Proj(_) => {
+            Step::Input(_) | Step::Empty | Step::Scan(_) | Step::Flow(_) | Step::Proj(_) => {
                 unreachable!("bug in ppl: not a function of arrays")
             }
             Step::Const(array) => array.clone(),

@@ -6,6 +6,7 @@ use dfdx::prelude::Device;
 
 use super::{Loop, NotOnDevice, Picking, Program, Reduction, Step};
 use crate::exec::device::array::{Array, Number};
+use crate::exec::device::flow::Flow;
 use crate::exec::device::join::{Join, Rows, Scatter, index};
 use crate::exec::device::matrix::{self, Square};
 use crate::exec::index::{around, moved_last, positions, strides};
@@ -36,7 +37,7 @@ pub(super) fn step<E: Number, D: Device<E>>(
     }
     if types.iter().any(Type::is_empty) {
         match &inst.op {
-            Op::Concat { .. } => {}
+            Op::Concat { .. } | Op::Ode(_) => {}
             // Of nothing, whatever the operands would be.
             _ => {
                 let value = match &inst.op {
@@ -164,7 +165,10 @@ pub(super) fn step<E: Number, D: Device<E>>(
         Op::MatrixExp => Step::MatrixExp(square()),
         Op::SortIndices => Step::SortIndices,
         Op::EigenSym => return refuse("an eigenvalue decomposition".into()),
-        Op::Ode(_) => return refuse("a differential equation".into()),
+        Op::Ode(problem) => {
+            let (times, n) = (ty.shape[0], ty.shape[1]);
+            Step::Flow(Box::new(Flow::new(dev, &problem.0, times, n)?))
+        }
         Op::Root(_) => return refuse("a system of equations".into()),
     })
 }
