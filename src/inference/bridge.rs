@@ -85,12 +85,6 @@ impl<E: Element> Bridge<E> {
         self.log_density_at(&Node::of(z)).tensor().reshape_like(&(b,))
     }
 
-    /// `∇ log p` at each row of `z: [B, D]`, as `[B, D]`; differentiable by Hessian-vector products.
-    #[must_use]
-    pub fn score(&self, z: Matrix<E>) -> Matrix<E> {
-        self.score_at(&Node::of(z)).tensor()
-    }
-
     /// Like [`log_density`](Self::log_density), as `[B, 1]`.
     #[must_use]
     pub fn log_density_at(&self, z: &Node<E>) -> Node<E> {
@@ -105,7 +99,7 @@ impl<E: Element> Bridge<E> {
         out
     }
 
-    /// Like [`score`](Self::score).
+    /// `∇ log p` at each row of `z: [B, D]`, as `[B, D]`; differentiable by Hessian-vector products.
     #[must_use]
     pub fn score_at(&self, z: &Node<E>) -> Node<E> {
         let mut score = Pooled::new(z.numbers().len());
