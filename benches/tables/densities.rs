@@ -96,8 +96,8 @@ fn measure(folder: &Path, model: &str, stan: Option<&f64>) -> Result<Vec<String>
     let (single, _) = times(target.f32.as_ref(), BATCH);
     let (double, hvp) = times(target.f64.as_ref(), BATCH);
     let (alone, _) = times(target.f64.as_ref(), 1);
-    let numpyro = section::python(
-        &PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/peers/numpyro_gradients.py"),
+    let numpyro = section::peer(
+        "benches/peers/numpyro_gradients.py",
         &[&folder.to_string_lossy(), "--batch", &BATCH.to_string()],
     );
     let numpyro = numpyro.ok().and_then(|report| report["us_per_point"].as_f64());

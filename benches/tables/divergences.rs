@@ -3,8 +3,9 @@
 //!
 //! `cargo bench --bench tables -- divergences --tasks banana --methods sivi-sm --seeds 1`
 //!
-//! A run's row replaces that of an earlier one of the same task, method and seed. Network sizes are those of
-//! [yu2023]; everything else is a default but for what the section says.
+//! A run's row replaces that of an earlier one of the same task, method, seed and iterations; with several
+//! numbers of `--iterations` the rows are accuracy over time. Network sizes are those of [yu2023]; everything
+//! else is a default but for what the section says.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ use crate::section::{self, cpu_seconds};
 mod metrics;
 
 /// What the command takes.
-pub(super) const USAGE: &str = "divergences [--tasks A,B] [--methods A,B] [--seeds N,N] [--iterations T] [--set \
+pub(super) const USAGE: &str = "divergences [--tasks A,B] [--methods A,B] [--seeds N,N] [--iterations T,T] [--set \
      OPTION=VALUE,…]: rows that are not measured again are kept";
 
 const FLAGS: [&str; 5] = ["--tasks", "--methods", "--seeds", "--iterations", "--set"];
@@ -83,6 +84,9 @@ const TASKS: [Task; 4] = [
     },
 ];
 
+/// Cells of the runs by task, method, seed and iterations.
+type Rows = BTreeMap<(String, String, usize, usize), Vec<String>>;
+
 /// Runs what is asked for; the table is brought up to date after each run.
 ///
 /// # Errors
@@ -91,8 +95,14 @@ pub(super) fn run(arguments: &[String]) -> Result<(), String> {
     let given = options(arguments, &FLAGS).map_err(|e| format!("{e}; {USAGE}"))?;
     let list = |name, all: &[&str]| list(&given, name, all);
     let number = |text: &str| text.parse::<usize>().map_err(|_| format!("{text} is no number"));
-    let iterations = given.get("iterations").map(|n| number(n)).transpose()?;
-    let mut rows: BTreeMap<[String; 3], Vec<String>> = section::runs(TITLE, &COLUMNS);
+    let iterations: Vec<Option<usize>> = match given.get("iterations") {
+        Some(all) => all.split(',').map(|n| number(n).map(Some)).collect::<Result<_, _>>()?,
+        None => vec![None],
+    };
+    let mut rows = Rows::new();
+    for ([task, method, seed, iterations], cells) in section::runs(TITLE, &COLUMNS) {
+        rows.insert((task, method, number(&seed)?, number(&iterations)?), cells);
+    }
     for name in list("tasks", &TASKS.map(|t| t.name)) {
         let task = TASKS.iter().find(|t| t.name == name).ok_or(format!("no task {name}"))?;
         let Some((posterior, reference)) = compile(task)? else {
@@ -100,7 +110,11 @@ pub(super) fn run(arguments: &[String]) -> Result<(), String> {
             continue;
         };
         for method in list("methods", &["sivi-sm"]) {
-            for seed in list("seeds", &["1", "2", "3"]) {
+            let seeds = list("seeds", &["1", "2", "3"]);
+            for (seed, &iterations) in
+                seeds.iter().flat_map(|seed| iterations.iter().map(move |t| (seed, t)))
+            {
+                let seed = number(seed)?;
                 let (words, draws) = match reference {
                     Some(_) => (REGRESSION, REGRESSION_DRAWS),
                     None => (TOY, TOY_DRAWS),
@@ -115,7 +129,7 @@ pub(super) fn run(arguments: &[String]) -> Result<(), String> {
                     .filter(|(name, _)| find(&method).is_some_and(|m| has(m, name)))
                     .collect();
                 let settings = Settings {
-                    seed: number(&seed)? as u64,
+                    seed: seed as u64,
                     draws,
                     iterations,
                     precision: if reference.is_some() { Precision::F64 } else { Precision::F32 },
@@ -136,15 +150,18 @@ pub(super) fn run(arguments: &[String]) -> Result<(), String> {
                     }
                 };
                 let cells = vec![
-                    fit.iterations.to_string(),
                     format!("{kl:.5}"),
                     task.published.to_string(),
                     format!("{mean:.3}"),
                     format!("{sd:.3}"),
-                    format!("{seconds:.0}"),
+                    format!("{seconds:.1}"),
                 ];
-                println!("{name} {method} seed {seed}: {}", cells.join(" "));
-                rows.insert([&name, &method, &seed].map(String::clone), cells);
+                println!(
+                    "{name} {method} seed {seed}, {} iterations: {}",
+                    fit.iterations,
+                    cells.join(" ")
+                );
+                rows.insert((name.clone(), method.clone(), seed, fit.iterations), cells);
                 section::write(TITLE, &body(&rows))?;
             }
         }
@@ -199,8 +216,7 @@ fn compile(task: &Task) -> Result<Option<(Posterior, Option<Value>)>, String> {
     Ok(Some((posterior.ok_or_else(|| session.render(false))?, reference)))
 }
 
-fn body(rows: &BTreeMap<[String; 3], Vec<String>>) -> String {
-    let line = |cells: &[&str]| format!("| {} |\n", cells.join(" | "));
+fn body(rows: &Rows) -> String {
     let mut text = format!(
         "`cargo bench --bench tables -- divergences`: the network sizes of the literature ({TOY}; waveform: \
          {REGRESSION}), draws of the family itself, not resampled. KL(q‖p) of the toys from \
@@ -208,9 +224,13 @@ fn body(rows: &BTreeMap<[String; 3], Vec<String>>) -> String {
          draws and of 120,000 draws of HMC. Published: `sivi-sm` by its authors' code, 50,000 iterations \
          (toys) and 20,000.\n\n"
     );
-    text += &(line(&COLUMNS) + &line(&["---"; COLUMNS.len()]));
-    for (key, cells) in rows {
-        text += &line(&key.iter().chain(cells).map(String::as_str).collect::<Vec<_>>());
-    }
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|((task, method, seed, iterations), cells)| {
+            let key = [task.clone(), method.clone(), seed.to_string(), iterations.to_string()];
+            [&key, &cells[..]].concat()
+        })
+        .collect();
+    text += &section::table(&COLUMNS, &rows);
     text
 }

@@ -126,6 +126,5 @@ fn peer(task: &str, bridges: usize, n: usize) -> Result<f64, String> {
     let [bridges, n, iterations, block] = [bridges, n, ITERATIONS, BLOCK].map(|x| x.to_string());
     let mut arguments = vec!["--model", task, "--method", "ldvi", "--K", &bridges, "--N", &n];
     arguments.extend(["--iters", &iterations, "--mf-iters", "100", "--chunk", &block]);
-    let report = section::peer("ldvi_jax.py", &arguments)?;
-    report["cpu_ms_per_iter_median"].as_f64().ok_or_else(|| "the peer reports no time".into())
+    section::peer_iteration_ms("../shared/peers/ldvi_jax.py", &arguments)
 }

@@ -90,16 +90,17 @@ pub(super) fn table<'a>(
     text
 }
 
-/// Runs a program of `../shared/peers` and gives the JSON that it prints.
-pub(super) fn peer(program: &str, arguments: &[&str]) -> Result<serde_json::Value, String> {
-    let peers = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/peers");
-    python(&peers.join(program), arguments)
+/// Milliseconds of processor time of a training iteration, by a peer's own report.
+pub(super) fn peer_iteration_ms(program: &str, arguments: &[&str]) -> Result<f64, String> {
+    let time = peer(program, arguments)?["cpu_ms_per_iter_median"].as_f64();
+    time.ok_or_else(|| format!("{program} reports no time"))
 }
 
-/// Runs a Python program and gives the JSON that it prints.
-pub(super) fn python(program: &Path, arguments: &[&str]) -> Result<serde_json::Value, String> {
+/// Runs a Python program, named from the root of the checkout, and gives the JSON that it prints.
+pub(super) fn peer(program: &str, arguments: &[&str]) -> Result<serde_json::Value, String> {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join(program);
     let output = std::process::Command::new("python3")
-        .arg(program)
+        .arg(&program)
         .args(arguments)
         .env("JAX_PLATFORMS", "cpu")
         .output()

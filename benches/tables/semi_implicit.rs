@@ -1,13 +1,12 @@
 //! Time of a training iteration of SIVI-SM, side by side with the JAX and PyTorch programs of
-//! `../shared/peers`.
+//! `../shared/peers`, and of KSIVI, side by side with `benches/peers/ksivi_torch.py`.
 //!
-//! `taskset -c 1 cargo bench --bench tables -- semi-implicit --tasks waveform --rounds 3`
+//! `taskset -c 1 cargo bench --bench tables -- semi-implicit --methods sivi-sm --tasks waveform --rounds 3`
 //!
-//! The peers' algorithm and sizes: the paper's objective, one step of the critic an iteration, no linear
+//! The peers' algorithms and sizes: the papers' objectives, one step of the critic an iteration, no linear
 //! part, no standardisation. `f32` on one thread, alternating; processor time as in [`super::iterations`].
 //! A row replaces that of an earlier run.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
@@ -17,34 +16,110 @@ use ppl::inference::{Monitor, Precision, Progress, Settings, find};
 use ppl::posterior::Posterior;
 use serde_json::json;
 
-use super::options::options;
+use super::options::{list, options};
 use crate::section::{self, median, thread_cpu_ms};
 
 /// What the command takes.
-pub(super) const USAGE: &str = "semi-implicit [--tasks A,B] [--rounds R]";
+pub(super) const USAGE: &str = "semi-implicit [--methods A,B] [--tasks A,B] [--rounds R]";
 
-const FLAGS: [&str; 2] = ["--tasks", "--rounds"];
-const TITLE: &str = "SIVI-SM iterations";
-const HEAD: &str = "Milliseconds of processor time of a training iteration, family and critic, with \
-                    random numbers and optimiser, `f32`, one core: \
-                    `taskset -c 1 cargo bench --bench tables -- semi-implicit`.";
-const COLUMNS: [&str; 7] =
-    ["task", "batch", "ppl, ms", "JAX, ms", "PyTorch, ms", "JAX / ppl", "PyTorch / ppl"];
+const FLAGS: [&str; 3] = ["--methods", "--tasks", "--rounds"];
 /// Iterations that are timed together, and blocks.
 const BLOCK: usize = 50;
 const BLOCKS: usize = 40;
-/// PyTorch takes longer, and more to get going.
-const TORCH_ITERATIONS: usize = 500;
+
+/// Options and their values.
+type Words = &'static [(&'static str, &'static str)];
+
+/// A method against programs that train by it.
+struct Race {
+    method: &'static str,
+    /// Of the section.
+    title: &'static str,
+    /// What stands above the table, after what the times are.
+    head: &'static str,
+    peers: &'static [Peer],
+    /// What the peers have otherwise than by default.
+    settings: Words,
+    /// The tasks that the peers know, and what they have otherwise there.
+    tasks: &'static [(&'static str, Words)],
+}
+
+struct Peer {
+    name: &'static str,
+    /// From the root of the checkout.
+    program: &'static str,
+    arguments: &'static [&'static str],
+}
+
+const HEAD: &str = "Milliseconds of processor time of a training iteration with random numbers and \
+                    optimiser, `f32`, one core: `taskset -c 1 cargo bench --bench tables -- semi-implicit`.";
+
+const RACES: [Race; 2] = [
+    Race {
+        method: "sivi-sm",
+        title: "SIVI-SM iterations",
+        head: "Family and critic.",
+        peers: &[
+            Peer {
+                name: "JAX",
+                program: "../shared/peers/sivi_sm_jax.py",
+                arguments: &["--iters", "2000", "--chunk", "50", "--no-eval"],
+            },
+            // It takes longer, and more to get going.
+            Peer {
+                name: "PyTorch",
+                program: "../shared/peers/sivi_sm_torch.py",
+                arguments: &["--iters", "500", "--no-eval"],
+            },
+        ],
+        settings: &[
+            ("objective", "fisher"),
+            ("critic-steps", "1"),
+            ("critic-warmup", "0"),
+            ("log-variance", "0"),
+        ],
+        tasks: &[
+            ("waveform", &[("residual", "1"), ("residual-decay", "1.004")]),
+            ("banana", &[]),
+            ("x_shaped", &[]),
+            ("multimodal", &[]),
+        ],
+    },
+    Race {
+        method: "ksivi",
+        title: "KSIVI iterations",
+        head: "PyTorch as its authors train it, with tensors of all pairs of draws, and with matrix \
+               products instead (`benches/peers/ksivi_torch.py`). Both take the median of all pairs, \
+               `ppl` that of the pairs of 64 draws.",
+        peers: &[
+            Peer {
+                name: "PyTorch, the authors' way",
+                program: "benches/peers/ksivi_torch.py",
+                arguments: &["--iters", "300", "--pairs", "broadcast"],
+            },
+            Peer {
+                name: "PyTorch, products",
+                program: "benches/peers/ksivi_torch.py",
+                arguments: &["--iters", "300", "--pairs", "products"],
+            },
+        ],
+        settings: &[("log-variance-floor", "-20")],
+        tasks: &[
+            ("waveform", &[("log-variance", "-5")]),
+            ("banana", &[("log-variance", "-1.386")]),
+        ],
+    },
+];
 
 struct Task {
     name: &'static str,
     batch: usize,
     model: &'static str,
-    /// Options of the method that the peers have otherwise than by default.
-    settings: &'static [(&'static str, &'static str)],
+    /// Options of every method.
+    settings: Words,
 }
 
-const TOY: &[(&str, &str)] =
+const TOY: Words =
     &[("hidden", "50,50"), ("critic-hidden", "128,128"), ("latent", "3"), ("decay-every", "1000")];
 
 const TASKS: [Task; 4] = [
@@ -58,8 +133,6 @@ const TASKS: [Task; 4] = [
             ("critic-hidden", "256,256"),
             ("latent", "10"),
             ("decay-every", "3000"),
-            ("residual", "1"),
-            ("residual-decay", "1.004"),
         ],
     },
     Task {
@@ -85,43 +158,79 @@ const TASKS: [Task; 4] = [
     },
 ];
 
-/// Measures what is asked for; the table is brought up to date after each row.
+/// Measures what is asked for; the tables are brought up to date after each row.
 ///
 /// # Errors
 /// For unknown names, a peer that does not run, and files that cannot be written.
 pub(super) fn run(arguments: &[String]) -> Result<(), String> {
     let given = options(arguments, &FLAGS).map_err(|e| format!("{e}; {USAGE}"))?;
-    let all = TASKS.map(|t| t.name).join(",");
     let rounds = given.get("rounds").map_or(Ok(3), |r| r.parse::<usize>());
     let rounds = rounds.map_err(|e| format!("--rounds: {e}"))?;
-    let mut rows: BTreeMap<String, Vec<String>> = section::rows(TITLE)
-        .into_iter()
-        .filter(|row| row.len() == COLUMNS.len())
-        .map(|row| (row[0].clone(), row))
-        .collect();
-    for name in given.get("tasks").map_or(&*all, |t| *t).split(',') {
-        let task = TASKS.iter().find(|t| t.name == name).ok_or(format!("no task {name}"))?;
-        let Some(posterior) = compile(task) else {
-            println!("{name}: skipped, ../shared is absent");
-            continue;
-        };
-        let mut times = [Vec::new(), Vec::new(), Vec::new()];
-        for _ in 0..rounds {
-            times[0].push(own(task, &posterior)?);
-            let iterations = (BLOCK * BLOCKS).to_string();
-            let block = BLOCK.to_string();
-            times[1].push(peer("sivi_sm_jax.py", name, &iterations, &["--chunk", &block])?);
-            times[2].push(peer("sivi_sm_torch.py", name, &TORCH_ITERATIONS.to_string(), &[])?);
+    for name in list(&given, "methods", &RACES.map(|r| r.method)) {
+        let race = RACES.iter().find(|r| r.method == name).ok_or(format!("no race of {name}"))?;
+        let all: Vec<&str> = race.tasks.iter().map(|(task, _)| *task).collect();
+        for task in list(&given, "tasks", &all) {
+            race.run(&task, rounds)?;
         }
-        let [own, jax, torch] = times.map(median);
-        let mut row = vec![name.to_owned(), task.batch.to_string()];
-        row.extend([own, jax, torch, jax / own, torch / own].map(|x| format!("{x:.2}")));
-        println!("{}", row.join(" "));
-        rows.insert(name.to_owned(), row);
-        let table = section::table(&COLUMNS, rows.values());
-        section::write(TITLE, &format!("{HEAD}\n\n{table}"))?;
     }
     Ok(())
+}
+
+impl Race {
+    /// Adds the row of a task to the table; it replaces an earlier one.
+    fn run(&self, name: &str, rounds: usize) -> Result<(), String> {
+        let task = TASKS.iter().find(|t| t.name == name).ok_or(format!("no task {name}"))?;
+        let (_, settings) =
+            self.tasks.iter().find(|(t, _)| *t == name).ok_or(format!("no peer for {name}"))?;
+        let Some(posterior) = compile(task) else {
+            println!("{name}: skipped, ../shared is absent");
+            return Ok(());
+        };
+        let words = [task.settings, self.settings, settings].concat();
+        let mut own_times = Vec::new();
+        let mut peers = vec![Vec::new(); self.peers.len()];
+        for _ in 0..rounds {
+            own_times.push(own(self.method, task.batch, &words, &posterior)?);
+            for (peer, times) in self.peers.iter().zip(&mut peers) {
+                times.push(peer.time(name)?);
+            }
+        }
+        let (own, peers) = (median(own_times), peers.into_iter().map(median));
+        let peers: Vec<f64> = peers.collect();
+        let mut row = vec![name.to_owned(), task.batch.to_string()];
+        let ratios = peers.iter().map(|peer| peer / own);
+        row.extend(
+            [own]
+                .iter()
+                .copied()
+                .chain(peers.iter().copied())
+                .chain(ratios)
+                .map(|x| format!("{x:.2}")),
+        );
+        println!("{} {}", self.method, row.join(" "));
+
+        let peer = |unit: fn(&str) -> String| self.peers.iter().map(move |p| unit(p.name));
+        let columns: Vec<String> = ["task", "batch", "ppl, ms"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(peer(|name| format!("{name}, ms")))
+            .chain(peer(|name| format!("{name} / ppl")))
+            .collect();
+        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+        let mut rows = section::runs::<1>(self.title, &columns);
+        rows.insert([row[0].clone()], row.split_off(1));
+        let rows: Vec<Vec<String>> =
+            rows.into_iter().map(|([task], rest)| [vec![task], rest].concat()).collect();
+        let table = section::table(&columns, &rows);
+        section::write(self.title, &format!("{HEAD} {}\n\n{table}", self.head))
+    }
+}
+
+impl Peer {
+    /// Its own report of what an iteration takes, ms.
+    fn time(&self, task: &str) -> Result<f64, String> {
+        section::peer_iteration_ms(self.program, &[&["--task", task], self.arguments].concat())
+    }
 }
 
 /// The task's model with its data; `None` where `../shared` is absent.
@@ -164,39 +273,32 @@ impl Monitor for Watch {
     }
 }
 
-/// What a run of the method takes for an iteration.
-fn own(task: &Task, posterior: &Posterior) -> Result<f64, String> {
+/// What a run of the method takes for an iteration, ms.
+fn own(
+    method: &str,
+    batch: usize,
+    words: &[(&str, &str)],
+    posterior: &Posterior,
+) -> Result<f64, String> {
     let common = [
-        ("objective", "fisher"),
-        ("critic-steps", "1"),
-        ("critic-warmup", "0"),
         ("linear", "false"),
         ("antithetic", "false"),
         ("standardize", "none"),
         ("schedule", "step"),
-        ("log-variance", "0"),
         ("clip", "inf"),
         ("average", "0"),
         ("mixing-draws", "10"),
     ];
-    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     let settings = Settings {
-        grad_samples: Some(task.batch),
+        grad_samples: Some(batch),
         learning_rate: Some(1e-3),
         precision: Precision::F32,
-        options: common.iter().chain(task.settings).map(own).collect(),
+        options: common.iter().chain(words).map(owned).collect(),
         ..Settings::default()
     };
-    let method = find("sivi-sm").ok_or("no such method")?;
+    let method = find(method).ok_or("no such method")?;
     let mut watch = Watch::default();
     method.fit(posterior.target(), &settings, &mut watch).map_err(|e| e.to_string())?;
     Ok(median(watch.blocks))
-}
-
-/// A peer's own report of the same.
-fn peer(program: &str, task: &str, iterations: &str, more: &[&str]) -> Result<f64, String> {
-    let mut arguments = vec!["--task", task, "--iters", iterations, "--no-eval"];
-    arguments.extend(more);
-    let report = section::peer(program, &arguments)?;
-    report["cpu_ms_per_iter_median"].as_f64().ok_or_else(|| "the peer reports no time".into())
 }

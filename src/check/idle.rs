@@ -119,7 +119,7 @@ impl Checker<'_> {
         for decl in decls {
             match decl {
                 Decl::Stmt(stmt) => {
-                    collect_stmt(stmt, &mut locals);
+                    visit::stmt_lets(stmt, &mut |var| locals.push(var));
                     visit::stmt_exprs(stmt, &mut |e| collect(e, &mut locals, &mut read));
                 }
                 Decl::Let { value, .. } => {
@@ -207,18 +207,6 @@ fn mentions(e: &Expr, vars: &HashSet<VarId>) -> bool {
     found
 }
 
-/// Collects the local names that statements define.
-fn collect_stmt(stmt: &Stmt, locals: &mut Vec<VarId>) {
-    match &stmt.kind {
-        StmtKind::Let { var, .. } => locals.push(*var),
-        StmtKind::For { body, .. } => body.iter().for_each(|stmt| collect_stmt(stmt, locals)),
-        StmtKind::If { then, otherwise, .. } => {
-            then.iter().chain(otherwise).for_each(|stmt| collect_stmt(stmt, locals));
-        }
-        StmtKind::Tilde { .. } | StmtKind::Factor(_) | StmtKind::Assign { .. } => {}
-    }
-}
-
 /// Collects the local names that an expression defines, and all that it reads.
 fn collect(e: &Expr, locals: &mut Vec<VarId>, read: &mut HashSet<VarId>) {
     visit::vars(e, &mut |var, _| {
@@ -232,7 +220,7 @@ fn collect_blocks(e: &Expr, locals: &mut Vec<VarId>) {
         for (var, value) in lets {
             locals.push(*var);
             if let LetValue::Elements { stmts, .. } = value {
-                stmts.iter().for_each(|stmt| collect_stmt(stmt, locals));
+                stmts.iter().for_each(|stmt| visit::stmt_lets(stmt, &mut |var| locals.push(var)));
             }
         }
     }

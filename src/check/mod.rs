@@ -47,7 +47,7 @@ mod suggest;
 mod support;
 mod text;
 pub mod typed;
-mod visit;
+pub(crate) mod visit;
 
 pub use checker::{Imported, check, check_library, check_with};
 pub use lints::lint_with_sizes;

@@ -10,7 +10,7 @@ use super::typed::{
 };
 
 /// Calls `f` on the parts of an expression, not on the expression itself.
-pub(super) fn parts(e: &Expr, f: &mut dyn FnMut(&Expr)) {
+pub(crate) fn parts(e: &Expr, f: &mut dyn FnMut(&Expr)) {
     match &e.kind {
         ExprKind::Int(_)
         | ExprKind::Real(_)
@@ -54,7 +54,7 @@ fn index_parts(indices: &[Index], f: &mut dyn FnMut(&Expr)) {
 }
 
 /// Calls `f` on the expressions that define a variable.
-pub(super) fn let_exprs(value: &LetValue, f: &mut dyn FnMut(&Expr)) {
+pub(crate) fn let_exprs(value: &LetValue, f: &mut dyn FnMut(&Expr)) {
     match value {
         LetValue::Expr(e) => f(e),
         LetValue::Elements { dims, stmts, rest } => {
@@ -65,7 +65,7 @@ pub(super) fn let_exprs(value: &LetValue, f: &mut dyn FnMut(&Expr)) {
 }
 
 /// Calls `f` on the expressions of a statement, those of inner statements included.
-pub(super) fn stmt_exprs(stmt: &Stmt, f: &mut dyn FnMut(&Expr)) {
+pub(crate) fn stmt_exprs(stmt: &Stmt, f: &mut dyn FnMut(&Expr)) {
     match &stmt.kind {
         StmtKind::Tilde { lhs, dist } => {
             f(lhs);
@@ -89,8 +89,20 @@ pub(super) fn stmt_exprs(stmt: &Stmt, f: &mut dyn FnMut(&Expr)) {
     }
 }
 
+/// Calls `f` on the variables that `let` names in a statement, those of inner statements included.
+pub(crate) fn stmt_lets(stmt: &Stmt, f: &mut dyn FnMut(VarId)) {
+    match &stmt.kind {
+        StmtKind::Let { var, .. } => f(*var),
+        StmtKind::For { body, .. } => body.iter().for_each(|stmt| stmt_lets(stmt, f)),
+        StmtKind::If { then, otherwise, .. } => {
+            then.iter().chain(otherwise).for_each(|stmt| stmt_lets(stmt, f));
+        }
+        StmtKind::Tilde { .. } | StmtKind::Factor(_) | StmtKind::Assign { .. } => {}
+    }
+}
+
 /// Calls `f` on the arguments of a distribution.
-pub(super) fn dist_exprs(dist: &Dist, f: &mut dyn FnMut(&Expr)) {
+pub(crate) fn dist_exprs(dist: &Dist, f: &mut dyn FnMut(&Expr)) {
     match &dist.kind {
         DistKind::Named { args, .. } => args.iter().for_each(f),
         DistKind::Mixture { weights, components } => {
@@ -116,7 +128,7 @@ pub(super) fn dist_exprs(dist: &Dist, f: &mut dyn FnMut(&Expr)) {
 }
 
 /// Calls `f` on the sizes and bounds of a support.
-pub(super) fn support_exprs(support: &Support, f: &mut dyn FnMut(&Expr)) {
+pub(crate) fn support_exprs(support: &Support, f: &mut dyn FnMut(&Expr)) {
     support.array.iter().for_each(&mut *f);
     match &support.structure {
         Structure::Scalar { lower, upper, offset, multiplier, .. } => {
@@ -135,7 +147,7 @@ pub(super) fn support_exprs(support: &Support, f: &mut dyn FnMut(&Expr)) {
 }
 
 /// Calls `f` on every variable that an expression reads, with the place.
-pub(super) fn vars(e: &Expr, f: &mut dyn FnMut(VarId, Span)) {
+pub(crate) fn vars(e: &Expr, f: &mut dyn FnMut(VarId, Span)) {
     if let ExprKind::Var(var) = e.kind {
         f(var, e.span);
     }
@@ -143,7 +155,7 @@ pub(super) fn vars(e: &Expr, f: &mut dyn FnMut(VarId, Span)) {
 }
 
 /// The variables that a declaration reads.
-pub(super) fn reads(decl: &Decl) -> HashSet<VarId> {
+pub(crate) fn reads(decl: &Decl) -> HashSet<VarId> {
     let mut found = HashSet::new();
     let mut note = |e: &Expr| {
         vars(e, &mut |var, _| {

@@ -7,6 +7,7 @@
 //!    step with an axis more.
 
 use crate::check::typed::{Expr, ExprKind, Index, LetValue, Stage, Stmt, StmtKind, Type, VarId};
+use crate::check::visit::stmt_lets;
 
 use super::Lower;
 use super::elements::Frame;
@@ -308,7 +309,7 @@ fn same_place(a: &[Index], b: &[Index]) -> bool {
 /// and under conditions that are the same in every step.
 fn keeps_to_row(s: &Stmt, index: VarId, target: VarId, body: &[Stmt]) -> bool {
     let mut local = vec![index, target];
-    body.iter().for_each(|s| locals(s, &mut local));
+    body.iter().for_each(|s| stmt_lets(s, &mut |var| local.push(var)));
     let in_row = |indices: &[Index]| {
         let own = matches!(indices.first(), Some(Index::At(e)) if matches!(e.kind, ExprKind::Var(v) if v == index));
         own && indices.len() > 1
@@ -344,18 +345,6 @@ fn places_shared(
         }
         StmtKind::Let { .. } => true,
         StmtKind::Tilde { .. } | StmtKind::Factor(_) => false,
-    }
-}
-
-/// The variables that `let` names in a statement.
-fn locals(s: &Stmt, out: &mut Vec<VarId>) {
-    match &s.kind {
-        StmtKind::Let { var, .. } => out.push(*var),
-        StmtKind::For { body, .. } => body.iter().for_each(|s| locals(s, out)),
-        StmtKind::If { then, otherwise, .. } => {
-            then.iter().chain(otherwise).for_each(|s| locals(s, out));
-        }
-        StmtKind::Assign { .. } | StmtKind::Tilde { .. } | StmtKind::Factor(_) => {}
     }
 }
 

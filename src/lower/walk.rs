@@ -1,6 +1,7 @@
 //! Questions about typed expressions and statements: which variables they mention.
 
-use crate::check::typed::{Dist, DistKind, Expr, ExprKind, Index, LetValue, Stmt, StmtKind, VarId};
+use crate::check::typed::{Dist, Expr, ExprKind, LetValue, Stmt, VarId};
+use crate::check::visit::{dist_exprs, let_exprs, parts, stmt_exprs};
 
 /// Whether `test` holds for `e` or any expression in it.
 pub(super) fn any_expr(e: &Expr, test: &mut dyn FnMut(&Expr) -> bool) -> bool {
@@ -56,101 +57,20 @@ pub(super) fn stmt_mentions_bare(s: &Stmt, var: VarId) -> bool {
 /// Calls `f` on every expression, outermost first.
 pub(super) fn visit(e: &Expr, f: &mut dyn FnMut(&Expr)) {
     f(e);
-    match &e.kind {
-        ExprKind::Int(_)
-        | ExprKind::Real(_)
-        | ExprKind::Bool(_)
-        | ExprKind::Var(_)
-        | ExprKind::FnRef(_) => {}
-        ExprKind::Builtin(_, args)
-        | ExprKind::Call(_, args)
-        | ExprKind::Member(_, _, args)
-        | ExprKind::Array(args) => args.iter().for_each(|a| visit(a, f)),
-        ExprKind::Draw { dist, .. } => visit_dist(dist, f),
-        ExprKind::Index(base, indices) => {
-            visit(base, f);
-            indices.iter().for_each(|i| visit_index(i, f));
-        }
-        ExprKind::Range(lo, hi) => {
-            visit(lo, f);
-            visit(hi, f);
-        }
-        ExprKind::If(cond, then, otherwise) => {
-            visit(cond, f);
-            visit(then, f);
-            visit(otherwise, f);
-        }
-        ExprKind::Block(lets, result) => {
-            lets.iter().for_each(|(_, value)| visit_let(value, f));
-            visit(result, f);
-        }
-    }
+    parts(e, &mut |part| visit(part, f));
 }
 
-fn visit_index(i: &Index, f: &mut dyn FnMut(&Expr)) {
-    match i {
-        Index::At(e) => visit(e, f),
-        Index::Slice(lo, hi) => lo.iter().chain(hi).for_each(|e| visit(e, f)),
-    }
-}
-
+/// Calls `f` on every expression of a `let`, outermost first.
 fn visit_let(value: &LetValue, f: &mut dyn FnMut(&Expr)) {
-    match value {
-        LetValue::Expr(e) => visit(e, f),
-        LetValue::Elements { dims, stmts, rest } => {
-            dims.iter().chain(rest).for_each(|d| visit(d, f));
-            stmts.iter().for_each(|s| visit_stmt(s, f));
-        }
-    }
+    let_exprs(value, &mut |e| visit(e, f));
 }
 
 /// Calls `f` on every expression of a statement, outermost first.
 pub(super) fn visit_stmt(s: &Stmt, f: &mut dyn FnMut(&Expr)) {
-    match &s.kind {
-        StmtKind::Tilde { lhs, dist } => {
-            visit(lhs, f);
-            visit_dist(dist, f);
-        }
-        StmtKind::Factor(e) => visit(e, f),
-        StmtKind::Let { value, .. } => visit_let(value, f),
-        StmtKind::Assign { indices, value, .. } => {
-            indices.iter().for_each(|i| visit_index(i, f));
-            visit(value, f);
-        }
-        StmtKind::For { lo, hi, body, .. } => {
-            visit(lo, f);
-            visit(hi, f);
-            body.iter().for_each(|s| visit_stmt(s, f));
-        }
-        StmtKind::If { cond, then, otherwise } => {
-            visit(cond, f);
-            then.iter().chain(otherwise).for_each(|s| visit_stmt(s, f));
-        }
-    }
+    stmt_exprs(s, &mut |e| visit(e, f));
 }
 
 /// Calls `f` on every expression of a distribution, outermost first.
 pub(super) fn visit_dist(d: &Dist, f: &mut dyn FnMut(&Expr)) {
-    match &d.kind {
-        DistKind::Named { args, .. } => args.iter().for_each(|a| visit(a, f)),
-        DistKind::Mixture { weights, components } => {
-            visit(weights, f);
-            components.iter().for_each(|c| visit_dist(c, f));
-        }
-        DistKind::Truncated { dist, lower, upper, .. }
-        | DistKind::Censored { dist, lower, upper } => {
-            visit_dist(dist, f);
-            lower.iter().chain(upper).for_each(|e| visit(e, f));
-        }
-        DistKind::ZeroInflated { p, dist } | DistKind::Hurdle { p, dist } => {
-            visit(p, f);
-            visit_dist(dist, f);
-        }
-        DistKind::Sorted { dist } => visit_dist(dist, f),
-        DistKind::Affine { dist, loc, scale } => {
-            visit_dist(dist, f);
-            visit(loc, f);
-            visit(scale, f);
-        }
-    }
+    dist_exprs(d, &mut |e| visit(e, f));
 }
