@@ -5,10 +5,12 @@
 //! literature; see [`langevin`]; `-- divergences` those of the semi-implicit one; see [`divergences`].
 //! `-- networks` fits Bayesian neural networks; see [`networks`]. `-- iterations` and `-- semi-implicit`
 //! time training steps against peers; see [`iterations`] and [`semi_implicit`]; `-- densities` times
-//! gradients; see [`densities`]. `-- start` and `-- growth` time whole processes; see [`start`], [`growth`].
+//! gradients; see [`densities`]. `-- start`, `-- growth` and `-- cores` time whole processes; see [`start`],
+//! [`growth`], [`cores`].
 
 #![allow(clippy::print_stdout, reason = "a command that reports what it measures")]
 
+mod cores;
 mod densities;
 mod divergences;
 mod growth;
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         densities::USAGE,
         start::USAGE,
         growth::USAGE,
+        cores::USAGE,
     ]
     .join("; ");
     let outcome = match arguments.split_first() {
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Some((command, rest)) if command == "densities" => densities::run(rest),
         Some((command, rest)) if command == "start" => start::run(rest),
         Some((command, rest)) if command == "growth" => growth::run(rest),
+        Some((command, rest)) if command == "cores" => cores::run(rest),
         // Without a command there is nothing to measure, as in a run of all benches.
         None => {
             println!("tables: say which: {usage}");

@@ -123,8 +123,8 @@ pub(super) fn most_lanes<E>(plans: &[&Plan<E>]) -> usize {
 /// Cuts `batch` points into blocks of nearly equal size: first point and number of points.
 pub(super) fn partition(batch: usize, lanes: usize) -> impl Iterator<Item = (usize, usize)> {
     let blocks = batch.div_ceil(lanes).max(1);
-    // Whole groups of 8 where there is a choice: vectors without a tail.
-    let size = batch.div_ceil(blocks).next_multiple_of(8).clamp(1, lanes);
+    // Whole groups of 16 where there is a choice: vectors without a tail.
+    let size = batch.div_ceil(blocks).next_multiple_of(16).clamp(1, lanes);
     (0..batch).step_by(size).map(move |start| (start, size.min(batch - start)))
 }
 

@@ -22,6 +22,8 @@ use super::workspace::{Scratch, Workspace};
 pub(super) const TILE: usize = 512;
 /// Most lanes in a block.
 pub(super) const MAX_LANES: usize = 64;
+/// Numbers that fill vectors of any instruction set and type.
+const VECTOR: usize = 16;
 /// Partial sums of a long row; `TILE` holds as many elements of the widest block.
 pub(super) const PARTIALS: usize = 8;
 /// Rows shorter than this are added up one by one.
@@ -300,9 +302,12 @@ fn run_loop<E: Element>(
     }
     let tile = Tile { fused, operands, width };
     if fused.cols <= per_tile || fused.sums.is_empty() {
-        // Whole rows.
+        // Whole rows, as many as fill whole vectors if that is possible: what is left of a slice is done one
+        // number after the other.
         let cols = if fused.sums.is_empty() { 1 } else { fused.cols };
-        let step = per_tile / cols * cols;
+        let filling = (1..=VECTOR).find(|rows| rows * cols * width % VECTOR == 0).unwrap_or(1);
+        let unit = if filling * cols <= per_tile { filling * cols } else { cols };
+        let step = per_tile / unit * unit;
         for start in (0..fused.len).step_by(step) {
             let len = step.min(fused.len - start);
             tile.run(start, len, Part::Rows, scratch, &mut taken);

@@ -99,13 +99,27 @@ impl<E: Element> Bridge<E> {
         out
     }
 
-    /// `∇ log p` at each row of `z: [B, D]`, as `[B, D]`; differentiable by Hessian-vector products.
-    #[must_use]
-    pub fn score_at(&self, z: &Node<E>) -> Node<E> {
+    /// `∇ log p` at each row of `z: [B, D]`, and what Hessian-vector products there need.
+    fn score(&self, z: &Node<E>) -> (Pooled<E>, Residuals<E>) {
         let mut score = Pooled::new(z.numbers().len());
         let mut residuals = self.pool.borrow_mut().pop().unwrap_or_default();
         self.density.score_keep(z.numbers(), &mut score, &mut residuals);
         self.notice(z.numbers(), None, &score);
+        (score, residuals)
+    }
+
+    /// `∇ log p` at each row of `z: [B, D]`, off the tape.
+    #[must_use]
+    pub fn constant_score_at(&self, z: &Node<E>) -> Node<E> {
+        let (score, residuals) = self.score(z);
+        self.pool.borrow_mut().push(residuals);
+        Node::constant(score, z.shape())
+    }
+
+    /// `∇ log p` at each row of `z: [B, D]`, as `[B, D]`; differentiable by Hessian-vector products.
+    #[must_use]
+    pub fn score_at(&self, z: &Node<E>) -> Node<E> {
+        let (score, residuals) = self.score(z);
         let out = Node::computed(score, z.shape(), [z]);
         let (z, density, pool) = (z.operand(), Arc::clone(&self.density), Rc::clone(&self.pool));
         out.record(move |_, up| {
@@ -123,7 +137,7 @@ impl<E: Element> Bridge<E> {
 fn add_scaled_rows<E: Element>(out: &mut [E], scale: &[E], rows: &[E], d: usize) {
     for ((out, row), s) in out.chunks_exact_mut(d).zip(rows.chunks_exact(d)).zip(scale) {
         if *s != E::zero() {
-            add_product(out, d, (Some(&[*s]), Some(row)));
+            add_product(out, (Some(&[*s]), Some(row)));
         }
     }
 }

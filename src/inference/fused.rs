@@ -24,6 +24,8 @@ pub enum Term<'a, Node> {
     Scaled(&'a Node, usize, &'a Node),
     /// A row of coefficients, in every row.
     Offset(&'a Node, usize),
+    /// Two matrices, element by element.
+    Product(&'a Node, &'a Node),
 }
 
 /// A term as its derivatives need it.
@@ -49,35 +51,32 @@ impl<E: Element> Part<E> {
 /// The sum of `terms`, `[N, D]`.
 #[must_use]
 pub fn combine<E: Element>(shape: (usize, usize), terms: &[Term<'_, Node<E>>]) -> Node<E> {
-    let d = shape.1;
     let mut operands: SmallVec<[&Node<E>; 8]> = SmallVec::new();
     let mut parts: SmallVec<[Part<E>; 4]> = SmallVec::new();
     for term in terms {
+        let row = |rows: &Node<E>, k: usize| k * rows.shape().1..(k + 1) * rows.shape().1;
         let (factor, matrix) = match *term {
             Term::Plain(matrix) => (None, Some(matrix)),
-            Term::Scaled(rows, k, matrix) => (Some((rows, k)), Some(matrix)),
-            Term::Offset(rows, k) => (Some((rows, k)), None),
+            Term::Scaled(rows, k, matrix) => (Some((rows, row(rows, k))), Some(matrix)),
+            Term::Offset(rows, k) => (Some((rows, row(rows, k))), None),
+            Term::Product(a, b) => (Some((a, 0..a.numbers().len())), Some(b)),
         };
-        operands.extend(matrix.into_iter().chain(factor.map(|(rows, _)| rows)));
-        let row = |(rows, k): (&Node<E>, usize)| {
-            let width = rows.shape().1;
-            (rows.operand(), k * width..(k + 1) * width)
-        };
-        let part = Part { factor: factor.map(row), matrix: matrix.map(Node::operand) };
-        parts.push(part);
+        operands.extend(matrix.into_iter().chain(factor.as_ref().map(|(rows, _)| *rows)));
+        let factor = factor.map(|(rows, row)| (rows.operand(), row));
+        parts.push(Part { factor, matrix: matrix.map(Node::operand) });
     }
-    let mut out = Pooled::new(shape.0 * d);
+    let mut out = Pooled::new(shape.0 * shape.1);
     let products: SmallVec<[Product<'_, E>; 4]> = parts.iter().map(Part::product).collect();
-    set_products(&mut out, d, &products);
+    set_products(&mut out, &products);
     drop(products);
     let out = Node::computed(out, shape, operands);
     out.record(move |_, up| {
         for part in &parts {
             if let Some(matrix) = &part.matrix {
-                matrix.receive_product(d, (part.factor(), Some(&up)));
+                matrix.receive_product((part.factor(), Some(&up)));
             }
             if let Some((rows, row)) = &part.factor {
-                rows.receive(|down| add_columns(&mut down[row.clone()], d, &up, part.matrix()));
+                rows.receive(|down| add_columns(&mut down[row.clone()], &up, part.matrix()));
             }
         }
         Ok(())
@@ -146,8 +145,10 @@ pub fn residual_softplus<E: Element>(h: &Node<E>, weight: &Node<E>, bias: &Node<
     let shape @ (n, d) = h.shape();
     let (mut value, mut slope) = (Pooled::new(n * d), Pooled::new(n * d));
     let of_weight = view(weight.numbers(), (d, d));
-    E::product(view_mut(&mut slope, shape), Accum::Replace, view(h.numbers(), shape), of_weight);
-    add_softplus(&mut value, h.numbers(), &mut slope, bias.numbers());
+    // Added to the biases, so that what is left is one loop without rows.
+    set_products(&mut slope, &[(Some(bias.numbers()), None)]);
+    E::product(view_mut(&mut slope, shape), Accum::Add, view(h.numbers(), shape), of_weight);
+    add_softplus(&mut value, h.numbers(), &mut slope);
     let out = Node::computed(value, shape, [h, weight, bias]);
     let (h, weight, bias) = (h.operand(), weight.operand(), bias.operand());
     out.record(move |_, up| {
@@ -162,7 +163,7 @@ pub fn residual_softplus<E: Element>(h: &Node<E>, weight: &Node<E>, bias: &Node<
             let h = view(h.numbers(), shape);
             E::product(view_mut(down, (d, d)), Accum::Add, h.transpose(), inner);
         });
-        bias.receive(|down| add_columns(down, d, &slope, None));
+        bias.receive(|down| add_columns(down, &slope, None));
         Ok(())
     });
     out
@@ -195,9 +196,8 @@ pub fn inner<E: Element>(a: &Node<E>, b: &Node<E>) -> Node<E> {
     let out = Node::computed(Pooled::of(&[sum]), (1, 1), [a, b]);
     let (a, b) = (a.operand(), b.operand());
     out.record(move |_, up| {
-        let n = a.numbers().len();
-        a.receive_product(n, (Some(&up), Some(b.numbers())));
-        b.receive_product(n, (Some(&up), Some(a.numbers())));
+        a.receive_product((Some(&up), Some(b.numbers())));
+        b.receive_product((Some(&up), Some(a.numbers())));
         Ok(())
     });
     out
@@ -211,10 +211,9 @@ pub fn gap<E: Element>(f: &Node<E>, t: &Node<E>) -> Node<E> {
     let (f, t) = (f.operand(), t.operand());
     out.record(move |_, up| {
         let up = [up[0] + up[0]];
-        let n = f.numbers().len();
-        t.receive_product(n, (Some(&up), Some(f.numbers())));
-        f.receive_product(n, (Some(&up), Some(t.numbers())));
-        f.receive_product(n, (Some(&[-up[0]]), Some(f.numbers())));
+        t.receive_product((Some(&up), Some(f.numbers())));
+        f.receive_product((Some(&up), Some(t.numbers())));
+        f.receive_product((Some(&[-up[0]]), Some(f.numbers())));
         Ok(())
     });
     out
@@ -269,7 +268,7 @@ pub fn stacked<E: Element>(parts: &[Node<E>]) -> Node<E> {
         let mut rest = &up[..];
         for part in &parts {
             let (up, after) = rest.split_at(part.numbers().len());
-            part.receive_product(up.len(), (None, Some(up)));
+            part.receive_product((None, Some(up)));
             rest = after;
         }
         Ok(())
@@ -436,6 +435,7 @@ mod tests {
                     Term::Scaled(&scalar, 2, &a),
                     Term::Offset(&wide, 0),
                     Term::Offset(&scalar, 1),
+                    Term::Product(&a, &b),
                 ],
             )
         });

@@ -129,7 +129,7 @@ impl ReluMlp {
                         MatRef::from_row_major_slice(&g, rows, n),
                     );
                     let bias: &mut [E] = grads.get_or_alloc_mut(&b_ghost)?;
-                    add_columns(bias, n, &g, None);
+                    add_columns(bias, &g, None);
                 }
                 if below.is_none() && !x.is_tracked() {
                     break;
@@ -160,7 +160,7 @@ impl Linear {
     /// Rows of biases, `[rows, out]`: what `x W` is added to.
     fn start<E: Element>(&self, bias: &[E], rows: usize) -> Pooled<E> {
         let mut y = Pooled::new(rows * self.shape.1);
-        set_products(&mut y, self.shape.1, &[(Some(bias), None)]);
+        set_products(&mut y, &[(Some(bias), None)]);
         y
     }
 }

@@ -129,11 +129,11 @@ impl ResidualSoftplus {
         tape: &SharedTape<B>,
     ) -> B::Node {
         let row = |handle, n| parameters.matrix(handle, (1, n), tape);
-        let matrix = |handle, shape| B::Node::of(parameters.matrix(handle, shape, tape));
+        let matrix = |handle, shape| B::trained(parameters, handle, shape, tape);
         let weight = |layer: Linear| matrix(layer.weight, layer.shape);
         let [first, second, last] = self.layers;
         let block = |h: &B::Node, layer: Linear| {
-            B::residual_softplus(h, &weight(layer), &B::Node::of(row(layer.bias, layer.shape.1)))
+            B::residual_softplus(h, &weight(layer), &matrix(layer.bias, (1, layer.shape.1)))
         };
         let narrow = self.narrow.map(|(w, shape)| B::product(x, &matrix(w, shape), Second::Plain));
         let h = block(&block(narrow.as_ref().unwrap_or(x), first), second);

@@ -7,10 +7,13 @@
 //! and all buffers come from a pool. [`Node::of`] and [`Node::tensor`] lead from dfdx and back.
 
 use std::cell::RefCell;
+use std::ops::{Deref, Range};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use dfdx::prelude::{HasErr, HasShape, PutTape, ReshapeTo, SplitTape, Tape};
 
+use super::optimizer::{Handle, Parameters};
 use super::tape::{Element, Grads, Matrix, Pooled, SharedTape, tensor};
 use super::vector::{Product, add, add_product, set_products};
 
@@ -24,9 +27,30 @@ pub struct Node<E: Element> {
 /// A node without its tape: what backward operations hold, which the tape holds.
 struct Cell<E: Element> {
     shape: (usize, usize),
-    numbers: Pooled<E>,
+    numbers: Numbers<E>,
     /// `None` for zeros.
     gradient: RefCell<Option<Pooled<E>>>,
+}
+
+/// Where a node's numbers are.
+enum Numbers<E: Element> {
+    Own(Pooled<E>),
+    /// Among those of a trainable tensor.
+    Trained(Arc<Vec<E>>),
+    /// Among those of another node.
+    Part(Rc<Cell<E>>, Range<usize>),
+}
+
+impl<E: Element> Deref for Numbers<E> {
+    type Target = [E];
+
+    fn deref(&self) -> &[E] {
+        match self {
+            Numbers::Own(numbers) => numbers,
+            Numbers::Trained(numbers) => numbers,
+            Numbers::Part(whole, range) => &whole.numbers[range.clone()],
+        }
+    }
 }
 
 impl<E: Element> std::fmt::Debug for Node<E> {
@@ -59,8 +83,38 @@ impl<E: Element> Node<E> {
     /// A matrix on a tape.
     #[must_use]
     pub fn on(tape: SharedTape<E>, numbers: Pooled<E>, shape: (usize, usize)) -> Self {
+        Self::holding(tape, Numbers::Own(numbers), shape)
+    }
+
+    fn holding(tape: SharedTape<E>, numbers: Numbers<E>, shape: (usize, usize)) -> Self {
         debug_assert_eq!(numbers.len(), shape.0 * shape.1, "numbers of a matrix");
         Node { cell: Rc::new(Cell { shape, numbers, gradient: RefCell::default() }), tape }
+    }
+
+    /// A trainable tensor where it is, to which the gradient goes back.
+    #[must_use]
+    pub fn trained(
+        parameters: &Parameters<E>,
+        handle: Handle,
+        shape: (usize, usize),
+        tape: &SharedTape<E>,
+    ) -> Self {
+        let node = Self::holding(tape.clone(), Numbers::Trained(parameters.numbers(handle)), shape);
+        let ghost = parameters.vector(handle, tape).split_tape().0.ghost();
+        node.record(move |grads, up| {
+            add(grads.get_or_alloc_mut(&ghost)?, &up);
+            Ok(())
+        });
+        node
+    }
+
+    /// Rows of a constant, where they are.
+    #[must_use]
+    pub fn rows(&self, rows: Range<usize>) -> Self {
+        let columns = self.shape().1;
+        let part = rows.start * columns..rows.end * columns;
+        let numbers = Numbers::Part(Rc::clone(&self.cell), part);
+        Self::holding(SharedTape::off(), numbers, (rows.len(), columns))
     }
 
     /// The numbers of a tensor, to which the gradient goes back.
@@ -86,7 +140,7 @@ impl<E: Element> Node<E> {
         let (ghost, operand, mut tape) = (out.ghost(), self.operand(), self.tape.clone());
         tape.add_backward_op(move |grads| {
             let up = grads.get_or_alloc_mut(&ghost)?;
-            operand.receive_product(up.len(), (None, Some(up)));
+            operand.receive_product((None, Some(up)));
             Ok(())
         });
         out.put_tape(tape)
@@ -166,15 +220,15 @@ impl<E: Element> Operand<E> {
         }
     }
 
-    /// Adds a product of rows of `d` numbers to the gradient, if there is one.
-    pub(super) fn receive_product(&self, d: usize, product: Product<'_, E>) {
+    /// Adds a product to the gradient, if there is one.
+    pub(super) fn receive_product(&self, product: Product<'_, E>) {
         if self.tracked {
             let mut gradient = self.cell.gradient.borrow_mut();
             match &mut *gradient {
-                Some(gradient) => add_product(gradient, d, product),
+                Some(gradient) => add_product(gradient, product),
                 none => {
                     let mut first = Pooled::new(self.cell.numbers.len());
-                    set_products(&mut first, d, &[product]);
+                    set_products(&mut first, &[product]);
                     *none = Some(first);
                 }
             }

@@ -8,10 +8,11 @@
 use std::sync::Arc;
 
 use dfdx::prelude::{PutTape, ReshapeTo};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::adam::Adam;
 use super::backend::{Backend, Leaf};
+use super::checkpoint::packed;
 use super::tape::{Element, Grads, Matrix, SharedTape, Vector};
 use crate::real::Real;
 
@@ -55,8 +56,12 @@ pub enum Update {
 /// One tensor and its optimiser, as a checkpoint has them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TensorState {
+    #[serde(with = "packed")]
     value: Vec<f64>,
-    moments: [Vec<f64>; 2],
+    #[serde(with = "packed")]
+    first_moment: Vec<f64>,
+    #[serde(with = "packed")]
+    second_moment: Vec<f64>,
     steps: i32,
 }
 
@@ -175,24 +180,12 @@ impl<B: Backend> Parameters<B> {
         self.len() == 0
     }
 
-    /// Everything that training changes, exactly.
-    #[must_use]
-    pub fn state(&self) -> Vec<TensorState> {
-        let wide = |x: Vec<B::Number>| x.iter().map(|x| x.f64()).collect();
-        let state = |e: &Entry<B>| TensorState {
-            value: wide(e.leaf.values()),
-            moments: e.leaf.moments().map(wide),
-            steps: e.steps,
-        };
-        self.entries.iter().map(state).collect()
-    }
-
     /// Goes back to such a state; `false`, and nothing changed, if it is one of other tensors.
     #[must_use]
     pub fn restore(&mut self, state: &[TensorState]) -> bool {
         let fits = |(e, s): (&Entry<B>, &TensorState)| {
             let n = e.leaf.size();
-            s.value.len() == n && s.moments.iter().all(|m| m.len() == n)
+            [&s.value, &s.first_moment, &s.second_moment].iter().all(|x| x.len() == n)
         };
         if state.len() != self.entries.len() || !self.entries.iter().zip(state).all(fits) {
             return false;
@@ -200,7 +193,7 @@ impl<B: Backend> Parameters<B> {
         let of = |x: &[f64]| x.iter().map(|x| Real::of(*x)).collect::<Vec<B::Number>>();
         for (e, s) in self.entries.iter_mut().zip(state) {
             e.leaf.set(&of(&s.value));
-            e.leaf.set_moments([&of(&s.moments[0]), &of(&s.moments[1])]);
+            e.leaf.set_moments([&of(&s.first_moment), &of(&s.second_moment)]);
             e.steps = s.steps;
         }
         true
@@ -255,6 +248,22 @@ impl<B: Backend> Parameters<B> {
             }
         }
         Update::Stepped { gradient_norm }
+    }
+}
+
+/// Everything that training changes, exactly, one [`TensorState`] after the other.
+impl<B: Backend> Serialize for Parameters<B> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let wide = |x: Vec<B::Number>| x.iter().map(|x| x.f64()).collect();
+        s.collect_seq(self.entries.iter().map(|e| {
+            let [first_moment, second_moment] = e.leaf.moments().map(wide);
+            TensorState {
+                value: wide(e.leaf.values()),
+                first_moment,
+                second_moment,
+                steps: e.steps,
+            }
+        }))
     }
 }
 

@@ -15,7 +15,7 @@ use std::thread::LocalKey;
 
 use dfdx::prelude::{
     Backward, Cache, Cpu, Device as DfdxDevice, Dtype, Gradients, HasErr, Merge, OwnedTape,
-    PutTape, Rank0, Shape, SplitTape, Storage, Tape, Tensor, ZerosTensor,
+    PutTape, Rank0, Shape, SplitTape, Storage, Tape, Tensor, Trace, ZerosTensor,
 };
 
 use faer::linalg::matmul::matmul;
@@ -25,6 +25,7 @@ use super::backend::Backend;
 use super::{InferenceError, Target};
 use crate::density::LogDensity;
 use crate::exec::element::Element as Real;
+use crate::real::Real as _;
 
 /// An element type of dfdx tensors that the densities speak too: `f32` or `f64`.
 pub trait Element: Real + Dtype {
@@ -43,6 +44,9 @@ pub trait Element: Real + Dtype {
     /// `out = a b`, or `out += a b`, on one thread.
     fn product(out: MatMut<'_, Self>, accum: Accum, a: MatRef<'_, Self>, b: MatRef<'_, Self>);
 }
+
+/// Products of so few columns are computed transposed: along columns, a tuned product fills its vectors.
+const THIN: usize = 4;
 
 /// Idle buffers by the logarithm of their capacity, a power of two.
 pub type Pool<E> = RefCell<[Vec<Vec<E>>; usize::BITS as usize]>;
@@ -77,12 +81,24 @@ macro_rules! element {
             }
 
             fn product(
-                out: MatMut<'_, Self>,
+                mut out: MatMut<'_, Self>,
                 accum: Accum,
                 a: MatRef<'_, Self>,
                 b: MatRef<'_, Self>,
             ) {
-                matmul(out, accum, a, b, 1.0, Par::Seq);
+                if out.ncols() > THIN {
+                    return matmul(out, accum, a, b, 1.0, Par::Seq);
+                }
+                let (rows, columns) = (out.nrows(), out.ncols());
+                let mut turned = Pooled::new(rows * columns);
+                let view = MatMut::from_row_major_slice_mut(&mut turned, columns, rows);
+                matmul(view, Accum::Replace, b.transpose(), a.transpose(), 1.0, Par::Seq);
+                for (j, column) in turned.chunks_exact(rows.max(1)).enumerate() {
+                    for (i, x) in column.iter().enumerate() {
+                        let old = if let Accum::Add = accum { out[(i, j)] } else { 0.0 };
+                        out[(i, j)] = old + x;
+                    }
+                }
             }
         }
     };
@@ -177,6 +193,14 @@ impl<B: Backend> SharedTape<B> {
     #[must_use]
     pub fn recording() -> Self {
         SharedTape(Some(Rc::default()))
+    }
+
+    /// A new tape whose gradients are added to these.
+    #[must_use]
+    pub fn adding_to(gradients: Grads<B>) -> Self {
+        // dfdx gives a tape gradients with a tensor.
+        let (_, tape) = B::tensor(&[Number::<B>::of(0.0)], (1,)).traced(gradients).split_tape();
+        SharedTape(Some(Rc::new(RefCell::new(tape))))
     }
 
     /// No tape: for constants, and to evaluate without gradients.
@@ -289,5 +313,16 @@ mod tests {
         for (g, x) in g.iter().zip([1.0_f64, 2.0, 3.0]) {
             assert!((g - (4.0 * x + x.exp())).abs() < 1e-12);
         }
+    }
+
+    #[test]
+    fn gradients_of_one_tape_are_added_to_those_of_another() {
+        let leaf = tensor(&[1.0, 2.0], (2,));
+        let mut gradients = Grads::<f64>::leaky();
+        for c in [1.0, 3.0] {
+            let x: Vector<f64> = leaf.clone().put_tape(SharedTape::adding_to(gradients));
+            gradients = backward((x.square() * c).sum::<Rank0, _>()).unwrap();
+        }
+        assert_eq!(gradients.get(&leaf).as_vec(), [8.0, 16.0]);
     }
 }

@@ -18,26 +18,25 @@ const PARTIALS: usize = 16;
 
 /// `out += x`.
 pub(super) fn add<E: Element>(out: &mut [E], x: &[E]) {
-    add_product(out, out.len(), (None, Some(x)));
+    add_product(out, (None, Some(x)));
 }
 
-/// A matrix whose row `n` is `factor ∘ x[n, :]`; a missing factor or matrix is all ones, a factor of
-/// length 1 a scalar.
+/// A factor and a matrix `x`, whose rows are as long as the factor: row `n` is `factor ∘ x[n, :]`. What is
+/// missing is all ones; a factor of length 1 is a scalar.
 pub(super) type Product<'a, E> = (Option<&'a [E]>, Option<&'a [E]>);
 
-/// `out += product`, for rows of `d` numbers.
-pub(super) fn add_product<E: Element>(out: &mut [E], d: usize, product: Product<'_, E>) {
-    arch().dispatch(SumOfProducts { out, d, products: &[product], add: true });
+/// `out += product`.
+pub(super) fn add_product<E: Element>(out: &mut [E], product: Product<'_, E>) {
+    arch().dispatch(SumOfProducts { out, products: &[product], add: true });
 }
 
-/// `out = Σ products`, for rows of `d` numbers.
-pub(super) fn set_products<E: Element>(out: &mut [E], d: usize, products: &[Product<'_, E>]) {
-    arch().dispatch(SumOfProducts { out, d, products, add: false });
+/// `out = Σ products`.
+pub(super) fn set_products<E: Element>(out: &mut [E], products: &[Product<'_, E>]) {
+    arch().dispatch(SumOfProducts { out, products, add: false });
 }
 
 struct SumOfProducts<'a, E> {
     out: &'a mut [E],
-    d: usize,
     products: &'a [Product<'a, E>],
     /// Whether to what is there.
     add: bool,
@@ -48,37 +47,32 @@ impl<E: Element> WithSimd for SumOfProducts<'_, E> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let SumOfProducts { out, d, mut products, add } = self;
+        let SumOfProducts { out, mut products, add } = self;
         if let (false, [first, rest @ ..]) = (add, products) {
             products = rest;
-            each_product(out, d, *first, |_, x| x);
+            each_product(out, *first, |_, x| x);
         }
         for product in products {
-            each_product(out, d, *product, |o, x| o + x);
+            each_product(out, *product, |o, x| o + x);
         }
     }
 }
 
 /// Replaces each number `o` of `out` by `f(o, x)`, where `x` is the product's.
 #[inline(always)]
-fn each_product<E: Element>(
-    out: &mut [E],
-    d: usize,
-    (factor, x): Product<'_, E>,
-    f: impl Fn(E, E) -> E,
-) {
+fn each_product<E: Element>(out: &mut [E], (factor, x): Product<'_, E>, f: impl Fn(E, E) -> E) {
     match (factor, x) {
         (None, None) => out.iter_mut().for_each(|o| *o = f(*o, E::one())),
         (None, Some(x)) => out.iter_mut().zip(x).for_each(|(o, x)| *o = f(*o, *x)),
         (Some(&[c]), None) => out.iter_mut().for_each(|o| *o = f(*o, c)),
         (Some(&[c]), Some(x)) => out.iter_mut().zip(x).for_each(|(o, x)| *o = f(*o, c * *x)),
         (Some(c), None) => {
-            for out in out.chunks_exact_mut(d) {
+            for out in out.chunks_exact_mut(c.len()) {
                 out.iter_mut().zip(c).for_each(|(o, c)| *o = f(*o, *c));
             }
         }
         (Some(c), Some(x)) => {
-            for (out, x) in out.chunks_exact_mut(d).zip(x.chunks_exact(d)) {
+            for (out, x) in out.chunks_exact_mut(c.len()).zip(x.chunks_exact(c.len())) {
                 out.iter_mut().zip(c).zip(x).for_each(|((o, c), x)| *o = f(*o, *c * *x));
             }
         }
@@ -87,13 +81,12 @@ fn each_product<E: Element>(
 
 /// The adjoint of a [`Product`] in the factor: `out[:] += Σ_n up[n, :] ∘ x[n, :]`, summed over columns
 /// too for a scalar.
-pub(super) fn add_columns<E: Element>(out: &mut [E], d: usize, up: &[E], x: Option<&[E]>) {
-    arch().dispatch(AddColumns { out, d, up, x });
+pub(super) fn add_columns<E: Element>(out: &mut [E], up: &[E], x: Option<&[E]>) {
+    arch().dispatch(AddColumns { out, up, x });
 }
 
 struct AddColumns<'a, E> {
     out: &'a mut [E],
-    d: usize,
     up: &'a [E],
     x: Option<&'a [E]>,
 }
@@ -103,17 +96,18 @@ impl<E: Element> WithSimd for AddColumns<'_, E> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let AddColumns { out, d, up, x } = self;
+        let AddColumns { out, up, x } = self;
         match (out, x) {
             ([out], Some(x)) => *out += dot_within(up, x),
             ([out], None) => *out += up.iter().copied().sum::<E>(),
             (out, Some(x)) => {
+                let d = out.len();
                 for (up, x) in up.chunks_exact(d).zip(x.chunks_exact(d)) {
                     out.iter_mut().zip(up).zip(x).for_each(|((o, u), x)| *o += *u * *x);
                 }
             }
             (out, None) => {
-                for up in up.chunks_exact(d) {
+                for up in up.chunks_exact(out.len()) {
                     out.iter_mut().zip(up).for_each(|(o, u)| *o += *u);
                 }
             }
@@ -196,17 +190,15 @@ impl<E: Element> WithSimd for AddRowsTimes<'_, E> {
     }
 }
 
-/// For each row: `value = h + softplus(slope + shift)` with `softplus(x) = log(1 + eˣ)`, and the
-/// derivative of that into `slope`.
-pub(super) fn add_softplus<E: Element>(value: &mut [E], h: &[E], slope: &mut [E], shift: &[E]) {
-    arch().dispatch(AddSoftplus { value, h, slope, shift });
+/// `value = h + softplus(slope)` with `softplus(x) = log(1 + eˣ)`, and the derivative of that into `slope`.
+pub(super) fn add_softplus<E: Element>(value: &mut [E], h: &[E], slope: &mut [E]) {
+    arch().dispatch(AddSoftplus { value, h, slope });
 }
 
 struct AddSoftplus<'a, E> {
     value: &'a mut [E],
     h: &'a [E],
     slope: &'a mut [E],
-    shift: &'a [E],
 }
 
 impl<E: Element> WithSimd for AddSoftplus<'_, E> {
@@ -214,13 +206,9 @@ impl<E: Element> WithSimd for AddSoftplus<'_, E> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let d = self.shift.len();
-        let rows = self.value.chunks_exact_mut(d).zip(self.h.chunks_exact(d));
-        for ((value, h), slope) in rows.zip(self.slope.chunks_exact_mut(d)) {
-            for (((value, h), slope), shift) in value.iter_mut().zip(h).zip(slope).zip(self.shift) {
-                let (softplus, logistic) = (*slope + *shift).fast_softplus();
-                (*value, *slope) = (*h + softplus, logistic);
-            }
+        for ((value, h), slope) in self.value.iter_mut().zip(self.h).zip(self.slope) {
+            let (softplus, logistic) = slope.fast_softplus();
+            (*value, *slope) = (*h + softplus, logistic);
         }
     }
 }

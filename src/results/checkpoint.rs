@@ -15,7 +15,7 @@ use super::run_dir::own_file;
 use super::{Config, RunDirectoryError};
 
 /// Version of the format; a checkpoint of another one is refused.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// Name of the folder.
 pub(super) const FOLDER: &str = "checkpoint";
 /// The file that says what the run is.

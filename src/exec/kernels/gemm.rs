@@ -74,7 +74,7 @@ impl<E: Element> WithSimd for Gemm<'_, E> {
             6 => self.narrow::<S, 2, 6>(simd),
             n if n <= E::lanes::<S>().min(8) && many => self.narrow::<S, 3, 8>(simd),
             n if n <= E::lanes::<S>().min(8) => self.narrow::<S, 1, 8>(simd),
-            _ => self.wide(simd),
+            _ => self.wide(simd, many),
         }
     }
 }
@@ -82,10 +82,11 @@ impl<E: Element> WithSimd for Gemm<'_, E> {
 impl<E: Element> Gemm<'_, E> {
     /// Vectors run along the columns of `C`.
     #[inline(always)]
-    fn wide<S: Simd>(&mut self, simd: S) {
+    fn wide<S: Simd>(&mut self, simd: S, many: bool) {
         let mut i = 0;
         while i < self.m {
             i += match self.m - i {
+                12.. if many => self.rows::<S, 12>(simd, i),
                 6.. => self.rows::<S, 6>(simd, i),
                 4 | 5 => self.rows::<S, 4>(simd, i),
                 2 | 3 => self.rows::<S, 2>(simd, i),
@@ -97,45 +98,58 @@ impl<E: Element> Gemm<'_, E> {
     /// Rows `i..i + R` of `C`; gives `R`.
     #[inline(always)]
     fn rows<S: Simd, const R: usize>(&mut self, simd: S, i: usize) -> usize {
-        let lanes = E::lanes::<S>();
         // These rows of `A`, column after column: where they are if contiguous, else copied.
-        let in_place = self.a.rows == 1;
-        if !in_place {
+        if self.a.rows != 1 {
             self.pack(i, R, R, 0);
         }
-        let (a, stride) =
-            if in_place { (&self.a.data[i..], self.a.cols) } else { (&self.panel[..], R) };
         let mut j = 0;
         while j < self.n {
-            let cols = (self.n - j).min(2 * lanes);
-            let mut sums = [[E::splat(simd, E::zero()); 2]; R];
-            let rows = self.b[j..].chunks(self.b_rows).take(self.k);
-            for (p, row) in rows.enumerate() {
-                let row = &row[..cols];
-                let b = if cols == 2 * lanes {
-                    let row = E::vectors::<S>(row);
-                    [row[0], row[1]]
-                } else {
-                    let (head, tail) = row.split_at(cols.min(lanes));
-                    [E::load(simd, head), E::load(simd, tail)]
-                };
-                for (a, sums) in a[p * stride..][..R].iter().zip(&mut sums) {
-                    let a = E::splat(simd, *a);
-                    *sums = [
-                        E::fma_vector(simd, a, b[0], sums[0]),
-                        E::fma_vector(simd, a, b[1], sums[1]),
-                    ];
-                }
-            }
-            for (r, sums) in sums.iter().enumerate() {
-                let row = &mut self.c[(i + r) * self.c_rows + j..][..cols];
-                let (head, tail) = row.split_at_mut(cols.min(lanes));
-                E::store(simd, head, sums[0]);
-                E::store(simd, tail, sums[1]);
-            }
-            j += cols;
+            j += match self.n - j {
+                left if left > E::lanes::<S>() => self.tile::<S, R, 2>(simd, i, j),
+                _ => self.tile::<S, R, 1>(simd, i, j),
+            };
         }
         R
+    }
+
+    /// As many columns of rows `i..i + R` of `C` from `j` on as `V` vectors hold, or as there are; gives that
+    /// number.
+    #[inline(always)]
+    fn tile<S: Simd, const R: usize, const V: usize>(
+        &mut self,
+        simd: S,
+        i: usize,
+        j: usize,
+    ) -> usize {
+        let lanes = E::lanes::<S>();
+        let cols = (self.n - j).min(V * lanes);
+        let (a, stride) = match self.a.rows {
+            1 => (&self.a.data[i..], self.a.cols),
+            _ => (&self.panel[..], R),
+        };
+        let part = |v: usize| (v * lanes).min(cols)..((v + 1) * lanes).min(cols);
+        let mut sums = [[E::splat(simd, E::zero()); V]; R];
+        for p in 0..self.k {
+            let b = &self.b[p * self.b_rows + j..];
+            // What is read beyond the row is not stored.
+            let b: [E::Vector<S>; V] = match E::vectors::<S>(b).first_chunk() {
+                Some(whole) => *whole,
+                None => std::array::from_fn(|v| E::load(simd, &b[part(v)])),
+            };
+            for (a, sums) in a[p * stride..][..R].iter().zip(&mut sums) {
+                let a = E::splat(simd, *a);
+                for (sum, b) in sums.iter_mut().zip(b) {
+                    *sum = E::fma_vector(simd, a, b, *sum);
+                }
+            }
+        }
+        for (r, sums) in sums.iter().enumerate() {
+            let row = &mut self.c[(i + r) * self.c_rows + j..][..cols];
+            for (v, sum) in sums.iter().enumerate() {
+                E::store(simd, &mut row[part(v)], *sum);
+            }
+        }
+        cols
     }
 
     /// Vectors run along the rows of `C`, of which there are at most `W` columns.

@@ -12,7 +12,7 @@ use crate::inference::fused::{self, Gaps, Second, Term};
 use crate::inference::kernel_stein::{self, Discrepancy, Kernel, Sides};
 use crate::inference::mlp::ReluMlp;
 use crate::inference::node::Node;
-use crate::inference::optimizer::Parameters;
+use crate::inference::optimizer::{Handle, Parameters};
 use crate::inference::tape::{self, Buffer, Element, Grads, Matrix, Pooled, SharedTape};
 use crate::inference::transport::Transport;
 use crate::inference::{InferenceError, Settings};
@@ -51,6 +51,15 @@ impl<E: Element> Backend for E {
             sum += sum_of_squares::<E>(gradients.get_or_alloc_mut(&leaf.value).ok()?);
         }
         Some(sum)
+    }
+
+    fn trained(
+        parameters: &Parameters<E>,
+        handle: Handle,
+        shape: (usize, usize),
+        tape: &SharedTape<E>,
+    ) -> Node<E> {
+        Node::trained(parameters, handle, shape, tape)
     }
 
     fn combine(shape: (usize, usize), terms: &[Term<'_, Node<E>>]) -> Node<E> {
@@ -107,9 +116,7 @@ impl<E: Element> Backend for E {
     }
 
     fn rows(x: &Node<E>, first: usize, count: usize) -> Node<E> {
-        let columns = x.shape().1;
-        let numbers = &x.numbers()[first * columns..(first + count) * columns];
-        Node::constant(Pooled::of(numbers), (count, columns))
+        x.rows(first..first + count)
     }
 
     fn dot(a: &Matrix<E>, b: &Matrix<E>) -> f64 {
@@ -153,7 +160,7 @@ impl<E: Element> Density<E> for Bridge<E> {
     }
 
     fn constant_score_at(&self, z: &Node<E>) -> Node<E> {
-        Node::constant(self.value_and_score(z.numbers()).1, z.shape())
+        Bridge::constant_score_at(self, z)
     }
 
     fn non_finite_point(&self) -> Option<Vec<E>> {

@@ -25,7 +25,7 @@ use super::adam::Adam;
 use super::fused::{Gaps, Second, Term};
 use super::kernel_stein::{Discrepancy, Kernel, Sides};
 use super::mlp::ReluMlp;
-use super::optimizer::Parameters;
+use super::optimizer::{Handle, Parameters};
 use super::tape::{Element, Grads, Matrix, Scalar, SharedTape};
 use super::transport::Transport;
 use super::{Device, InferenceError, Precision, Settings};
@@ -71,6 +71,14 @@ pub trait Backend: Sized + 'static {
     ) -> Option<f64>
     where
         Self::Leaf: 'a;
+
+    /// A trainable tensor as a matrix, tracked by `tape`.
+    fn trained(
+        parameters: &Parameters<Self>,
+        handle: Handle,
+        shape: (usize, usize),
+        tape: &SharedTape<Self>,
+    ) -> Self::Node;
 
     /// The sum of `terms`, `[N, D]`.
     fn combine(shape: (usize, usize), terms: &[Term<'_, Self::Node>]) -> Self::Node;

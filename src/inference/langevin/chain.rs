@@ -213,21 +213,20 @@ impl<B: Backend> Chain<B> {
     ) -> Paths<B> {
         let Form { dynamics, bridges: k, .. } = self.form;
         let shape @ (_, d) = (n, self.bridge.dim());
-        let mut drawn = 0;
-        let mut xi = || {
-            drawn += n;
-            B::rows(noise, drawn - n, n)
-        };
         let standardized = self.form.integrator == Integrator::Exponential;
-        let start = Start::new(self.handles, parameters, d, standardized, tape);
+        let start = Start::new(self.handles, parameters, shape, standardized, tape);
         let c = Coefficients::new(self, parameters, tape);
 
         // Terms of the log weights that no parameter enters: ½|ξ|² of the start, the initial momentum
         // and every step.
-        let (first, momentum) = (xi(), xi());
-        let mut squares = vec![B::half_squares(&first)];
+        let [first, momentum] = [0, n].map(|row| B::rows(noise, row, n));
+        let xi = B::rows(noise, 2 * n, k * n);
+        let per_chain = |x: &B::Node| x.tensor().reshape_like(&(n,));
+        let of_steps = B::half_squares(&xi).tensor().reshape_like(&(k, n));
+        let mut constant =
+            of_steps.sum::<(usize,), Axis<0>>() + per_chain(&B::half_squares(&first));
         if !dynamics.overdamped() {
-            squares.push(B::half_squares(&momentum));
+            constant = constant + per_chain(&B::half_squares(&momentum));
         }
         // All points and momenta on the way; refreshed momenta, and controls if there are any.
         let mut momenta = vec![momentum];
@@ -240,8 +239,7 @@ impl<B: Backend> Chain<B> {
         };
         for step in 0..k {
             let (here, rho) = (&points[step], &momenta[step]);
-            let xi = xi();
-            squares.push(B::half_squares(&xi));
+            let xi = B::rows(&xi, step * n, n);
             let mut terms = vec![match &c.spread {
                 Some(spread) => Term::Scaled(spread, 0, &xi),
                 None => Term::Plain(&xi),
@@ -290,9 +288,6 @@ impl<B: Backend> Chain<B> {
         if let Some(variance) = c.variance {
             per_row = per_row / broadcast_scalar(variance, (k, n));
         }
-        let squares: Vec<_> = squares.iter().map(Term::Plain).collect();
-        let constant = B::combine((n, 1), &squares).tensor().reshape_like(&(n,));
-        let per_chain = |x: &B::Node| x.tensor().reshape_like(&(n,));
         let mut log_weights = start.minus_log_q(n) + constant + per_chain(&log_p)
             - per_row.sum::<(usize,), Axis<0>>();
         if !dynamics.overdamped() {
@@ -356,7 +351,7 @@ impl<B: Backend> Chain<B> {
     ) -> B::Node {
         let (network, table) = self.handles.network.expect("this correction has a network");
         let all = (self.form.dynamics.embeddings(self.form.bridges), EMBEDDING);
-        let table = B::Node::of(parameters.matrix(table, all, tape));
+        let table = B::trained(parameters, table, all, tape);
         let seen: SmallVec<[&B::Node; 2]> = [z].into_iter().chain(rho).collect();
         let seen = B::side_by_side(&seen, &table, steps.start, steps.len());
         network.forward(parameters, &seen, tape)

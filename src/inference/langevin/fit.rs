@@ -28,7 +28,7 @@ use crate::inference::gaussian::{self, MeanField, start_mean_field};
 use crate::inference::history::History;
 use crate::inference::optimizer::{Group, Parameters, Schedule, Update};
 use crate::inference::start::{self, Gaussian};
-use crate::inference::tape::{Element, SharedTape, backward};
+use crate::inference::tape::{Element, Grads, SharedTape, backward};
 use crate::inference::train::{Context, Plan, Step, Stop, Training, train};
 use crate::inference::transport::{self, Transport};
 use crate::inference::weights;
@@ -46,6 +46,8 @@ const TRAINING: f64 = 0.75;
 const SAMPLING: f64 = 0.7;
 /// Chains simulated at once for the final assessment.
 const BATCH: usize = 100;
+/// Numbers that the points of chains simulated at once may have: a chain keeps a dozen such matrices.
+const POINTS: usize = 1 << 22;
 /// Paths behind the final numbers, at least.
 const MIN_PATHS: usize = 4000;
 
@@ -175,7 +177,7 @@ fn train_chain<B: Backend>(task: TrainChain<'_>) -> Result<Trained<B>, Inference
         parameters.scale_rate(coefficients, COEFFICIENT_PACE);
     }
     let n = config.grad_samples;
-    let rows = n * chain.noises();
+    let parts = parts(n, at_once(&chain, n));
     let group = Group::adam(0);
     let plan = Plan {
         stage: "langevin",
@@ -197,19 +199,26 @@ fn train_chain<B: Backend>(task: TrainChain<'_>) -> Result<Trained<B>, Inference
                 (normals, step_sizes, watch): &mut (B::Normals, History, Watch),
                 context: Context| {
         density.see(Part::Fresh(context.iteration as u64));
-        let noise = normals.draw((rows, chain.dim()), Pairs::Independent);
         let step_size = parameters.value(chain.handles.step_size).min(watch.largest_step);
         parameters.set(chain.handles.step_size, &[Real::of(step_size)]);
         step_sizes.add(step_size);
-        let paths = chain.simulate(parameters, &noise, n, &SharedTape::recording());
-        let loss = paths.log_weights.mean::<(), _>().negate();
-        let value = -loss.as_vec()[0].f64();
+        // Part after part, as each has points of its own to keep for its gradient.
+        let (mut value, mut gradients) = (0.0, Grads::<B>::leaky());
+        for &part in &parts {
+            let noise = normals.draw((part * chain.noises(), chain.dim()), Pairs::Independent);
+            let tape = SharedTape::adding_to(gradients);
+            let paths = chain.simulate(parameters, &noise, part, &tape);
+            let share = B::Number::of(part as f64 / n as f64);
+            let loss = paths.log_weights.mean::<(), _>() * -share;
+            value -= loss.as_vec()[0].f64();
+            gradients = backward(loss)?;
+        }
         if !watch.good(value, step_size) {
             return Ok(Step::NonFinite(
                 chain.non_finite_point().and_then(|x| seen.explain_non_finite(&x)),
             ));
         }
-        Ok(match parameters.update(&group, context.rate, &mut backward(loss)?) {
+        Ok(match parameters.update(&group, context.rate, &mut gradients) {
             Update::Stepped { .. } => Step::Done(value),
             Update::NonFinite => {
                 Step::NonFinite(chain.non_finite_point().and_then(|x| seen.explain_non_finite(&x)))
@@ -222,6 +231,17 @@ fn train_chain<B: Backend>(task: TrainChain<'_>) -> Result<Trained<B>, Inference
         training.stop = Stop::Interrupted;
     }
     Ok(Trained { chain, parameters, start, training, coordinates })
+}
+
+/// How many of `n` chains are simulated at once.
+fn at_once<B: Backend>(chain: &Chain<B>, n: usize) -> usize {
+    (POINTS / (chain.noises() * chain.dim()).max(1)).clamp(1, n)
+}
+
+/// Sizes of as few parts of `n` as hold at most `most`, which differ by one at most.
+fn parts(n: usize, most: usize) -> Vec<usize> {
+    let count = n.div_ceil(most);
+    (0..count).map(|i| (n + i) / count).collect()
 }
 
 /// Where the chain starts and the coordinates that it runs in.
@@ -300,7 +320,7 @@ fn assess(
     let sampling = settings.deadline.share(SAMPLING);
     let density = timed(&coordinates.density(target.f64), &sampling);
     let chain = chain.with_bridge::<f64>(Bridge::new(&density));
-    let batch = sampling.lot(2, BATCH, || {
+    let batch = sampling.lot(2, at_once(&chain, BATCH), || {
         let mut pilot = stream(settings.seed, "langevin pilot");
         let noise = Normals::<f64>::draw(&mut pilot, (2 * chain.noises(), d), Pairs::Independent);
         let _ = chain.simulate(parameters, &noise, 2, &SharedTape::off());
@@ -405,5 +425,19 @@ fn judge_training(checks: &mut Checks, trained: &Trained<f64>) {
             VerdictLevel::Ok,
             format!("The mean-field start had not converged after {} steps.", start.iterations),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parts;
+
+    #[test]
+    fn parts_are_as_few_and_as_equal_as_can_be() {
+        for (n, most, sizes) in
+            [(16, 16, vec![16]), (16, 10, vec![8, 8]), (7, 3, vec![2, 2, 3]), (3, 1, vec![1, 1, 1])]
+        {
+            assert_eq!(parts(n, most), sizes);
+        }
     }
 }

@@ -11,15 +11,15 @@ use super::chain::Handles;
 use crate::inference::backend::{Backend, Node};
 use crate::inference::fused::{Second, Term};
 use crate::inference::optimizer::Parameters;
-use crate::inference::tape::{SharedTape, Vector};
+use crate::inference::tape::{Matrix, SharedTape, Vector};
 use crate::real::Real;
 
 /// The start of every chain.
 pub(super) struct Start<B: Backend> {
-    /// `μ` and `σ`: `[1, D]`.
+    /// `μ` and `σ`, in every row: `[N, D]`, because loops over rows of few numbers are slow.
     mean: B::Node,
     sd: B::Node,
-    /// `a` and `−a μ`: `[1, D]`, where `a` is `1/σ` with correlations and its square without.
+    /// `a` and `−a μ`, likewise, where `a` is `1/σ` with correlations and its square without.
     pull: [B::Node; 2],
     correlations: Option<Correlations<B>>,
     log_sd: Vector<B>,
@@ -31,7 +31,7 @@ pub(super) struct Start<B: Backend> {
 struct Correlations<B: Backend> {
     /// `B`, below the diagonal.
     mixing: B::Node,
-    /// `1/σ`: `[1, D]`.
+    /// `1/σ` in every row: `[N, D]`.
     inverse_sd: B::Node,
 }
 
@@ -39,23 +39,24 @@ impl<B: Backend> Start<B> {
     pub(super) fn new(
         handles: Handles,
         parameters: &Parameters<B>,
-        d: usize,
+        shape @ (_, d): (usize, usize),
         standardized: bool,
         tape: &SharedTape<B>,
     ) -> Self {
+        let tiled = |row: Matrix<B>| B::combine(shape, &[Term::Offset(&B::Node::of(row), 0)]);
         let mean = parameters.matrix(handles.mu, (1, d), tape);
         let log_sd = parameters.matrix(handles.log_sd, (1, d), tape);
         let inverse_sd = log_sd.clone().negate().exp();
         let correlations = handles.mixing.map(|m| Correlations {
             mixing: B::Node::of(parameters.matrix(m, (d, d), tape).lower_tri(-1)),
-            inverse_sd: B::Node::of(inverse_sd.clone()),
+            inverse_sd: tiled(inverse_sd.clone()),
         });
         let slope = if correlations.is_some() { inverse_sd } else { inverse_sd.square() };
         let offset = (mean.clone() * slope.clone()).negate();
         Start {
-            sd: B::Node::of(log_sd.exp()),
-            pull: [slope, offset].map(B::Node::of),
-            mean: B::Node::of(mean),
+            sd: tiled(log_sd.exp()),
+            pull: [slope, offset].map(tiled),
+            mean: tiled(mean),
             correlations,
             log_sd: parameters.vector(handles.log_sd, tape),
             standardized,
@@ -77,7 +78,7 @@ impl<B: Backend> Start<B> {
         if !self.standardized {
             return gradient;
         }
-        let scaled = B::combine(gradient.shape(), &[Term::Scaled(&self.sd, 0, &gradient)]);
+        let scaled = B::combine(gradient.shape(), &[Term::Product(&self.sd, &gradient)]);
         match &self.correlations {
             None => scaled,
             Some(c) => B::solve_unit_lower(&scaled, &c.mixing, Second::Transposed),
@@ -90,7 +91,7 @@ impl<B: Backend> Start<B> {
             None => xi,
             Some(c) => B::solve_unit_lower(&xi, &c.mixing, Second::Plain),
         };
-        B::combine(y.shape(), &[Term::Offset(&self.mean, 0), Term::Scaled(&self.sd, 0, &y)])
+        B::combine(y.shape(), &[Term::Plain(&self.mean), Term::Product(&self.sd, &y)])
     }
 
     /// `−log q` of the draws of standard normals `ξ`, less `½|ξ|²`: `[N]`.
@@ -108,11 +109,11 @@ impl<B: Backend> Start<B> {
         }
         let shape = z.shape();
         let [slope, offset] = &self.pull;
-        let y = B::combine(shape, &[Term::Scaled(slope, 0, z), Term::Offset(offset, 0)]);
+        let y = B::combine(shape, &[Term::Product(slope, z), Term::Plain(offset)]);
         let Some(Correlations { mixing, inverse_sd }) = &self.correlations else { return y };
         let sum = |a: &B::Node, b: &B::Node| B::combine(shape, &[Term::Plain(a), Term::Plain(b)]);
         let x = sum(&y, &B::product(&y, mixing, Second::Plain));
         let whitened = sum(&x, &B::product(&x, mixing, Second::Transposed));
-        B::combine(shape, &[Term::Scaled(inverse_sd, 0, &whitened)])
+        B::combine(shape, &[Term::Product(inverse_sd, &whitened)])
     }
 }

@@ -94,7 +94,7 @@ impl<B: Backend> Coefficients<B> {
         };
         let rows = form.dynamics.embeddings(form.bridges);
         let guides = handles.guides.into_iter().flatten();
-        let guides = guides.map(|g| B::Node::of(parameters.matrix(g, (rows, 1), tape))).collect();
+        let guides = guides.map(|g| B::trained(parameters, g, (rows, 1), tape)).collect();
         Coefficients {
             minus_keep: keep.clone().map(|keep| B::Node::of(keep.negate())),
             keep: keep.map(B::Node::of),

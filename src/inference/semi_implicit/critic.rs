@@ -173,9 +173,10 @@ mod tests {
             |seconds| Deadline::by(Clock::Manual(Arc::clone(&now)), Duration::from_secs(seconds));
         let mut changes = |deadline: Deadline| {
             setup.deadline = deadline;
-            let before = parameters.state();
+            let state = |p: &Parameters<f64>| serde_json::to_string(p).unwrap();
+            let before = state(&parameters);
             steps(3, &setup, &mut parameters, 1e-3, AT, &mut rng).unwrap();
-            (before != parameters.state(), setup.deadline.has_cut())
+            (before != state(&parameters), setup.deadline.has_cut())
         };
         assert_eq!(changes(until(1)), (true, false));
         let over = until(0);

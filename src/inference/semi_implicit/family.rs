@@ -131,7 +131,7 @@ impl Family {
     ) -> B::Node {
         let network = self.network.forward(parameters, z, tape);
         let Some(a) = self.linear else { return network };
-        let a = B::Node::of(parameters.matrix(a, (self.latent, self.dim), tape));
+        let a = B::trained(parameters, a, (self.latent, self.dim), tape);
         let linear = B::product(z, &a, Second::Plain);
         B::combine(network.shape(), &[Term::Plain(&network), Term::Plain(&linear)])
     }

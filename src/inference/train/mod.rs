@@ -167,8 +167,8 @@ pub fn train<B: Backend, S: Serialize + DeserializeOwned>(
                 log: &Log,
                 state: &S| {
         checkpoint::offer(monitor, plan.stage, last, || SavedRef {
-            parameters: parameters.state(),
-            snapshot: recovery.snapshot.state(),
+            parameters,
+            snapshot: &recovery.snapshot,
             counts: &recovery.counts,
             log,
             state,
@@ -260,9 +260,10 @@ struct Saved<S> {
 
 /// The same, as it is written.
 #[derive(Serialize)]
-struct SavedRef<'a, S> {
-    parameters: Vec<TensorState>,
-    snapshot: Vec<TensorState>,
+#[serde(bound = "S: Serialize")]
+struct SavedRef<'a, B: Backend, S> {
+    parameters: &'a Parameters<B>,
+    snapshot: &'a Parameters<B>,
     counts: &'a Counts,
     log: &'a Log,
     state: &'a S,

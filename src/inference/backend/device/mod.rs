@@ -41,7 +41,7 @@ use crate::exec::device::{Array, Join};
 use crate::inference::fused::{Gaps, Second, Term};
 use crate::inference::kernel_stein::{Discrepancy, Kernel, Sides};
 use crate::inference::mlp::ReluMlp;
-use crate::inference::optimizer::Parameters;
+use crate::inference::optimizer::{Handle, Parameters};
 use crate::inference::tape::{Element, Grads, Matrix, SharedTape};
 use crate::inference::transport::Transport;
 use crate::inference::{InferenceError, Settings};
@@ -234,11 +234,21 @@ impl<E: Element, D: Place<E>> Backend for On<E, D> {
         Some(sum.as_vec()[0].f64())
     }
 
+    fn trained(
+        parameters: &Parameters<Self>,
+        handle: Handle,
+        shape: (usize, usize),
+        tape: &SharedTape<Self>,
+    ) -> Self::Node {
+        DeviceNode(parameters.matrix(handle, shape, tape))
+    }
+
     fn combine(shape: (usize, usize), terms: &[Term<'_, Self::Node>]) -> Self::Node {
         let term = |term: &Term<'_, Self::Node>| match *term {
             Term::Plain(matrix) => matrix.0.clone(),
             Term::Scaled(rows, k, matrix) => matrix.0.clone() * coefficients(rows, k, shape),
             Term::Offset(rows, k) => contiguous(coefficients(rows, k, shape)),
+            Term::Product(a, b) => a.0.clone() * b.0.clone(),
         };
         let sum = terms.iter().map(term).reduce(|a, b| a + b);
         DeviceNode(sum.unwrap_or_else(|| {
