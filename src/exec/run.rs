@@ -305,7 +305,7 @@ fn run_loop<E: Element>(
         // Whole rows, as many as fill whole vectors if that is possible: what is left of a slice is done one
         // number after the other.
         let cols = if fused.sums.is_empty() { 1 } else { fused.cols };
-        let filling = (1..=VECTOR).find(|rows| rows * cols * width % VECTOR == 0).unwrap_or(1);
+        let filling = (1..=VECTOR).find(|rows| (rows * cols * width).is_multiple_of(VECTOR)).unwrap_or(1);
         let unit = if filling * cols <= per_tile { filling * cols } else { cols };
         let step = per_tile / unit * unit;
         for start in (0..fused.len).step_by(step) {
