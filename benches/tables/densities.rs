@@ -3,16 +3,16 @@
 //!
 //! `taskset -c 1 cargo bench --bench tables -- densities --only hmm,garch`
 //!
-//! Microseconds of processor time a point, the fastest of many repetitions: 64 points at once in `f32`
+//! Milliseconds of processor time from the files of model and data to a log density. Microseconds of
+//! processor time a point, the fastest of many repetitions: 64 points at once in `f32`
 //! beside NumPyro's vectorised, jitted potential (`benches/peers/numpyro_gradients.py`), one point in `f64`
 //! beside Stan (`stan-baseline.md` there, measured once on a like machine). A row replaces that of an
 //! earlier run; without the peers' programs or numbers their columns stay empty.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
-use cpu_time::ThreadTime;
+use cpu_time::{ProcessTime, ThreadTime};
 use ppl::density::{LogDensity, Residuals};
 use ppl::real::Real;
 
@@ -89,7 +89,7 @@ fn stan(root: &Path) -> BTreeMap<String, f64> {
 
 /// The cells of a row after the first.
 fn measure(folder: &Path, model: &str, stan: Option<&f64>) -> Result<Vec<String>, String> {
-    let began = Instant::now();
+    let began = ProcessTime::now();
     let posterior = compile(folder, model)?;
     let compile_ms = 1e3 * began.elapsed().as_secs_f64();
     let target = posterior.target();

@@ -350,7 +350,7 @@ builtins! {
     Reverse "reverse" Same;
     // -- Solvers
     /// `ode_rk45(f, y0, t0, ts, args…)`: the solution at the times `ts` of `dy/dt = f(t, y, args…)` with
-    /// `y(t0) = y0`, `[T, n]`, by the Runge–Kutta pair of Dormand and Prince of orders 5 and 4.
+    /// `y(t0) = y0`, `[T, n]`, by the explicit Runge–Kutta method of Dormand and Prince of order 8.
     OdeRk45 "ode_rk45" Solver { solver: super::solver::Solver::Ode, tolerances: false };
     /// The same with tolerances `rel_tol, abs_tol, max_num_steps` before the arguments passed on.
     OdeRk45Tol "ode_rk45_tol" Solver { solver: super::solver::Solver::Ode, tolerances: true };

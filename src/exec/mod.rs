@@ -7,7 +7,7 @@
 //! | `plan`, `view` | what a plan is; how operands are read |
 //! | `numeric`, `solver`, `tape` | differential and other equations, matrix decompositions; their functions in scalar form |
 //! | `run`, `scan`, `workspace` | runs a plan for a block of lanes; its loops; the memory for it |
-//! | `straight` | the body of a loop for one lane alone, without kernels |
+//! | `straight` | the body of a loop, and all for one lane alone, without kernels |
 //! | `kernels` | inner loops |
 //! | `element` | `f32` and `f64`: elementary functions in vectorisable form |
 //! | `print`, `cost` | a program as text, with what its steps cost |

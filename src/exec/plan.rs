@@ -227,8 +227,8 @@ pub(super) struct ScanPlan<E> {
     pub(super) carries: Vec<View>,
     pub(super) xs: Vec<(View, usize)>,
     pub(super) fixed: Vec<(View, usize)>,
-    /// All of the body for one lane alone, where it comes apart.
-    pub(super) alone: Option<Body<E>>,
+    /// All of the body as straight-line code, where it comes apart.
+    pub(super) straight: Option<Body<E>>,
     /// The value of each component: final carries, then stacked outputs.
     pub(super) components: Vec<usize>,
     /// Which nested workspace is its own.

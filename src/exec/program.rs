@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::ir::Function;
 
 use super::element::Element;
-use super::plan::{Home, Plan};
+use super::plan::{Home, Plan, Step};
 use super::pool::Pool;
 use super::print::Costed;
 use super::run::{self, MAX_LANES};
@@ -18,6 +18,8 @@ use super::workspace::Workspace;
 
 /// Bytes that one block may work in: about half of a common second-level cache.
 const WORKING_SET: usize = 512 << 10;
+/// The same with recursions, whose steps read a little of it each, and cost less the more lanes they have.
+const WORKING_SET_OF_STEPS: usize = 8 << 20;
 
 /// A function compiled for batches of points; all of its inputs vary between points.
 #[derive(Debug)]
@@ -117,7 +119,9 @@ pub(super) fn concatenated(lengths: &[usize], buffer: usize) -> Vec<Binding> {
 pub(super) fn most_lanes<E>(plans: &[&Plan<E>]) -> usize {
     let line = 64 / size_of::<E>();
     let per_lane = plans.iter().map(|p| p.numbers_per_lane()).max().unwrap_or(0) * size_of::<E>();
-    (WORKING_SET / per_lane.max(1) / line * line).clamp(line, MAX_LANES)
+    let steps = plans.iter().any(|p| p.steps.iter().any(|s| matches!(s, Step::Scan(_))));
+    let working_set = if steps { WORKING_SET_OF_STEPS } else { WORKING_SET };
+    (working_set / per_lane.max(1) / line * line).clamp(line, MAX_LANES)
 }
 
 /// Cuts `batch` points into blocks of nearly equal size: first point and number of points.

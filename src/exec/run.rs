@@ -13,21 +13,26 @@ use super::kernels::elementwise;
 use super::kernels::{index, linalg, reduce};
 use super::plan::{Arg, FusedLoop, Home, LoopOp, Plan, Step};
 use super::scan;
-use super::solver::Solver;
+use super::solver::{Arguments, Solver};
 use super::straight::{Part as StraightPart, Straight, Stretch};
 use super::view::View;
 use super::workspace::{Scratch, Workspace};
 
-/// Numbers in a register of a fused loop.
-pub(super) const TILE: usize = 512;
+/// Bytes in a register of a fused loop.
+const TILE: usize = 4096;
 /// Most lanes in a block.
 pub(super) const MAX_LANES: usize = 64;
 /// Numbers that fill vectors of any instruction set and type.
 const VECTOR: usize = 16;
-/// Partial sums of a long row; `TILE` holds as many elements of the widest block.
+/// Partial sums of a long row; a register holds as many elements of the widest block.
 pub(super) const PARTIALS: usize = 8;
 /// Rows shorter than this are added up one by one.
 pub(super) const LONG_ROW: usize = 32;
+
+/// Numbers in a register of a fused loop.
+pub(super) fn tile<E>() -> usize {
+    TILE / size_of::<E>()
+}
 
 /// Where a step finds its operands.
 #[derive(Clone, Copy)]
@@ -243,7 +248,7 @@ fn run_step<E: Element>(
     slots[slot] = taken;
 }
 
-/// Lane by lane: how many steps a solver takes differs from lane to lane.
+/// Solvers take points one after the other, each with all of its numbers.
 fn run_solver<E: Element>(
     solver: &Solver,
     args: &[View],
@@ -251,19 +256,16 @@ fn run_solver<E: Element>(
     width: usize,
     out: &mut [E],
 ) {
-    let mut result = vec![0.0; out.len() / width];
-    for lane in 0..width {
-        let numbers: Vec<Vec<f64>> = args
-            .iter()
-            .map(|view| {
-                let stored = operands.width(view);
-                let at = if stored == 1 { 0 } else { lane };
-                operands.slice(view).iter().skip(at).step_by(stored).map(|x| x.f64()).collect()
-            })
-            .collect();
-        let numbers: Vec<&[f64]> = numbers.iter().map(Vec::as_slice).collect();
-        solver.run(&numbers, &mut result);
-        for (x, &r) in out.iter_mut().skip(lane).step_by(width).zip(&result) {
+    let numbers = args.iter().map(|view| {
+        let (stored, slice) = (operands.width(view), operands.slice(view));
+        let of = |lane: usize| slice.iter().skip(lane).step_by(stored).map(|x| x.f64());
+        ((0..stored).flat_map(of).collect(), if stored == 1 { 0 } else { view.len })
+    });
+    let args = Arguments { numbers: numbers.collect() };
+    let mut results = vec![0.0; out.len()];
+    solver.run(width, &args, E::epsilon().f64(), &mut results);
+    for (lane, result) in results.chunks_exact((out.len() / width).max(1)).enumerate() {
+        for (x, &r) in out.iter_mut().skip(lane).step_by(width).zip(result) {
             *x = E::of(r);
         }
     }
@@ -283,7 +285,7 @@ fn run_loop<E: Element>(
     let results = || values().filter_map(|&v| slot_of(plan, v));
     taken.extend(results().map(|slot| std::mem::take(&mut slots[slot])));
     let operands = Operands { plan, slots, external, lanes };
-    let per_tile = (TILE / width).max(1);
+    let per_tile = (tile::<E>() / width).max(1);
     for &(source, reg) in &fused.once {
         let view = &fused.sources[source];
         let register = &mut scratch.registers[reg][..per_tile.min(fused.len) * width];
@@ -305,7 +307,8 @@ fn run_loop<E: Element>(
         // Whole rows, as many as fill whole vectors if that is possible: what is left of a slice is done one
         // number after the other.
         let cols = if fused.sums.is_empty() { 1 } else { fused.cols };
-        let filling = (1..=VECTOR).find(|rows| (rows * cols * width).is_multiple_of(VECTOR)).unwrap_or(1);
+        let filling =
+            (1..=VECTOR).find(|rows| (rows * cols * width).is_multiple_of(VECTOR)).unwrap_or(1);
         let unit = if filling * cols <= per_tile { filling * cols } else { cols };
         let step = per_tile / unit * unit;
         for start in (0..fused.len).step_by(step) {

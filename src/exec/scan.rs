@@ -1,5 +1,4 @@
-//! Runs a loop with carried state, step by step: by its body's plan, or for one lane alone as
-//! straight-line code.
+//! Runs a loop with carried state, step by step: by its body's plan or as straight-line code.
 
 use pulp::{Simd, WithSimd};
 
@@ -32,10 +31,10 @@ pub(super) fn run<E: Element>(
         child.next[i].resize(view.len * width, E::zero());
         operands.load(view, 0, &mut child.next[i], width);
     }
-    if let Some(body) = scan.alone.as_ref().filter(|_| inner_lanes == 1) {
+    if let Some(body) = scan.straight.as_ref().filter(|body| inner_lanes == 1 || body.in_lanes) {
         let Workspace { registers, next, scratch, .. } = child;
-        let results = &mut taken;
-        scratch.arch.dispatch(Alone { scan, body, operands, registers, next, results });
+        let (lanes, results) = (inner_lanes, &mut taken);
+        scratch.arch.dispatch(Straight { scan, body, operands, lanes, registers, next, results });
     } else {
         run_steps(scan, operands, child, inner_lanes, &mut taken);
     }
@@ -97,50 +96,66 @@ fn run_steps<E: Element>(
     }
 }
 
-/// The steps of a scan for one lane, as straight-line code.
-struct Alone<'a, E> {
+/// The steps of a scan as straight-line code.
+struct Straight<'a, E> {
     scan: &'a ScanPlan<E>,
     body: &'a Body<E>,
     operands: Operands<'a, E>,
+    lanes: usize,
     registers: &'a mut [E],
     next: &'a mut [Vec<E>],
     results: &'a mut [Vec<E>],
 }
 
-impl<E: Element> WithSimd for Alone<'_, E> {
+impl<E: Element> WithSimd for Straight<'_, E> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Alone { scan, body, operands, registers, next, results } = self;
+        let Straight { scan, body, operands, lanes, registers, next, results } = self;
+        body.code.spread(lanes, registers);
         for (view, input) in &scan.fixed {
             if let Some((first, len)) = body.inputs[*input] {
-                operands.load(view, 0, &mut registers[first..first + len], 1);
+                let out = &mut registers[first * lanes..(first + len) * lanes];
+                operands.load(view, 0, out, lanes);
             }
         }
         for step in 0..scan.length {
             let row = if scan.reverse { scan.length - 1 - step } else { step };
             for (state, input) in next.iter().zip(&body.inputs) {
                 if let Some((first, len)) = *input {
-                    registers[first..first + len].copy_from_slice(state);
+                    registers[first * lanes..(first + len) * lanes].copy_from_slice(state);
                 }
             }
             for (view, input) in &scan.xs {
                 if let Some((first, len)) = body.inputs[*input] {
-                    operands.load(view, row * len, &mut registers[first..first + len], 1);
+                    let out = &mut registers[first * lanes..(first + len) * lanes];
+                    operands.load(view, row * len, out, lanes);
                 }
             }
-            body.code.run(simd, registers);
+            if lanes == 1 {
+                body.code.run(simd, registers);
+            } else {
+                body.code.run_lanes(simd, lanes, registers);
+            }
             for (i, output) in body.outputs.iter().enumerate() {
+                let size = output.len() * lanes;
                 let out = if i < next.len() {
                     &mut next[i][..]
                 } else if results[i].is_empty() {
                     continue;
                 } else {
-                    &mut results[i][row * output.len()..(row + 1) * output.len()]
+                    &mut results[i][row * size..(row + 1) * size]
                 };
-                for (x, &r) in out.iter_mut().zip(output) {
-                    *x = registers[r as usize];
+                if lanes == 1 {
+                    // A copy of one number would be a call.
+                    for (x, &r) in out.iter_mut().zip(output) {
+                        *x = registers[r as usize];
+                    }
+                } else {
+                    for (out, &r) in out.chunks_exact_mut(lanes).zip(output) {
+                        out.copy_from_slice(&registers[r as usize * lanes..][..lanes]);
+                    }
                 }
             }
         }

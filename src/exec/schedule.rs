@@ -4,7 +4,7 @@
 //! Out: a [`Plan`].
 //!
 //! 1. Values that depend on no input are computed now, by the reference executor.
-//! 2. Movements become views. An elementwise instruction joins the earliest fused loop of its size that
+//! 2. Movements become views. What is the same for many elements is computed once. An elementwise instruction joins the earliest fused loop of its size that
 //!    comes late enough for its operands; a sum over the first or the last axes joins that of its operand.
 //!    Everything else is a step of its own.
 //! 3. `fuse` lowers the loops to registers, `slots` shares storage.
@@ -23,6 +23,11 @@ use super::pool::Pool;
 use super::reference;
 use super::slots;
 use super::view::{Class, Map, View, ViewKey};
+
+/// An elementwise operation whose operands are that many times the same ones is done once for all of them,
+/// if it is not too long to look.
+const MANY_TIMES: usize = 8;
+const MOST_SEARCHED: usize = 1 << 14;
 
 /// How an input of a function is stored.
 #[derive(Debug, Clone)]
@@ -438,12 +443,52 @@ impl<E: Element> Planner<'_, E> {
     }
 
     fn elementwise(&mut self, op: Micro, inst: &Inst, class: Class) -> View {
-        let len = inst.ty.len();
         let args: Vec<View> = inst.args.iter().map(|&a| self.view(a)).collect();
+        let Some((firsts, which)) = self.repeated(inst.ty.len(), &args) else {
+            return self.apply(op, inst.ty.len(), args, class);
+        };
+        let few = args.iter().map(|v| if v.len == 1 { v.clone() } else { v.select(&firsts) });
+        self.apply(op, firsts.len(), few.collect(), class).select(&which)
+    }
+
+    fn apply(&mut self, op: Micro, len: usize, args: Vec<View>, class: Class) -> View {
         let node = self.join(len, class, None, &args.iter().collect::<Vec<_>>());
         let value = self.value(len, class, Home::Register, Some((node, true)));
         self.push(node, GroupOp::Apply { op, args, value });
         View::whole(value, len)
+    }
+
+    /// Where `len` elements of the operands are the same few over and over, as with counts and groups: the
+    /// first elements of each kind, and the kind of every element.
+    fn repeated(&self, len: usize, args: &[View]) -> Option<(Vec<usize>, Vec<usize>)> {
+        let numbers = |view: &View| match self.values[view.value].home {
+            Home::Const(index) => Some(&self.consts[index]),
+            _ => None,
+        };
+        let all_differ = |view: &View| {
+            view.len > 1 && matches!(view.map, Map::Contiguous(_)) && numbers(view).is_none()
+        };
+        if !(MANY_TIMES..=MOST_SEARCHED).contains(&len) || args.iter().any(all_differ) {
+            return None;
+        }
+        let mut kinds: HashMap<[u64; 3], usize> = HashMap::new();
+        let (mut firsts, mut which) = (Vec::new(), Vec::with_capacity(len));
+        for e in 0..len {
+            let mut key = [0; 3];
+            for (key, view) in key.iter_mut().zip(args) {
+                let at = view.at(if view.len == 1 { 0 } else { e });
+                *key = numbers(view).map_or(at as u64, |numbers| numbers[at].f64().to_bits());
+            }
+            let kind = *kinds.entry(key).or_insert(firsts.len());
+            if kind == firsts.len() {
+                firsts.push(e);
+                if firsts.len() > len / MANY_TIMES {
+                    return None;
+                }
+            }
+            which.push(kind);
+        }
+        Some((firsts, which))
     }
 
     fn sum(&mut self, arg: View, cols: usize, class: Class) -> View {

@@ -1,24 +1,39 @@
-//! Solver and matrix operations: each point by itself, in `f64`, with work space of its own.
+//! Solver and matrix operations: each point by itself or beside others that it does not depend on, in
+//! `f64`, with work space of its own.
 //!
 //! The reference executor gives the solvers functions that it evaluates, the fast one tapes.
+
+use smallvec::SmallVec;
 
 use crate::ir::{Function, Inst, Method, Ode, Op, Root, Search, Shape, Tensor, Tolerance, Type};
 
 use super::numeric::newton::Equations;
+use super::numeric::runge_kutta::{self, Problems};
 use super::numeric::{self, System, Way};
 use super::reference;
 use super::tape::Tape;
+
+/// Points side by side where there are several, and where there are many.
+const LANES: usize = 8;
+const MANY_LANES: usize = 16;
 
 /// The value of one of these operations, for the reference executor.
 pub(super) fn apply(inst: &Inst, args: &[&Tensor]) -> Vec<f64> {
     match &inst.op {
         Op::Ode(ode) => {
-            let mut out = vec![0.0; inst.ty.len()];
+            let mut out = vec![f64::NAN; inst.ty.len()];
             let fixed: Vec<Tensor> = args[1..].iter().map(|&t| t.clone()).collect();
             let mut y = reference::evaluate(&ode.init, &fixed).swap_remove(0).data.to_vec();
             let mut system = Evaluated { problem: &**ode, args: fixed };
-            let way = Way::of(&ode.method);
-            numeric::solve(&mut system, way, &mut y, &args[0].data, ode.tolerance, &mut out);
+            let times = &*args[0].data;
+            match Way::of(&ode.method) {
+                Way::Explicit => {
+                    let n = y.len();
+                    let mut problem = One { system, y, times, out: &mut out };
+                    runge_kutta::solve(&mut problem, 1, n, ode.tolerance);
+                }
+                way => numeric::solve(&mut system, way, &mut y, times, ode.tolerance, &mut out),
+            }
             out
         }
         Op::Root(root) => {
@@ -90,6 +105,32 @@ impl System for Evaluated<'_, Ode> {
         if let Method::Implicit { jacobian } = &self.problem.method {
             out.copy_from_slice(&self.evaluate(jacobian, &[&[t], y])[0].data);
         }
+    }
+}
+
+/// One problem and its solution so far.
+struct One<'a> {
+    system: Evaluated<'a, Ode>,
+    y: Vec<f64>,
+    times: &'a [f64],
+    out: &'a mut [f64],
+}
+
+impl Problems<1> for One<'_> {
+    fn enter(&mut self, _: usize, _: usize) -> Vec<f64> {
+        self.y.clone()
+    }
+
+    fn times(&self, _: usize) -> &[f64] {
+        self.times
+    }
+
+    fn slope(&mut self, t: &[f64; 1], y: &[[f64; 1]], out: &mut [[f64; 1]]) {
+        self.system.slope(t[0], y.as_flattened(), out.as_flattened_mut());
+    }
+
+    fn reached(&mut self, _: usize, row: usize, y: &mut dyn Iterator<Item = f64>) {
+        self.out[row * self.y.len()..].iter_mut().zip(y).for_each(|(out, y)| *out = y);
     }
 }
 
@@ -172,59 +213,168 @@ impl Solver {
         }
     }
 
-    /// The result at one point.
-    pub(super) fn run(&self, args: &[&[f64]], out: &mut [f64]) {
+    /// The results at some points, `[points, n]`, for numbers of that relative resolution: no differential
+    /// equation is solved more exactly.
+    pub(super) fn run(&self, points: usize, args: &Arguments, resolution: f64, out: &mut [f64]) {
+        let no_finer = |tolerance: &Tolerance| Tolerance {
+            relative: tolerance.relative.max(resolution),
+            ..*tolerance
+        };
+        let rows = out.chunks_exact_mut((out.len() / points.max(1)).max(1));
         match self {
+            Solver::Ode { init, rhs, way: Way::Explicit, states, tolerance, .. } => {
+                out.fill(f64::NAN);
+                let problems = Taped { init, rhs, args, points, states: *states };
+                let tolerance = no_finer(tolerance);
+                match points {
+                    1 => problems.solve::<1>(tolerance, out),
+                    _ if points <= MANY_LANES => problems.solve::<LANES>(tolerance, out),
+                    _ => problems.solve::<MANY_LANES>(tolerance, out),
+                }
+            }
             Solver::Ode { init, rhs, jacobian, way, states, tolerance } => {
-                let mut y = vec![0.0; *states];
-                let start = init.start(&args[1..]);
-                init.output(&start, 0, &mut y);
-                let mut system = Taped {
-                    rhs: (rhs, rhs.start(&args[1..])),
-                    jacobian: jacobian.as_ref().map(|j| (j, j.start(&args[1..]))),
-                };
-                numeric::solve(&mut system, *way, &mut y, args[0], *tolerance, out);
+                let tolerance = no_finer(tolerance);
+                for (point, out) in rows.enumerate() {
+                    let args = args.of(point);
+                    let mut y = initial(init, *states, &args[1..]);
+                    let mut system = TapedSystem {
+                        rhs: Started::new(rhs, &args[1..]),
+                        jacobian: jacobian.as_ref().map(|j| Started::new(j, &args[1..])),
+                    };
+                    numeric::solve(&mut system, *way, &mut y, args[0], tolerance, out);
+                }
             }
             Solver::Root { system, search: how } => {
-                out.copy_from_slice(args[0]);
-                let mut equations = TapedEquations(system, system.start(&args[1..]));
-                search(*how, &mut equations, out);
+                for (point, out) in rows.enumerate() {
+                    let args = args.of(point);
+                    out.copy_from_slice(args[0]);
+                    search(*how, &mut Started::new(system, &args[1..]), out);
+                }
             }
             Solver::Matrix { op, shapes } => {
                 let shapes: Vec<&Shape> = shapes.iter().collect();
-                out.copy_from_slice(&matrix(op, args, &shapes));
+                for (point, out) in rows.enumerate() {
+                    out.copy_from_slice(&matrix(op, &args.of(point), &shapes));
+                }
             }
         }
     }
 }
 
-/// Right-hand side and Jacobian with their registers.
-struct Taped<'a> {
-    rhs: (&'a Tape, Vec<f64>),
-    jacobian: Option<(&'a Tape, Vec<f64>)>,
+/// The operands of a solver at some points.
+#[derive(Debug)]
+pub(super) struct Arguments {
+    /// Their numbers, point after point, and how many a point has; 0 for those that all have in common.
+    pub(super) numbers: Vec<(Vec<f64>, usize)>,
 }
 
-impl System for Taped<'_> {
-    fn slope(&mut self, t: f64, y: &[f64], out: &mut [f64]) {
-        let (tape, state) = &mut self.rhs;
-        tape.run(state, &[&[t], y]);
-        tape.output(state, 0, out);
+impl Arguments {
+    /// Those at one point.
+    fn of(&self, point: usize) -> Vec<&[f64]> {
+        (0..self.numbers.len()).map(|arg| self.one(arg, point)).collect()
     }
 
-    fn jacobian(&mut self, t: f64, y: &[f64], out: &mut [f64]) {
-        if let Some((tape, state)) = &mut self.jacobian {
-            tape.run(state, &[&[t], y]);
-            tape.output(state, 0, out);
+    fn one(&self, arg: usize, point: usize) -> &[f64] {
+        match &self.numbers[arg] {
+            (numbers, 0) => numbers,
+            (numbers, n) => &numbers[point * n..(point + 1) * n],
         }
     }
 }
 
-struct TapedEquations<'a>(&'a Tape, Vec<f64>);
+/// A tape at one point, with its registers.
+struct Started<'a> {
+    tape: &'a Tape,
+    state: Vec<[f64; 1]>,
+}
 
-impl Equations for TapedEquations<'_> {
+impl<'a> Started<'a> {
+    fn new(tape: &'a Tape, fixed: &[&[f64]]) -> Self {
+        let mut state = tape.registers();
+        tape.start(&mut state, 0, fixed);
+        Started { tape, state }
+    }
+
+    fn run<const N: usize>(&mut self, inputs: &[&[f64]], outputs: [&mut [f64]; N]) {
+        let inputs: SmallVec<[&[[f64; 1]]; 2]> = inputs.iter().map(|x| x.as_chunks().0).collect();
+        let mut outputs = outputs.map(|x| x.as_chunks_mut().0);
+        self.tape.run(&mut self.state, &inputs, &mut outputs);
+    }
+}
+
+/// The initial state at one point.
+fn initial(tape: &Tape, states: usize, fixed: &[&[f64]]) -> Vec<f64> {
+    let mut y = vec![0.0; states];
+    Started::new(tape, fixed).run(&[], [&mut y]);
+    y
+}
+
+struct TapedSystem<'a> {
+    rhs: Started<'a>,
+    jacobian: Option<Started<'a>>,
+}
+
+impl System for TapedSystem<'_> {
+    fn slope(&mut self, t: f64, y: &[f64], out: &mut [f64]) {
+        self.rhs.run(&[&[t], y], [out]);
+    }
+
+    fn jacobian(&mut self, t: f64, y: &[f64], out: &mut [f64]) {
+        if let Some(jacobian) = &mut self.jacobian {
+            jacobian.run(&[&[t], y], [out]);
+        }
+    }
+}
+
+impl Equations for Started<'_> {
     fn evaluate(&mut self, x: &[f64], residuals: &mut [f64], jacobian: &mut [f64]) {
-        self.0.run(&mut self.1, &[x]);
-        self.0.output(&self.1, 0, residuals);
-        self.0.output(&self.1, 1, jacobian);
+        self.run(&[x], [residuals, jacobian]);
+    }
+}
+
+/// An initial value problem at some points.
+#[derive(Clone, Copy)]
+struct Taped<'a> {
+    init: &'a Tape,
+    rhs: &'a Tape,
+    args: &'a Arguments,
+    points: usize,
+    states: usize,
+}
+
+impl Taped<'_> {
+    /// Solves with `W` points side by side.
+    fn solve<const W: usize>(self, tolerance: Tolerance, out: &mut [f64]) {
+        let mut running = Running::<W> { problem: self, state: self.rhs.registers(), out };
+        runge_kutta::solve(&mut running, self.points, self.states, tolerance);
+    }
+}
+
+struct Running<'a, const W: usize> {
+    problem: Taped<'a>,
+    state: Vec<[f64; W]>,
+    /// Solutions, `[points, times, states]`.
+    out: &'a mut [f64],
+}
+
+impl<const W: usize> Problems<W> for Running<'_, W> {
+    fn enter(&mut self, lane: usize, problem: usize) -> Vec<f64> {
+        let Taped { init, rhs, args, states, .. } = self.problem;
+        let args = args.of(problem);
+        rhs.start(&mut self.state, lane, &args[1..]);
+        initial(init, states, &args[1..])
+    }
+
+    fn times(&self, problem: usize) -> &[f64] {
+        self.problem.args.one(0, problem)
+    }
+
+    fn slope(&mut self, t: &[f64; W], y: &[[f64; W]], out: &mut [[f64; W]]) {
+        self.problem.rhs.run(&mut self.state, &[&[*t], y], &mut [out]);
+    }
+
+    fn reached(&mut self, problem: usize, row: usize, y: &mut dyn Iterator<Item = f64>) {
+        let at = problem * (self.out.len() / self.problem.points) + row * self.problem.states;
+        self.out[at..].iter_mut().zip(y).for_each(|(out, y)| *out = y);
     }
 }

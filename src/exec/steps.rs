@@ -150,10 +150,10 @@ impl<E: Element> Planner<'_, E> {
             let value = self.value(len, class, Home::Register, Some((node, false)));
             parts.push(View::whole(value, len));
         }
-        let alone = Body::new(&body);
+        let straight = Body::new(&body);
         self.nodes.push(Node::Step(Step::Scan(Box::new(ScanPlan {
             body,
-            alone,
+            straight,
             length: scan.length,
             reverse: scan.reverse,
             class,

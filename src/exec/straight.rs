@@ -1,9 +1,10 @@
-//! Parts of a plan as straight-line code on single numbers: how one point alone is computed.
+//! Parts of a plan as straight-line code on single numbers: how one point alone is computed, and the steps
+//! of a recursion for any number of points.
 //!
 //! A kernel costs tens of nanoseconds a call, whatever it is called for. The step of a recursion over a
 //! time series, or all of a small model, does operations on a handful of numbers, which cost a few
 //! nanoseconds each; and movements cost nothing here. The code is made from the plan, operation by
-//! operation and sums in the plan's order, so that its numbers have the same bits as a lane among others.
+//! operation and sums in the plan's order, so that its numbers have the same bits as those of the kernels.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -14,7 +15,7 @@ use pulp::Simd;
 use super::element::Element;
 use super::kernels::elementwise::{self, Micro};
 use super::plan::{Arg, FusedLoop, Home, LoopOp, Places, Plan, Step, Value};
-use super::run::LONG_ROW;
+use super::run::{LONG_ROW, MAX_LANES};
 use super::view::View;
 use crate::ir::BinaryOp;
 
@@ -22,6 +23,8 @@ use crate::ir::BinaryOp;
 /// sets a limit.
 const MOST_CODES_OF_A_BODY: usize = 2000;
 const MOST_CODES: usize = 1 << 16;
+/// Codes that take as long as a call of a kernel does besides its arithmetic.
+const CODES_OF_A_CALL: usize = 8;
 /// Elements of a loop up to which its operations are faster one by one, and so of a movement.
 const SHORT_LOOP: usize = 12;
 const SHORT_MOVEMENT: usize = 64;
@@ -60,6 +63,8 @@ pub(super) struct Body<E> {
     pub(super) inputs: Vec<Option<(usize, usize)>>,
     /// Registers of each output.
     pub(super) outputs: Vec<Vec<u32>>,
+    /// Whether it is faster than the kernels for several lanes, too.
+    pub(super) in_lanes: bool,
 }
 
 impl<E: Element> Body<E> {
@@ -74,7 +79,9 @@ impl<E: Element> Body<E> {
             a.step(step)?;
         }
         let outputs = plan.outputs.iter().map(|view| a.elements(view)).collect();
-        Some(Body { code: a.finish(), inputs, outputs })
+        let calls: usize = plan.steps.iter().map(calls_of).sum();
+        let in_lanes = a.codes.len() <= CODES_OF_A_CALL * calls;
+        Some(Body { code: a.finish(), inputs, outputs, in_lanes })
     }
 }
 
@@ -140,6 +147,15 @@ fn codes_of<E>(step: &Step<E>) -> usize {
     }
 }
 
+/// Calls of kernels that a step takes.
+fn calls_of<E>(step: &Step<E>) -> usize {
+    match step {
+        Step::Fused(fused) => fused.ops.len(),
+        Step::Place { parts, .. } => parts.len(),
+        _ => 1,
+    }
+}
+
 /// Whether a step is faster element by element than by its kernels.
 fn is_short<E>(step: &Step<E>) -> bool {
     match step {
@@ -158,6 +174,60 @@ impl<E: Element> Straight<E> {
     /// Registers to run in, over and over.
     pub(super) fn registers(&self) -> Vec<E> {
         self.initial.clone()
+    }
+
+    /// Registers before a run of `lanes` lanes, to the start of `registers`.
+    pub(super) fn spread(&self, lanes: usize, registers: &mut [E]) {
+        for (register, &x) in registers.chunks_exact_mut(lanes).zip(&self.initial) {
+            register.fill(x);
+        }
+    }
+
+    /// Numbers that the registers of `lanes` lanes are.
+    pub(super) fn size(&self, lanes: usize) -> usize {
+        self.initial.len() * lanes
+    }
+
+    /// Runs for `lanes` lanes: register `r` is `registers[r lanes..(r + 1) lanes]`. For use within a
+    /// dispatched loop.
+    #[inline(always)]
+    pub(super) fn run_lanes<S: Simd>(&self, simd: S, lanes: usize, registers: &mut [E]) {
+        for code in &self.codes {
+            let (Code::Apply { out, .. } | Code::Extreme { out, .. }) = *code;
+            // What a code reads was made before it.
+            let (before, rest) = registers.split_at_mut(out as usize * lanes);
+            let register = |r: u32| &before[r as usize * lanes..][..lanes];
+            let out = &mut rest[..lanes];
+            match *code {
+                Code::Apply { op, args, .. } => {
+                    let [a, b, c] = args;
+                    let args = [register(a), register(b), register(c)];
+                    elementwise::apply_within(simd, op, args, out);
+                }
+                Code::Extreme { first, len, log_sum_exp, .. } => {
+                    let list = &self.lists[first as usize..(first + len) as usize];
+                    out.fill(E::neg_infinity());
+                    for &r in list {
+                        for (m, &x) in out.iter_mut().zip(register(r)) {
+                            *m = if x > *m || x.is_nan() { x } else { *m };
+                        }
+                    }
+                    if !log_sum_exp {
+                        continue;
+                    }
+                    let mut sums = [E::zero(); MAX_LANES];
+                    let sums = &mut sums[..lanes];
+                    for &r in list {
+                        for ((sum, &x), &m) in sums.iter_mut().zip(register(r)).zip(&*out) {
+                            *sum += (x - m).fast_exp();
+                        }
+                    }
+                    for (m, &sum) in out.iter_mut().zip(&*sums) {
+                        *m = if m.is_finite() { *m + sum.fast_log() } else { *m };
+                    }
+                }
+            }
+        }
     }
 
     /// Runs with what is in the registers of the inputs. For use within a dispatched loop.

@@ -1,10 +1,12 @@
 //! A function as a list of operations on single numbers: what a solver runs thousands of times a point.
 //!
 //! Right-hand sides are small, so their tensors are taken apart: movements cost nothing, and what does not
-//! change from step to step is computed once a solve. The few operations that do not come apart (factors,
+//! change from step to step is computed once a solve. Several points run side by side, one in each *lane*. The few operations that do not come apart (factors,
 //! loops, solvers within) are left to the reference executor.
 
 use std::collections::HashMap;
+
+use pulp::{Simd, WithSimd};
 
 use crate::ir::{
     BinaryOp, DType, Function, Inst, Op, Shape, Tensor, TernaryOp, UnaryOp, ValueId, semantics,
@@ -19,6 +21,8 @@ enum Code {
     Unary(UnaryOp, u32),
     Binary(BinaryOp, u32, u32),
     Ternary(TernaryOp, [u32; 3]),
+    /// A product and a sum, rounded once.
+    MulAdd(Signs, [u32; 3]),
     Trunc(u32),
     NonZero(u32),
     /// Entry number `index` (a register) of a list of `len` registers.
@@ -29,6 +33,17 @@ enum Code {
     },
     /// An instruction for the reference executor; fills its results from this register on.
     Call(u32),
+}
+
+/// What is added up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Signs {
+    /// `a b + c`.
+    Plus,
+    /// `a b − c`.
+    Minus,
+    /// `c − a b`.
+    From,
 }
 
 /// An instruction that is not taken apart.
@@ -82,77 +97,136 @@ impl Tape {
         a.finish(varying, outputs)
     }
 
-    /// Registers for a solve with the given later inputs.
-    pub(super) fn start(&self, fixed: &[&[f64]]) -> Vec<f64> {
-        let mut state = self.initial.clone();
+    /// Registers for a solve, of `W` points side by side.
+    pub(super) fn registers<const W: usize>(&self) -> Vec<[f64; W]> {
+        self.initial.iter().map(|&x| [x; W]).collect()
+    }
+
+    /// Begins a solve for the point in a lane, with the given later inputs.
+    pub(super) fn start<const W: usize>(
+        &self,
+        state: &mut [[f64; W]],
+        lane: usize,
+        fixed: &[&[f64]],
+    ) {
         for (registers, numbers) in self.inputs[self.varying..].iter().zip(fixed) {
             for (&r, &x) in registers.iter().zip(*numbers) {
-                state[r as usize] = x;
+                state[r as usize][lane] = x;
             }
         }
-        self.run_codes(&self.once, &mut state);
-        state
+        // The other lanes get the numbers that they have.
+        let (codes, inputs, outputs) = (&self.once, &[][..], &mut [][..]);
+        crate::simd::arch().dispatch(Run { tape: self, codes, state, inputs, outputs });
     }
 
-    /// Runs with the given first inputs.
-    pub(super) fn run(&self, state: &mut [f64], inputs: &[&[f64]]) {
-        for (registers, numbers) in self.inputs.iter().zip(inputs) {
-            for (&r, &x) in registers.iter().zip(*numbers) {
-                state[r as usize] = x;
+    /// Runs with the given first inputs, and takes the first outputs.
+    pub(super) fn run<const W: usize>(
+        &self,
+        state: &mut [[f64; W]],
+        inputs: &[&[[f64; W]]],
+        outputs: &mut [&mut [[f64; W]]],
+    ) {
+        let codes = &self.each;
+        crate::simd::arch().dispatch(Run { tape: self, codes, state, inputs, outputs });
+    }
+}
+
+/// Some codes of a tape.
+struct Run<'a, 'b, const W: usize> {
+    tape: &'a Tape,
+    codes: &'a [(Code, u32)],
+    state: &'a mut [[f64; W]],
+    inputs: &'a [&'a [[f64; W]]],
+    outputs: &'a mut [&'b mut [[f64; W]]],
+}
+
+impl<const W: usize> WithSimd for Run<'_, '_, W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Run { tape, codes, state, inputs, outputs } = self;
+        for (registers, numbers) in tape.inputs.iter().zip(inputs) {
+            for (&r, x) in registers.iter().zip(*numbers) {
+                state[r as usize] = *x;
             }
         }
-        self.run_codes(&self.each, state);
-    }
-
-    /// An output of the last run.
-    pub(super) fn output(&self, state: &[f64], index: usize, out: &mut [f64]) {
-        for (&r, x) in self.outputs[index].iter().zip(out) {
-            *x = state[r as usize];
-        }
-    }
-
-    fn run_codes(&self, codes: &[(Code, u32)], state: &mut [f64]) {
         for &(code, out) in codes {
             let at = |r: u32| state[r as usize];
             state[out as usize] = match code {
                 // Most codes are these: named here, they are no calls.
-                Code::Binary(BinaryOp::Add, a, b) => at(a) + at(b),
-                Code::Binary(BinaryOp::Sub, a, b) => at(a) - at(b),
-                Code::Binary(BinaryOp::Mul, a, b) => at(a) * at(b),
-                Code::Binary(op, a, b) => semantics::binary(op, at(a), at(b)),
-                Code::Unary(op, a) => semantics::unary(op, at(a)),
-                Code::Ternary(op, [a, b, c]) => semantics::ternary(op, at(a), at(b), at(c)),
-                Code::Trunc(a) => at(a).trunc(),
-                Code::NonZero(a) => f64::from(u8::from(at(a) != 0.0)),
+                Code::Binary(BinaryOp::Add, a, b) => each([at(a), at(b)], |[a, b]| a + b),
+                Code::Binary(BinaryOp::Sub, a, b) => each([at(a), at(b)], |[a, b]| a - b),
+                Code::Binary(BinaryOp::Mul, a, b) => each([at(a), at(b)], |[a, b]| a * b),
+                Code::Binary(BinaryOp::Div, a, b) => each([at(a), at(b)], |[a, b]| a / b),
+                Code::Unary(UnaryOp::Neg, a) => each([at(a)], |[a]| -a),
+                Code::Unary(UnaryOp::Square, a) => each([at(a)], |[a]| a * a),
+                Code::Binary(op, a, b) => {
+                    each([at(a), at(b)], |[a, b]| semantics::binary(op, a, b))
+                }
+                Code::Unary(op, a) => each([at(a)], |[a]| semantics::unary(op, a)),
+                Code::Ternary(op, r) => {
+                    each(r.map(at), |[a, b, c]| semantics::ternary(op, a, b, c))
+                }
+                Code::MulAdd(Signs::Plus, r) => each(r.map(at), |[a, b, c]| a.mul_add(b, c)),
+                Code::MulAdd(Signs::Minus, r) => each(r.map(at), |[a, b, c]| a.mul_add(b, -c)),
+                Code::MulAdd(Signs::From, r) => each(r.map(at), |[a, b, c]| (-a).mul_add(b, c)),
+                Code::Trunc(a) => each([at(a)], |[a]| a.trunc()),
+                Code::NonZero(a) => each([at(a)], |[a]| f64::from(u8::from(a != 0.0))),
                 Code::Pick { first, len, index } => {
-                    let list = &self.lists[first as usize..(first + len) as usize];
-                    reference::in_bounds(at(index), list.len()).map_or(f64::NAN, |i| at(list[i]))
+                    let list = &tape.lists[first as usize..(first + len) as usize];
+                    let mut picked = at(index);
+                    for (lane, x) in picked.iter_mut().enumerate() {
+                        let found = reference::in_bounds(*x, list.len());
+                        *x = found.map_or(f64::NAN, |i| at(list[i])[lane]);
+                    }
+                    picked
                 }
                 Code::Call(call) => {
-                    self.calls[call as usize].run(state, out as usize);
+                    let call = &tape.calls[call as usize];
+                    (0..W).for_each(|lane| call.run(state, lane, out as usize));
                     continue;
                 }
             };
         }
+        for (registers, out) in tape.outputs.iter().zip(outputs) {
+            for (x, &r) in out.iter_mut().zip(registers) {
+                *x = state[r as usize];
+            }
+        }
     }
 }
 
+/// A function of numbers, lane by lane.
+#[allow(clippy::needless_range_loop, reason = "a loop over lanes has constant bounds")]
+#[inline(always)]
+fn each<const W: usize, const N: usize>(
+    args: [[f64; W]; N],
+    f: impl Fn([f64; N]) -> f64,
+) -> [f64; W] {
+    let mut out = [0.0; W];
+    for lane in 0..W {
+        out[lane] = f(args.map(|a| a[lane]));
+    }
+    out
+}
+
 impl Call {
-    fn run(&self, state: &mut [f64], out: usize) {
+    fn run<const W: usize>(&self, state: &mut [[f64; W]], lane: usize, out: usize) {
         let args: Vec<Tensor> = self
             .function
             .inputs
             .iter()
             .zip(&self.args)
             .map(|(input, registers)| {
-                let numbers: Vec<f64> = registers.iter().map(|&r| state[r as usize]).collect();
-                Tensor::new(input.ty.clone(), numbers)
+                let numbers = registers.iter().map(|&r| state[r as usize][lane]);
+                Tensor::new(input.ty.clone(), numbers.collect::<Vec<f64>>())
             })
             .collect();
         let results = reference::evaluate(&self.function, &args);
         let numbers = results.iter().flat_map(|t| t.data.iter());
         for (x, number) in state[out..].iter_mut().zip(numbers) {
-            *x = *number;
+            x[lane] = *number;
         }
     }
 }
@@ -210,7 +284,7 @@ impl Assembler {
             Code::Ternary(op, r) => numbers(&r).map(|x| semantics::ternary(op, x[0], x[1], x[2])),
             Code::Trunc(a) => self.number(a).map(f64::trunc),
             Code::NonZero(a) => self.number(a).map(|x| f64::from(u8::from(x != 0.0))),
-            Code::Pick { .. } | Code::Call(_) => None,
+            Code::MulAdd(..) | Code::Pick { .. } | Code::Call(_) => None,
         };
         if let Some(x) = folded {
             return self.constant(x);
@@ -225,7 +299,7 @@ impl Assembler {
         let varies = match code {
             Code::Unary(_, a) | Code::Trunc(a) | Code::NonZero(a) => varies(a),
             Code::Binary(_, a, b) => varies(a) || varies(b),
-            Code::Ternary(_, r) => r.into_iter().any(varies),
+            Code::Ternary(_, r) | Code::MulAdd(_, r) => r.into_iter().any(varies),
             Code::Pick { first, len, index } => {
                 let list = &self.lists[first as usize..(first + len) as usize];
                 varies(index) || list.iter().any(|&r| varies(r))
@@ -491,35 +565,80 @@ impl Assembler {
         parts.into_iter().next().unwrap_or_default()
     }
 
-    fn finish(self, varying: usize, outputs: Vec<Vec<u32>>) -> Tape {
-        // What no output reads is left out.
+    /// The registers that a code reads.
+    fn reads(&self, code: Code) -> Vec<u32> {
+        match code {
+            Code::Unary(_, a) | Code::Trunc(a) | Code::NonZero(a) => vec![a],
+            Code::Binary(_, a, b) => vec![a, b],
+            Code::Ternary(_, r) | Code::MulAdd(_, r) => r.to_vec(),
+            Code::Pick { first, len, index } => {
+                let list = &self.lists[first as usize..(first + len) as usize];
+                list.iter().copied().chain([index]).collect()
+            }
+            Code::Call(call) => self.calls[call as usize].args.concat(),
+        }
+    }
+
+    /// Joins products with the sums that alone read them.
+    fn fuse(&self, codes: &mut [(Code, u32)], outputs: &[Vec<u32>]) {
+        let mut reads = vec![0; self.initial.len()];
+        for r in codes.iter().flat_map(|&(code, _)| self.reads(code)) {
+            reads[r as usize] += 1;
+        }
+        for &r in outputs.iter().flatten() {
+            reads[r as usize] += 2;
+        }
+        let mut products: HashMap<u32, (u32, u32)> = HashMap::new();
+        for (code, out) in codes {
+            let product = |r: u32| {
+                let same_time = self.varies[r as usize] == self.varies[*out as usize];
+                products.get(&r).filter(|_| same_time && reads[r as usize] == 1).copied()
+            };
+            let joined = |signs, (a, b), c| Some(Code::MulAdd(signs, [a, b, c]));
+            let both = match *code {
+                Code::Binary(BinaryOp::Mul, a, b) => {
+                    products.insert(*out, (a, b));
+                    None
+                }
+                Code::Binary(BinaryOp::Add, a, b) => match (product(a), product(b)) {
+                    (_, Some(ab)) => joined(Signs::Plus, ab, a),
+                    (Some(ab), None) => joined(Signs::Plus, ab, b),
+                    (None, None) => None,
+                },
+                Code::Binary(BinaryOp::Sub, a, b) => match (product(a), product(b)) {
+                    (_, Some(ab)) => joined(Signs::From, ab, a),
+                    (Some(ab), None) => joined(Signs::Minus, ab, b),
+                    (None, None) => None,
+                },
+                _ => None,
+            };
+            *code = both.unwrap_or(*code);
+        }
+    }
+
+    /// The codes that an output depends on.
+    fn needed(&self, codes: &[(Code, u32)], outputs: &[Vec<u32>]) -> Vec<(Code, u32)> {
         let mut needed = vec![false; self.initial.len()];
         for &r in outputs.iter().flatten() {
             needed[r as usize] = true;
         }
-        let mut kept = Vec::with_capacity(self.codes.len());
-        for &(code, out) in self.codes.iter().rev() {
-            let is_call = matches!(code, Code::Call(_));
-            if !needed[out as usize] && !is_call {
-                continue;
-            }
-            let mut need = |r: u32| needed[r as usize] = true;
-            match code {
-                Code::Unary(_, a) | Code::Trunc(a) | Code::NonZero(a) => need(a),
-                Code::Binary(_, a, b) => [a, b].into_iter().for_each(need),
-                Code::Ternary(_, r) => r.into_iter().for_each(need),
-                Code::Pick { first, len, index } => {
-                    need(index);
-                    let list = &self.lists[first as usize..(first + len) as usize];
-                    list.iter().copied().for_each(need);
+        let mut kept = Vec::with_capacity(codes.len());
+        for &(code, out) in codes.iter().rev() {
+            if needed[out as usize] || matches!(code, Code::Call(_)) {
+                for r in self.reads(code) {
+                    needed[r as usize] = true;
                 }
-                Code::Call(call) => {
-                    self.calls[call as usize].args.iter().flatten().copied().for_each(need);
-                }
+                kept.push((code, out));
             }
-            kept.push((code, out));
         }
         kept.reverse();
+        kept
+    }
+
+    fn finish(self, varying: usize, outputs: Vec<Vec<u32>>) -> Tape {
+        let mut codes = self.needed(&self.codes, &outputs);
+        self.fuse(&mut codes, &outputs);
+        let kept = self.needed(&codes, &outputs);
         let (each, once) = kept.into_iter().partition(|&(_, out)| self.varies[out as usize]);
         Tape {
             initial: self.initial,

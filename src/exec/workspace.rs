@@ -4,8 +4,8 @@ use pulp::Arch;
 
 use super::element::Element;
 use super::plan::{Plan, Step};
-use super::run::{MAX_LANES, PARTIALS, TILE};
-use super::straight::Stretch;
+use super::run::{MAX_LANES, PARTIALS, tile};
+use super::straight::{Body, Stretch};
 
 /// Storage for one run at a time of one plan. Nothing is allocated in a run.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) struct Workspace<E> {
     pub(super) children: Vec<Workspace<E>>,
     /// Registers of each stretch of straight-line code.
     pub(super) stretches: Vec<Vec<E>>,
-    /// Registers of the scan that this belongs to, for one lane alone.
+    /// Registers of the scan that this belongs to, as straight-line code.
     pub(super) registers: Vec<E>,
     /// New states of a scan, while all old ones are still read.
     pub(super) next: Vec<Vec<E>>,
@@ -54,15 +54,16 @@ impl<E: Element> Workspace<E> {
             slots: plan.slots.iter().map(|s| zeros(s.len * s.class.width(lanes))).collect(),
             scratch: Scratch {
                 arch: crate::simd::arch(),
-                registers: (0..plan.registers).map(|_| zeros(TILE)).collect(),
+                registers: (0..plan.registers).map(|_| zeros(tile::<E>())).collect(),
                 sums: (0..plan.sums).map(|_| zeros(PARTIALS * MAX_LANES)).collect(),
                 taken: Vec::new(),
                 panel: Vec::new(),
             },
             children: scans
                 .map(|scan| {
-                    let body = scan.alone.as_ref();
-                    let registers = body.map(|b| b.code.registers()).unwrap_or_default();
+                    let lanes_of = |body: &Body<E>| if body.in_lanes { lanes } else { 1 };
+                    let size = |body: &Body<E>| body.code.size(lanes_of(body));
+                    let registers = zeros(scan.straight.as_ref().map_or(0, size));
                     Workspace { registers, ..Workspace::new(&scan.body, lanes) }
                 })
                 .collect(),

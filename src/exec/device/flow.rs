@@ -1,4 +1,5 @@
-//! Initial value problems on a device: Dormand and Prince's pair, all points in step.
+//! Initial value problems on a device: Dormand and Prince's pair of orders 5 and 4 [dormand1980], with
+//! coefficients as in [hairer1993, table II.5.2], all points in step.
 //!
 //! The host chooses the steps, for which one number comes back from each: the largest error of any point.
 //! Between two times the problem runs from 0 to 1, so that times may differ from point to point. One method
@@ -10,13 +11,36 @@ use dfdx::prelude::{Device, MaxTo, Rank0};
 use super::array::{Array, Number};
 use super::join::Join;
 use super::program::{NotOnDevice, Program, Value};
-use crate::exec::numeric::runge_kutta::{A, C, E as ERROR};
 use crate::ir::{Ode, Tolerance};
 
 /// An error that no step is accepted with, for those that are not numbers.
 const ENDLESS: f64 = 1e12;
 /// Steps below which a point is given up, as part of the way to the next time.
 const LEAST_STEP: f64 = 1e-12;
+
+/// Times of the stages, in steps.
+const C: [f64; 6] = [0.2, 0.3, 0.8, 8.0 / 9.0, 1.0, 1.0];
+
+/// Weights of the earlier slopes in each stage; the last stage is the new state.
+const A: [&[f64]; 6] = [
+    &[0.2],
+    &[3.0 / 40.0, 9.0 / 40.0],
+    &[44.0 / 45.0, -56.0 / 15.0, 32.0 / 9.0],
+    &[19372.0 / 6561.0, -25360.0 / 2187.0, 64448.0 / 6561.0, -212.0 / 729.0],
+    &[9017.0 / 3168.0, -355.0 / 33.0, 46732.0 / 5247.0, 49.0 / 176.0, -5103.0 / 18656.0],
+    &[35.0 / 384.0, 0.0, 500.0 / 1113.0, 125.0 / 192.0, -2187.0 / 6784.0, 11.0 / 84.0],
+];
+
+/// Order 5 less order 4.
+const ERROR: [f64; 7] = [
+    71.0 / 57600.0,
+    0.0,
+    -71.0 / 16695.0,
+    71.0 / 1920.0,
+    -17253.0 / 339_200.0,
+    22.0 / 525.0,
+    -1.0 / 40.0,
+];
 
 /// A prepared problem.
 #[derive(Debug)]

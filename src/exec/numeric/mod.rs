@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `runge_kutta` | initial value problems: an explicit pair of orders 5 and 4 |
+//! | `runge_kutta` | initial value problems: an explicit method of order 8 |
 //! | `radau` | stiff ones: an implicit method of order 5 |
 //! | `quadrature` | integrals |
 //! | `newton` | roots of systems of equations |
@@ -11,7 +11,8 @@
 //! | `eigen` | eigenvalues of symmetric matrices |
 //! | `expm` | the matrix exponential |
 //!
-//! One problem at a time: the steps of one point do not depend on its neighbours in a batch.
+//! One problem at a time, or several in lanes: the steps of one point do not depend on its neighbours in a
+//! batch.
 
 pub(super) mod eigen;
 pub(super) mod expm;
@@ -53,8 +54,11 @@ impl Way {
     }
 }
 
-/// Solves from `y` at time 0 to each of `times`; row `i` of `out` is the state then, NaN from where
-/// the solver fails.
+/// Solves by one of the ways that take one problem at a time, from `y` at time 0 to each of `times`; row
+/// `i` of `out` is the state then, NaN from where the solver fails.
+///
+/// # Panics
+/// For the explicit way: see [`runge_kutta`].
 pub(super) fn solve(
     system: &mut dyn System,
     way: Way,
@@ -72,25 +76,39 @@ pub(super) fn solve(
         }
     };
     match way {
-        Way::Explicit => runge_kutta::solve(system, y, times, tolerance, &mut reached),
+        Way::Explicit => unreachable!("bug in ppl: problems of this way are solved in lanes"),
         Way::Implicit { block } => radau::solve(system, block, y, times, tolerance, &mut reached),
         Way::Quadrature => quadrature::solve(system, y, times, tolerance, &mut reached),
     }
 }
 
 /// The largest component of `error`, each in units of what is allowed at `y` and `new`; infinite when
-/// anything is not finite.
-fn error_norm(error: &[f64], y: &[f64], new: &[f64], tolerance: Tolerance) -> f64 {
-    let mut norm = 0.0_f64;
+/// anything is not finite. Of several problems, one a lane.
+#[allow(clippy::needless_range_loop, reason = "loops over lanes have constant bounds")]
+#[inline(always)]
+fn error_norms<const W: usize>(
+    error: &[[f64; W]],
+    y: &[[f64; W]],
+    new: &[[f64; W]],
+    tolerance: Tolerance,
+) -> [f64; W] {
+    let mut norms = [0.0_f64; W];
     for ((e, a), b) in error.iter().zip(y).zip(new) {
-        let allowed = tolerance.absolute + tolerance.relative * a.abs().max(b.abs());
-        let ratio = e.abs() / allowed;
-        if !(ratio.is_finite() && b.is_finite()) {
-            return f64::INFINITY;
+        for lane in 0..W {
+            let size = if a[lane].abs() > b[lane].abs() { a[lane].abs() } else { b[lane].abs() };
+            let ratio = e[lane].abs() / (tolerance.absolute + tolerance.relative * size);
+            let finite = ratio < f64::INFINITY && b[lane].abs() < f64::INFINITY;
+            let ratio = if finite { ratio } else { f64::INFINITY };
+            norms[lane] = if ratio > norms[lane] { ratio } else { norms[lane] };
         }
-        norm = norm.max(ratio);
     }
-    norm
+    norms
+}
+
+/// The same of one problem.
+fn error_norm(error: &[f64], y: &[f64], new: &[f64], tolerance: Tolerance) -> f64 {
+    let [error, y, new] = [error, y, new].map(|x| x.as_chunks::<1>().0);
+    error_norms(error, y, new, tolerance)[0]
 }
 
 /// A first step, from the sizes of the state, its slope and the change of the slope
