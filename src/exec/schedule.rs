@@ -4,9 +4,9 @@
 //! Out: a [`Plan`].
 //!
 //! 1. Values that depend on no input are computed now, by the reference executor.
-//! 2. Movements become views. What is the same for many elements is computed once. An elementwise instruction joins the earliest fused loop of its size that
-//!    comes late enough for its operands; a sum over the first or the last axes joins that of its operand.
-//!    Everything else is a step of its own.
+//! 2. Movements become views. What is the same for many elements is computed once. An elementwise
+//!    instruction joins the earliest fused loop of its size that comes late enough for its operands; a sum
+//!    over the first or the last axes joins that of its operand. Everything else is a step of its own.
 //! 3. `fuse` lowers the loops to registers, `slots` shares storage.
 
 use std::collections::HashMap;

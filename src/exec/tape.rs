@@ -1,8 +1,9 @@
 //! A function as a list of operations on single numbers: what a solver runs thousands of times a point.
 //!
 //! Right-hand sides are small, so their tensors are taken apart: movements cost nothing, and what does not
-//! change from step to step is computed once a solve. Several points run side by side, one in each *lane*. The few operations that do not come apart (factors,
-//! loops, solvers within) are left to the reference executor.
+//! change from step to step is computed once a solve. Several points run side by side, one in each *lane*.
+//! The few operations that do not come apart (factors, loops, solvers within) are left to the reference
+//! executor.
 
 use std::collections::HashMap;
 
