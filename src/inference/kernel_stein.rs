@@ -5,9 +5,12 @@
 //! the kernel is that of the draws. Forward and backward are one pass over the pairs between matrix products.
 
 use faer::{Accum, MatMut, MatRef};
+use pulp::{Simd, WithSimd};
 
 use super::node::Node;
 use super::tape::{Element, Pooled};
+use super::vector::PARTIALS;
+use crate::simd::arch;
 
 /// A kernel, as a function of the squared distance `r²` and the median `M` of those of a batch of `n`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,10 +34,11 @@ impl std::str::FromStr for Kernel {
 
 impl Kernel {
     /// `k` and `∂k/∂r²` for `x = r²/w`, `w = M / log(n + 1)`.
+    #[inline(always)]
     fn at<E: Element>(self, x: E, w: E) -> (E, E) {
         match self {
             Kernel::Gaussian => {
-                let k = (-x).exp();
+                let k = x.fast_decay();
                 (k, -k / w)
             }
             Kernel::InverseMultiquadric => {
@@ -91,38 +95,14 @@ pub fn discrepancy<E: Element>(kernel: Kernel, sides: Sides<'_, Node<E>>) -> Dis
     let square = |x: &[E]| -> Vec<E> {
         x.chunks_exact(d).map(|x| x.iter().map(|x| *x * *x).sum::<E>()).collect()
     };
-    let (of_left, of_right) = (square(u), square(v));
-    for (row, l) in distance.chunks_exact_mut(n).zip(&of_left) {
-        for (r2, r) in row.iter_mut().zip(&of_right) {
-            *r2 = (*l + *r - E::of(2.0) * *r2).max(E::zero());
-        }
-    }
+    arch().dispatch(Squares { products: &mut distance, left: &square(u), right: &square(v) });
     let (at_median, median) = median(&distance, n, distinct);
     let width = median.max(E::min_positive_value()) / E::of(((n + 1) as f64).ln());
     let pairs = if distinct { n * (n - 1) } else { n * n };
     let share = E::of((pairs as f64).recip());
-    // Afterwards `inner` has the weight of each pair's product, `distance` that of its distance.
-    let (mut value, mut by_width) = (0.0, E::zero());
-    let (mut of_rows, mut of_columns) = (vec![E::zero(); n], vec![E::zero(); n]);
-    let inverse = width.recip();
-    for (i, (row, inner)) in distance.chunks_exact_mut(n).zip(inner.chunks_exact_mut(n)).enumerate()
-    {
-        let (mut sum, mut slope, mut total) = (E::zero(), E::zero(), E::zero());
-        for (j, ((r2, g), column)) in row.iter_mut().zip(inner).zip(&mut of_columns).enumerate() {
-            let weight = if distinct && i == j { E::zero() } else { share };
-            let (k, by_r2) = kernel.at(*r2 * inverse, width);
-            let change = weight * *g * by_r2;
-            sum += weight * *g * k;
-            slope += change * *r2;
-            total += change;
-            *column += change;
-            *g = weight * k;
-            *r2 = change;
-        }
-        of_rows[i] = total;
-        value += sum.f64();
-        by_width += slope;
-    }
+    let weigh =
+        Weigh { kernel, width, share, distinct, distance: &mut distance, inner: &mut inner };
+    let Weighed { value, by_width, mut of_rows, mut of_columns } = arch().dispatch(weigh);
     if kernel == Kernel::Gaussian {
         // k depends on r²/M: ∂/∂M = −(r²/M) ∂/∂r².
         let change = -by_width / median.max(E::min_positive_value());
@@ -154,20 +134,125 @@ pub fn discrepancy<E: Element>(kernel: Kernel, sides: Sides<'_, Node<E>>) -> Dis
     Discrepancy { value, gradients: gradients.map(|g| Node::constant(g, shape)) }
 }
 
-/// The (lower) median of the first pairs' squared distances, and which pair it is.
+/// Makes the squared distance of each pair of its inner product `[N, N]` and the squares of both `[N]`.
+struct Squares<'a, E> {
+    products: &'a mut [E],
+    left: &'a [E],
+    right: &'a [E],
+}
+
+impl<E: Element> WithSimd for Squares<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Squares { products, left, right } = self;
+        for (row, l) in products.chunks_exact_mut(right.len()).zip(left) {
+            for (x, r) in row.iter_mut().zip(right) {
+                *x = (*l + *r - E::of(2.0) * *x).max(E::zero());
+            }
+        }
+    }
+}
+
+/// Adds up the pairs, and leaves the weight of each pair's product in `inner` and that of its squared
+/// distance in `distance`, `[N, N]` both.
+struct Weigh<'a, E> {
+    kernel: Kernel,
+    width: E,
+    /// Of a pair in the mean.
+    share: E,
+    distinct: bool,
+    distance: &'a mut [E],
+    inner: &'a mut [E],
+}
+
+/// The mean, its derivative by the logarithm of the kernel's width, and sums of the distances' weights by
+/// row and column, `[N]`.
+struct Weighed<E> {
+    value: f64,
+    by_width: E,
+    of_rows: Vec<E>,
+    of_columns: Vec<E>,
+}
+
+impl<E: Element> WithSimd for Weigh<'_, E> {
+    type Output = Weighed<E>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Weighed<E> {
+        // The kernel is chosen outside of the loops.
+        match self.kernel {
+            Kernel::Gaussian => self.by(|x, w| Kernel::Gaussian.at(x, w)),
+            Kernel::InverseMultiquadric => self.by(|x, w| Kernel::InverseMultiquadric.at(x, w)),
+        }
+    }
+}
+
+impl<E: Element> Weigh<'_, E> {
+    #[inline(always)]
+    fn by(self, kernel: impl Fn(E, E) -> (E, E)) -> Weighed<E> {
+        let Weigh { width, share, distinct, distance, inner, .. } = self;
+        let n = distance.len().isqrt();
+        let inverse = width.recip();
+        let (mut value, mut by_width) = (0.0, E::zero());
+        let (mut of_rows, mut of_columns) = (vec![E::zero(); n], vec![E::zero(); n]);
+        let rows = distance.chunks_exact_mut(n).zip(inner.chunks_exact_mut(n));
+        for (i, (row, inner)) in rows.enumerate() {
+            if distinct {
+                inner[i] = E::zero();
+            }
+            // Of the mean, of its derivative, and of the weights.
+            let mut sums = [[E::zero(); PARTIALS]; 3];
+            let pair =
+                |sums: &mut [[E; PARTIALS]; 3], at: usize, r2: &mut E, g: &mut E, c: &mut E| {
+                    let (k, by_r2) = kernel(*r2 * inverse, width);
+                    let weighted = share * *g;
+                    let change = weighted * by_r2;
+                    sums[0][at] += weighted * k;
+                    sums[1][at] += change * *r2;
+                    sums[2][at] += change;
+                    *c += change;
+                    *g = share * k;
+                    *r2 = change;
+                };
+            let (row, last_of_row) = row.as_chunks_mut::<PARTIALS>();
+            let (products, last_products) = inner.as_chunks_mut::<PARTIALS>();
+            let (columns, last_columns) = of_columns.as_chunks_mut::<PARTIALS>();
+            for ((row, products), columns) in row.iter_mut().zip(products).zip(columns) {
+                for at in 0..PARTIALS {
+                    pair(&mut sums, at, &mut row[at], &mut products[at], &mut columns[at]);
+                }
+            }
+            for (at, ((r2, g), c)) in
+                last_of_row.iter_mut().zip(last_products).zip(last_columns).enumerate()
+            {
+                pair(&mut sums, at, r2, g, c);
+            }
+            let [sum, slope, total] = sums.map(|partial| partial.into_iter().sum::<E>());
+            if distinct {
+                inner[i] = E::zero();
+            }
+            of_rows[i] = total;
+            value += sum.f64();
+            by_width += slope;
+        }
+        Weighed { value, by_width, of_rows, of_columns }
+    }
+}
+
+/// The (lower) median of the first pairs' squared distances, and a pair that has it.
 fn median<E: Element>(distance: &[E], n: usize, distinct: bool) -> (usize, E) {
     let part = n.min(MEDIAN_OF);
-    let mut pairs: Vec<usize> = (0..part * part)
+    let pairs = (0..part * part)
         .map(|k| k / part * n + k % part)
-        .filter(|at| !distinct || at / n != at % n)
-        .collect();
-    let middle = (pairs.len() - 1) / 2;
-    let order = |a: &usize, b: &usize| {
-        let (a, b) = (distance[*a], distance[*b]);
-        a.partial_cmp(&b).unwrap_or(std::cmp::Ordering::Equal)
-    };
-    let at = *pairs.select_nth_unstable_by(middle, order).1;
-    (at, distance[at])
+        .filter(|at| !distinct || at / n != at % n);
+    let mut distances: Vec<E> = pairs.clone().map(|at| distance[at]).collect();
+    let middle = (distances.len() - 1) / 2;
+    let order = |a: &E, b: &E| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal);
+    let median = *distances.select_nth_unstable_by(middle, order).1;
+    let at = pairs.clone().find(|&at| distance[at] == median);
+    (at.unwrap_or_default(), median)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::exec::element::Element;
 use crate::simd::arch;
 
 /// Partial sums: two of the widest registers of `f64`.
-const PARTIALS: usize = 16;
+pub(super) const PARTIALS: usize = 16;
 
 /// `out += x`.
 pub(super) fn add<E: Element>(out: &mut [E], x: &[E]) {
