@@ -75,6 +75,9 @@ const STACK_LEFT: usize = 512 << 10;
 /// Bytes of stack that are added when fewer are left.
 const STACK_MORE: usize = 4 << 20;
 
+/// Definitions under way at once: as many may stand in reverse of the order in which they are read.
+const MOST_UNDER_WAY: usize = 2_000;
+
 /// What to do about arrays that read each other in another way.
 const ELEMENT_BY_ELEMENT: &str = "arrays may read each other's elements if each is defined element by \
     element: `let x: real[N] { for t in 2:N { x[t] = … } }`";
@@ -134,6 +137,8 @@ pub(super) struct Checker<'a> {
     pub(super) facts: Facts,
     /// Entries being checked, and where each was asked for.
     pub(super) stack: Vec<(usize, Span)>,
+    /// Whether more than [`MOST_UNDER_WAY`] were asked for.
+    too_long: bool,
     /// Arrays that read an array whose definition is not at its end: how far down the stack that is.
     coupled: HashMap<usize, usize>,
     /// Top-level statements, in order.
@@ -169,6 +174,7 @@ impl<'a> Checker<'a> {
             scope: Scope::default(),
             facts: Facts::default(),
             stack: Vec::new(),
+            too_long: false,
             coupled: HashMap::new(),
             statements: Vec::new(),
             literal_sizes: Vec::new(),
@@ -379,12 +385,16 @@ impl<'a> Checker<'a> {
                 }
                 return couples;
             }
+            State::Unchecked if self.stack.len() == MOST_UNDER_WAY => {
+                self.report_long_chain(id, at);
+                return false;
+            }
             State::Unchecked => {}
         }
         self.entries[id].state = State::InProgress;
         let declared = self.model.decls.len();
         self.stack.push((id, at));
-        // Declarations may stand in any order, so a chain of them may be as long as the file.
+        // Declarations may stand in any order, so a chain of them may be long.
         stacker::maybe_grow(STACK_LEFT, STACK_MORE, || self.check_entry(id));
         self.stack.pop();
         match self.coupled.get(&id) {
@@ -524,6 +534,23 @@ impl<'a> Checker<'a> {
                 name(id)
             ));
         }
+        self.report(diagnostic);
+    }
+
+    /// Reports, once, that `id` is read at `at` when as many definitions are under way as may be.
+    fn report_long_chain(&mut self, id: usize, at: Span) {
+        if std::mem::replace(&mut self.too_long, true) {
+            return;
+        }
+        let name = &self.entries[id].name;
+        let message = format!(
+            "a chain of more than {MOST_UNDER_WAY} definitions, each of which reads one that was not defined \
+             before it"
+        );
+        let diagnostic =
+            Diagnostic::error(Code::E0111, at, message, format!("`{}` is the next of it", name.text))
+                .with_label(name.span, "defined here")
+                .with_help("write a definition above those that read it");
         self.report(diagnostic);
     }
 

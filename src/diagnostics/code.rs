@@ -79,6 +79,7 @@ codes! {
     E0108 "unknown type or bound",
     E0109 "an import that cannot be read",
     E0110 "not a distribution's function",
+    E0111 "a chain of definitions too long",
     // -- Types and shapes
     E0201 "another type is wanted",
     E0202 "shapes do not agree",

@@ -189,6 +189,25 @@ pub fn half_squares<E: Element>(x: &Node<E>) -> Node<E> {
     out
 }
 
+/// Every number brought to the nearest in `[−limit, limit]`; NaN stays.
+#[must_use]
+pub fn bounded<E: Element>(x: &Node<E>, limit: E) -> Node<E> {
+    if !x.numbers().iter().any(|x| x.abs() > limit) {
+        return x.clone();
+    }
+    let mut out = Pooled::of(x.numbers());
+    out.iter_mut().filter(|x| x.abs() > limit).for_each(|x| *x = limit.copysign(*x));
+    let out = Node::computed(out, x.shape(), [x]);
+    let x = x.operand();
+    out.record(move |_, mut up| {
+        let beyond = up.iter_mut().zip(x.numbers()).filter(|(_, x)| x.abs() > limit);
+        beyond.for_each(|(up, _)| *up = E::zero());
+        x.give(up);
+        Ok(())
+    });
+    out
+}
+
 /// `Σ a ∘ b` over all numbers, `[1, 1]`.
 #[must_use]
 pub fn inner<E: Element>(a: &Node<E>, b: &Node<E>) -> Node<E> {
@@ -447,6 +466,10 @@ mod tests {
         check(&[a, b], &mut p, |p, tape| {
             let (a, b) = (of(p, a, (3, 4), tape), of(p, b, (3, 4), tape));
             gap(&gap(&a, &b), &half_squares(&gap(&b, &b)))
+        });
+        check(&[a], &mut p, |p, tape| {
+            let a = of(p, a, (3, 4), tape);
+            combine((3, 4), &[Term::Product(&bounded(&a, 0.7), &bounded(&a, 9.0))])
         });
         check(&[a, wide], &mut p, |p, tape| {
             let (x, table) = (of(p, a, (6, 2), tape), of(p, wide, (4, 2), tape));

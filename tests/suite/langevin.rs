@@ -15,7 +15,7 @@ use ppl::inference::{
 };
 use serde_json::Value;
 
-use crate::densities::{Both, FixtureTarget, Mixture, Points, numbers, reference};
+use crate::densities::{Both, FixtureTarget, Mixture, Points, Pointwise, numbers, reference};
 use crate::effort::slow;
 use crate::eight_schools::EightSchools;
 use crate::gaussian::{conjugate, moments};
@@ -293,6 +293,50 @@ fn mean_weights_are_the_evidence_whatever_the_parameters() {
         assert!(elbo < -4.0 * se && elbo < evidence.iwae.0, "{name}: {elbo} {evidence:?}");
         assert!(evidence.value.abs() < 4.0 * evidence.se, "{name}: {evidence:?}");
         assert!(evidence.se < 0.05, "{name}: {evidence:?}");
+    }
+}
+
+/// A coordinate between steep walls and a standard normal one: `exp(−0.02 cosh(6 x₀) − ½ x₁²)`.
+#[derive(Clone)]
+struct Walls;
+
+impl Pointwise for Walls {
+    fn dim(&self) -> usize {
+        2
+    }
+
+    fn score(&self, z: &[f64], score: &mut [f64]) -> f64 {
+        score.copy_from_slice(&[-0.12 * (6.0 * z[0]).sinh(), -z[1]]);
+        -0.02 * (6.0 * z[0]).cosh() - 0.5 * z[1] * z[1]
+    }
+
+    fn hvp(&self, z: &[f64], v: &[f64], out: &mut [f64]) {
+        out.copy_from_slice(&[-0.72 * (6.0 * z[0]).cosh() * v[0], -v[1]]);
+    }
+}
+
+#[test]
+fn paths_are_not_thrown_by_steep_walls() {
+    // ∫ exp(−0.02 cosh 6x) dx = K₀(0.02) / 3, with K₀ a modified Bessel function. Some of the starts are
+    // where the force is 10⁵, at which an unbounded step ends further out than numbers go.
+    let log_z = (4.028_457_330_358_715_f64 / 3.0).ln() + 0.5 * std::f64::consts::TAU.ln();
+    let exact = |(_, form): &(_, Form)| form.integrator == Integrator::Exponential;
+    for (name, form) in forms(4).into_iter().filter(exact) {
+        let initial = Initial { step_size: 0.02, ..form.initial };
+        let target = Both::new(Points(Walls));
+        let start = ([0.0, 0.1], [-0.5, 0.1]);
+        let (chain, parameters) = chain_towards(&target, Form { initial, ..form }, start, 0.3);
+        let n = 20_000;
+        let noise = noise(&chain, n, &name);
+        let paths = chain.simulate(&parameters, &noise, n, &SharedTape::recording());
+        let weights = paths.log_weights.as_vec();
+        assert!(weights.iter().all(|w| w.is_finite()), "{name}");
+        let evidence = ppl::inference::weights::evidence(&weights).unwrap();
+        println!("{name}: {:.4} ± {:.4} of {log_z:.4}", evidence.value, evidence.se);
+        assert!((evidence.value - log_z).abs() < 4.0 * evidence.se, "{name}: {evidence:?}");
+        let mut grads = backward(paths.log_weights.mean::<(), _>()).unwrap();
+        let slope = parameters.gradient(chain.handles.log_sd, &mut grads);
+        assert!(slope.iter().all(|g| g.is_finite()), "{name}: {slope:?}");
     }
 }
 

@@ -78,6 +78,10 @@ impl<E: Element> Backend for E {
         fused::half_squares(x)
     }
 
+    fn bounded(x: &Node<E>, limit: f64) -> Node<E> {
+        fused::bounded(x, E::of(limit))
+    }
+
     fn relu_mlp(
         network: &ReluMlp,
         parameters: &Parameters<E>,

@@ -92,6 +92,9 @@ pub trait Backend: Sized + 'static {
     /// `½ |row|²` of every row: `[N, D]` to `[N, 1]`.
     fn half_squares(x: &Self::Node) -> Self::Node;
 
+    /// See [`bounded`](super::fused::bounded).
+    fn bounded(x: &Self::Node, limit: f64) -> Self::Node;
+
     /// The network at each row of `x: [N, in]`; with `tape` [off](SharedTape::off) the weights are constants.
     fn relu_mlp(
         network: &ReluMlp,

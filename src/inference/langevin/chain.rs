@@ -43,6 +43,10 @@ use crate::real::Real;
 const EMBEDDING: usize = 20;
 /// Largest step size `e`. In the coordinates of a start of unit scale a leapfrog step is stable up to 2.
 const LARGEST_STEP: f64 = 1.5;
+/// Largest force along a coordinate in which the start is standard normal. Steps that are right for nearly all
+/// paths are too long where the density is steep, and a path that gets there is thrown to where it is
+/// steeper yet. With its force bounded it comes back; a kick keeps volumes whatever the force.
+const LARGEST_FORCE: f64 = 30.0;
 /// Most knots of the schedule of levels.
 const MAX_KNOTS: usize = 32;
 
@@ -301,6 +305,7 @@ impl<B: Backend> Chain<B> {
         let score = start.pull_back(self.bridge.score_at(&start.place(&z)));
         let pull = start.pull(&z);
         let force = B::combine(z.shape(), &[Term::Plain(&score), Term::Plain(&pull)]);
+        let force = if start.standardized { B::bounded(&force, LARGEST_FORCE) } else { force };
         Point { z, force, pull }
     }
 

@@ -24,7 +24,7 @@ pub(super) struct Start<B: Backend> {
     correlations: Option<Correlations<B>>,
     log_sd: Vector<B>,
     /// Whether the chain's coordinates are those of `x`.
-    standardized: bool,
+    pub(super) standardized: bool,
 }
 
 /// What makes the coordinates of a start dependent.

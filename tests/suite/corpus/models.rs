@@ -129,6 +129,15 @@ fn nested() -> Vec<Case> {
         let text = format!("{}let x = 1", "/*".repeat(depth));
         cases.push(Case::of_model("model: nested", format!("comments, {depth}"), text));
     }
+    for length in [1_000, 2_100, 60_000] {
+        let mut text: String =
+            (1..length).map(|i| format!("param a{i} ~ normal(a{}, 1)\n", i + 1)).collect();
+        text += &format!("param a{length} ~ normal(0, 1)\n");
+        let density = -0.5 * f64::from(length) * (2.0 * std::f64::consts::PI).ln();
+        let ends = if length > 2_000 { Ends::Error } else { Ends::Density(density) };
+        let name = format!("definitions in reverse, {length}");
+        cases.push(Case::of_model("model: nested", name, text).ends(ends));
+    }
     cases
 }
 

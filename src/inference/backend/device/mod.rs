@@ -279,6 +279,10 @@ impl<E: Element, D: Place<E>> Backend for On<E, D> {
         DeviceNode(sums.reshape_like(&(rows, 1)))
     }
 
+    fn bounded(x: &Self::Node, limit: f64) -> Self::Node {
+        DeviceNode(x.0.clone().clamp(-limit, limit))
+    }
+
     fn relu_mlp(
         network: &ReluMlp,
         parameters: &Parameters<Self>,
