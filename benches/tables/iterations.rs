@@ -104,14 +104,14 @@ fn own(posterior: &Posterior, form: Form, bridges: usize, n: usize) -> Result<f6
     let (mu, log_sd) = (vec![0.0; density.dim()], vec![-3.0; density.dim()]);
     let (mut parameters, mut rng) = (Parameters::<f32>::default(), stream(1, "bench"));
     let bridge = Bridge::new(density);
-    let chain = Chain::new(form, bridge, (&mu, &log_sd), &mut parameters, &mut rng);
-    let shape = (n * chain.noises(), chain.dim());
+    let chain = Chain::new(form, (&mu, &log_sd), &mut parameters, &mut rng);
+    let shape = (n * chain.noises(), chain.dim);
     let mut blocks = Vec::new();
     for _ in 0..ITERATIONS / BLOCK {
         let began = thread_cpu_ms();
         for _ in 0..BLOCK {
             let noise = Normals::<f32>::draw(&mut rng, shape, Pairs::Independent);
-            let paths = chain.simulate(&parameters, &noise, n, &SharedTape::recording());
+            let paths = chain.simulate(&bridge, &parameters, &noise, n, &SharedTape::recording());
             let loss = paths.log_weights.mean::<(), _>().negate();
             let mut gradients = backward(loss).map_err(|e| e.to_string())?;
             parameters.update(&Group::adam(0), 1e-4, &mut gradients);

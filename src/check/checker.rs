@@ -547,10 +547,14 @@ impl<'a> Checker<'a> {
             "a chain of more than {MOST_UNDER_WAY} definitions, each of which reads one that was not defined \
              before it"
         );
-        let diagnostic =
-            Diagnostic::error(Code::E0111, at, message, format!("`{}` is the next of it", name.text))
-                .with_label(name.span, "defined here")
-                .with_help("write a definition above those that read it");
+        let diagnostic = Diagnostic::error(
+            Code::E0111,
+            at,
+            message,
+            format!("`{}` is the next of it", name.text),
+        )
+        .with_label(name.span, "defined here")
+        .with_help("write a definition above those that read it");
         self.report(diagnostic);
     }
 

@@ -4,9 +4,8 @@
 //! what the density kept for it forward ([`Residuals`]) goes back into a pool afterwards, so that
 //! training allocates nothing after its first iteration.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-use std::sync::Arc;
+use std::cmp::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dfdx::prelude::{HasShape, ReshapeTo};
 
@@ -18,9 +17,15 @@ use crate::density::{LogDensity, Residuals};
 /// A density that can be used in dfdx computations.
 pub struct Bridge<E: Element> {
     density: Arc<dyn LogDensity<E>>,
-    pool: Rc<RefCell<Vec<Residuals<E>>>>,
-    /// The first finite point since the last question at which something was not finite.
-    broken: RefCell<Option<Vec<E>>>,
+    pool: Arc<Mutex<Vec<Residuals<E>>>>,
+    /// Of the finite points since the last question at which something was not finite, the first in order of
+    /// their coordinates: whichever thread found it.
+    broken: Mutex<Option<Vec<E>>>,
+}
+
+/// A panic elsewhere leaves these whole: they are pushed to and taken from only.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<E: Element> std::fmt::Debug for Bridge<E> {
@@ -33,7 +38,7 @@ impl<E: Element> Bridge<E> {
     /// Shares `density` with dfdx's tape.
     #[must_use]
     pub fn new(density: &Arc<dyn LogDensity<E>>) -> Self {
-        Bridge { density: Arc::clone(density), pool: Rc::default(), broken: RefCell::default() }
+        Bridge { density: Arc::clone(density), pool: Arc::default(), broken: Mutex::default() }
     }
 
     /// The dimension `D`.
@@ -48,10 +53,10 @@ impl<E: Element> Bridge<E> {
         &*self.density
     }
 
-    /// The first finite point since the last call at which the log density or its score was not finite.
+    /// A finite point since the last call at which the log density or its score was not finite.
     #[must_use]
     pub fn non_finite_point(&self) -> Option<Vec<E>> {
-        self.broken.take()
+        locked(&self.broken).take()
     }
 
     /// Looks for a point with a score that is not finite, or whose log density is not.
@@ -65,7 +70,11 @@ impl<E: Element> Bridge<E> {
                 all_finite(z) && !(all_finite(s) && log_p.is_none_or(|l| l[*i].is_finite()))
             });
         if let Some((_, (z, _))) = broken {
-            self.broken.borrow_mut().get_or_insert_with(|| z.to_vec());
+            let mut known = locked(&self.broken);
+            if known.as_ref().is_none_or(|known| z.partial_cmp(known).is_some_and(Ordering::is_lt))
+            {
+                *known = Some(z.to_vec());
+            }
         }
     }
 
@@ -102,7 +111,7 @@ impl<E: Element> Bridge<E> {
     /// `∇ log p` at each row of `z: [B, D]`, and what Hessian-vector products there need.
     fn score(&self, z: &Node<E>) -> (Pooled<E>, Residuals<E>) {
         let mut score = Pooled::new(z.numbers().len());
-        let mut residuals = self.pool.borrow_mut().pop().unwrap_or_default();
+        let mut residuals = locked(&self.pool).pop().unwrap_or_default();
         self.density.score_keep(z.numbers(), &mut score, &mut residuals);
         self.notice(z.numbers(), None, &score);
         (score, residuals)
@@ -112,7 +121,7 @@ impl<E: Element> Bridge<E> {
     #[must_use]
     pub fn constant_score_at(&self, z: &Node<E>) -> Node<E> {
         let (score, residuals) = self.score(z);
-        self.pool.borrow_mut().push(residuals);
+        locked(&self.pool).push(residuals);
         Node::constant(score, z.shape())
     }
 
@@ -121,12 +130,12 @@ impl<E: Element> Bridge<E> {
     pub fn score_at(&self, z: &Node<E>) -> Node<E> {
         let (score, residuals) = self.score(z);
         let out = Node::computed(score, z.shape(), [z]);
-        let (z, density, pool) = (z.operand(), Arc::clone(&self.density), Rc::clone(&self.pool));
+        let (z, density, pool) = (z.operand(), Arc::clone(&self.density), Arc::clone(&self.pool));
         out.record(move |_, up| {
             let mut product = Pooled::new(up.len());
             density.hvp(&residuals, &up, &mut product);
             z.give(product);
-            pool.borrow_mut().push(residuals);
+            locked(&pool).push(residuals);
             Ok(())
         });
         out

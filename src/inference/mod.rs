@@ -35,6 +35,7 @@ pub mod train;
 pub mod transport;
 mod vector;
 pub mod weights;
+pub mod workers;
 
 pub use deadline::{Clock, Deadline};
 pub use fit::{Evidence, Fit, InferenceError, Khat, KhatKind, Trace, Verdict, VerdictLevel};

@@ -10,10 +10,12 @@ use std::sync::Arc;
 use dfdx::prelude::{PutTape, ReshapeTo};
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::InferenceError;
 use super::adam::Adam;
 use super::backend::{Backend, Leaf};
 use super::checkpoint::packed;
 use super::tape::{Element, Grads, Matrix, SharedTape, Vector};
+use super::vector::add;
 use crate::real::Real;
 
 /// Names one tensor of a [`Parameters`].
@@ -268,6 +270,24 @@ impl<B: Backend> Serialize for Parameters<B> {
 }
 
 impl<E: Element> Parameters<E> {
+    /// Adds the gradients of a group's tensors to those in `sum`.
+    ///
+    /// # Errors
+    /// When memory is out.
+    pub fn add_gradients(
+        &self,
+        group: usize,
+        sum: &mut Grads<E>,
+        gradients: &mut Grads<E>,
+    ) -> Result<(), InferenceError> {
+        let failed = |e| InferenceError::Breakdown(format!("gradients could not be added: {e:?}"));
+        for e in self.entries.iter().filter(|e| e.group == group) {
+            let more = gradients.get_or_alloc_mut(e.leaf.tensor()).map_err(failed)?;
+            add(sum.get_or_alloc_mut(e.leaf.tensor()).map_err(failed)?, more);
+        }
+        Ok(())
+    }
+
     /// The values of a tensor as they are now, without a copy.
     #[must_use]
     pub fn numbers(&self, handle: Handle) -> Arc<Vec<E>> {

@@ -30,7 +30,11 @@ use crate::real::Real as _;
 /// An element type of dfdx tensors that the densities speak too: `f32` or `f64`.
 pub trait Element: Real + Dtype {
     /// Where tensors of this type live.
-    type Device: DfdxDevice<Self> + Cache + Storage<Self, Vec: DerefMut<Target = Vec<Self>>>;
+    type Device: DfdxDevice<Self>
+        + Cache
+        + Storage<Self, Vec: DerefMut<Target = Vec<Self>> + Send + Sync>
+        + Send
+        + Sync;
 
     /// This thread's device; one for all, because buffers are recycled within a device.
     fn device() -> Self::Device;

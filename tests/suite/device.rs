@@ -250,19 +250,19 @@ fn chains_are_the_same_on_a_device() {
         let target = posterior.target();
         let host = <f64 as Backend>::bridge(target.f64, &settings, &transport).unwrap();
         let (chain, parameters) =
-            crate::langevin::chain_in(host, form, ([0.2, -0.1], [-0.3, 0.1]), 0.6);
+            crate::langevin::chain_from(form, ([0.2, -0.1], [-0.3, 0.1]), 0.6);
         let shape = (4 * chain.noises(), 2);
         let noise = numbers(17, shape.0 * 2, -1.5, 1.5);
         let node = ppl::inference::node::Node::constant(Pooled::of(&noise), shape);
-        let paths = chain.simulate(&parameters, &node, 4, &SharedTape::recording());
+        let paths = chain.simulate(&host, &parameters, &node, 4, &SharedTape::recording());
         let expected = paths.log_weights.as_vec();
         let mut wanted = backward(paths.log_weights.mean::<(), _>()).unwrap();
 
         let bridge = <Tensors<f64> as Backend>::bridge(target.f64, &settings, &transport).unwrap();
-        let (lowered, cast) = (chain.with_bridge(bridge), parameters.cast::<Tensors<f64>>());
+        let cast = parameters.cast::<Tensors<f64>>();
         let noise = <Tensors<f64> as Backend>::tensor(&noise, shape).put_tape(SharedTape::off());
         let node = <<Tensors<f64> as Backend>::Node as Node<Tensors<f64>>>::of(noise);
-        let paths = lowered.simulate(&cast, &node, 4, &SharedTape::recording());
+        let paths = chain.simulate(&bridge, &cast, &node, 4, &SharedTape::recording());
         let found = paths.log_weights.as_vec();
         let mut gradients = backward(paths.log_weights.mean::<(), _>()).unwrap();
 

@@ -77,7 +77,7 @@ pub(crate) fn forms(bridges: usize) -> Vec<(String, Form)> {
     forms
 }
 
-type FromFixture = (Chain<f64>, Parameters<f64>, Vec<(Handle, Vec<f64>)>);
+type FromFixture = (Chain, Parameters<f64>, Vec<(Handle, Vec<f64>)>);
 
 /// A chain with the fixture's parameters, and each parameter's gradient in the fixture.
 fn from_fixture(dynamics: Dynamics, fixture: &Value) -> FromFixture {
@@ -89,12 +89,11 @@ fn from_fixture(dynamics: Dynamics, fixture: &Value) -> FromFixture {
         retention: scalar(&given["eta"]),
     };
     let mut parameters = Parameters::default();
-    let bridge = Bridge::new(&Both::new(Points(FixtureTarget)).f64);
     let start = (numbers(&given["mu"]), numbers(&given["log_sd"]));
     let mut rng = ppl::random::stream(1, "fixture");
     let steps = usize::try_from(fixture["K"].as_u64().unwrap()).unwrap();
     let form = plain(dynamics, steps, initial);
-    let chain = Chain::new(form, bridge, (&start.0, &start.1), &mut parameters, &mut rng);
+    let chain = Chain::new(form, (&start.0, &start.1), &mut parameters, &mut rng);
     let h = chain.handles;
     let mut pairs = vec![
         (h.mu, numbers(&grads["mu"])),
@@ -137,7 +136,7 @@ fn authors_numbers_for_fixed_noise() {
             assert!(close(*b, want, 1e-12, 0.0), "{name}: level {b} {want}");
         }
         let noise = constant(&chain, &numbers(&fixture["noise"]));
-        let paths = chain.simulate(&parameters, &noise, 3, &SharedTape::recording());
+        let paths = chain.simulate(&banana(), &parameters, &noise, 3, &SharedTape::recording());
         let weights = paths.log_weights.as_vec();
         for (w, want) in weights.iter().zip(numbers(&fixture["log_weights"])) {
             assert!(close(*w, want, 1e-9, 1e-9), "{name}: log weight {w} {want}");
@@ -155,31 +154,25 @@ fn authors_numbers_for_fixed_noise() {
     }
 }
 
-/// A small chain with non-trivial parameters on a banana-like target.
-fn small_chain(form: Form) -> (Chain<f64>, Parameters<f64>) {
-    chain_towards(&Both::new(Points(FixtureTarget)), form, ([0.2, -0.1], [-0.3, 0.1]), 0.6)
+/// A banana-like target, the authors'.
+fn banana() -> Bridge<f64> {
+    Bridge::new(&Both::new(Points(FixtureTarget)).f64)
+}
+
+/// A small chain with non-trivial parameters for it.
+fn small_chain(form: Form) -> (Chain, Parameters<f64>) {
+    chain_from(form, ([0.2, -0.1], [-0.3, 0.1]), 0.6)
 }
 
 /// A two-dimensional chain with non-trivial parameters: start (mean and log sd) and network factor.
-fn chain_towards(
-    target: &Both,
+pub(crate) fn chain_from(
     form: Form,
     (mu, log_sd): ([f64; 2], [f64; 2]),
     scale: f64,
-) -> (Chain<f64>, Parameters<f64>) {
-    chain_in(Bridge::new(&target.f64), form, (mu, log_sd), scale)
-}
-
-/// The same with the density in a bridge.
-pub(crate) fn chain_in(
-    bridge: Bridge<f64>,
-    form: Form,
-    (mu, log_sd): ([f64; 2], [f64; 2]),
-    scale: f64,
-) -> (Chain<f64>, Parameters<f64>) {
+) -> (Chain, Parameters<f64>) {
     let mut parameters = Parameters::default();
     let mut rng = ppl::random::stream(5, "small chain");
-    let chain = Chain::new(form, bridge, (&mu, &log_sd), &mut parameters, &mut rng);
+    let chain = Chain::new(form, (&mu, &log_sd), &mut parameters, &mut rng);
     let h = chain.handles;
     if let Some((network, _)) = h.network {
         parameters.set(network.scale, &[scale]);
@@ -199,12 +192,12 @@ pub(crate) fn chain_in(
 }
 
 /// Numbers as the noise of a chain.
-fn constant(chain: &Chain<f64>, noise: &[f64]) -> Node<f64> {
-    Node::constant(Pooled::of(noise), (noise.len() / chain.dim(), chain.dim()))
+fn constant(chain: &Chain, noise: &[f64]) -> Node<f64> {
+    Node::constant(Pooled::of(noise), (noise.len() / chain.dim, chain.dim))
 }
 
-fn noise(chain: &Chain<f64>, n: usize, stream: &str) -> Node<f64> {
-    let mut noise = vec![0.0; n * chain.noises() * chain.dim()];
+fn noise(chain: &Chain, n: usize, stream: &str) -> Node<f64> {
+    let mut noise = vec![0.0; n * chain.noises() * chain.dim];
     ppl::random::fill_std_normal(&mut ppl::random::stream(6, stream), &mut noise);
     constant(chain, &noise)
 }
@@ -217,10 +210,11 @@ fn gradients_agree_with_differences() {
         few.chain(METHODS.map(|(name, d)| (name.to_owned(), plain(d, 40, forms(3)[0].1.initial))))
     {
         let (chain, mut parameters) = small_chain(form);
+        let bridge = banana();
         let n = 4;
         let noise = noise(&chain, n, &name);
         let loss = |p: &Parameters<f64>, tape: &SharedTape<f64>| {
-            chain.simulate(p, &noise, n, tape).log_weights.mean::<(), _>()
+            chain.simulate(&bridge, p, &noise, n, tape).log_weights.mean::<(), _>()
         };
         let mut grads = backward(loss(&parameters, &SharedTape::recording())).unwrap();
         let h = chain.handles;
@@ -266,7 +260,10 @@ fn a_control_of_zero_changes_nothing() {
                 parameters.set(network.scale, &[0.0]);
             }
             let noise = noise(&chain, 5, "control");
-            chain.simulate(&parameters, &noise, 5, &SharedTape::off()).log_weights.as_vec()
+            chain
+                .simulate(&banana(), &parameters, &noise, 5, &SharedTape::off())
+                .log_weights
+                .as_vec()
         };
         let plain = weights(Correction::None);
         assert_eq!(plain, weights(Correction::Both));
@@ -278,15 +275,18 @@ fn a_control_of_zero_changes_nothing() {
 fn mean_weights_are_the_evidence_whatever_the_parameters() {
     // E[w] = Z for any network, step size, friction, schedule and start; E[log w] is below log Z. The
     // target is a normalised Gaussian and the start is wider, so that no weight is large.
-    let target = Both::new(Points(Mixture::diagonal(&[0.0, 0.0], &[1.0, 0.5_f64.sqrt()])));
+    let target = Mixture::diagonal(&[0.0, 0.0], &[1.0, 0.5_f64.sqrt()]);
+    let bridge = Bridge::new(&Both::new(Points(target)).f64);
     for (name, form) in forms(4) {
         let initial = Initial { step_size: 0.05, ..form.initial };
         let (chain, parameters) =
-            chain_towards(&target, Form { initial, ..form }, ([0.2, -0.1], [0.2, 0.0]), 0.3);
+            chain_from(Form { initial, ..form }, ([0.2, -0.1], [0.2, 0.0]), 0.3);
         let n = 20_000;
         let noise = noise(&chain, n, &name);
-        let weights =
-            chain.simulate(&parameters, &noise, n, &SharedTape::off()).log_weights.as_vec();
+        let weights = chain
+            .simulate(&bridge, &parameters, &noise, n, &SharedTape::off())
+            .log_weights
+            .as_vec();
         let (elbo, se) = ppl::inference::weights::lower_bound(&weights);
         let evidence = ppl::inference::weights::evidence(&weights).unwrap();
         println!("{name}: {elbo:.4}, {:.4} ± {:.4}", evidence.value, evidence.se);
@@ -323,12 +323,12 @@ fn paths_are_not_thrown_by_steep_walls() {
     let exact = |(_, form): &(_, Form)| form.integrator == Integrator::Exponential;
     for (name, form) in forms(4).into_iter().filter(exact) {
         let initial = Initial { step_size: 0.02, ..form.initial };
-        let target = Both::new(Points(Walls));
+        let bridge = Bridge::new(&Both::new(Points(Walls)).f64);
         let start = ([0.0, 0.1], [-0.5, 0.1]);
-        let (chain, parameters) = chain_towards(&target, Form { initial, ..form }, start, 0.3);
+        let (chain, parameters) = chain_from(Form { initial, ..form }, start, 0.3);
         let n = 20_000;
         let noise = noise(&chain, n, &name);
-        let paths = chain.simulate(&parameters, &noise, n, &SharedTape::recording());
+        let paths = chain.simulate(&bridge, &parameters, &noise, n, &SharedTape::recording());
         let weights = paths.log_weights.as_vec();
         assert!(weights.iter().all(|w| w.is_finite()), "{name}");
         let evidence = ppl::inference::weights::evidence(&weights).unwrap();

@@ -26,8 +26,9 @@ use super::fused::{Gaps, Second, Term};
 use super::kernel_stein::{Discrepancy, Kernel, Sides};
 use super::mlp::ReluMlp;
 use super::optimizer::{Handle, Parameters};
-use super::tape::{Element, Grads, Matrix, Scalar, SharedTape};
+use super::tape::{Element, Grads, Matrix, Scalar, SharedTape, backward};
 use super::transport::Transport;
+use super::workers::Workers;
 use super::{Device, InferenceError, Precision, Settings};
 use crate::density::LogDensity;
 use crate::real::Real;
@@ -39,11 +40,11 @@ pub trait Backend: Sized + 'static {
     /// Where tensors live.
     type Device: DfdxDevice<Self::Number>;
     /// A trainable tensor with its optimiser.
-    type Leaf: Leaf<Self>;
+    type Leaf: Leaf<Self> + Sync;
     /// A matrix on the tape.
     type Node: Node<Self>;
     /// A density in operations on the tape.
-    type Bridge: Density<Self>;
+    type Bridge: Density<Self> + Sync;
     /// Standard normals for training.
     type Normals: Normals<Self>;
 
@@ -63,6 +64,33 @@ pub trait Backend: Sized + 'static {
     /// A tensor with the given values, row-major.
     fn tensor<S: Shape>(values: &[Self::Number], shape: S)
     -> Tensor<S, Self::Number, Self::Device>;
+
+    /// The sum of the losses and values of the parts of a batch, which have these sizes, and its gradient by the
+    /// parameters of `group`; `None` where one has none. On the CPU the workers share the parts, and each has
+    /// random numbers of its own.
+    ///
+    /// # Errors
+    /// When gradients cannot be computed.
+    fn batch(
+        _: &Workers,
+        _parameters: &Parameters<Self>,
+        _group: usize,
+        parts: &[usize],
+        normals: &mut Self::Normals,
+        loss: impl Fn(usize, &mut Self::Normals, &SharedTape<Self>) -> Loss<Self> + Sync,
+    ) -> Result<Descent<Self>, InferenceError> {
+        // One after the other, as each has points of its own to keep for its gradient.
+        let (mut value, mut gradients) = (0.0, Grads::<Self>::leaky());
+        for part in parts {
+            let Some((loss, of_part)) = loss(*part, normals, &SharedTape::adding_to(gradients))
+            else {
+                return Ok(None);
+            };
+            value += of_part;
+            gradients = backward(loss)?;
+        }
+        Ok(Some((value, gradients)))
+    }
 
     /// `Σ g²` over the gradients of some leaves; `None` where one cannot be had.
     fn squared_norm<'a>(
@@ -194,6 +222,12 @@ pub trait Density<B: Backend>: Debug {
     fn non_finite_point(&self) -> Option<Vec<B::Number>>;
 }
 
+/// What is to be descended, and its value for the user; `None` where it is not finite.
+pub type Loss<B> = Option<(Scalar<B>, f64)>;
+
+/// That value and the gradients; `None` likewise.
+pub type Descent<B> = Option<(f64, Grads<B>)>;
+
 /// A number off the tape, `[1, 1]`.
 pub(in crate::inference) fn number<B: Backend>(x: f64) -> B::Node {
     B::Node::of(B::tensor(&[Real::of(x)], (1, 1)).put_tape(SharedTape::off()))
@@ -216,7 +250,7 @@ pub enum Pairs {
 }
 
 /// A stream of standard normals, a matrix at a time; its state is part of a checkpoint.
-pub trait Normals<B: Backend>: Serialize + DeserializeOwned {
+pub trait Normals<B: Backend>: Serialize + DeserializeOwned + Send {
     /// The stream `name` of a seed.
     fn new(seed: u64, name: &str) -> Self;
     /// A constant `[rows, columns]`.

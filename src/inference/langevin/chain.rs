@@ -76,10 +76,11 @@ pub struct Handles {
 }
 
 /// A chain of `K` steps towards a density.
-#[derive(Debug)]
-pub struct Chain<B: Backend> {
+#[derive(Debug, Clone, Copy)]
+pub struct Chain {
     pub(super) form: Form,
-    bridge: B::Bridge,
+    /// The dimension `D`.
+    pub dim: usize,
     /// The parameters.
     pub handles: Handles,
 }
@@ -95,17 +96,16 @@ pub struct Paths<B: Backend> {
     pub log_p: B::Node,
 }
 
-impl<B: Backend> Chain<B> {
+impl Chain {
     /// A chain with new parameters in group 0: start `N(μ, exp(log_sd)²)`, the network random but
     /// multiplied by zero, evenly spaced levels.
-    pub fn new(
+    pub fn new<B: Backend>(
         form: Form,
-        bridge: B::Bridge,
         start: (&[B::Number], &[B::Number]),
         parameters: &mut Parameters<B>,
         rng: &mut impl RngCore,
     ) -> Self {
-        let d = bridge.dim();
+        let d = start.0.len();
         let Form { dynamics, bridges, initial, .. } = form;
         let mut one = |name, value, (low, high)| {
             let handle = parameters.add(name, 0, vec![Real::of(value)]);
@@ -153,25 +153,7 @@ impl<B: Backend> Chain<B> {
             network,
             guides,
         };
-        Chain { form, bridge, handles }
-    }
-
-    /// The same chain towards the same density on another backend.
-    #[must_use]
-    pub fn with_bridge<F: Backend>(&self, bridge: F::Bridge) -> Chain<F> {
-        Chain { form: self.form, bridge, handles: self.handles }
-    }
-
-    /// The dimension `D`.
-    #[must_use]
-    pub fn dim(&self) -> usize {
-        self.bridge.dim()
-    }
-
-    /// A point of the last simulation at which the density or its score was not finite.
-    #[must_use]
-    pub fn non_finite_point(&self) -> Option<Vec<B::Number>> {
-        self.bridge.non_finite_point()
+        Chain { form, dim: d, handles }
     }
 
     /// Standard normal vectors that `simulate` needs for each chain.
@@ -183,7 +165,11 @@ impl<B: Backend> Chain<B> {
     /// The annealing levels `b_1 … b_K`, `[1, K]`; those that rise are the normalised cumulative
     /// increments, interpolated linearly at `k/(K + 1)`.
     #[must_use]
-    pub fn levels(&self, parameters: &Parameters<B>, tape: &SharedTape<B>) -> Matrix<B> {
+    pub fn levels<B: Backend>(
+        &self,
+        parameters: &Parameters<B>,
+        tape: &SharedTape<B>,
+    ) -> Matrix<B> {
         let k = self.form.bridges;
         if self.form.levels == Levels::Free {
             return parameters.matrix(self.handles.schedule, (1, k), tape);
@@ -203,20 +189,22 @@ impl<B: Backend> Chain<B> {
         increments.matmul(share) / total.broadcast_like::<_, Axis<1>>(&(1, k))
     }
 
-    /// Runs `n` chains on the constants `noise: [(K + 2)·N, D]` (start, initial momentum, steps).
+    /// Runs `n` chains towards a density on the constants `noise: [(K + 2)·N, D]` (start, initial momentum,
+    /// steps).
     ///
     /// # Panics
     /// When `noise` has fewer rows than that.
     #[must_use]
-    pub fn simulate(
+    pub fn simulate<B: Backend>(
         &self,
+        bridge: &B::Bridge,
         parameters: &Parameters<B>,
         noise: &B::Node,
         n: usize,
         tape: &SharedTape<B>,
     ) -> Paths<B> {
         let Form { dynamics, bridges: k, .. } = self.form;
-        let shape @ (_, d) = (n, self.bridge.dim());
+        let shape @ (_, d) = (n, self.dim);
         let standardized = self.form.integrator == Integrator::Exponential;
         let start = Start::new(self.handles, parameters, shape, standardized, tape);
         let c = Coefficients::new(self, parameters, tape);
@@ -234,7 +222,7 @@ impl<B: Backend> Chain<B> {
         }
         // All points and momenta on the way; refreshed momenta, and controls if there are any.
         let mut momenta = vec![momentum];
-        let mut points = vec![self.at(&start, start.begin(first))];
+        let mut points = vec![at(bridge, &start, start.begin(first))];
         let (mut refreshed, mut controls) = (Vec::new(), Vec::new());
         let control = |point: &Point<B>, rho: &B::Node, step: usize| {
             let rho = (!dynamics.overdamped()).then_some(rho);
@@ -254,14 +242,14 @@ impl<B: Backend> Chain<B> {
             }
             terms.extend(controls.last().map(|s| Term::Scaled(&c.minus_push, 0, s)));
             let fresh = B::combine(shape, &terms);
-            let (next, end) = self.integrate(&c, &start, step, here, &fresh);
+            let (next, end) = integrate(bridge, &c, &start, step, here, &fresh);
             points.push(next);
             momenta.push(end);
             refreshed.push(fresh);
         }
         let (end, rho) = (&points[k], &momenta[k]);
         let ends = start.place(&end.z);
-        let log_p = self.bridge.log_density_at(&ends);
+        let log_p = bridge.log_density_at(&ends);
 
         // What the backward kernels leave, all steps at once. Without momentum they are kernels at the
         // points where steps end, with it at those where steps begin.
@@ -300,53 +288,8 @@ impl<B: Backend> Chain<B> {
         Paths { log_weights, ends, log_p }
     }
 
-    /// A point of every chain, with its forces.
-    fn at(&self, start: &Start<B>, z: B::Node) -> Point<B> {
-        let score = start.pull_back(self.bridge.score_at(&start.place(&z)));
-        let pull = start.pull(&z);
-        let force = B::combine(z.shape(), &[Term::Plain(&score), Term::Plain(&pull)]);
-        let force = if start.standardized { B::bounded(&force, LARGEST_FORCE) } else { force };
-        Point { z, force, pull }
-    }
-
-    /// One step of the integrator at the level of `step`, from a point and its refreshed momentum.
-    fn integrate(
-        &self,
-        c: &Coefficients<B>,
-        start: &Start<B>,
-        step: usize,
-        here: &Point<B>,
-        fresh: &B::Node,
-    ) -> (Point<B>, B::Node) {
-        let shape = fresh.shape();
-        let kicked = |rho: &B::Node, point: &Point<B>| {
-            let mut terms: SmallVec<[Term<'_, B::Node>; 3]> = SmallVec::new();
-            terms.push(Term::Plain(rho));
-            terms.push(Term::Scaled(&c.kick, step, &point.force));
-            if let Motion::Straight { recall, .. } = &c.motion {
-                terms.push(Term::Scaled(recall, 0, &point.pull));
-            }
-            B::combine(shape, &terms)
-        };
-        let rho = kicked(fresh, here);
-        let sum = |a: (&B::Node, &B::Node), b: (&B::Node, &B::Node)| {
-            B::combine(shape, &[Term::Scaled(a.0, 0, a.1), Term::Scaled(b.0, 0, b.1)])
-        };
-        let (z, rho) = match &c.motion {
-            Motion::Straight { drift, .. } => {
-                (B::combine(shape, &[Term::Plain(&here.z), Term::Scaled(drift, 0, &rho)]), rho)
-            }
-            Motion::Turn { cos, sin, minus_sin } => {
-                (sum((cos, &here.z), (sin, &rho)), sum((cos, &rho), (minus_sin, &here.z)))
-            }
-        };
-        let next = self.at(start, z);
-        let end = kicked(&rho, &next);
-        (next, end)
-    }
-
     /// The network at points and momenta `[steps·N, D]`, each with the embedding of its step.
-    fn network(
+    fn network<B: Backend>(
         &self,
         parameters: &Parameters<B>,
         z: &B::Node,
@@ -361,4 +304,49 @@ impl<B: Backend> Chain<B> {
         let seen = B::side_by_side(&seen, &table, steps.start, steps.len());
         network.forward(parameters, &seen, tape)
     }
+}
+
+/// A point of every chain, with its forces.
+fn at<B: Backend>(bridge: &B::Bridge, start: &Start<B>, z: B::Node) -> Point<B> {
+    let score = start.pull_back(bridge.score_at(&start.place(&z)));
+    let pull = start.pull(&z);
+    let force = B::combine(z.shape(), &[Term::Plain(&score), Term::Plain(&pull)]);
+    let force = if start.standardized { B::bounded(&force, LARGEST_FORCE) } else { force };
+    Point { z, force, pull }
+}
+
+/// One step of the integrator at the level of `step`, from a point and its refreshed momentum.
+fn integrate<B: Backend>(
+    bridge: &B::Bridge,
+    c: &Coefficients<B>,
+    start: &Start<B>,
+    step: usize,
+    here: &Point<B>,
+    fresh: &B::Node,
+) -> (Point<B>, B::Node) {
+    let shape = fresh.shape();
+    let kicked = |rho: &B::Node, point: &Point<B>| {
+        let mut terms: SmallVec<[Term<'_, B::Node>; 3]> = SmallVec::new();
+        terms.push(Term::Plain(rho));
+        terms.push(Term::Scaled(&c.kick, step, &point.force));
+        if let Motion::Straight { recall, .. } = &c.motion {
+            terms.push(Term::Scaled(recall, 0, &point.pull));
+        }
+        B::combine(shape, &terms)
+    };
+    let rho = kicked(fresh, here);
+    let sum = |a: (&B::Node, &B::Node), b: (&B::Node, &B::Node)| {
+        B::combine(shape, &[Term::Scaled(a.0, 0, a.1), Term::Scaled(b.0, 0, b.1)])
+    };
+    let (z, rho) = match &c.motion {
+        Motion::Straight { drift, .. } => {
+            (B::combine(shape, &[Term::Plain(&here.z), Term::Scaled(drift, 0, &rho)]), rho)
+        }
+        Motion::Turn { cos, sin, minus_sin } => {
+            (sum((cos, &here.z), (sin, &rho)), sum((cos, &rho), (minus_sin, &here.z)))
+        }
+    };
+    let next = at(bridge, start, z);
+    let end = kicked(&rho, &next);
+    (next, end)
 }

@@ -20,22 +20,24 @@ use super::watch::Watch;
 use crate::density::{LogDensity, Part};
 use crate::inference::affine::Coordinates;
 use crate::inference::assess::Checks;
-use crate::inference::backend::{Backend, Normals, Pairs, Stage, dispatch};
+use crate::inference::backend::{Backend, Density, Normals, Pairs, Stage, dispatch};
 use crate::inference::bridge::Bridge;
 use crate::inference::deadline::timed;
 use crate::inference::examine::examine;
 use crate::inference::gaussian::{self, MeanField, start_mean_field};
 use crate::inference::history::History;
+use crate::inference::node::Node;
 use crate::inference::optimizer::{Group, Parameters, Schedule, Update};
 use crate::inference::start::{self, Gaussian};
-use crate::inference::tape::{Element, Grads, SharedTape, backward};
+use crate::inference::tape::{Element, Pooled, SharedTape};
 use crate::inference::train::{Context, Plan, Step, Stop, Training, train};
 use crate::inference::transport::{self, Transport};
 use crate::inference::weights;
+use crate::inference::workers::{Workers, parts};
 use crate::inference::{
     Fit, InferenceError, KhatKind, Monitor, Progress, Settings, Target, VerdictLevel,
 };
-use crate::random::stream;
+use crate::random::{fill_std_normal, stream};
 use crate::real::Real;
 
 /// Shares of the time, where it is limited: until the start is found (and half as much again for the
@@ -46,8 +48,9 @@ const TRAINING: f64 = 0.75;
 const SAMPLING: f64 = 0.7;
 /// Chains simulated at once for the final assessment.
 const BATCH: usize = 100;
-/// Numbers that the points of chains simulated at once may have: a chain keeps a dozen such matrices.
-const POINTS: usize = 1 << 22;
+/// Numbers that the points of chains may have that a thread simulates at once: a chain keeps a dozen such
+/// matrices.
+const POINTS: usize = 1 << 21;
 /// Paths behind the final numbers, at least.
 const MIN_PATHS: usize = 4000;
 
@@ -109,25 +112,12 @@ impl From<MeanField> for Start {
 
 /// What training leaves.
 struct Trained<B: Backend> {
-    chain: Chain<B>,
+    chain: Chain,
     parameters: Parameters<B>,
     start: Start,
     training: Training,
     /// Those in which the chain runs.
     coordinates: Transport,
-}
-
-impl<B: Backend> Trained<B> {
-    /// The same on the CPU at full precision.
-    fn towards(self, density: &Arc<dyn LogDensity<f64>>) -> Trained<f64> {
-        Trained {
-            chain: self.chain.with_bridge(Bridge::new(&self.coordinates.density(density))),
-            parameters: self.parameters.cast(),
-            start: self.start,
-            training: self.training,
-            coordinates: self.coordinates,
-        }
-    }
 }
 
 /// Start and training of a chain.
@@ -143,8 +133,8 @@ impl Stage for TrainChain<'_> {
     type Output = Trained<f64>;
 
     fn run<B: Backend>(self) -> Result<Trained<f64>, InferenceError> {
-        let exact = self.target.f64;
-        Ok(train_chain::<B>(self)?.towards(exact))
+        let Trained { chain, parameters, start, training, coordinates } = train_chain::<B>(self)?;
+        Ok(Trained { chain, parameters: parameters.cast(), start, training, coordinates })
     }
 }
 
@@ -162,9 +152,9 @@ fn train_chain<B: Backend>(task: TrainChain<'_>) -> Result<Trained<B>, Inference
     };
     let seen = coordinates.density(density);
     let mut parameters = Parameters::default();
+    let bridge = B::bridge(density, settings, &coordinates)?;
     let chain = Chain::new(
         config.form,
-        B::bridge(density, settings, &coordinates)?,
         (&of(&mu), &of(&log_sd)),
         &mut parameters,
         &mut stream(settings.seed, "langevin network"),
@@ -177,7 +167,8 @@ fn train_chain<B: Backend>(task: TrainChain<'_>) -> Result<Trained<B>, Inference
         parameters.scale_rate(coefficients, COEFFICIENT_PACE);
     }
     let n = config.grad_samples;
-    let parts = parts(n, at_once(&chain, n));
+    let parts = parts(n, config.form.bridges, at_once(&chain));
+    let workers = Workers::new(settings.threads.min(parts.len()));
     let group = Group::adam(0);
     let plan = Plan {
         stage: "langevin",
@@ -195,6 +186,7 @@ fn train_chain<B: Backend>(task: TrainChain<'_>) -> Result<Trained<B>, Inference
     // The random stream, the step size at each step, and what is known of explosions.
     let mut state: (B::Normals, History, Watch) =
         (B::Normals::new(settings.seed, "langevin noise"), History::default(), Watch::new());
+    let explain = || bridge.non_finite_point().and_then(|x| seen.explain_non_finite(&x));
     let step = |parameters: &mut Parameters<B>,
                 (normals, step_sizes, watch): &mut (B::Normals, History, Watch),
                 context: Context| {
@@ -202,27 +194,20 @@ fn train_chain<B: Backend>(task: TrainChain<'_>) -> Result<Trained<B>, Inference
         let step_size = parameters.value(chain.handles.step_size).min(watch.largest_step);
         parameters.set(chain.handles.step_size, &[Real::of(step_size)]);
         step_sizes.add(step_size);
-        // Part after part, as each has points of its own to keep for its gradient.
-        let (mut value, mut gradients) = (0.0, Grads::<B>::leaky());
-        for &part in &parts {
-            let noise = normals.draw((part * chain.noises(), chain.dim()), Pairs::Independent);
-            let tape = SharedTape::adding_to(gradients);
-            let paths = chain.simulate(parameters, &noise, part, &tape);
-            let share = B::Number::of(part as f64 / n as f64);
-            let loss = paths.log_weights.mean::<(), _>() * -share;
-            value -= loss.as_vec()[0].f64();
-            gradients = backward(loss)?;
-        }
-        if !watch.good(value, step_size) {
-            return Ok(Step::NonFinite(
-                chain.non_finite_point().and_then(|x| seen.explain_non_finite(&x)),
-            ));
-        }
+        let loss = |part: usize, normals: &mut B::Normals, tape: &SharedTape<B>| {
+            let noise = normals.draw((part * chain.noises(), chain.dim), Pairs::Independent);
+            let paths = chain.simulate(&bridge, parameters, &noise, part, tape);
+            let loss = paths.log_weights.mean::<(), _>() * B::Number::of(-(part as f64 / n as f64));
+            let value = -loss.as_vec()[0].f64();
+            Some((loss, value))
+        };
+        let batch = B::batch(&workers, parameters, group.id, &parts, normals, loss)?;
+        let Some((value, mut gradients)) = batch.filter(|b| watch.good(b.0, step_size)) else {
+            return Ok(Step::NonFinite(explain()));
+        };
         Ok(match parameters.update(&group, context.rate, &mut gradients) {
             Update::Stepped { .. } => Step::Done(value),
-            Update::NonFinite => {
-                Step::NonFinite(chain.non_finite_point().and_then(|x| seen.explain_non_finite(&x)))
-            }
+            Update::NonFinite => Step::NonFinite(explain()),
         })
     };
     let mut training = train(&plan, &mut parameters, &mut state, monitor, step)?;
@@ -233,15 +218,9 @@ fn train_chain<B: Backend>(task: TrainChain<'_>) -> Result<Trained<B>, Inference
     Ok(Trained { chain, parameters, start, training, coordinates })
 }
 
-/// How many of `n` chains are simulated at once.
-fn at_once<B: Backend>(chain: &Chain<B>, n: usize) -> usize {
-    (POINTS / (chain.noises() * chain.dim()).max(1)).clamp(1, n)
-}
-
-/// Sizes of as few parts of `n` as hold at most `most`, which differ by one at most.
-fn parts(n: usize, most: usize) -> Vec<usize> {
-    let count = n.div_ceil(most);
-    (0..count).map(|i| (n + i) / count).collect()
+/// How many chains a thread simulates at once, at most.
+fn at_once(chain: &Chain) -> usize {
+    (POINTS / (chain.noises() * chain.dim).max(1)).max(1)
 }
 
 /// Where the chain starts and the coordinates that it runs in.
@@ -312,30 +291,46 @@ fn assess(
 ) -> Result<Fit, InferenceError> {
     let Trained { chain, parameters, coordinates, .. } = trained;
     target.f64.see(Part::Whole(&trained.start.mean));
-    let d = chain.dim();
+    let d = chain.dim;
     let paths = config.resample.pool(settings.draws, d).max(MIN_PATHS);
     let mut rng = stream(settings.seed, "langevin draws");
     let (mut log_weights, mut draws, mut log_p) = (Vec::new(), Vec::new(), Vec::new());
     let mut stop = trained.training.stop;
     let sampling = settings.deadline.share(SAMPLING);
-    let density = timed(&coordinates.density(target.f64), &sampling);
-    let chain = chain.with_bridge::<f64>(Bridge::new(&density));
-    let batch = sampling.lot(2, at_once(&chain, BATCH), || {
+    let bridge = Bridge::new(&timed(&coordinates.density(target.f64), &sampling));
+    let shape = |n: usize| (n * chain.noises(), d);
+    let batch = sampling.lot(2, at_once(chain).min(BATCH), || {
         let mut pilot = stream(settings.seed, "langevin pilot");
-        let noise = Normals::<f64>::draw(&mut pilot, (2 * chain.noises(), d), Pairs::Independent);
-        let _ = chain.simulate(parameters, &noise, 2, &SharedTape::off());
+        let noise = Normals::<f64>::draw(&mut pilot, shape(2), Pairs::Independent);
+        let _ = chain.simulate(&bridge, parameters, &noise, 2, &SharedTape::off());
     });
+    let workers = Workers::new(settings.threads);
     while log_weights.len() < paths && !(sampling.passed() && log_weights.len() > 1) {
-        let n = batch.min(paths - log_weights.len());
-        let noise = Normals::<f64>::draw(&mut rng, (n * chain.noises(), d), Pairs::Independent);
-        let simulated = chain.simulate(parameters, &noise, n, &SharedTape::off());
+        // A batch for each thread, on noise that is drawn before.
+        let mut left = paths - log_weights.len();
+        let mut batches = Vec::new();
+        while batches.len() < workers.count() && left > 0 {
+            let n = batch.min(left);
+            let mut noise = vec![0.0; n * chain.noises() * d];
+            fill_std_normal(&mut rng, &mut noise);
+            batches.push((n, noise));
+            left -= n;
+        }
+        let simulated = workers.each(&mut batches, |(n, noise)| {
+            let noise = Node::constant(Pooled::of(noise), shape(*n));
+            let paths = chain.simulate(&bridge, parameters, &noise, *n, &SharedTape::off());
+            let numbers = |x: &Node<f64>| x.numbers().to_vec();
+            (paths.log_weights.as_vec(), numbers(&paths.ends), numbers(&paths.log_p))
+        });
         if sampling.has_cut() {
             break;
         }
-        log_weights.extend(simulated.log_weights.as_vec());
-        let (ends, log_dets) = coordinates.apply(target.f64, simulated.ends.numbers());
-        draws.extend(ends);
-        log_p.extend(simulated.log_p.numbers().iter().zip(log_dets).map(|(l, det)| l - det));
+        for (weights, ends, of_ends) in simulated {
+            log_weights.extend(weights);
+            let (ends, log_dets) = coordinates.apply(target.f64, &ends);
+            draws.extend(ends);
+            log_p.extend(of_ends.iter().zip(log_dets).map(|(l, det)| l - det));
+        }
         let progress = Progress {
             phase: "sampling",
             done: log_weights.len(),
@@ -425,19 +420,5 @@ fn judge_training(checks: &mut Checks, trained: &Trained<f64>) {
             VerdictLevel::Ok,
             format!("The mean-field start had not converged after {} steps.", start.iterations),
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parts;
-
-    #[test]
-    fn parts_are_as_few_and_as_equal_as_can_be() {
-        for (n, most, sizes) in
-            [(16, 16, vec![16]), (16, 10, vec![8, 8]), (7, 3, vec![2, 2, 3]), (3, 1, vec![1, 1, 1])]
-        {
-            assert_eq!(parts(n, most), sizes);
-        }
     }
 }

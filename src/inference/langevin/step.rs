@@ -49,7 +49,7 @@ pub(super) struct Coefficients<B: Backend> {
 }
 
 impl<B: Backend> Coefficients<B> {
-    pub(super) fn new(chain: &Chain<B>, parameters: &Parameters<B>, tape: &SharedTape<B>) -> Self {
+    pub(super) fn new(chain: &Chain, parameters: &Parameters<B>, tape: &SharedTape<B>) -> Self {
         let (handles, form) = (chain.handles, chain.form);
         let e = parameters.matrix(handles.step_size, (1, 1), tape);
         let pace = if form.dynamics.overdamped() {
@@ -61,7 +61,7 @@ impl<B: Backend> Coefficients<B> {
         let h = match handles.step_scales {
             None => pace,
             Some(scales) => {
-                let d = chain.dim();
+                let d = chain.dim;
                 let scales = parameters.matrix(scales, (1, d), tape).exp();
                 scales * broadcast_scalar(pace.reshape_like(&(1,)), (1, d))
             }
