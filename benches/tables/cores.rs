@@ -2,8 +2,7 @@
 //!
 //! `cargo bench --bench tables -- cores`
 //!
-//! Least of three runs each, alternating, on eight schools. Only what is done in chains is spread over threads;
-//! a training step is one thread's work.
+//! Least of three runs each, alternating. Chains, paths and the parts of a batch are spread over threads.
 
 use std::path::Path;
 use std::time::Instant;
@@ -16,14 +15,38 @@ pub(super) const USAGE: &str = "cores";
 
 const TITLE: &str = "Two cores";
 const COLUMNS: [&str; 5] = ["run", "1 thread, s", "2 threads, s", "ratio", "draws"];
-const HEAD: &str = "Time on the wall from the start of a process to its end, least of 3 runs, eight schools: \
+const HEAD: &str = "Time on the wall from the start of a process to its end, least of 3 runs: \
                     `cargo bench --bench tables -- cores`.";
 const RUNS: usize = 3;
 
-const TASKS: [(&str, &[&str]); 3] = [
-    ("NUTS, 4 chains of 10,000 draws", &["nuts", "--draws", "40000"]),
-    ("LDVI, K = 32, N = 16", &["ldvi", "--bridges", "32", "--iterations", "1000"]),
-    ("SIVI-SM, B = 512", &["sivi-sm", "--grad-samples", "512", "--iterations", "1000"]),
+/// Name, example and arguments.
+const TASKS: [(&str, &str, &[&str]); 6] = [
+    (
+        "eight schools, NUTS, 4 chains of 10,000 draws",
+        "eight_schools",
+        &["nuts", "--draws", "40000"],
+    ),
+    ("sonar, LDVI, K = 32, N = 16", "sonar", &["ldvi", "--bridges", "32", "--iterations", "1000"]),
+    (
+        "sonar, LDVI, K = 64, N = 64",
+        "sonar",
+        &["ldvi", "--bridges", "64", "--grad-samples", "64", "--iterations", "200"],
+    ),
+    (
+        "sonar, LDVI, K = 256, N = 5",
+        "sonar",
+        &["ldvi", "--bridges", "256", "--grad-samples", "5", "--iterations", "300"],
+    ),
+    (
+        "sonar, SIVI-SM, B = 256",
+        "sonar",
+        &["sivi-sm", "--grad-samples", "256", "--iterations", "2000"],
+    ),
+    (
+        "sonar, SIVI-SM, B = 1024",
+        "sonar",
+        &["sivi-sm", "--grad-samples", "1024", "--iterations", "500"],
+    ),
 ];
 
 /// Measures and writes the table.
@@ -34,11 +57,12 @@ pub(super) fn run(arguments: &[String]) -> Result<(), String> {
     if !arguments.is_empty() {
         return Err(USAGE.into());
     }
-    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/eight_schools/model.ppl");
-    let model = model.to_string_lossy();
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
     let mut rows = Vec::new();
-    for (name, task) in TASKS {
+    for (name, example, task) in TASKS {
+        let model = examples.join(example).join("model.ppl");
+        let model = model.to_string_lossy();
         let (mut least, mut draws) = ([f64::INFINITY; 2], [Vec::new(), Vec::new()]);
         for _ in 0..RUNS {
             for (i, threads) in ["1", "2"].into_iter().enumerate() {

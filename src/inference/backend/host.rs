@@ -6,7 +6,7 @@ use dfdx::prelude::{Shape, Storage, Tensor, TensorFromVec};
 
 use rand::{RngCore, SeedableRng};
 
-use super::{Backend, Density, Descent, Leaf, Loss, Normals, Pairs};
+use super::{Backend, Density, Leaf, Loss, Normals, Pairs, ValueAndGrad, value_and_grad};
 use crate::density::LogDensity;
 use crate::inference::adam::{Adam, sum_of_squares};
 use crate::inference::bridge::Bridge;
@@ -15,7 +15,7 @@ use crate::inference::kernel_stein::{self, Discrepancy, Kernel, Sides};
 use crate::inference::mlp::ReluMlp;
 use crate::inference::node::Node;
 use crate::inference::optimizer::{Handle, Parameters};
-use crate::inference::tape::{self, Buffer, Element, Grads, Matrix, Pooled, SharedTape, backward};
+use crate::inference::tape::{self, Buffer, Element, Grads, Matrix, Pooled, SharedTape};
 use crate::inference::transport::Transport;
 use crate::inference::workers::Workers;
 use crate::inference::{InferenceError, Settings};
@@ -52,19 +52,16 @@ impl<E: Element> Backend for E {
         parts: &[usize],
         normals: &mut Stream,
         loss: impl Fn(usize, &mut Stream, &SharedTape<E>) -> Loss<E> + Sync,
-    ) -> Result<Descent<E>, InferenceError> {
+    ) -> Result<ValueAndGrad<E>, InferenceError> {
         let of_part = |part: usize, normals: &mut Stream| {
-            let Some((loss, value)) = loss(part, normals, &SharedTape::recording()) else {
-                return Ok(None);
-            };
-            Ok(Some((value, backward(loss)?)))
+            value_and_grad(loss(part, normals, &SharedTape::recording()))
         };
         if let [whole] = parts {
             return of_part(*whole, normals);
         }
         let stream = |part: &usize| (*part, Stream::seed_from_u64(normals.next_u64()));
         let mut parts: Vec<(usize, Stream)> = parts.iter().map(stream).collect();
-        let mut done: Descent<E> = Some((0.0, Grads::<E>::leaky()));
+        let mut done: ValueAndGrad<E> = Some((0.0, Grads::<E>::leaky()));
         for part in workers.each(&mut parts, |(part, normals)| of_part(*part, normals)) {
             let (Some((value, sum)), Some((more, mut gradients))) = (&mut done, part?) else {
                 return Ok(None);

@@ -78,7 +78,7 @@ pub trait Backend: Sized + 'static {
         parts: &[usize],
         normals: &mut Self::Normals,
         loss: impl Fn(usize, &mut Self::Normals, &SharedTape<Self>) -> Loss<Self> + Sync,
-    ) -> Result<Descent<Self>, InferenceError> {
+    ) -> Result<ValueAndGrad<Self>, InferenceError> {
         // One after the other, as each has points of its own to keep for its gradient.
         let (mut value, mut gradients) = (0.0, Grads::<Self>::leaky());
         for part in parts {
@@ -226,7 +226,14 @@ pub trait Density<B: Backend>: Debug {
 pub type Loss<B> = Option<(Scalar<B>, f64)>;
 
 /// That value and the gradients; `None` likewise.
-pub type Descent<B> = Option<(f64, Grads<B>)>;
+pub type ValueAndGrad<B> = Option<(f64, Grads<B>)>;
+
+/// A loss's value and gradients.
+pub(in crate::inference) fn value_and_grad<B: Backend>(
+    loss: Loss<B>,
+) -> Result<ValueAndGrad<B>, InferenceError> {
+    loss.map(|(loss, value)| Ok((value, backward(loss)?))).transpose()
+}
 
 /// A number off the tape, `[1, 1]`.
 pub(in crate::inference) fn number<B: Backend>(x: f64) -> B::Node {

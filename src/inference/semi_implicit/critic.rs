@@ -17,7 +17,7 @@ use crate::inference::backend::{Backend, Density, Node, number};
 use crate::inference::fused::Term;
 use crate::inference::mlp::ReluMlp;
 use crate::inference::optimizer::{Group, Handle, Parameters, Update};
-use crate::inference::tape::{Scalar, SharedTape, backward};
+use crate::inference::tape::{Scalar, SharedTape};
 use crate::inference::train::Step;
 use crate::real::Real;
 
@@ -99,13 +99,12 @@ pub(super) fn step<B: Backend>(
     at: At,
     normals: &mut B::Normals,
 ) -> Result<Step, InferenceError> {
-    let noise = setup.noise(normals);
-    let loss = loss(setup, parameters, &noise, at);
-    let value = -loss.as_vec()[0].f64();
-    if !value.is_finite() {
-        return Ok(Step::NonFinite(None));
-    }
-    let mut gradients = backward(loss)?;
+    let descent = setup.batch(parameters, CRITIC, normals, |noise, tape| {
+        let loss = loss(setup, parameters, noise, at, tape);
+        let value = -loss.as_vec()[0].f64();
+        value.is_finite().then_some((loss, value))
+    })?;
+    let Some((value, mut gradients)) = descent else { return Ok(Step::NonFinite(None)) };
     let group = Group { betas: BETAS, ..Group::adam(CRITIC) };
     Ok(match parameters.update(&group, rate, &mut gradients) {
         Update::Stepped { .. } => Step::Done(value),
@@ -119,6 +118,7 @@ fn loss<B: Backend>(
     parameters: &Parameters<B>,
     noise: &Noise<B>,
     at: At,
+    tape: &SharedTape<B>,
 ) -> Scalar<B> {
     let (u, mut n) = setup.family.sample(parameters, noise, &SharedTape::off());
     let shape = u.shape();
@@ -129,7 +129,7 @@ fn loss<B: Backend>(
         let share = number::<B>((1.0 - at.residual) * at.heat);
         n = B::combine(shape, &[Term::Plain(&n), Term::Scaled(&share, 0, &s)]);
     }
-    let r = setup.critic.rest(parameters, &u, at.residual, &SharedTape::recording());
+    let r = setup.critic.rest(parameters, &u, at.residual, tape);
     let size = (shape.0 * shape.1) as f64;
     B::gap(&r, &n).tensor().reshape_like(&()) / B::Number::of(-size)
 }
@@ -154,7 +154,7 @@ mod tests {
             parameters: &Parameters<B>,
             noise: [&Noise<B>; 2],
         ) -> Scalar<B> {
-            loss(setup, parameters, noise[0], AT)
+            loss(setup, parameters, noise[0], AT, &SharedTape::recording())
         }
     }
 

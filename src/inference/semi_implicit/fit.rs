@@ -15,19 +15,21 @@ use super::options::{Options, Reader};
 use super::standardize::fit_gaussian;
 use crate::density::{LogDensity, Part};
 use crate::inference::affine::Coordinates;
-use crate::inference::backend::{Backend, Density, Normals, along};
+use crate::inference::backend::{Backend, Density, Loss, Normals, ValueAndGrad, along};
 use crate::inference::checkpoint;
 use crate::inference::deadline::timed;
 use crate::inference::node::Node;
 use crate::inference::optimizer::{Average, Group, Parameters, Schedule, Update};
 use crate::inference::start;
-use crate::inference::tape::{Element, Pooled, Scalar, backward};
+use crate::inference::tape::{Element, Pooled, Scalar, SharedTape};
 use crate::inference::train::{Context, Plan, Step, train};
 use crate::inference::transport::Transport;
+use crate::inference::workers::{Workers, parts};
 use crate::inference::{
     Deadline, Fit, InferenceError, MethodOption, Monitor, Precision, Settings, Target,
 };
 use crate::random::{Stream, stream};
+use crate::real::Real;
 
 /// Parameter group of the family.
 pub(super) const FAMILY: usize = 0;
@@ -37,6 +39,9 @@ const TRAINING: f64 = 0.65;
 const EXAMINING: f64 = 0.35;
 /// Share for the coordinates.
 const STANDARDIZING: f64 = 0.2;
+
+/// What a draw takes, in steps of a chain: passes through the family and the critic, there and back.
+const STEPS: usize = 2;
 
 /// Every how many iterations the parameters count towards their average.
 const AVERAGED: usize = 10;
@@ -78,7 +83,7 @@ pub(super) trait Objective: Sized {
     const OPTIONS: &'static [MethodOption];
     /// Names of the stages for checkpoints: standardisation, training, examination.
     const STAGES: [&'static str; 3];
-    /// What [`loss`](Self::loss) reports.
+    /// What its steps report.
     const MEASURE: Measure;
     /// Critic updates on the finished family before it is judged.
     const EXAMINATION: usize;
@@ -115,15 +120,16 @@ pub(super) trait Steps<B: Backend>: Objective {
         Ok(())
     }
 
-    /// What the family descends, on fresh draws.
-    fn loss(
+    /// The [`Measure`]'s value and the gradients that the family descends, on fresh draws; `None` where that is
+    /// not finite.
+    fn value_and_grad(
         &self,
         setup: &Setup<'_, B>,
         parameters: &Parameters<B>,
         state: &mut Self::State,
         at: At,
         normals: &mut B::Normals,
-    ) -> Result<Loss<B>, InferenceError>;
+    ) -> Result<ValueAndGrad<B>, InferenceError>;
 
     /// What comes after the family's step; `factor` is that of the critic's learning rate.
     fn follow(
@@ -137,10 +143,6 @@ pub(super) trait Steps<B: Backend>: Objective {
         Ok(())
     }
 }
-
-/// A loss whose gradient is that of the objective, and the [`Measure`]'s value; `None` where that is not
-/// finite.
-pub(super) type Loss<B> = Option<(Scalar<B>, f64)>;
 
 /// What depends on how far training is.
 #[derive(Debug, Clone, Copy)]
@@ -161,6 +163,9 @@ pub(super) struct Setup<'a, B: Backend> {
     pub(super) options: &'a Options,
     /// When what is done with it is to be over.
     pub(super) deadline: Deadline,
+    /// Who shares a batch, and how it is cut.
+    pub(super) workers: Workers,
+    parts: Vec<usize>,
 }
 
 impl<'a, B: Backend> Setup<'a, B> {
@@ -175,12 +180,43 @@ impl<'a, B: Backend> Setup<'a, B> {
         let family = Family::new(dim, &options.family, parameters, FAMILY, rng);
         let identity = options.family.linear;
         let critic = Critic::new(dim, &options.critic_hidden, identity, parameters, rng);
-        Setup { target, seen, family, critic, options, deadline }
+        let parts = parts(options.batch, STEPS, options.batch);
+        Setup {
+            target,
+            seen,
+            family,
+            critic,
+            options,
+            deadline,
+            workers: Workers::default(),
+            parts,
+        }
     }
 
     /// Noise for one batch, in antithetic pairs if that is set.
     pub(super) fn noise(&self, normals: &mut B::Normals) -> Noise<B> {
         Noise::draw(&self.family, self.options.batch, self.options.antithetic, normals)
+    }
+
+    /// Value and gradients by the parameters of `group` of a loss that is a mean over draws, on fresh noise.
+    pub(super) fn batch(
+        &self,
+        parameters: &Parameters<B>,
+        group: usize,
+        normals: &mut B::Normals,
+        loss: impl Fn(&Noise<B>, &SharedTape<B>) -> Loss<B> + Sync,
+    ) -> Result<ValueAndGrad<B>, InferenceError> {
+        let Options { batch, antithetic, .. } = *self.options;
+        let of_part = |part: usize, normals: &mut B::Normals, tape: &SharedTape<B>| {
+            let noise = Noise::draw(&self.family, part, antithetic, normals);
+            let of_part = loss(&noise, tape);
+            if part == batch {
+                return of_part;
+            }
+            let share = part as f64 / batch as f64;
+            of_part.map(|(loss, value)| (loss * B::Number::of(share), value * share))
+        };
+        B::batch(&self.workers, parameters, group, &self.parts, normals, of_part)
     }
 
     /// Noise for one batch of independent draws.
@@ -189,24 +225,18 @@ impl<'a, B: Backend> Setup<'a, B> {
     }
 
     /// One descent step of the family; the measure's value, per dimension.
-    fn descend(
-        &self,
-        parameters: &mut Parameters<B>,
-        rate: f64,
-        loss: Loss<B>,
-    ) -> Result<Step, InferenceError> {
+    fn descend(&self, parameters: &mut Parameters<B>, rate: f64, descent: ValueAndGrad<B>) -> Step {
         let place = || {
             let point = self.target.non_finite_point();
             Step::NonFinite(point.and_then(|u| self.seen.explain_non_finite(&u)))
         };
-        let Some((objective, value)) = loss else { return Ok(place()) };
-        let mut gradients = backward(objective)?;
+        let Some((value, mut gradients)) = descent else { return place() };
         let clip_norm = Some(self.options.clip);
         let group = Group { betas: BETAS, clip_norm, ..Group::adam(FAMILY) };
-        Ok(match parameters.update(&group, rate, &mut gradients) {
+        match parameters.update(&group, rate, &mut gradients) {
             Update::Stepped { .. } => Step::Done(value),
             Update::NonFinite => place(),
-        })
+        }
     }
 }
 
@@ -295,6 +325,7 @@ impl<O: Objective> Task<'_, O> {
         let target_until = until(&training)?;
         let mut setup =
             Setup::new(target_until, &options, training.clone(), &mut parameters, &mut rng);
+        setup.workers = Workers::new(settings.threads.min(setup.parts.len()));
         let plan = Plan {
             stage: O::STAGES[1],
             phase: "training",
@@ -327,8 +358,8 @@ impl<O: Objective> Task<'_, O> {
                 objective.begin(&setup, parameters, at, normals)?;
             }
             density.see(Part::Fresh(context.iteration as u64));
-            let loss = objective.loss(&setup, parameters, own, at, normals)?;
-            let outcome = setup.descend(parameters, context.rate, loss)?;
+            let descent = objective.value_and_grad(&setup, parameters, own, at, normals)?;
+            let outcome = setup.descend(parameters, context.rate, descent);
             let factor = options.schedule[1].factor(context.iteration, context.done);
             objective.follow(&setup, parameters, factor, at, normals)?;
             let due = options.average > 0.0 && context.iteration.is_multiple_of(AVERAGED);

@@ -13,13 +13,15 @@
 //! the authors' code, the width of the Gaussian kernel.
 
 use super::family::Noise;
-use super::fit::{self, At, Loss, Measure, Objective, Setup, Steps, Task};
+use super::fit::{self, At, Measure, Objective, Setup, Steps, Task};
 use super::options::{
     ANNEALING, ANTITHETIC, AVERAGE, CLIP, CRITIC_HIDDEN, CRITIC_LEARNING_RATE, DECAY_EVERY,
     GRAD_SAMPLES, HIDDEN, ITERATIONS, LATENT, LEARNING_RATE, LINEAR, LOG_VARIANCE,
     LOG_VARIANCE_FLOOR, MIXING_DRAWS, RESAMPLE, Reader, SCHEDULE, STANDARDIZE,
 };
-use crate::inference::backend::{Backend, Density, Node, Stage, along, dispatch, number};
+use crate::inference::backend::{
+    Backend, Density, Loss, Node, Stage, ValueAndGrad, along, dispatch, number, value_and_grad,
+};
 use crate::inference::fused::Term;
 use crate::inference::kernel_stein::{Discrepancy, Kernel, Sides};
 use crate::inference::method::option;
@@ -122,15 +124,15 @@ impl Stage for Task<'_, Ksivi> {
 }
 
 impl<B: Backend> Steps<B> for Ksivi {
-    fn loss(
+    fn value_and_grad(
         &self,
         setup: &Setup<'_, B>,
         parameters: &Parameters<B>,
         (): &mut (),
         at: At,
         normals: &mut B::Normals,
-    ) -> Result<Loss<B>, InferenceError> {
-        Ok(match self.estimator {
+    ) -> Result<ValueAndGrad<B>, InferenceError> {
+        value_and_grad(match self.estimator {
             Estimator::Vanilla => {
                 let (first, second) = (setup.noise(normals), setup.noise(normals));
                 self.at(setup, parameters, [&first, &second], at)

@@ -15,13 +15,13 @@
 use dfdx::prelude::{Rank0, SumTo};
 use faer::{Accum, MatMut, MatRef};
 
-use super::fit::{self, At, Loss, Measure, Objective, Setup, Steps, Task};
+use super::fit::{self, At, Measure, Objective, Setup, Steps, Task};
 use super::options::{
     ANNEALING, AVERAGE, CLIP, CRITIC_HIDDEN, CRITIC_LEARNING_RATE, DECAY_EVERY, GRAD_SAMPLES,
     HIDDEN, ITERATIONS, LATENT, LEARNING_RATE, LINEAR, LOG_VARIANCE, LOG_VARIANCE_FLOOR,
     MIXING_DRAWS, RESAMPLE, Reader, SCHEDULE, STANDARDIZE,
 };
-use crate::inference::backend::{Normals, Pairs};
+use crate::inference::backend::{Normals, Pairs, ValueAndGrad, value_and_grad};
 use crate::inference::fused::{Term, combine};
 use crate::inference::method::option;
 use crate::inference::node::Node;
@@ -90,14 +90,14 @@ impl Objective for Sivi {
 }
 
 impl<E: Element> Steps<E> for Sivi {
-    fn loss(
+    fn value_and_grad(
         &self,
         setup: &Setup<'_, E>,
         parameters: &Parameters<E>,
         (): &mut (),
         at: At,
         rng: &mut Stream,
-    ) -> Result<Loss<E>, InferenceError> {
+    ) -> Result<ValueAndGrad<E>, InferenceError> {
         let family = &setup.family;
         let noise = setup.noise(rng);
         let shape = (self.mixing, family.latent());
@@ -133,7 +133,7 @@ impl<E: Element> Steps<E> for Sivi {
         let log_q = setup.along(&white, &mixed.by_draw) + setup.along(&centres, &mixed.by_centre);
         let log_p = setup.along(&u, &score);
         let loss = (log_q - log_p) / E::of(used as f64) - sigma.ln().sum::<Rank0, _>();
-        Ok(Some((loss, sum / used as f64 + log_scale)))
+        value_and_grad(Some((loss, sum / used as f64 + log_scale)))
     }
 }
 

@@ -24,13 +24,15 @@
 use dfdx::prelude::ReshapeTo;
 
 use super::critic;
-use super::fit::{self, At, Loss, Measure, Objective, Setup, Steps, Task};
+use super::fit::{self, At, FAMILY, Measure, Objective, Setup, Steps, Task};
 use super::options::{
     ANNEALING, ANTITHETIC, AVERAGE, CLIP, CRITIC_HIDDEN, CRITIC_LEARNING_RATE, DECAY_EVERY,
     GRAD_SAMPLES, HIDDEN, ITERATIONS, LATENT, LEARNING_RATE, LINEAR, LOG_VARIANCE,
     LOG_VARIANCE_FLOOR, MIXING_DRAWS, RESAMPLE, Reader, SCHEDULE, STANDARDIZE,
 };
-use crate::inference::backend::{Backend, Density, Node, Stage, along, dispatch, number};
+use crate::inference::backend::{
+    Backend, Density, Loss, Node, Stage, ValueAndGrad, along, dispatch, number,
+};
 use crate::inference::fused::{Gaps, Term};
 use crate::inference::method::option;
 use crate::inference::optimizer::Parameters;
@@ -189,21 +191,23 @@ impl<B: Backend> Steps<B> for SiviSm {
         critic::steps(self.critic_warmup, setup, parameters, rate, at, normals)
     }
 
-    fn loss(
+    fn value_and_grad(
         &self,
         setup: &Setup<'_, B>,
         parameters: &Parameters<B>,
         (): &mut (),
         at: At,
         normals: &mut B::Normals,
-    ) -> Result<Loss<B>, InferenceError> {
-        let noise = setup.noise(normals);
-        let (u, n) = setup.family.sample(parameters, &noise, &SharedTape::recording());
+    ) -> Result<ValueAndGrad<B>, InferenceError> {
         let loss = match self.descent {
-            Descent::Fisher => fisher(setup, parameters, (&u, &n), at),
-            Descent::Kl => kl(setup, parameters, (&u, &n), at),
+            Descent::Fisher => fisher,
+            Descent::Kl => kl,
         };
-        Ok(loss.map(|(loss, value)| (loss, value / setup.target.dim() as f64)))
+        let descent = setup.batch(parameters, FAMILY, normals, |noise, tape| {
+            let (u, n) = setup.family.sample(parameters, noise, tape);
+            loss(setup, parameters, (&u, &n), at)
+        })?;
+        Ok(descent.map(|(value, gradients)| (value / setup.target.dim() as f64, gradients)))
     }
 
     fn follow(

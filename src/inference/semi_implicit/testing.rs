@@ -8,7 +8,6 @@ use super::options::{Options, Reader};
 use crate::density::{LogDensity, Residuals};
 use crate::inference::bridge::Bridge;
 use crate::inference::optimizer::Parameters;
-use crate::inference::tape::backward;
 use crate::inference::{Deadline, Settings};
 use crate::random::{Stream, stream};
 
@@ -84,11 +83,11 @@ pub(super) fn gradient_agrees_with_differences<O: Steps<f64>>(words: &str, at: A
     let (objective, options) = parsed::<O>(&settings(words));
     let (setup, mut parameters, rng) = setup(&options);
     // The same noise every time.
-    let loss = |parameters: &Parameters<f64>| {
+    let value_and_grad = |parameters: &Parameters<f64>| {
         let state = &mut O::State::default();
-        objective.loss(&setup, parameters, state, at, &mut rng.clone()).unwrap().unwrap()
+        objective.value_and_grad(&setup, parameters, state, at, &mut rng.clone()).unwrap().unwrap()
     };
-    let mut gradients = backward(loss(&parameters).0).unwrap();
+    let mut gradients = value_and_grad(&parameters).1;
     for handle in setup.family.handles() {
         let gradient = parameters.gradient(handle, &mut gradients);
         let start = parameters.values(handle);
@@ -97,7 +96,7 @@ pub(super) fn gradient_agrees_with_differences<O: Steps<f64>>(words: &str, at: A
                 let mut moved = start.clone();
                 moved[i] += step;
                 parameters.set(handle, &moved);
-                loss(&parameters).1
+                value_and_grad(&parameters).0
             };
             let difference = factor * (moved_by(1e-6) - moved_by(-1e-6)) / 2e-6;
             let error = (gradient[i] - difference).abs();

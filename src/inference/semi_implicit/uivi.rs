@@ -10,12 +10,13 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::family::Conditional;
-use super::fit::{self, At, Loss, Measure, Objective, Setup, Steps, Task};
+use super::fit::{self, At, Measure, Objective, Setup, Steps, Task};
 use super::options::{
     ANNEALING, AVERAGE, CLIP, CRITIC_HIDDEN, CRITIC_LEARNING_RATE, DECAY_EVERY, GRAD_SAMPLES,
     HIDDEN, ITERATIONS, LATENT, LEARNING_RATE, LINEAR, LOG_VARIANCE, LOG_VARIANCE_FLOOR,
     MIXING_DRAWS, RESAMPLE, Reader, SCHEDULE, STANDARDIZE,
 };
+use crate::inference::backend::{ValueAndGrad, value_and_grad};
 use crate::inference::method::option;
 use crate::inference::node::Node;
 use crate::inference::optimizer::Parameters;
@@ -116,14 +117,14 @@ impl Objective for Uivi {
 }
 
 impl<E: Element> Steps<E> for Uivi {
-    fn loss(
+    fn value_and_grad(
         &self,
         setup: &Setup<'_, E>,
         parameters: &Parameters<E>,
         state: &mut StepSize,
         at: At,
         rng: &mut Stream,
-    ) -> Result<Loss<E>, InferenceError> {
+    ) -> Result<ValueAndGrad<E>, InferenceError> {
         let noise = setup.noise(rng);
         let (u, n) = setup.family.sample(parameters, &noise, &SharedTape::recording());
         let (_, score) = setup.target.value_and_score(u.numbers());
@@ -153,7 +154,7 @@ impl<E: Element> Steps<E> for Uivi {
         }
         let loss = setup.along(&u, &f) / E::of(-(used as f64));
         let value = divergence / ((used * d) as f64);
-        Ok(Some((loss, value)))
+        value_and_grad(Some((loss, value)))
     }
 }
 

@@ -7,7 +7,7 @@
 mod plan;
 mod recovery;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -176,15 +176,20 @@ pub fn train<B: Backend, S: Serialize + DeserializeOwned>(
     };
     let mut stop = Stop::Iterations;
     let first = log.rates.len();
+    // The least time of an iteration, by the deadline's clock.
+    let mut quickest: Option<Duration> = None;
     for iteration in first..if log.converged { first } else { plan.iterations } {
         let began = Instant::now();
-        let time_used = plan.deadline.used();
         if plan.deadline.passed() {
             stop = Stop::TimeLimit;
             break;
         }
-        // Under a time limit the schedule follows the clock where that is ahead, so that a run that is
-        // cut short has annealed its learning rate all the same.
+        // Under a time limit that comes first the schedule follows the clock where that is ahead, so that a run
+        // that is cut short has annealed its learning rate all the same.
+        let left = plan.deadline.left();
+        let needed = quickest.map(|q| q.as_secs_f64() * (plan.iterations - iteration) as f64);
+        let late = needed.zip(left).is_some_and(|(needed, left)| needed > left.as_secs_f64());
+        let time_used = if late { plan.deadline.used() } else { 0.0 };
         let done = plan.done(&mut log, iteration, time_used);
         let factor = plan.schedule.factor(iteration, done) * recovery.counts.shrink;
         let context = Context { iteration, rate: plan.learning_rate * factor, done };
@@ -194,6 +199,9 @@ pub fn train<B: Backend, S: Serialize + DeserializeOwned>(
             break;
         }
         log.times_ms.add(began.elapsed().as_secs_f64() * 1e3);
+        let took =
+            left.zip(plan.deadline.left()).map(|(before, after)| before.saturating_sub(after));
+        quickest = [quickest, took].into_iter().flatten().min();
         log.rates.add(context.rate);
         match outcome {
             Step::Done(value) | Step::Converged(value) if value.is_finite() => {
