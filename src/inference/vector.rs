@@ -300,6 +300,36 @@ impl<E: Element> WithSimd for SumOfGaps<'_, E> {
     }
 }
 
+/// The largest of `x` and `Σ e^(x − largest)`: what `log Σ eˣ` is made of.
+pub(super) fn log_sum_exp_parts<E: Element>(x: &[E]) -> (E, E) {
+    arch().dispatch(LogSumExpParts(x))
+}
+
+struct LogSumExpParts<'a, E>(&'a [E]);
+
+impl<E: Element> WithSimd for LogSumExpParts<'_, E> {
+    type Output = (E, E);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> (E, E) {
+        let (x, rest) = self.0.as_chunks::<PARTIALS>();
+        let larger = |a: E, b: E| select_unpredictable(b > a, b, a);
+        let mut most = [E::neg_infinity(); PARTIALS];
+        for x in x {
+            most = std::array::from_fn(|i| larger(most[i], x[i]));
+        }
+        let most = most.into_iter().chain(rest.iter().copied()).fold(E::neg_infinity(), larger);
+        let mut sums = [E::zero(); PARTIALS];
+        for x in x {
+            sums = std::array::from_fn(|i| sums[i] + (most - x[i]).fast_decay());
+        }
+        for (sum, x) in sums.iter_mut().zip(rest) {
+            *sum += (most - *x).fast_decay();
+        }
+        (most, sums.into_iter().sum())
+    }
+}
+
 /// Whether every number is finite.
 pub(super) fn all_finite<E: Element>(x: &[E]) -> bool {
     // Zero times anything else is NaN, and so are sums with it.

@@ -21,6 +21,7 @@ use crate::inference::start::Gaussian;
 use crate::inference::tape::{Element, SharedTape};
 use crate::inference::train::Stop;
 use crate::inference::weights::{self, POOLED_NUMBERS, Resample};
+use crate::inference::workers::Workers;
 use crate::inference::{Deadline, InferenceError, Monitor, Progress, Settings, Target};
 use crate::random::{Stream, stream};
 
@@ -66,6 +67,7 @@ pub(super) struct Finished<'a, E: Element> {
     pub(super) options: &'a Options,
     pub(super) parameters: &'a Parameters<E>,
     pub(super) at: At,
+    pub(super) workers: &'a Workers,
     /// How it ended.
     pub(super) stop: Stop,
 }
@@ -275,17 +277,20 @@ impl Evidence {
         let half = 0.5 * left.as_secs_f64();
         let draw_s = spent.as_secs_f64() / self.own.log_p.len() as f64;
         let block = ((half / draw_s) as usize).clamp(2, full.block);
-        let pilot = Effort {
-            block: PILOT.min(self.own.log_p.len()),
-            components: full.components.div_ceil(PILOT),
+        // What does not grow with the components is left out by taking the difference of two efforts.
+        let pilot = PILOT.min(self.own.log_p.len());
+        let few = full.components.div_ceil(PILOT);
+        let points = &self.own.u[..pilot * self.density.dim()];
+        let marginal = Marginal::new(from.family, from.parameters, from.workers);
+        let mut taken_s = |components| {
+            let before = weighing.left().unwrap_or_default();
+            marginal.estimate(points, &[], components, rng);
+            before.saturating_sub(weighing.left().unwrap_or_default()).as_secs_f64()
         };
-        let points = &self.own.u[..pilot.block * self.density.dim()];
-        let marginal = Marginal::new(from.family, from.parameters);
-        marginal.estimate(points, &[], pilot.components, rng);
-        let taken_s = weighing.left().map_or(0.0, |now| left.saturating_sub(now).as_secs_f64());
-        let scale = (block * full.components) as f64 / (pilot.block * pilot.components) as f64;
-        let components = full.components as f64 * (half / (taken_s * scale)).min(1.0);
-        Effort { block, components: (components as usize).max(pilot.components) }
+        let extra_s = (taken_s(3 * few) - taken_s(few)).max(0.0);
+        let needed_s = extra_s * (block * full.components) as f64 / (pilot * 2 * few) as f64;
+        let components = full.components as f64 * (half / needed_s.max(1e-9)).min(1.0);
+        Effort { block, components: (components as usize).max(few) }
     }
 
     fn forget_weighed(&mut self) {
@@ -311,7 +316,7 @@ impl Evidence {
         let noise: Noise<E> = Noise::draw(family, block - others, false, rng);
         let mut u = wide(family.sample(parameters, &noise, &SharedTape::off()).0.numbers());
         u.extend(wider.iter().flat_map(|w| w.draw(others, rng)));
-        let marginal = Marginal::new(family, parameters);
+        let marginal = Marginal::new(family, parameters, from.workers);
         let log_q = marginal.estimate(&u, &wide(noise.z.numbers()), components, rng).log_q;
         let other = wider.map(|w| w.log_density(&u).0);
         let before = self.log_weights.len();

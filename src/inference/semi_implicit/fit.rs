@@ -392,6 +392,7 @@ impl<O: Objective> Task<'_, O> {
             options: &options,
             parameters: &parameters.cast(),
             at,
+            workers: &Workers::new(settings.threads),
             stop,
         };
         let evidence = Evidence::gather(&finished, target, coordinates, settings, monitor)?;

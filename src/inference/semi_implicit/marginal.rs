@@ -17,11 +17,14 @@
 
 use faer::linalg::solvers::Solve;
 use faer::{Accum, Mat, MatMut, MatRef, Side};
+use rand::{RngCore, SeedableRng};
 
 use super::family::{Family, Noise};
 use crate::inference::optimizer::Parameters;
-use crate::inference::tape::{Element, SharedTape};
+use crate::inference::tape::{Element, Pooled, SharedTape};
+use crate::inference::vector::log_sum_exp_parts;
 use crate::inference::weights::POOLED_NUMBERS;
+use crate::inference::workers::Workers;
 use crate::random::{Stream, fill_std_normal};
 
 /// Pairs of `z` and `u` that the regression is fitted to, beyond ten per coefficient.
@@ -31,8 +34,8 @@ const PAIRS: usize = 4000;
 const WIDEN: f64 = 1.1;
 /// Rows that go through the network at once.
 const CHUNK: usize = 4096;
-/// Points that are compared with all components of the prior at once.
-const POINTS: usize = 64;
+/// Points that are compared with all components of the prior at once: those numbers stay in the cache.
+const POINTS: usize = 16;
 /// Dimensions up to which a point has a twentieth as many proposals as the prior has components; beyond,
 /// the network at each costs more, and there are fewer.
 const PROPOSALS_IN: usize = 150;
@@ -54,16 +57,21 @@ pub(super) struct DensityEstimate {
 pub(super) struct Marginal<'a, E: Element> {
     pub(super) family: &'a Family,
     pub(super) parameters: &'a Parameters<E>,
+    workers: &'a Workers,
     sigma: Vec<f64>,
     /// `log` of the normaliser of `N(·; ·, σ²)`.
     constant: f64,
 }
 
 impl<'a, E: Element> Marginal<'a, E> {
-    pub(super) fn new(family: &'a Family, parameters: &'a Parameters<E>) -> Self {
+    pub(super) fn new(
+        family: &'a Family,
+        parameters: &'a Parameters<E>,
+        workers: &'a Workers,
+    ) -> Self {
         let sigma = family.sigma(parameters);
         let constant = -sigma.iter().map(|s| s.ln()).sum::<f64>() - half_log_2pi(sigma.len());
-        Marginal { family, parameters, sigma, constant }
+        Marginal { family, parameters, workers, sigma, constant }
     }
 
     /// `log q` at the points `u: [S, D]`, the first of which were drawn with `z: [R, m]`, from `draws`
@@ -99,34 +107,39 @@ impl<'a, E: Element> Marginal<'a, E> {
         let scaled = |x: &[f64]| -> Vec<f64> {
             x.chunks_exact(d).flat_map(|x| x.iter().zip(&self.sigma).map(|(x, s)| x / s)).collect()
         };
+        // A matrix with one more column, which is `last` of each row.
+        let wider = |x: &[f64], last: &dyn Fn(&[f64]) -> f64| -> Vec<f64> {
+            x.chunks_exact(d).flat_map(|x| x.iter().copied().chain([last(x)])).collect()
+        };
         let mut fresh = vec![0.0; (draws + 1) * self.family.latent()];
         fill_std_normal(rng, &mut fresh);
         let (u, own) = (scaled(u), scaled(&self.centres(z)));
-        let centres = scaled(&self.centres(&fresh));
-        // −½ |u − c|² = uᵀc − ½ |u|² − ½ |c|².
+        // −½ |u − c|² = (u, 1)ᵀ (c, −½ |c|²) − ½ |u|².
         let half_square = |x: &[f64]| 0.5 * x.iter().map(|x| x * x).sum::<f64>();
-        let half_squares: Vec<f64> = centres.chunks_exact(d).map(half_square).collect();
-        let components = MatRef::from_row_major_slice(&centres, draws + 1, d);
-        let mut terms = Vec::with_capacity(u.len() / d);
-        for u in u.chunks(POINTS * d) {
+        let components = wider(&scaled(&self.centres(&fresh)), &|c| -half_square(c));
+        let components = MatRef::from_row_major_slice(&components, draws + 1, d + 1);
+        let mut parts: Vec<_> = u.chunks(POINTS * d).zip((0..).step_by(POINTS)).collect();
+        let terms = self.workers.each(&mut parts, |(u, first)| {
             let points = u.len() / d;
-            let mut logs = vec![0.0; points * (draws + 1)];
+            let mut logs = Pooled::new(points * (draws + 1));
             f64::product(
                 MatMut::from_row_major_slice_mut(&mut logs, points, draws + 1),
                 Accum::Replace,
-                MatRef::from_row_major_slice(u, points, d),
+                MatRef::from_row_major_slice(&wider(u, &|_| 1.0), points, d + 1),
                 components.transpose(),
             );
-            for (u, logs) in u.chunks_exact(d).zip(logs.chunks_exact_mut(draws + 1)) {
+            let rows = u.chunks_exact(d).zip(logs.chunks_exact_mut(draws + 1)).zip(*first..);
+            rows.map(|((u, logs), point)| {
                 let of_u = half_square(u);
-                logs.iter_mut().zip(&half_squares).for_each(|(l, c)| *l -= c + of_u);
-                if let Some(own) = own.get(terms.len() * d..(terms.len() + 1) * d) {
-                    logs[0] = half_distance(u, own);
+                if let Some(own) = own.get(point * d..(point + 1) * d) {
+                    logs[0] = half_distance(u, own) + of_u;
                 }
-                terms.push(log_mean_exp(logs));
-            }
-        }
-        self.collect(terms.into_iter(), own.len() / d)
+                let (mean, share) = log_mean_exp(logs);
+                (mean - of_u, share)
+            })
+            .collect::<Vec<_>>()
+        });
+        self.collect(terms.into_iter().flatten(), own.len() / d)
     }
 
     fn by_regression(
@@ -138,37 +151,28 @@ impl<'a, E: Element> Marginal<'a, E> {
         rng: &mut Stream,
     ) -> DensityEstimate {
         let (d, m) = (self.sigma.len(), self.family.latent());
-        let mut z_all = vec![0.0; (draws + 1) * m];
-        let mut log_r = vec![0.0; draws + 1];
-        let (mut logs, mut own_first) = (Vec::new(), Vec::new());
         // Several points at a time, so that the network sees long batches.
         let points = (CHUNK / (draws + 1)).max(1);
-        let mut own = z.chunks_exact(m);
-        for u in u.chunks(points * d) {
-            let (mut proposed, mut log_ratio) = (Vec::new(), Vec::new());
-            for u in u.chunks_exact(d) {
-                proposal.draw(u, own.next(), &mut z_all, &mut log_r, rng);
-                for (z, r) in z_all.chunks_exact(m).zip(&log_r) {
-                    let prior = -0.5 * z.iter().map(|z| z * z).sum::<f64>() - half_log_2pi(m);
-                    log_ratio.push(prior - r);
-                }
-                proposed.extend_from_slice(&z_all);
-            }
+        let own = z.chunks(points * m).map(Some).chain(std::iter::repeat(None));
+        let mut parts: Vec<_> = u
+            .chunks(points * d)
+            .zip(own)
+            .map(|(u, own)| (u, own.unwrap_or_default(), Stream::seed_from_u64(rng.next_u64())))
+            .collect();
+        let terms = self.workers.each(&mut parts, |(u, own, rng)| {
+            let (proposed, log_r) = proposal.draw(u, own, draws + 1, rng);
             let centres = self.centres(&proposed);
-            for (k, (centre, ratio)) in centres.chunks_exact(d).zip(&log_ratio).enumerate() {
+            let each = |(k, z): (usize, &[f64])| {
                 let u = &u[k / (draws + 1) * d..][..d];
-                let distance: f64 = u
-                    .iter()
-                    .zip(centre)
-                    .zip(&self.sigma)
-                    .map(|((u, c), s)| ((u - c) / s).powi(2))
-                    .sum();
-                logs.push(ratio - 0.5 * distance);
-            }
-            own_first.extend(logs.chunks_exact(draws + 1).map(log_mean_exp));
-            logs.clear();
-        }
-        self.collect(own_first.into_iter(), z.len() / m)
+                let difference = |((u, c), s): ((&f64, &f64), &f64)| ((u - c) / s).powi(2);
+                let pairs = u.iter().zip(&centres[k * d..]).zip(&self.sigma);
+                let prior = -0.5 * z.iter().map(|z| z * z).sum::<f64>() - half_log_2pi(m);
+                prior - log_r[k] - 0.5 * pairs.map(difference).sum::<f64>()
+            };
+            let logs: Vec<f64> = proposed.chunks_exact(m).enumerate().map(each).collect();
+            logs.chunks_exact(draws + 1).map(log_mean_exp).collect::<Vec<_>>()
+        });
+        self.collect(terms.into_iter().flatten(), z.len() / m)
     }
 
     /// From pairs of log average (without the normaliser) and share of the first, which is the point's own
@@ -222,36 +226,35 @@ struct Proposal {
 }
 
 impl Proposal {
-    /// Writes the point's own `z`, if it has one, then fresh draws given `u`, and the log density of each.
-    fn draw(
-        &self,
-        u: &[f64],
-        own: Option<&[f64]>,
-        z: &mut [f64],
-        log_r: &mut [f64],
-        rng: &mut Stream,
-    ) {
-        let m = self.lower.nrows();
-        let mean: Vec<f64> = (0..m)
-            .map(|j| {
-                let slope = |(i, u): (usize, &f64)| self.coefficients[(i + 1, j)] * u;
-                self.coefficients[(0, j)] + u.iter().enumerate().map(slope).sum::<f64>()
-            })
-            .collect();
-        fill_std_normal(rng, z);
-        // The standardised residual of the own z, by forward substitution.
-        if let Some(own) = own {
+    /// So many `z` for each of `u: [S, D]`, the first of a point its own from `own: [R, m]`, if it has one, the
+    /// others drawn given `u`; and the log density of each.
+    fn draw(&self, u: &[f64], own: &[f64], draws: usize, rng: &mut Stream) -> (Vec<f64>, Vec<f64>) {
+        let (d, m) = (self.coefficients.nrows() - 1, self.lower.nrows());
+        let points = u.len() / d;
+        let mut mean = Mat::from_fn(points, m, |_, j| self.coefficients[(0, j)]);
+        let u = MatRef::from_row_major_slice(u, points, d);
+        f64::product(mean.as_mut(), Accum::Add, u, self.coefficients.subrows(1, d));
+        let mut standard = vec![0.0; points * draws * m];
+        fill_std_normal(rng, &mut standard);
+        // The standardised residual of an own z, by forward substitution.
+        for (point, own) in own.chunks_exact(m).enumerate() {
+            let residual = &mut standard[point * draws * m..][..m];
             for i in 0..m {
-                let known: f64 = (0..i).map(|k| self.lower[(i, k)] * z[k]).sum();
-                z[i] = (own[i] - mean[i] - known) / self.lower[(i, i)];
+                let known: f64 = (0..i).map(|k| self.lower[(i, k)] * residual[k]).sum();
+                residual[i] = (own[i] - mean[(point, i)] - known) / self.lower[(i, i)];
             }
         }
-        for (z, log_r) in z.chunks_exact_mut(m).zip(log_r) {
-            *log_r = self.constant - 0.5 * z.iter().map(|e| e * e).sum::<f64>();
-            for i in (0..m).rev() {
-                z[i] = mean[i] + (0..=i).map(|k| self.lower[(i, k)] * z[k]).sum::<f64>();
-            }
-        }
+        let log_density = |e: &[f64]| self.constant - 0.5 * e.iter().map(|e| e * e).sum::<f64>();
+        let log_r = standard.chunks_exact(m).map(log_density).collect();
+        let mut z: Vec<f64> =
+            (0..points * draws * m).map(|i| mean[(i / m / draws, i % m)]).collect();
+        f64::product(
+            MatMut::from_row_major_slice_mut(&mut z, points * draws, m),
+            Accum::Add,
+            MatRef::from_row_major_slice(&standard, points * draws, m),
+            self.lower.transpose(),
+        );
+        (z, log_r)
     }
 }
 
@@ -266,10 +269,8 @@ fn half_distance(a: &[f64], b: &[f64]) -> f64 {
 
 /// `log` of the mean of the exponentials, and the share of the first in their sum.
 fn log_mean_exp(logs: &[f64]) -> (f64, f64) {
-    let max = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    // Terms below e⁻⁴⁰ of the largest do not change the sum.
-    let sum: f64 = logs.iter().map(|l| l - max).filter(|l| *l > -40.0).map(f64::exp).sum();
-    (max + sum.ln() - (logs.len() as f64).ln(), (logs[0] - max).exp() / sum)
+    let (most, sum) = log_sum_exp_parts(logs);
+    (most + sum.ln() - (logs.len() as f64).ln(), (logs[0] - most).exp() / sum)
 }
 
 #[cfg(test)]
@@ -301,7 +302,8 @@ mod tests {
         let noise: Noise<f64> = Noise::draw(&family, 500, false, &mut rng);
         let (u, _) = family.sample(&parameters, &noise, &SharedTape::off());
         let (u, z) = (u.numbers(), noise.z.numbers());
-        let marginal = Marginal::new(&family, &parameters);
+        let workers = Workers::new(2);
+        let marginal = Marginal::new(&family, &parameters, &workers);
         // Latent dimension as large as D: A is √(1 − σ²) I, so u is standard normal.
         let exact: Vec<f64> =
             u.chunks_exact(d).map(|u| half_distance(u, &[0.0; 4]) - half_log_2pi(d)).collect();
@@ -325,7 +327,8 @@ mod tests {
         let noise: Noise<f64> = Noise::draw(&family, 200, false, &mut rng);
         let (u, _) = family.sample(&parameters, &noise, &SharedTape::off());
         let (u, z) = (u.numbers(), noise.z.numbers());
-        let marginal = Marginal::new(&family, &parameters);
+        let workers = Workers::new(2);
+        let marginal = Marginal::new(&family, &parameters, &workers);
         assert!(marginal.by_prior(u, z, 1000, &mut rng).own_share > 0.5);
         let estimate = marginal.estimate(u, z, 1000, &mut rng);
         assert!(estimate.own_share < 0.3, "{}", estimate.own_share);
