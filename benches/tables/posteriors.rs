@@ -62,10 +62,6 @@ impl Arguments {
 pub(super) fn run(given: &[String]) -> Result<(), String> {
     let arguments = Arguments::parse(given)?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/reference/posteriordb");
-    let mut rows: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
-    for row in section::rows(TITLE).into_iter().filter(|row| row.len() == HEADER.len()) {
-        rows.insert((row[0].clone(), row[1].clone()), row);
-    }
     for folder in folders(&root)? {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if !arguments.only.is_empty() && !arguments.only.iter().any(|o| name.contains(o)) {
@@ -74,6 +70,7 @@ pub(super) fn run(given: &[String]) -> Result<(), String> {
         let model = name.split_once('-').map_or(name.as_str(), |(_, model)| model);
         let posterior = compile(&folder, model)?;
         let reference = json(&folder.join("reference.json"))?;
+        let mut fresh = Vec::new();
         for method in &arguments.methods {
             let deadline = arguments.settings.deadline.again();
             let settings = Settings { deadline, ..arguments.settings.clone() };
@@ -81,9 +78,13 @@ pub(super) fn run(given: &[String]) -> Result<(), String> {
             let row: Vec<String> =
                 [name.clone(), method.clone()].into_iter().chain(measured).collect();
             println!("{}", row.join(" | "));
-            rows.insert((name.clone(), method.clone()), row);
+            fresh.push(row);
         }
-        // So that a run that is cut short has told what it saw.
+        // After each posterior, so that a run that is cut short has told what it saw, and among the rows that
+        // are there then, which another run may have measured meanwhile.
+        let known = section::rows(TITLE).into_iter().filter(|row| row.len() == HEADER.len());
+        let key = |row: Vec<String>| ((row[0].clone(), row[1].clone()), row);
+        let rows: BTreeMap<_, _> = known.chain(fresh).map(key).collect();
         section::write(TITLE, &body(&rows))?;
     }
     Ok(())

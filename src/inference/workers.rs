@@ -47,15 +47,15 @@ impl Workers {
     }
 }
 
-/// Runs the last of `shares` here, and each of the others on a thread.
+/// Runs the first of `shares` here, and each of the others on a thread of its own.
 fn share<T: Send>(others: &[ThreadPool], mut shares: Vec<T>, work: &(impl Fn(T) + Sync)) {
-    let Some(first) = shares.pop() else { return };
+    let Some(last) = shares.pop() else { return };
     match others {
         [other, rest @ ..] if !shares.is_empty() => other.in_place_scope(|scope| {
-            scope.spawn(move |_| work(first));
+            scope.spawn(move |_| work(last));
             share(rest, shares, work);
         }),
-        _ => work(first),
+        _ => work(last),
     }
 }
 
@@ -74,23 +74,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn items_have_their_turn_on_any_number_of_threads() {
+    fn every_item_has_its_turn_whatever_the_number_of_threads() {
         for threads in 1..5 {
             let workers = Workers::new(threads);
+            assert_eq!(workers.count(), threads);
             for n in 0..7 {
                 let mut items: Vec<usize> = (0..n).collect();
                 let squares = workers.each(&mut items, |i| {
                     *i += 1;
-                    (*i * *i, rayon::current_num_threads())
+                    *i * *i
                 });
-                let want: Vec<_> = (1..=n).map(|i| (i * i, 1)).collect();
-                assert!(threads == 1 || n < 2 || squares[0] == want[0]);
-                assert_eq!(
-                    squares.iter().map(|s| s.0).collect::<Vec<_>>(),
-                    items.iter().map(|i| i * i).collect::<Vec<_>>()
-                );
+                assert_eq!(items, (1..=n).collect::<Vec<_>>());
+                assert_eq!(squares, (1..=n).map(|i| i * i).collect::<Vec<_>>());
             }
         }
+    }
+
+    #[test]
+    fn a_thread_s_own_pool_is_all_that_it_finds() {
+        let alone = || rayon::current_num_threads();
+        let _ = crate::inference::tape::device::<f32>();
+        assert_eq!(Workers::new(3).each(&mut [(); 3], |()| alone()), [1; 3]);
     }
 
     #[test]
