@@ -5,7 +5,7 @@
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-/// Steps of chains, or draws, from which on a batch has two parts.
+/// Steps from which on a batch has two parts.
 const SPLIT: usize = 512;
 
 /// The calling thread and those that it calls on. Each is a pool of one, in which dfdx's matrix products, which
@@ -30,6 +30,9 @@ impl Workers {
     }
 
     /// What `task` gives for each item, in their order.
+    ///
+    /// # Panics
+    /// When `task` does.
     pub fn each<T: Send, R: Send>(
         &self,
         items: &mut [T],
@@ -59,7 +62,7 @@ fn share<T: Send>(others: &[ThreadPool], mut shares: Vec<T>, work: &(impl Fn(T) 
     }
 }
 
-/// Sizes of the parts of a batch of `n`, each of which takes `steps` and is at most `most`: two from [`SPLIT`]
+/// Sizes of the parts of a batch of `n`, each of which takes `steps` and is at most `most`: two from 512
 /// steps on, and twice as many whenever the batch is four times as large, so that they grow too. They differ by
 /// one at most.
 #[must_use]
