@@ -6,7 +6,7 @@ use dfdx::prelude::{Shape, Storage, Tensor, TensorFromVec};
 
 use rand::{RngCore, SeedableRng};
 
-use super::{Backend, Density, Leaf, Loss, Normals, Pairs, ValueAndGrad, value_and_grad};
+use super::{Backend, Batch, Density, Leaf, Loss, Normals, Pairs, ValueAndGrad, value_and_grad};
 use crate::density::LogDensity;
 use crate::inference::adam::{Adam, sum_of_squares};
 use crate::inference::bridge::Bridge;
@@ -47,14 +47,15 @@ impl<E: Element> Backend for E {
 
     fn batch(
         workers: &Workers,
-        parameters: &Parameters<E>,
+        (bridge, parameters): (&Bridge<E>, &Parameters<E>),
         group: usize,
         parts: &[usize],
         normals: &mut Stream,
-        loss: impl Fn(usize, &mut Stream, &SharedTape<E>) -> Loss<E> + Sync,
+        loss: impl Fn(&Batch<'_, E>, usize, &mut Stream) -> Loss<E> + Sync,
     ) -> Result<ValueAndGrad<E>, InferenceError> {
         let of_part = |part: usize, normals: &mut Stream| {
-            value_and_grad(loss(part, normals, &SharedTape::recording()))
+            let batch = Batch { bridge, parameters, tape: SharedTape::recording() };
+            value_and_grad(loss(&batch, part, normals))
         };
         if let [whole] = parts {
             return of_part(*whole, normals);

@@ -40,11 +40,11 @@ pub trait Backend: Sized + 'static {
     /// Where tensors live.
     type Device: DfdxDevice<Self::Number>;
     /// A trainable tensor with its optimiser.
-    type Leaf: Leaf<Self> + Sync;
+    type Leaf: Leaf<Self>;
     /// A matrix on the tape.
     type Node: Node<Self>;
     /// A density in operations on the tape.
-    type Bridge: Density<Self> + Sync;
+    type Bridge: Density<Self>;
     /// Standard normals for training.
     type Normals: Normals<Self>;
 
@@ -73,19 +73,17 @@ pub trait Backend: Sized + 'static {
     /// When gradients cannot be computed.
     fn batch(
         _: &Workers,
-        _parameters: &Parameters<Self>,
+        (bridge, parameters): (&Self::Bridge, &Parameters<Self>),
         _group: usize,
         parts: &[usize],
         normals: &mut Self::Normals,
-        loss: impl Fn(usize, &mut Self::Normals, &SharedTape<Self>) -> Loss<Self> + Sync,
+        loss: impl Fn(&Batch<'_, Self>, usize, &mut Self::Normals) -> Loss<Self> + Sync,
     ) -> Result<ValueAndGrad<Self>, InferenceError> {
         // One after the other, as each has points of its own to keep for its gradient.
         let (mut value, mut gradients) = (0.0, Grads::<Self>::leaky());
         for part in parts {
-            let Some((loss, of_part)) = loss(*part, normals, &SharedTape::adding_to(gradients))
-            else {
-                return Ok(None);
-            };
+            let batch = Batch { bridge, parameters, tape: SharedTape::adding_to(gradients) };
+            let Some((loss, of_part)) = loss(&batch, *part, normals) else { return Ok(None) };
             value += of_part;
             gradients = backward(loss)?;
         }
@@ -222,6 +220,17 @@ pub trait Density<B: Backend>: Debug {
     fn non_finite_point(&self) -> Option<Vec<B::Number>>;
 }
 
+/// What the loss of a part of a batch is made of, on the thread that computes it.
+#[derive(Debug)]
+pub struct Batch<'a, B: Backend> {
+    /// The density.
+    pub bridge: &'a B::Bridge,
+    /// The trainable tensors.
+    pub parameters: &'a Parameters<B>,
+    /// The tape for the loss.
+    pub tape: SharedTape<B>,
+}
+
 /// What is to be descended, and its value for the user; `None` where it is not finite.
 pub type Loss<B> = Option<(Scalar<B>, f64)>;
 
@@ -257,7 +266,7 @@ pub enum Pairs {
 }
 
 /// A stream of standard normals, a matrix at a time; its state is part of a checkpoint.
-pub trait Normals<B: Backend>: Serialize + DeserializeOwned + Send {
+pub trait Normals<B: Backend>: Serialize + DeserializeOwned {
     /// The stream `name` of a seed.
     fn new(seed: u64, name: &str) -> Self;
     /// A constant `[rows, columns]`.

@@ -20,7 +20,7 @@ use super::watch::Watch;
 use crate::density::{LogDensity, Part};
 use crate::inference::affine::Coordinates;
 use crate::inference::assess::Checks;
-use crate::inference::backend::{Backend, Density, Normals, Pairs, Stage, dispatch};
+use crate::inference::backend::{Backend, Batch, Density, Normals, Pairs, Stage, dispatch};
 use crate::inference::bridge::Bridge;
 use crate::inference::deadline::timed;
 use crate::inference::examine::examine;
@@ -194,14 +194,16 @@ fn train_chain<B: Backend>(task: TrainChain<'_>) -> Result<Trained<B>, Inference
         let step_size = parameters.value(chain.handles.step_size).min(watch.largest_step);
         parameters.set(chain.handles.step_size, &[Real::of(step_size)]);
         step_sizes.add(step_size);
-        let loss = |part: usize, normals: &mut B::Normals, tape: &SharedTape<B>| {
+        let loss = |batch: &Batch<'_, B>, part: usize, normals: &mut B::Normals| {
+            let Batch { bridge, parameters, ref tape } = *batch;
             let noise = normals.draw((part * chain.noises(), chain.dim), Pairs::Independent);
-            let paths = chain.simulate(&bridge, parameters, &noise, part, tape);
+            let paths = chain.simulate(bridge, parameters, &noise, part, tape);
             let loss = paths.log_weights.mean::<(), _>() * B::Number::of(-(part as f64 / n as f64));
             let value = -loss.as_vec()[0].f64();
             Some((loss, value))
         };
-        let batch = B::batch(&workers, parameters, group.id, &parts, normals, loss)?;
+        let on = (&bridge, &*parameters);
+        let batch = B::batch(&workers, on, group.id, &parts, normals, loss)?;
         let Some((value, mut gradients)) = batch.filter(|b| watch.good(b.0, step_size)) else {
             return Ok(Step::NonFinite(explain()));
         };

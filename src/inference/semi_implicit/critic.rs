@@ -10,10 +10,10 @@
 use dfdx::prelude::ReshapeTo;
 use rand::RngCore;
 
-use super::family::Noise;
+use super::family::{Family, Noise};
 use super::fit::{At, Setup};
 use crate::inference::InferenceError;
-use crate::inference::backend::{Backend, Density, Node, number};
+use crate::inference::backend::{Backend, Batch, Density, Node, number};
 use crate::inference::fused::Term;
 use crate::inference::mlp::ReluMlp;
 use crate::inference::optimizer::{Group, Handle, Parameters, Update};
@@ -99,8 +99,9 @@ pub(super) fn step<B: Backend>(
     at: At,
     normals: &mut B::Normals,
 ) -> Result<Step, InferenceError> {
-    let descent = setup.batch(parameters, CRITIC, normals, |noise, tape| {
-        let loss = loss(setup, parameters, noise, at, tape);
+    let networks = (&setup.family, &setup.critic);
+    let descent = setup.batch(parameters, CRITIC, normals, |batch, noise| {
+        let loss = loss(batch, networks, noise, at);
         let value = -loss.as_vec()[0].f64();
         value.is_finite().then_some((loss, value))
     })?;
@@ -114,22 +115,21 @@ pub(super) fn step<B: Backend>(
 
 /// The negative gap.
 fn loss<B: Backend>(
-    setup: &Setup<'_, B>,
-    parameters: &Parameters<B>,
+    batch: &Batch<'_, B>,
+    (family, critic): (&Family, &Critic),
     noise: &Noise<B>,
     at: At,
-    tape: &SharedTape<B>,
 ) -> Scalar<B> {
-    let (u, mut n) = setup.family.sample(parameters, noise, &SharedTape::off());
+    let (u, mut n) = family.sample(batch.parameters, noise, &SharedTape::off());
     let shape = u.shape();
     // f (2s + 2n − f) with f = cs + r is r (2(1−c)s + 2n − r) and a part without r: at c = 1 the
     // critic learns −s_q alone and needs nothing of the target.
     if at.residual != 1.0 {
-        let s = setup.target.constant_score_at(&u);
+        let s = batch.bridge.constant_score_at(&u);
         let share = number::<B>((1.0 - at.residual) * at.heat);
         n = B::combine(shape, &[Term::Plain(&n), Term::Scaled(&share, 0, &s)]);
     }
-    let r = setup.critic.rest(parameters, &u, at.residual, tape);
+    let r = critic.rest(batch.parameters, &u, at.residual, &batch.tape);
     let size = (shape.0 * shape.1) as f64;
     B::gap(&r, &n).tensor().reshape_like(&()) / B::Number::of(-size)
 }
@@ -154,7 +154,8 @@ mod tests {
             parameters: &Parameters<B>,
             noise: [&Noise<B>; 2],
         ) -> Scalar<B> {
-            loss(setup, parameters, noise[0], AT, &SharedTape::recording())
+            let networks = (&setup.family, &setup.critic);
+            loss(&setup.whole(parameters), networks, noise[0], AT)
         }
     }
 

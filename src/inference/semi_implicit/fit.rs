@@ -15,13 +15,13 @@ use super::options::{Options, Reader};
 use super::standardize::fit_gaussian;
 use crate::density::{LogDensity, Part};
 use crate::inference::affine::Coordinates;
-use crate::inference::backend::{Backend, Density, Loss, Normals, ValueAndGrad, along};
+use crate::inference::backend::{Backend, Batch, Density, Loss, Normals, ValueAndGrad, along};
 use crate::inference::checkpoint;
 use crate::inference::deadline::timed;
 use crate::inference::node::Node;
 use crate::inference::optimizer::{Average, Group, Parameters, Schedule, Update};
 use crate::inference::start;
-use crate::inference::tape::{Element, Pooled, Scalar, SharedTape};
+use crate::inference::tape::{Element, Pooled, Scalar};
 use crate::inference::train::{Context, Plan, Step, train};
 use crate::inference::transport::Transport;
 use crate::inference::workers::{Workers, parts};
@@ -204,19 +204,30 @@ impl<'a, B: Backend> Setup<'a, B> {
         parameters: &Parameters<B>,
         group: usize,
         normals: &mut B::Normals,
-        loss: impl Fn(&Noise<B>, &SharedTape<B>) -> Loss<B> + Sync,
+        loss: impl Fn(&Batch<'_, B>, &Noise<B>) -> Loss<B> + Sync,
     ) -> Result<ValueAndGrad<B>, InferenceError> {
-        let Options { batch, antithetic, .. } = *self.options;
-        let of_part = |part: usize, normals: &mut B::Normals, tape: &SharedTape<B>| {
-            let noise = Noise::draw(&self.family, part, antithetic, normals);
-            let of_part = loss(&noise, tape);
-            if part == batch {
+        let Options { batch: whole, antithetic, .. } = *self.options;
+        let family = &self.family;
+        let of_part = |batch: &Batch<'_, B>, part: usize, normals: &mut B::Normals| {
+            let of_part = loss(batch, &Noise::draw(family, part, antithetic, normals));
+            if part == whole {
                 return of_part;
             }
-            let share = part as f64 / batch as f64;
+            let share = part as f64 / whole as f64;
             of_part.map(|(loss, value)| (loss * B::Number::of(share), value * share))
         };
-        B::batch(&self.workers, parameters, group, &self.parts, normals, of_part)
+        let on = (&self.target, parameters);
+        B::batch(&self.workers, on, group, &self.parts, normals, of_part)
+    }
+
+    /// What a loss of the whole batch is made of.
+    #[cfg(test)]
+    pub(super) fn whole<'b>(&'b self, parameters: &'b Parameters<B>) -> Batch<'b, B> {
+        Batch {
+            bridge: &self.target,
+            parameters,
+            tape: crate::inference::tape::SharedTape::recording(),
+        }
     }
 
     /// Noise for one batch of independent draws.

@@ -23,7 +23,7 @@
 
 use dfdx::prelude::ReshapeTo;
 
-use super::critic;
+use super::critic::{self, Critic};
 use super::fit::{self, At, FAMILY, Measure, Objective, Setup, Steps, Task};
 use super::options::{
     ANNEALING, ANTITHETIC, AVERAGE, CLIP, CRITIC_HIDDEN, CRITIC_LEARNING_RATE, DECAY_EVERY,
@@ -31,7 +31,7 @@ use super::options::{
     LOG_VARIANCE_FLOOR, MIXING_DRAWS, RESAMPLE, Reader, SCHEDULE, STANDARDIZE,
 };
 use crate::inference::backend::{
-    Backend, Density, Loss, Node, Stage, ValueAndGrad, along, dispatch, number,
+    Backend, Batch, Density, Loss, Node, Stage, ValueAndGrad, along, dispatch, number,
 };
 use crate::inference::fused::{Gaps, Term};
 use crate::inference::method::option;
@@ -203,11 +203,12 @@ impl<B: Backend> Steps<B> for SiviSm {
             Descent::Fisher => fisher,
             Descent::Kl => kl,
         };
-        let descent = setup.batch(parameters, FAMILY, normals, |noise, tape| {
-            let (u, n) = setup.family.sample(parameters, noise, tape);
-            loss(setup, parameters, (&u, &n), at)
+        let (family, critic) = (&setup.family, &setup.critic);
+        let descended = setup.batch(parameters, FAMILY, normals, |batch, noise| {
+            let (u, n) = family.sample(batch.parameters, noise, &batch.tape);
+            loss(batch, critic, (&u, &n), at)
         })?;
-        Ok(descent.map(|(value, gradients)| (value / setup.target.dim() as f64, gradients)))
+        Ok(descended.map(|(value, gradients)| (value / setup.target.dim() as f64, gradients)))
     }
 
     fn follow(
@@ -231,14 +232,14 @@ fn plus_scores<B: Backend>(x: f64, s: &B::Node, y: &B::Node) -> B::Node {
 /// The paper's objective and its value, which estimates the Fisher divergence; `None` where it is
 /// not finite.
 fn fisher<B: Backend>(
-    setup: &Setup<'_, B>,
-    parameters: &Parameters<B>,
+    batch: &Batch<'_, B>,
+    critic: &Critic,
     (u, n): (&B::Node, &B::Node),
     At { heat, residual: c }: At,
 ) -> Loss<B> {
-    let s = setup.target.score_at(u);
+    let s = batch.bridge.score_at(u);
     // The critic's weights are constants here.
-    let rest = setup.critic.rest(parameters, u, c, &SharedTape::off());
+    let rest = critic.rest(batch.parameters, u, c, &SharedTape::off());
     let f = plus_scores::<B>(c * heat, &s, &rest);
     let gap = B::gap(&f, &plus_scores::<B>(heat, &s, n));
     let objective = gap.tensor().reshape_like(&()) / B::Number::of(u.shape().0 as f64);
@@ -250,14 +251,14 @@ fn fisher<B: Backend>(
 /// estimate of the Fisher divergence. Draws with a score that is not finite are left out; `None`
 /// where that is every second one.
 fn kl<B: Backend>(
-    setup: &Setup<'_, B>,
-    parameters: &Parameters<B>,
+    batch: &Batch<'_, B>,
+    critic: &Critic,
     (u, n): (&B::Node, &B::Node),
     At { heat, residual: c }: At,
 ) -> Loss<B> {
     let (seen, n) = (u.detached(), n.detached());
-    let s = setup.target.constant_score_at(&seen);
-    let rest = setup.critic.rest(parameters, &seen, c, &SharedTape::off());
+    let s = batch.bridge.constant_score_at(&seen);
+    let rest = critic.rest(batch.parameters, &seen, c, &SharedTape::off());
     let f = plus_scores::<B>(c * heat, &s, &rest);
     let Gaps { kept, sum, rows } = B::finite_gaps(&f, &plus_scores::<B>(heat, &s, &n));
     if rows * 2 < u.shape().0 {
@@ -283,10 +284,11 @@ mod tests {
             parameters: &Parameters<B>,
             noise: [&Noise<B>; 2],
         ) -> Scalar<B> {
-            let (u, n) = setup.family.sample(parameters, noise[0], &SharedTape::recording());
+            let batch = setup.whole(parameters);
+            let (u, n) = setup.family.sample(parameters, noise[0], &batch.tape);
             let loss = match self {
-                Descent::Fisher => fisher(setup, parameters, (&u, &n), AT),
-                Descent::Kl => kl(setup, parameters, (&u, &n), AT),
+                Descent::Fisher => fisher(&batch, &setup.critic, (&u, &n), AT),
+                Descent::Kl => kl(&batch, &setup.critic, (&u, &n), AT),
             };
             loss.unwrap().0
         }
@@ -309,9 +311,10 @@ mod tests {
         let (_, options) = parsed::<SiviSm>(&settings(""));
         let (setup, parameters, mut rng) = testing::setup(&options);
         let noise = setup.noise(&mut rng);
-        let (u, n) = setup.family.sample(&parameters, &noise, &SharedTape::recording());
-        let (_, a) = fisher(&setup, &parameters, (&u, &n), AT).unwrap();
-        let (_, b) = kl(&setup, &parameters, (&u, &n), AT).unwrap();
+        let batch = setup.whole(&parameters);
+        let (u, n) = setup.family.sample(&parameters, &noise, &batch.tape);
+        let (_, a) = fisher(&batch, &setup.critic, (&u, &n), AT).unwrap();
+        let (_, b) = kl(&batch, &setup.critic, (&u, &n), AT).unwrap();
         assert!((a - b).abs() < 1e-12 * a.abs(), "{a} {b}");
     }
 

@@ -1,6 +1,7 @@
 //! A model's density on a device, as operations on the tape.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use dfdx::prelude::{
     Axes2, Axis, BroadcastTo, HasShape, PermuteTo, PutTape, ReshapeTo, SplitTape, Tensor, TryMatMul,
@@ -17,13 +18,13 @@ const REMEMBERED: usize = 64;
 
 /// A model's density on a device, in the coordinates `x` of `z = shift + scale ∘ (x W)`.
 pub struct DeviceBridge<E: Element, D: Place<E>> {
-    density: Arc<DeviceDensity<E, D>>,
+    density: Rc<DeviceDensity<E, D>>,
     shift: Tensor<(usize,), E, D>,
     scale: Tensor<(usize,), E, D>,
     mix: Option<Plain<E, D>>,
     log_det: E,
     /// Where it was evaluated, the latest last.
-    seen: Mutex<Vec<Plain<E, D>>>,
+    seen: RefCell<Vec<Plain<E, D>>>,
 }
 
 impl<E: Element, D: Place<E>> std::fmt::Debug for DeviceBridge<E, D> {
@@ -35,16 +36,16 @@ impl<E: Element, D: Place<E>> std::fmt::Debug for DeviceBridge<E, D> {
 impl<E: Element, D: Place<E>> DeviceBridge<E, D> {
     /// A density in these coordinates.
     #[must_use]
-    pub fn new(density: &Arc<DeviceDensity<E, D>>, coordinates: &Coordinates) -> Self {
+    pub fn new(density: &Rc<DeviceDensity<E, D>>, coordinates: &Coordinates) -> Self {
         let (dev, d) = (density.device(), density.dim());
         let of = |x: &[f64]| x.iter().map(|x| E::of(*x)).collect::<Vec<E>>();
         DeviceBridge {
-            density: Arc::clone(density),
+            density: Rc::clone(density),
             shift: dev.tensor_from_vec(of(&coordinates.shift), (d,)),
             scale: dev.tensor_from_vec(of(&coordinates.scale), (d,)),
             mix: coordinates.mix.as_ref().map(|(w, _)| dev.tensor_from_vec(of(w), (d, d))),
             log_det: E::of(coordinates.log_det()),
-            seen: Mutex::default(),
+            seen: RefCell::default(),
         }
     }
 
@@ -78,7 +79,7 @@ impl<E: Element, D: Place<E>> DeviceBridge<E, D> {
     }
 
     fn remember(&self, x: &DeviceNode<E, D>) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.borrow_mut();
         if seen.len() == REMEMBERED {
             seen.remove(0);
         }
@@ -107,7 +108,7 @@ impl<E: Element, D: Place<E>> Density<On<E, D>> for DeviceBridge<E, D> {
         self.remember(x);
         let (z, tape) = self.place(x).split_tape();
         let (score, kept) = self.density.score_keep(&z);
-        let density = Arc::clone(&self.density);
+        let density = Rc::clone(&self.density);
         let score = computed(score, tape, move |gradients, up| {
             let product = density.hvp(&kept, &up);
             add_to(gradients.get_or_alloc_mut(&z)?, product)
@@ -124,16 +125,14 @@ impl<E: Element, D: Place<E>> Density<On<E, D>> for DeviceBridge<E, D> {
 
     fn non_finite_point(&self) -> Option<Vec<E>> {
         let d = self.dim();
-        std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner))
-            .into_iter()
-            .find_map(|x| {
-                let z = self.place(&DeviceNode(x.clone().put_tape(SharedTape::off())));
-                let (log_p, score) = self.density.score(&z.split_tape().0);
-                let (x, log_p, score) = (x.as_vec(), log_p.as_vec(), score.as_vec());
-                let finite = |x: &[E]| x.iter().all(|x| x.is_finite());
-                let mut rows = x.chunks_exact(d).zip(score.chunks_exact(d)).zip(log_p);
-                let broken = rows.find(|((x, s), l)| finite(x) && !(finite(s) && l.is_finite()));
-                broken.map(|((x, _), _)| x.to_vec())
-            })
+        self.seen.take().into_iter().find_map(|x| {
+            let z = self.place(&DeviceNode(x.clone().put_tape(SharedTape::off())));
+            let (log_p, score) = self.density.score(&z.split_tape().0);
+            let (x, log_p, score) = (x.as_vec(), log_p.as_vec(), score.as_vec());
+            let finite = |x: &[E]| x.iter().all(|x| x.is_finite());
+            let mut rows = x.chunks_exact(d).zip(score.chunks_exact(d)).zip(log_p);
+            let broken = rows.find(|((x, s), l)| finite(x) && !(finite(s) && l.is_finite()));
+            broken.map(|((x, _), _)| x.to_vec())
+        })
     }
 }

@@ -51,9 +51,7 @@ use crate::inference::{InferenceError, Settings};
 pub struct On<E, D>(PhantomData<(E, D)>);
 
 /// A dfdx device that a thread has one of.
-pub trait Place<E: Element>:
-    DfdxDevice<E> + Storage<E, Vec: Send + Sync> + Storage<usize, Vec: Send + Sync> + Send + Sync
-{
+pub trait Place<E: Element>: DfdxDevice<E> {
     /// This thread's.
     fn current() -> Self;
 }
@@ -216,7 +214,7 @@ impl<E: Element, D: Place<E>> Backend for On<E, D> {
             .source()
             .ok_or_else(|| InferenceError::Breakdown("bug in ppl: no model for a device".into()))?;
         let density = source.density(&D::current());
-        let density = Arc::new(density.map_err(|e| InferenceError::Device(e.to_string()))?);
+        let density = Rc::new(density.map_err(|e| InferenceError::Device(e.to_string()))?);
         Ok(DeviceBridge::new(&density, coordinates))
     }
 
