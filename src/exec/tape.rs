@@ -153,7 +153,7 @@ impl<const W: usize> WithSimd for Run<'_, '_, W> {
             }
         }
         for &(code, out) in codes {
-            let at = |r: u32| state[r as usize];
+            let at = |r: u32| &state[r as usize];
             state[out as usize] = match code {
                 // Most codes are these: named here, they are no calls.
                 Code::Binary(BinaryOp::Add, a, b) => each([at(a), at(b)], |[a, b]| a + b),
@@ -176,7 +176,7 @@ impl<const W: usize> WithSimd for Run<'_, '_, W> {
                 Code::NonZero(a) => each([at(a)], |[a]| f64::from(u8::from(a != 0.0))),
                 Code::Pick { first, len, index } => {
                     let list = &tape.lists[first as usize..(first + len) as usize];
-                    let mut picked = at(index);
+                    let mut picked = *at(index);
                     for (lane, x) in picked.iter_mut().enumerate() {
                         let found = reference::in_bounds(*x, list.len());
                         *x = found.map_or(f64::NAN, |i| at(list[i])[lane]);
@@ -202,14 +202,10 @@ impl<const W: usize> WithSimd for Run<'_, '_, W> {
 #[allow(clippy::needless_range_loop, reason = "a loop over lanes has constant bounds")]
 #[inline(always)]
 fn each<const W: usize, const N: usize>(
-    args: [[f64; W]; N],
+    args: [&[f64; W]; N],
     f: impl Fn([f64; N]) -> f64,
 ) -> [f64; W] {
-    let mut out = [0.0; W];
-    for lane in 0..W {
-        out[lane] = f(args.map(|a| a[lane]));
-    }
-    out
+    std::array::from_fn(|lane| f(args.map(|a| a[lane])))
 }
 
 impl Call {
