@@ -115,17 +115,22 @@ struct Stein {
     noise: f64,
 }
 
-/// Of the chosen draws, equal ones together.
+/// Of the chosen draws, equal ones together, about their mean: both hold about any point, but far from it the
+/// noise of the first would be many times that of the second.
 fn stein_deviation(of: &Draws, chosen: &[usize]) -> Stein {
     let d = of.u.len() / of.log_p.len().max(1);
     let n = chosen.len() as f64;
-    let (mut shift, mut scale) = (vec![0.0; d], vec![0.0; d]);
+    let (mut mean, mut shift, mut scale) = (vec![0.0; d], vec![0.0; d], vec![0.0; d]);
     for i in chosen {
         for j in 0..d {
             let (u, s) = (of.u[i * d + j], of.score[i * d + j]);
+            mean[j] += u / n;
             shift[j] += s / n;
             scale[j] += s * u / n;
         }
+    }
+    for j in 0..d {
+        scale[j] -= shift[j] * mean[j];
     }
     let distinct = chosen.chunk_by(|a, b| a == b).count() as f64;
     Stein {
@@ -205,5 +210,32 @@ fn judge_stein(checks: &mut Checks, stein: &Stein, density: &dyn LogDensity<f64>
                 density.coordinate_name(j)
             ),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+    use crate::random::{Stream, fill_std_normal};
+
+    #[test]
+    fn steins_identities_do_not_depend_on_where_zero_is() {
+        let mut u = vec![0.0; 4000];
+        fill_std_normal(&mut Stream::seed_from_u64(3), &mut u);
+        let score: Vec<f64> = u.iter().map(|u| -u).collect();
+        let chosen: Vec<usize> = (0..u.len()).collect();
+        let deviation = |at: f64, factor: f64| {
+            let u: Vec<f64> = u.iter().map(|u| u + at).collect();
+            let score = score.iter().map(|s| factor * s).collect();
+            let draws = Draws { log_p: vec![0.0; u.len()], u, score };
+            let Stein { shift, scale, .. } = stein_deviation(&draws, &chosen);
+            (shift.1, scale.1)
+        };
+        let (near, far) = (deviation(0.0, 1.0), deviation(1000.0, 1.0));
+        assert!(near.0 < 0.05 && near.1 < 0.1, "{near:?}");
+        assert!((near.1 - far.1).abs() < 1e-9, "{near:?} {far:?}");
+        assert!(deviation(1000.0, 3.0).1 > 1.8);
     }
 }
