@@ -2,12 +2,13 @@
 """Log density with gradient in NumPyro, for the posteriors of ../shared/reference/posteriordb.
 
 Each model is written as a NumPyro user would write it; `jit(vmap(value_and_grad(potential)))` is timed at
-a batch of points, one thread, processor time, fastest of many repetitions.
+a batch of points, those of `fixtures.json` in turn, one thread, processor time, fastest of many repetitions.
 
     JAX_PLATFORMS=cpu taskset -c 1 python3 numpyro_gradients.py FOLDER [MODEL=MODEL] --batch 64 --f64
 
-FOLDER is that of the posterior (NAME-MODEL, with data.json). Prints one JSON line:
-{"model", "dim", "batch", "us_per_point", "compile_s"}.
+FOLDER is that of the posterior (NAME-MODEL, with data.json and fixtures.json). Prints one JSON line:
+{"model", "dim", "batch", "us_per_point", "compile_s", "error"}: the last is the largest difference to the
+log densities of the fixtures, up to a constant, relative to the largest of them.
 """
 import argparse
 import json
@@ -74,7 +75,7 @@ def forward(log_start, log_transition, log_emission):
 def hmm_drive_0(d):
     def positive_ordered(name):
         # Positive and increasing: exponentials of increments, with their Jacobian.
-        steps = flat(name + "_steps", constraints.independent(constraints.positive, 1), (2,))
+        steps = flat(name, constraints.independent(constraints.positive, 1), (2,))
         return jnp.cumsum(steps)
 
     def model():
@@ -119,8 +120,7 @@ def garch11(d):
         mu = flat("mu", constraints.real)
         alpha0 = flat("alpha0", constraints.positive)
         alpha1 = sample("alpha1", dist.Uniform(0.0, 1.0))
-        share = sample("share", dist.Uniform(0.0, 1.0))
-        beta1 = share * (1.0 - alpha1)
+        beta1 = sample("beta1", dist.Uniform(0.0, 1.0)) * (1.0 - alpha1)
         factor("jacobian", jnp.log1p(-alpha1))
 
         def step(variance, before):
@@ -192,8 +192,8 @@ def standardised(x, sds):
 
 def low_dim_gauss_mix(d):
     def model():
-        mu = sample("mu", dist.TransformedDistribution(dist.Normal(0.0, 2.0).expand([2]).to_event(1),
-                                                       dist.transforms.OrderedTransform()))
+        mu = flat("mu", constraints.ordered_vector, (2,))
+        factor("prior", dist.Normal(0.0, 2.0).log_prob(mu).sum())
         sigma = sample("sigma", dist.HalfNormal(2.0).expand([2]).to_event(1))
         theta = sample("theta", dist.Beta(5.0, 5.0))
         weights = dist.Categorical(jnp.stack([theta, 1.0 - theta]))
@@ -251,9 +251,9 @@ def nes(d):
 def GLM_Poisson_model(d):
     def model():
         alpha = sample("alpha", dist.Uniform(-20.0, 20.0))
-        beta = sample("beta", dist.Uniform(-10.0, 10.0).expand([3]).to_event(1))
+        beta1, beta2, beta3 = (sample(f"beta{i}", dist.Uniform(-10.0, 10.0)) for i in (1, 2, 3))
         x = d["year"]
-        sample("C", dist.Poisson(jnp.exp(alpha + beta[0] * x + beta[1] * x**2 + beta[2] * x**3)), obs=d["C"])
+        sample("C", dist.Poisson(jnp.exp(alpha + beta1 * x + beta2 * x**2 + beta3 * x**3)), obs=d["C"])
 
     return model
 
@@ -276,9 +276,9 @@ def dogs_nonhierarchical(d):
     shocks = jnp.cumsum(y, 1) - y
 
     def model():
-        mu = sample("mu", dist.Logistic(0.0, 1.0).expand([2]).to_event(1))
-        sigma = sample("sigma", dist.HalfNormal(1.0).expand([2]).to_event(1))
-        factor_l = sample("L", dist.LKJCholesky(2, 2.0))
+        mu = sample("mu_logit_ab", dist.Logistic(0.0, 1.0).expand([2]).to_event(1))
+        sigma = sample("sigma_logit_ab", dist.HalfNormal(1.0).expand([2]).to_event(1))
+        factor_l = sample("L_logit_ab", dist.LKJCholesky(2, 2.0))
         z = sample("z", dist.Normal(0.0, 1.0).expand([y.shape[0], 2]).to_event(2))
         effect = (z * sigma) @ factor_l
         log_a = jax.nn.log_sigmoid(mu[0] + effect[:, 0])[:, None]
@@ -298,7 +298,9 @@ def hmm_gaussian(d):
         mu = flat("mu", constraints.ordered_vector, (k,))
         sigma = flat("sigma", constraints.independent(constraints.positive, 1), (k,))
         emission = dist.Normal(mu, sigma).log_prob(d["y"][:, None])
-        factor("chain", forward(jnp.log(start), jnp.log(transition), emission) + 0.0)
+        # The original's first step has the emissions of all states.
+        emission = emission.at[0].set(emission[0].sum())
+        factor("chain", forward(jnp.log(start), jnp.log(transition), emission))
 
     return model
 
@@ -405,6 +407,16 @@ MODELS = {
 }
 
 
+def place(names, numbers, like):
+    """Numbers named `site[i,j]`, column by column, as arrays of the sites."""
+    sites = {site: [] for site in like}
+    for name, x in zip(names, numbers, strict=True):
+        sites[name.partition("[")[0]].append(x)
+    # The array of simplexes is named like a matrix, but its numbers come row by row.
+    order = {site: "C" if site == "A" else "F" for site in like}
+    return {site: np.reshape(x, np.shape(like[site]), order=order[site]) for site, x in sites.items()}
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("folder")
@@ -419,10 +431,17 @@ def main():
     info = initialize_model(jax.random.PRNGKey(0), MODELS[name](data), validate_grad=False)
     start, unravel = ravel_pytree(info.param_info.z)
     call = jax.jit(jax.vmap(jax.value_and_grad(lambda z: -info.potential_fn(unravel(z)))))
-    points = jnp.asarray(0.1 * np.sin(0.7 * np.arange(o.batch * len(start))).reshape(o.batch, -1), real)
+    with open(os.path.join(o.folder, "fixtures.json")) as file:
+        fixtures = json.load(file)
+    names, fixed = fixtures["unconstrained_names"], fixtures["points"]
+    rows = [ravel_pytree(place(names, point["unconstrained"], info.param_info.z))[0] for point in fixed]
+    points = jnp.asarray(np.array([rows[i % len(rows)] for i in range(o.batch)]), real)
     began = time.process_time()
-    jax.block_until_ready(call(points))
+    log_density = np.array(jax.block_until_ready(call(points))[0], dtype=float)[: len(rows)]
     compile_s = time.process_time() - began
+    exact = np.array([point["lp_full_jacobian"] for point in fixed[: o.batch]])
+    difference = (log_density - exact) - (log_density - exact)[-1]
+    error = np.abs(difference).max() / np.abs(exact).max()
 
     def repeat(n):
         began = time.process_time()
@@ -433,7 +452,7 @@ def main():
 
     n = max(1, int(0.02 / max(repeat(3), 1e-6)))
     best = min(repeat(n) for _ in range(15))
-    print(json.dumps(dict(model=name, dim=len(start), batch=o.batch, us_per_point=1e6 * best / o.batch, compile_s=compile_s)))
+    print(json.dumps(dict(model=name, dim=len(start), batch=o.batch, us_per_point=1e6 * best / o.batch, compile_s=compile_s, error=error)))
 
 
 if __name__ == "__main__":

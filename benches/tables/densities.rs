@@ -4,12 +4,13 @@
 //! `taskset -c 1 cargo bench --bench tables -- densities --only hmm,garch`
 //!
 //! Milliseconds of processor time from the files of model and data to a log density. Microseconds of
-//! processor time a point, the fastest of many repetitions: 64 points at once in `f32`
-//! beside NumPyro's vectorised, jitted potential (`benches/peers/numpyro_gradients.py`), one point in `f64`
+//! processor time a point, the fastest of many repetitions, at the points of `fixtures.json` in turn: 64 at once
+//! in `f32` beside NumPyro's vectorised, jitted potential (`benches/peers/numpyro_gradients.py`), one point in `f64`
 //! beside Stan (`stan-baseline.md` there, measured once on a like machine). A row replaces that of an
 //! earlier run; without the peers' programs or numbers their columns stay empty.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use cpu_time::{ProcessTime, ThreadTime};
@@ -93,9 +94,10 @@ fn measure(folder: &Path, model: &str, stan: Option<&f64>) -> Result<Vec<String>
     let posterior = compile(folder, model)?;
     let compile_ms = 1e3 * began.elapsed().as_secs_f64();
     let target = posterior.target();
-    let (single, _) = times(target.f32.as_ref(), BATCH);
-    let (double, hvp) = times(target.f64.as_ref(), BATCH);
-    let (alone, _) = times(target.f64.as_ref(), 1);
+    let points = points(folder)?;
+    let (single, _) = times(target.f32.as_ref(), &points, BATCH);
+    let (double, hvp) = times(target.f64.as_ref(), &points, BATCH);
+    let (alone, _) = times(target.f64.as_ref(), &points, 1);
     let numpyro = section::peer(
         "benches/peers/numpyro_gradients.py",
         &[&folder.to_string_lossy(), "--batch", &BATCH.to_string()],
@@ -115,10 +117,24 @@ fn measure(folder: &Path, model: &str, stan: Option<&f64>) -> Result<Vec<String>
     ])
 }
 
-/// Microseconds a point of value with gradient, and of a Hessian-vector product after it.
-fn times<E: Real>(density: &dyn LogDensity<E>, batch: usize) -> (f64, f64) {
+/// The points at which the density is known, one after the other.
+fn points(folder: &Path) -> Result<Vec<f64>, String> {
+    let path = folder.join("fixtures.json");
+    let fault = |e: &dyn Display| format!("{}: {e}", path.display());
+    let text = std::fs::read_to_string(&path).map_err(|e| fault(&e))?;
+    let json: serde_json::Value = serde_json::from_str(&text).map_err(|e| fault(&e))?;
+    let points = json["points"].as_array().into_iter().flatten();
+    Ok(points
+        .flat_map(|point| point["unconstrained"].as_array().into_iter().flatten())
+        .filter_map(serde_json::Value::as_f64)
+        .collect())
+}
+
+/// Microseconds a point of value with gradient, and of a Hessian-vector product after it, at as many of
+/// `points` as the batch has, in turn.
+fn times<E: Real>(density: &dyn LogDensity<E>, points: &[f64], batch: usize) -> (f64, f64) {
     let n = batch * density.dim();
-    let points: Vec<E> = (0..n).map(|i| E::of(0.1 * (i as f64 * 0.7).sin())).collect();
+    let points: Vec<E> = points.iter().cycle().take(n).map(|&x| E::of(x)).collect();
     let (mut log_p, mut score) = (vec![E::of(0.0); batch], vec![E::of(0.0); n]);
     let gradient = fastest(|| density.score(&points, &mut log_p, &mut score));
     let mut keep = Residuals::default();
