@@ -3,7 +3,7 @@
 
     tests/long_run.py SECONDS [PPL]        (PPL: target/release/ppl)
 
-Each run is a process of its own on one thread, on eight schools, with far more iterations than it has time
+Each run is a process of its own on two threads that share its batches, on eight schools, with far more iterations than it has time
 for. A line has the method, the seconds since the start, the iterations of its last checkpoint, the seconds of
 the processor and the resident memory in MB. The end compares the last quarter of training with the second:
 memory, and seconds of the processor an iteration. The exit code is 1 where either has grown by a tenth.
@@ -18,7 +18,9 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-RUNS = {"ldvi": ("langevin", ["--set", "ldvi.least-gain=-1e300"]), "sivi-sm": ("sivi-sm", [])}
+# Batches of two parts, one for each thread.
+RUNS = {"ldvi": ("langevin", ["--set", "ldvi.least-gain=-1e300", "--set", "ldvi.bridges=32"]),
+        "sivi-sm": ("sivi-sm", ["--set", "sivi-sm.grad-samples=256"])}
 
 
 def iterations(out, stage):
@@ -46,7 +48,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         began, children = time.time(), {}
         for method, (_, flags) in RUNS.items():
-            command = [ppl, "run", model, "--infer", method, "--iterations", "1000000000", "--threads", "1",
+            command = [ppl, "run", model, "--infer", method, "--iterations", "1000000000", "--threads", "2",
                        "--max-seconds", str(2 * seconds), "--checkpoint-seconds", "10", "--quiet",
                        "--out", f"{folder}/{method}", *flags]
             children[method] = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
