@@ -452,7 +452,8 @@ def main():
 
     n = max(1, int(0.02 / max(repeat(3), 1e-6)))
     best = min(repeat(n) for _ in range(15))
-    print(json.dumps(dict(model=name, dim=len(start), batch=o.batch, us_per_point=1e6 * best / o.batch, compile_s=compile_s, error=error)))
+    print(json.dumps(dict(model=name, dim=len(start), batch=o.batch, us_per_point=1e6 * best / o.batch, compile_s=compile_s,
+                          error=error if np.isfinite(error) else None)))
 
 
 if __name__ == "__main__":

@@ -244,7 +244,8 @@ macro_rules! element {
             #[inline(always)]
             fn reduce(self) -> ($float, $int) {
                 let x = if self > $exp_max { $exp_max } else { self };
-                let x = if x < $exp_min { $exp_min } else { x };
+                // Below the least what follows is not used; a subnormal number would take a hundred cycles.
+                let x = if x < $exp_min { 0.0 } else { x };
                 let x = if self.is_nan() { 0.0 } else { x };
                 // Adding 1.5·2^mantissa leaves the nearest integer in the low bits.
                 let shifted = x * std::$float::consts::LOG2_E + $magic;
