@@ -7,6 +7,8 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// Steps from which on a batch has two parts.
 const SPLIT: usize = 512;
+/// Fewest of each of more than two parts: a step of two takes as long as one of four.
+const FEWEST: usize = 4;
 
 /// The calling thread and those that it calls on. Each is a pool of one, in which dfdx's matrix products, which
 /// spread over the pool that they find, stay on one thread.
@@ -63,12 +65,12 @@ fn share<T: Send>(others: &[ThreadPool], mut shares: Vec<T>, work: &(impl Fn(T) 
 }
 
 /// Sizes of the parts of a batch of `n`, each of which takes `steps` and is at most `most`: two from 512
-/// steps on, and twice as many whenever the batch is four times as large, so that they grow too. They differ by
-/// one at most.
+/// steps on, and twice as many whenever the batch is four times as large, so that they grow too, while they are
+/// of four or more. They differ by one at most.
 #[must_use]
 pub fn parts(n: usize, steps: usize, most: usize) -> Vec<usize> {
     let doublings = (4 * n * steps / SPLIT).max(1).ilog2() / 2;
-    let count = n.div_ceil(most).max(1 << doublings).min(n).max(1);
+    let count = (1 << doublings).min((n / FEWEST).max(2)).max(n.div_ceil(most)).min(n).max(1);
     (0..count).map(|i| (n + i) / count).collect()
 }
 
@@ -110,6 +112,7 @@ mod tests {
             (16, 32, 16, vec![8, 8]),
             (5, 256, 5, vec![2, 3]),
             (64, 64, 64, vec![16; 4]),
+            (16, 512, 16, vec![4; 4]),
             (1, 4096, 1, vec![1]),
             (512, 1, 512, vec![256; 2]),
         ] {
