@@ -82,14 +82,15 @@ const AXES: [Axis; 7] = [
     },
     Axis {
         name: "loop",
-        meaning: "steps of a recursion, 100 iterations of mean-field",
+        meaning: "steps of a recursion, 100 iterations of mean-field, 100 draws",
         sizes: &[100, 1_000, 10_000, 100_000],
         task: |n| {
             let model = "data x: real[N]\ndata y: int<lower=0>[N]\n\
                          param a: real<lower=0, upper=1> ~ uniform(0, 1)\nparam b ~ normal(0, 1)\n\
                          let h: real[N] {\n  h[1] = b\n  for t in 2:N { h[t] = a * h[t - 1] + x[t] }\n}\n\
                          y ~ poisson_log(0.1 * h)\n";
-            (model.into(), n, fit("mean-field", 100, &["--grad-samples", "4"]))
+            let more = ["--grad-samples", "4", "--draws", "100"];
+            (model.into(), n, fit("mean-field", 100, &more))
         },
     },
     Axis {
