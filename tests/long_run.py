@@ -3,10 +3,12 @@
 
     tests/long_run.py SECONDS [PPL]        (PPL: target/release/ppl)
 
-Each run is a process of its own on two threads that share its batches, on eight schools, with far more iterations than it has time
-for. A line has the method, the seconds since the start, the iterations of its last checkpoint, the seconds of
-the processor and the resident memory in MB. The end compares the last quarter of training with the second:
-memory, and seconds of the processor an iteration. The exit code is 1 where either has grown by a tenth.
+Each run is a process of its own on two threads that share its batches, on eight schools, with far more
+iterations than it has time for. For the last eighth of the time a fresh process of each trains beside it: what
+an iteration takes depends on what else the machine does, so the two are compared over the same time. A line has
+the run, the seconds since the start, the iterations of its last checkpoint, the seconds of the processor and the
+resident memory in MB. The exit code is 1 where memory has grown by a tenth from the second quarter to the last,
+or an iteration takes a tenth longer than in a fresh process.
 """
 
 import json
@@ -40,38 +42,53 @@ def usage(pid):
     return ticks / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+def cost(rows):
+    """Milliseconds of the processor an iteration, from the first to the last of some rows."""
+    return (rows[-1][2] - rows[0][2]) / max(rows[-1][1] - rows[0][1], 1) * 1e3
+
+
 def main():
     seconds = float(sys.argv[1])
     ppl = sys.argv[2] if len(sys.argv) > 2 else ROOT / "target/release/ppl"
     model = ROOT / "examples/eight_schools/model.ppl"
     grown = False
     with tempfile.TemporaryDirectory() as folder:
-        began, children = time.time(), {}
-        for method, (_, flags) in RUNS.items():
+        began, children, seen = time.time(), {}, {}
+
+        def start(name, method):
             command = [ppl, "run", model, "--infer", method, "--iterations", "1000000000", "--threads", "2",
                        "--max-seconds", str(2 * seconds), "--checkpoint-seconds", "10", "--quiet",
-                       "--out", f"{folder}/{method}", *flags]
-            children[method] = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
-        seen = {method: [] for method in RUNS}
+                       "--out", f"{folder}/{name}", *RUNS[method][1]]
+            children[name] = method, subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
+            seen[name] = []
+
+        for method in RUNS:
+            start(method, method)
         # Training has more than half of a run's time; what follows is not what this is about.
-        while time.time() - began < seconds:
+        while (now := time.time() - began) < seconds:
+            if now > seconds * 7 / 8 and len(children) == len(RUNS):
+                for method in RUNS:
+                    start(f"fresh-{method}", method)
             time.sleep(10)
-            for method, child in children.items():
+            for name, (method, child) in children.items():
                 if child.poll() is not None:
-                    sys.exit(f"{method} ended early")
+                    sys.exit(f"{name} ended early")
                 cpu, memory = usage(child.pid)
-                done = iterations(pathlib.Path(folder) / method, RUNS[method][0])
-                seen[method].append((done, cpu, memory))
-                print(f"{method} {time.time() - began:.0f} {done} {cpu:.1f} {memory:.1f}", flush=True)
-        for method, rows in seen.items():
+                done = iterations(pathlib.Path(folder) / name, RUNS[method][0])
+                seen[name].append((time.time() - began, done, cpu, memory))
+                print(f"{name} {seen[name][-1][0]:.0f} {done} {cpu:.1f} {memory:.1f}", flush=True)
+        for method in RUNS:
+            rows = seen[method]
             quarter = len(rows) // 4
-            parts = rows[quarter:2 * quarter], rows[-quarter:]
-            cost = [(p[-1][1] - p[0][1]) / max(p[-1][0] - p[0][0], 1) * 1e3 for p in parts]
-            memory = [max(row[2] for row in p) for p in parts]
-            print(f"{method}: {rows[-1][0]} iterations; ms an iteration {cost[0]:.4f} then {cost[1]:.4f}; "
-                  f"MB {memory[0]:.1f} then {memory[1]:.1f}")
-            grown |= cost[1] > 1.1 * cost[0] or memory[1] > 1.1 * memory[0]
-        for child in children.values():
+            memory = [max(row[3] for row in part) for part in (rows[quarter:2 * quarter], rows[-quarter:])]
+            # From its second checkpoint on, so that what comes before training does not count.
+            fresh = [row for row in seen[f"fresh-{method}"] if row[1]][1:]
+            beside = [row for row in rows if row[0] >= fresh[0][0] - 5]
+            took = cost(beside), cost(fresh)
+            print(f"{method}: {rows[-1][1]} iterations; ms an iteration {took[0]:.4f}, in a fresh process beside it "
+                  f"{took[1]:.4f}; MB {memory[0]:.1f} then {memory[1]:.1f}")
+            grown |= took[0] > 1.1 * took[1] or memory[1] > 1.1 * memory[0]
+        for _, child in children.values():
             child.terminate()
             child.wait()
     sys.exit(grown)
