@@ -289,14 +289,12 @@ fn run_loop<E: Element>(
     for &(source, reg) in &fused.once {
         let view = &fused.sources[source];
         let register = &mut scratch.registers[reg][..per_tile.min(fused.len) * width];
-        let (one, more) = register.split_at_mut(width);
-        operands.load(view, 0, one, width);
-        if width == 1 {
-            more.fill(one[0]);
-        } else {
-            for chunk in more.chunks_exact_mut(width) {
-                chunk.copy_from_slice(one);
-            }
+        operands.load(view, 0, &mut register[..width], width);
+        let mut filled = width;
+        while filled < register.len() {
+            let more = filled.min(register.len() - filled);
+            register.copy_within(..more, filled);
+            filled += more;
         }
     }
     for result in &mut taken[fused.stores.len() + fused.sums.len()..] {

@@ -7,6 +7,7 @@
 //! compiler makes a masked store, which takes several times as long as the loop.
 
 use std::hint::select_unpredictable;
+use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
@@ -48,14 +49,44 @@ impl<E: Element> WithSimd for SumOfProducts<'_, E> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let SumOfProducts { out, mut products, add } = self;
-        if let (false, [first, rest @ ..]) = (add, products) {
-            products = rest;
+        if add {
+            // Nothing to begin with.
+        } else if let Some([a, b, c]) = multiples(products) {
+            let terms = a.1.iter().zip(b.1).zip(c.1);
+            out.iter_mut().zip(terms).for_each(|(o, ((x, y), z))| {
+                *o = a.0 * *x + b.0 * *y + c.0 * *z;
+            });
+            products = &[];
+        } else if let Some([a, b]) = multiples(products) {
+            let terms = a.1.iter().zip(b.1);
+            out.iter_mut().zip(terms).for_each(|(o, (x, y))| *o = a.0 * *x + b.0 * *y);
+            products = &[];
+        } else if let [first, rest @ ..] = products {
             each_product(out, *first, |_, x| x);
+            products = rest;
         }
         for product in products {
             each_product(out, *product, |o, x| o + x);
         }
     }
+}
+
+/// Numbers and the matrices that they multiply, where that is what all products are: their sum is then one
+/// loop.
+#[inline(always)]
+fn multiples<'a, E: Element, const N: usize>(
+    products: &[Product<'a, E>],
+) -> Option<[(E, &'a [E]); N]> {
+    let products = <&[Product<'a, E>; N]>::try_from(products).ok()?;
+    let mut multiples = [(E::one(), &[][..]); N];
+    for (multiple, product) in multiples.iter_mut().zip(products) {
+        *multiple = match *product {
+            (None, Some(x)) => (E::one(), x),
+            (Some(&[c]), Some(x)) => (c, x),
+            _ => return None,
+        };
+    }
+    Some(multiples)
 }
 
 /// Replaces each number `o` of `out` by `f(o, x)`, where `x` is the product's.
@@ -134,6 +165,64 @@ impl<E: Element> WithSimd for AddHalfSquares<'_, E> {
         let half = E::of(0.5);
         for (out, row) in self.out.iter_mut().zip(self.x.chunks_exact(self.d)) {
             *out += half * dot_within(row, row);
+        }
+    }
+}
+
+/// `out[n, :] += scale[n] · x[n, :]` for rows of `d` numbers; a zero scale adds nothing even where the row is
+/// not finite.
+pub(super) fn add_scaled_rows<E: Element>(out: &mut [E], d: usize, scale: &[E], x: &[E]) {
+    arch().dispatch(AddScaledRows { out, d, scale, x });
+}
+
+struct AddScaledRows<'a, E> {
+    out: &'a mut [E],
+    d: usize,
+    scale: &'a [E],
+    x: &'a [E],
+}
+
+impl<E: Element> WithSimd for AddScaledRows<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let AddScaledRows { out, d, scale, x } = self;
+        for ((out, x), s) in out.chunks_exact_mut(d).zip(x.chunks_exact(d)).zip(scale) {
+            if *s != E::zero() {
+                out.iter_mut().zip(x).for_each(|(o, x)| *o += *s * *x);
+            }
+        }
+    }
+}
+
+/// `out[to(n)] += x[n, part]` for rows of `width` numbers.
+pub(super) fn add_parts_of_rows<E: Element>(
+    out: &mut [E],
+    x: &[E],
+    width: usize,
+    part: Range<usize>,
+    to: impl Fn(usize) -> Range<usize>,
+) {
+    arch().dispatch(AddPartsOfRows { out, x, width, part, to });
+}
+
+struct AddPartsOfRows<'a, E, F> {
+    out: &'a mut [E],
+    x: &'a [E],
+    width: usize,
+    part: Range<usize>,
+    to: F,
+}
+
+impl<E: Element, F: Fn(usize) -> Range<usize>> WithSimd for AddPartsOfRows<'_, E, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let AddPartsOfRows { out, x, width, part, to } = self;
+        for (row, x) in x.chunks_exact(width).enumerate() {
+            out[to(row)].iter_mut().zip(&x[part.clone()]).for_each(|(o, x)| *o += *x);
         }
     }
 }

@@ -27,7 +27,7 @@
 
 use dfdx::prelude::{Axis, BroadcastTo, PutTape, ReshapeTo, SumTo, TryMatMul};
 use rand::RngCore;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::form::{Correction, Form, Integrator, Levels, Momentum};
 use super::start::Start;
@@ -309,10 +309,13 @@ impl Chain {
 /// A point of every chain, with its forces.
 fn at<B: Backend>(bridge: &B::Bridge, start: &Start<B>, z: B::Node) -> Point<B> {
     let score = start.pull_back(bridge.score_at(&start.place(&z)));
-    let pull = start.pull(&z);
-    let force = B::combine(z.shape(), &[Term::Plain(&score), Term::Plain(&pull)]);
-    let force = if start.standardized { B::bounded(&force, LARGEST_FORCE) } else { force };
-    Point { z, force, pull }
+    let forces = if start.standardized {
+        let force = B::combine(z.shape(), &[Term::Plain(&score), Term::Plain(&z)]);
+        smallvec![B::bounded(&force, LARGEST_FORCE)]
+    } else {
+        smallvec![score, start.pull(&z)]
+    };
+    Point { z, forces }
 }
 
 /// One step of the integrator at the level of `step`, from a point and its refreshed momentum.
@@ -328,10 +331,8 @@ fn integrate<B: Backend>(
     let kicked = |rho: &B::Node, point: &Point<B>| {
         let mut terms: SmallVec<[Term<'_, B::Node>; 3]> = SmallVec::new();
         terms.push(Term::Plain(rho));
-        terms.push(Term::Scaled(&c.kick, step, &point.force));
-        if let Motion::Straight { recall, .. } = &c.motion {
-            terms.push(Term::Scaled(recall, 0, &point.pull));
-        }
+        let kicks = c.kicks.iter().zip(&point.forces);
+        terms.extend(kicks.map(|(kick, force)| Term::Scaled(kick, step, force)));
         B::combine(shape, &terms)
     };
     let rho = kicked(fresh, here);
@@ -339,7 +340,7 @@ fn integrate<B: Backend>(
         B::combine(shape, &[Term::Scaled(a.0, 0, a.1), Term::Scaled(b.0, 0, b.1)])
     };
     let (z, rho) = match &c.motion {
-        Motion::Straight { drift, .. } => {
+        Motion::Straight { drift } => {
             (B::combine(shape, &[Term::Plain(&here.z), Term::Scaled(drift, 0, &rho)]), rho)
         }
         Motion::Turn { cos, sin, minus_sin } => {

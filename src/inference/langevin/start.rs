@@ -102,11 +102,8 @@ impl<B: Backend> Start<B> {
         entropy.broadcast_like::<_, Axis<0>>(&(n,))
     }
 
-    /// `−∇ log q` at each row of the chain's coordinates `z: [N, D]`.
+    /// `−∇ log q` at each row of points `z: [N, D]`.
     pub(super) fn pull(&self, z: &B::Node) -> B::Node {
-        if self.standardized {
-            return z.clone();
-        }
         let shape = z.shape();
         let [slope, offset] = &self.pull;
         let y = B::combine(shape, &[Term::Product(slope, z), Term::Plain(offset)]);

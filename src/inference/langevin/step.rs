@@ -12,19 +12,18 @@ use crate::inference::optimizer::Parameters;
 use crate::inference::tape::{Matrix, SharedTape, Vector};
 use crate::real::Real;
 
-/// A point of every chain and what is known there, `[N, D]` each: `∇L_b = b force − pull`.
+/// A point of every chain and the forces there, `[N, D]` each.
 pub(super) struct Point<B: Backend> {
     pub(super) z: B::Node,
-    /// What the target adds to the start, `∇ log p − ∇ log q`.
-    pub(super) force: B::Node,
-    /// `−∇ log q`.
-    pub(super) pull: B::Node,
+    /// What add up to the target's part of the forces beside the start's, `f = ∇ log p − ∇ log q`: `f` itself,
+    /// or `∇ log p` and `−∇ log q`.
+    pub(super) forces: SmallVec<[B::Node; 2]>,
 }
 
 /// What a step does between kicks.
 pub(super) enum Motion<B: Backend> {
-    /// `z + drift ρ`; the start's pull is in the kicks, times `recall`.
-    Straight { drift: B::Node, recall: B::Node },
+    /// `z + drift ρ`; the start's force is in the kicks.
+    Straight { drift: B::Node },
     /// `(z, ρ)` turned by the angle `h`: the motion under the pull of a standard normal.
     Turn { cos: B::Node, sin: B::Node, minus_sin: B::Node },
 }
@@ -42,8 +41,8 @@ pub(super) struct Coefficients<B: Backend> {
     pub(super) push: B::Node,
     pub(super) minus_push: B::Node,
     pub(super) motion: Motion<B>,
-    /// Of the force at each level: `[K, ·]`.
-    pub(super) kick: B::Node,
+    /// Of the forces of a point at each level: `[K, ·]`.
+    pub(super) kicks: SmallVec<[B::Node; 2]>,
     /// Of the forces in the correction of each step.
     guides: SmallVec<[B::Node; 2]>,
 }
@@ -84,13 +83,17 @@ impl<B: Backend> Coefficients<B> {
         let (keep, variance) = momentum.unzip();
         let push = variance.clone().unwrap_or_else(|| half.clone());
         let levels = chain.levels(parameters, tape).reshape_like(&(form.bridges, 1));
-        let kick = B::Node::of(levels.matmul(half.clone()));
+        let mut kicks = SmallVec::new();
         let motion = if exact {
+            kicks.push(B::Node::of(levels.matmul(half)));
             let sin = h.clone().sin();
             let minus_sin = B::Node::of(sin.clone().negate());
             Motion::Turn { cos: B::Node::of(h.cos()), sin: B::Node::of(sin), minus_sin }
         } else {
-            Motion::Straight { drift: B::Node::of(h), recall: B::Node::of(half.negate()) }
+            // `∇L_b = b ∇ log p + (b − 1)(−∇ log q)`.
+            kicks.push(B::Node::of(levels.clone().matmul(half.clone())));
+            kicks.push(B::Node::of((levels - B::Number::of(1.0)).matmul(half)));
+            Motion::Straight { drift: B::Node::of(h) }
         };
         let rows = form.dynamics.embeddings(form.bridges);
         let guides = handles.guides.into_iter().flatten();
@@ -103,7 +106,7 @@ impl<B: Backend> Coefficients<B> {
             minus_push: B::Node::of(push.clone().negate()),
             push: B::Node::of(push),
             motion,
-            kick,
+            kicks,
             guides,
         }
     }
@@ -113,10 +116,9 @@ impl<B: Backend> Coefficients<B> {
         if self.guides.is_empty() {
             return network;
         }
-        let mut terms: SmallVec<[Term<'_, B::Node>; 3]> = SmallVec::new();
+        let mut terms: SmallVec<[Term<'_, B::Node>; 4]> = SmallVec::new();
         terms.push(Term::Plain(&network));
-        let forces = self.guides.iter().zip(points);
-        terms.extend(forces.map(|(guide, point)| Term::Scaled(guide, step, &point.force)));
+        terms.extend(self.guidance(step, points.iter().copied()));
         B::combine(network.shape(), &terms)
     }
 
@@ -128,12 +130,22 @@ impl<B: Backend> Coefficients<B> {
         let shape = points[0].z.shape();
         let steps = network.shape().0 / shape.0;
         let of_step = |step: usize| {
-            let forces = self.guides.iter().zip(&points[step..]);
-            let terms: SmallVec<[_; 2]> =
-                forces.map(|(guide, point)| Term::Scaled(guide, step, &point.force)).collect();
+            let terms: SmallVec<[_; 4]> = self.guidance(step, &points[step..]).collect();
             B::combine(shape, &terms)
         };
         let forces = B::stacked(&(0..steps).map(of_step).collect::<Vec<_>>());
         B::combine(network.shape(), &[Term::Plain(&network), Term::Plain(&forces)])
+    }
+
+    /// What the forces at some points add to the correction of a step.
+    fn guidance<'a>(
+        &'a self,
+        step: usize,
+        points: impl IntoIterator<Item = &'a Point<B>>,
+    ) -> impl Iterator<Item = Term<'a, B::Node>> {
+        let guides = self.guides.iter().zip(points);
+        guides.flat_map(move |(guide, point)| {
+            point.forces.iter().map(move |force| Term::Scaled(guide, step, force))
+        })
     }
 }
