@@ -11,7 +11,7 @@ use dfdx::prelude::{HasShape, ReshapeTo};
 
 use super::node::Node;
 use super::tape::{Element, Matrix, Pooled, Vector};
-use super::vector::{add_scaled_rows, all_finite};
+use super::vector::{add_product, all_finite};
 use crate::density::{LogDensity, Residuals};
 
 /// A density that can be used in dfdx computations.
@@ -102,7 +102,7 @@ impl<E: Element> Bridge<E> {
         let out = Node::computed(log_p, (b, 1), [z]);
         let z = z.operand();
         out.record(move |_, up| {
-            z.receive(|down| add_scaled_rows(down, d, &up, &score));
+            z.receive(|down| add_scaled_rows(down, &up, &score, d));
             Ok(())
         });
         out
@@ -139,5 +139,14 @@ impl<E: Element> Bridge<E> {
             Ok(())
         });
         out
+    }
+}
+
+/// `out[b, :] += scale[b] · rows[b, :]`; a zero scale adds nothing even where the row is not finite.
+fn add_scaled_rows<E: Element>(out: &mut [E], scale: &[E], rows: &[E], d: usize) {
+    for ((out, row), s) in out.chunks_exact_mut(d).zip(rows.chunks_exact(d)).zip(scale) {
+        if *s != E::zero() {
+            add_product(out, (Some(&[*s]), Some(row)));
+        }
     }
 }

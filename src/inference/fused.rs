@@ -11,8 +11,7 @@ use smallvec::SmallVec;
 use super::node::{Node, Operand};
 use super::tape::{Element, Pooled};
 use super::vector::{
-    Product, add_columns, add_half_squares, add_parts_of_rows, add_scaled_rows, add_softplus,
-    scale, set_products, sum_of_gaps,
+    Product, add_columns, add_half_squares, add_softplus, scale, set_products, sum_of_gaps,
 };
 
 /// A term of [`combine`]. Coefficients are a row of a matrix, of one number or as many as there are
@@ -72,9 +71,9 @@ pub fn combine<E: Element>(shape: (usize, usize), terms: &[Term<'_, Node<E>>]) -
     drop(products);
     let out = Node::computed(out, shape, operands);
     // One that gets the gradient as it is can have the buffer.
-    let plain = parts.iter().position(|part| part.factor.is_none());
+    let plain = parts.iter().position(|part| part.factor.is_none()).map(|i| parts.remove(i));
     out.record(move |_, up| {
-        for part in parts.iter().enumerate().filter_map(|(i, p)| (Some(i) != plain).then_some(p)) {
+        for part in &parts {
             if let Some(matrix) = &part.matrix {
                 matrix.receive_product((part.factor(), Some(&up)));
             }
@@ -82,7 +81,7 @@ pub fn combine<E: Element>(shape: (usize, usize), terms: &[Term<'_, Node<E>>]) -
                 rows.receive(|down| add_columns(&mut down[row.clone()], &up, part.matrix()));
             }
         }
-        if let Some(matrix) = plain.and_then(|i| parts[i].matrix.as_ref()) {
+        if let Some(matrix) = plain.and_then(|part| part.matrix) {
             matrix.give(up);
         }
         Ok(())
@@ -184,7 +183,12 @@ pub fn half_squares<E: Element>(x: &Node<E>) -> Node<E> {
     let out = Node::computed(out, (n, 1), [x]);
     let x = x.operand();
     out.record(move |_, up| {
-        x.receive(|down| add_scaled_rows(down, d, &up, x.numbers()));
+        x.receive(|down| {
+            let rows = down.chunks_exact_mut(d).zip(x.numbers().chunks_exact(d));
+            for ((down, x), up) in rows.zip(&*up) {
+                down.iter_mut().zip(x).for_each(|(down, x)| *down += *up * *x);
+            }
+        });
         Ok(())
     });
     out
@@ -332,8 +336,10 @@ pub fn side_by_side<E: Element>(
     out.record(move |_, up| {
         for (part, at, w, first) in &columns {
             part.receive(|down| {
-                let to = |row| source(row, *first, *w);
-                add_parts_of_rows(down, &up, width, *at..at + w, to);
+                for (row, up) in up.chunks_exact(width).enumerate() {
+                    let down = &mut down[source(row, *first, *w)];
+                    down.iter_mut().zip(&up[*at..at + w]).for_each(|(d, u)| *d += *u);
+                }
             });
         }
         Ok(())

@@ -7,7 +7,6 @@
 //! compiler makes a masked store, which takes several times as long as the loop.
 
 use std::hint::select_unpredictable;
-use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
@@ -165,64 +164,6 @@ impl<E: Element> WithSimd for AddHalfSquares<'_, E> {
         let half = E::of(0.5);
         for (out, row) in self.out.iter_mut().zip(self.x.chunks_exact(self.d)) {
             *out += half * dot_within(row, row);
-        }
-    }
-}
-
-/// `out[n, :] += scale[n] · x[n, :]` for rows of `d` numbers; a zero scale adds nothing even where the row is
-/// not finite.
-pub(super) fn add_scaled_rows<E: Element>(out: &mut [E], d: usize, scale: &[E], x: &[E]) {
-    arch().dispatch(AddScaledRows { out, d, scale, x });
-}
-
-struct AddScaledRows<'a, E> {
-    out: &'a mut [E],
-    d: usize,
-    scale: &'a [E],
-    x: &'a [E],
-}
-
-impl<E: Element> WithSimd for AddScaledRows<'_, E> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let AddScaledRows { out, d, scale, x } = self;
-        for ((out, x), s) in out.chunks_exact_mut(d).zip(x.chunks_exact(d)).zip(scale) {
-            if *s != E::zero() {
-                out.iter_mut().zip(x).for_each(|(o, x)| *o += *s * *x);
-            }
-        }
-    }
-}
-
-/// `out[to(n)] += x[n, part]` for rows of `width` numbers.
-pub(super) fn add_parts_of_rows<E: Element>(
-    out: &mut [E],
-    x: &[E],
-    width: usize,
-    part: Range<usize>,
-    to: impl Fn(usize) -> Range<usize>,
-) {
-    arch().dispatch(AddPartsOfRows { out, x, width, part, to });
-}
-
-struct AddPartsOfRows<'a, E, F> {
-    out: &'a mut [E],
-    x: &'a [E],
-    width: usize,
-    part: Range<usize>,
-    to: F,
-}
-
-impl<E: Element, F: Fn(usize) -> Range<usize>> WithSimd for AddPartsOfRows<'_, E, F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let AddPartsOfRows { out, x, width, part, to } = self;
-        for (row, x) in x.chunks_exact(width).enumerate() {
-            out[to(row)].iter_mut().zip(&x[part.clone()]).for_each(|(o, x)| *o += *x);
         }
     }
 }
