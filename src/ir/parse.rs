@@ -92,22 +92,14 @@ impl<'a> Parser<'a> {
         &rest[..end]
     }
 
-    /// An identifier, or a name in quotes.
+    /// An identifier, or a name in quotes, as in JSON.
     fn name(&mut self) -> Parsed<String> {
-        if self.eat("\"") {
-            let mut name = String::new();
-            let mut chars = self.rest().char_indices();
-            while let Some((i, c)) = chars.next() {
-                match c {
-                    '"' => {
-                        self.pos += i + 1;
-                        return Ok(name);
-                    }
-                    '\\' => name.extend(chars.next().map(|(_, c)| c)),
-                    c => name.push(c),
-                }
-            }
-            return self.fail("a closing quote");
+        self.skip_space();
+        if self.rest().starts_with('"') {
+            let mut quoted = serde_json::Deserializer::from_str(self.rest()).into_iter();
+            let Some(Ok(name)) = quoted.next() else { return self.fail("a name in quotes") };
+            self.pos += quoted.byte_offset();
+            return Ok(name);
         }
         let word = self.word(|c| c.is_alphanumeric() || c == '_' || c == '.');
         if word.is_empty() { self.fail("a name") } else { Ok(word.to_owned()) }

@@ -157,8 +157,12 @@ fn list(numbers: &[usize]) -> String {
     format!("[{}]", numbers.join(", "))
 }
 
-/// A name as it is when it is an identifier, else in quotes.
+/// A name as it is when it is an identifier, else in quotes, as in JSON.
 fn quoted(name: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
-    if !name.is_empty() && name.chars().all(plain) { name.to_owned() } else { format!("{name:?}") }
+    if !name.is_empty() && name.chars().all(plain) {
+        name.to_owned()
+    } else {
+        serde_json::Value::from(name).to_string()
+    }
 }

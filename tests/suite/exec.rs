@@ -441,13 +441,19 @@ proptest! {
     }
 
     #[test]
-    fn text_of_random_functions_reads_back(choices in proptest::collection::vec(any::<(u8, u8, u8)>(), 1..30)) {
-        let f = random_ir::function(&choices);
+    fn text_of_random_functions_reads_back(
+        choices in proptest::collection::vec(any::<(u8, u8, u8)>(), 1..30),
+        // Control characters among the others.
+        name in "[\\x00-\\x1f\\PC]*",
+    ) {
+        let mut f = random_ir::function(&choices);
+        f.name = name;
         let text = ppl::ir::print::to_text(&f);
         let back = parse::parse(&text).unwrap();
         // Scans compare by identity, so through the text.
         prop_assert_eq!(ppl::ir::print::to_text(&back), text);
         prop_assert_eq!(back.insts.len(), f.insts.len());
+        prop_assert_eq!(back.name, f.name);
     }
 }
 
