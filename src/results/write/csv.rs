@@ -75,14 +75,16 @@ fn comments(out: &mut dyn Write, config: &Config, draws: &Draws) -> io::Result<(
     Ok(())
 }
 
+/// A number as JSON writes it: the shortest text that reads back as the same number.
 fn number(out: &mut dyn Write, x: f64) -> io::Result<()> {
-    if x.is_finite() {
-        // The shortest text that reads back as the same number; an exponent where that is shorter.
-        let plain = (1e-5..1e16).contains(&x.abs()) || x == 0.0;
-        if plain { write!(out, "{x}") } else { write!(out, "{x:e}") }
-    } else if x.is_nan() {
+    const ALL_WHOLE: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
+    if x.is_nan() {
         out.write_all(b"nan")
-    } else {
+    } else if x.is_infinite() {
         out.write_all(if x > 0.0 { b"inf" } else { b"-inf" })
+    } else if x.fract() == 0.0 && x.abs() < ALL_WHOLE && (x != 0.0 || x.is_sign_positive()) {
+        Ok(serde_json::to_writer(out, &(x as i64))?)
+    } else {
+        Ok(serde_json::to_writer(out, &x)?)
     }
 }
