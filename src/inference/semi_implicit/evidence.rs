@@ -158,7 +158,11 @@ impl Evidence {
         }
         let weighing = settings.deadline.share(WEIGHING);
         let timed = Affine::new(&timed(target.f64, &weighing), &evidence.coordinates);
-        let effort = evidence.affordable(from, &drawing, &weighing, &mut random("pilot"));
+        let Some(effort) = evidence.affordable(from, &drawing, &weighing, &mut random("pilot"))
+        else {
+            evidence.stop = Stop::TimeLimit;
+            return Ok(evidence);
+        };
         let mut rng = random("weighing");
         let mut wider = match evidence.resample {
             Resample::Never => None,
@@ -264,33 +268,38 @@ impl Evidence {
     }
 
     /// How much of an effort weighing can be by its deadline, from what the draws took, by theirs, and
-    /// from a small block.
+    /// from a small block; `None` where that block alone takes too long.
     fn affordable<E: Element>(
         &self,
         from: &Finished<'_, E>,
         drawing: &Deadline,
         weighing: &Deadline,
         rng: &mut Stream,
-    ) -> Effort {
+    ) -> Option<Effort> {
         let full = Effort { block: BLOCK, components: from.options.mixing_draws };
-        let (Some(spent), Some(left)) = (drawing.spent(), weighing.left()) else { return full };
-        let half = 0.5 * left.as_secs_f64();
+        let Some(spent) = drawing.spent() else { return Some(full) };
+        let left_s = || weighing.left().unwrap_or_default().as_secs_f64();
         let draw_s = spent.as_secs_f64() / self.own.log_p.len() as f64;
-        let block = ((half / draw_s) as usize).clamp(2, full.block);
-        // What does not grow with the components is left out by taking the difference of two efforts.
         let pilot = PILOT.min(self.own.log_p.len());
         let few = full.components.div_ceil(PILOT);
         let points = &self.own.u[..pilot * self.density.dim()];
         let marginal = Marginal::new(from.family, from.parameters, from.workers);
         let mut taken_s = |components| {
-            let before = weighing.left().unwrap_or_default();
+            let before = left_s();
             marginal.estimate(points, &[], components, rng);
-            before.saturating_sub(weighing.left().unwrap_or_default()).as_secs_f64()
+            before - left_s()
         };
-        let extra_s = (taken_s(3 * few) - taken_s(few)).max(0.0);
+        // What does not grow with the components is left out by taking the difference of two efforts.
+        let once_s = taken_s(few);
+        if 4.0 * once_s > left_s() {
+            return None;
+        }
+        let extra_s = (taken_s(3 * few) - once_s).max(0.0);
+        let half_s = 0.5 * left_s();
+        let block = ((half_s / draw_s) as usize).clamp(2, full.block);
         let needed_s = extra_s * (block * full.components) as f64 / (pilot * 2 * few) as f64;
-        let components = full.components as f64 * (half / needed_s.max(1e-9)).min(1.0);
-        Effort { block, components: (components as usize).max(few) }
+        let components = full.components as f64 * (half_s / needed_s.max(1e-9)).min(1.0);
+        Some(Effort { block, components: (components as usize).max(few) })
     }
 
     fn forget_weighed(&mut self) {
