@@ -36,9 +36,32 @@ impl Gaussian {
         Self::of_weighted(draws, &vec![1.0 / n as f64; n], d)
     }
 
+    /// That of draws `[S, D]` without correlations.
+    pub(super) fn of_coordinates(draws: &[f64], d: usize) -> Option<Self> {
+        let n = draws.len() / d.max(1);
+        Self::diagonal(draws, &vec![1.0 / n as f64; n], d)
+    }
+
     /// That of draws `[S, D]` under weights `[S]` that add up to 1.
     pub(super) fn of_weighted(draws: &[f64], weights: &[f64], d: usize) -> Option<Self> {
-        let n = weights.len();
+        let diagonal = Self::diagonal(draws, weights, d)?;
+        let squares: f64 = weights.iter().map(|w| w * w).sum();
+        // With hardly more draws than dimensions the correlations are noise.
+        if squares.recip() <= 2.0 * d as f64 || d > LARGEST {
+            return Some(diagonal);
+        }
+        let share = |i: usize| (weights[i] / (1.0 - squares)).sqrt();
+        let off = |i: usize, j: usize| share(i) * (draws[i * d + j] - diagonal.mean[j]);
+        let centred = Mat::from_fn(weights.len(), d, off);
+        let factor = (centred.transpose() * &centred).llt(Side::Lower).ok().map(|llt| {
+            let l = llt.L();
+            let entry = |k: usize| if k % d <= k / d { l[(k / d, k % d)] } else { 0.0 };
+            (0..d * d).map(entry).collect()
+        });
+        Some(Gaussian { factor, ..diagonal })
+    }
+
+    fn diagonal(draws: &[f64], weights: &[f64], d: usize) -> Option<Self> {
         let mut mean = vec![0.0; d];
         for (row, w) in draws.chunks_exact(d).zip(weights) {
             mean.iter_mut().zip(row).for_each(|(m, x)| *m += w * x);
@@ -50,21 +73,9 @@ impl Gaussian {
             sd.iter_mut().zip(off).for_each(|(s, o)| *s += o);
         }
         sd.iter_mut().for_each(|s| *s = s.sqrt());
-        if !mean.iter().all(|m| m.is_finite()) || !sd.iter().all(|s| s.is_finite() && *s > 0.0) {
-            return None;
-        }
-        // With hardly more draws than dimensions the correlations are noise.
-        let enough = squares.recip() > 2.0 * d as f64 && d <= LARGEST;
-        let factor = enough.then(|| {
-            let share = |i: usize| (weights[i] / (1.0 - squares)).sqrt();
-            let centred = Mat::from_fn(n, d, |i, j| share(i) * (draws[i * d + j] - mean[j]));
-            let llt = (centred.transpose() * &centred).llt(Side::Lower).ok()?;
-            let l = llt.L();
-            let entry = |k: usize| if k % d <= k / d { l[(k / d, k % d)] } else { 0.0 };
-            Some((0..d * d).map(entry).collect())
-        });
-        let factor = factor.flatten();
-        Some(Gaussian { mean, sd, factor })
+        let varies = sd.iter().all(|s| s.is_finite() && *s > 0.0);
+        let finite = mean.iter().all(|m| m.is_finite());
+        (finite && varies).then_some(Gaussian { mean, sd, factor: None })
     }
 
     /// Coordinates in which it is standard normal.

@@ -30,8 +30,12 @@ pub(super) fn test(checks: &mut Checks, density: &dyn LogDensity<f64>, draws: &[
     }
     let chosen = spread(draws, d);
     let n = chosen.len() / d;
-    let Some(scale) = Gaussian::of_draws(draws, d).filter(|_| n >= FEWEST) else { return };
-    let scale = if d <= WHITENED { scale } else { Gaussian { factor: None, ..scale } };
+    let scale = if d <= WHITENED {
+        Gaussian::of_draws(draws, d)
+    } else {
+        Gaussian::of_coordinates(draws, d)
+    };
+    let Some(scale) = scale.filter(|_| n >= FEWEST) else { return };
     let (mut log_p, mut score) = (vec![0.0; n], vec![0.0; n * d]);
     density.score(&chosen, &mut log_p, &mut score);
     if score.iter().any(|s| !s.is_finite()) {

@@ -280,13 +280,14 @@ impl Evidence {
         let Some(spent) = drawing.spent() else { return Some(full) };
         let left_s = || weighing.left().unwrap_or_default().as_secs_f64();
         let draw_s = spent.as_secs_f64() / self.own.log_p.len() as f64;
-        let pilot = PILOT.min(self.own.log_p.len());
         let few = full.components.div_ceil(PILOT);
-        let points = &self.own.u[..pilot * self.density.dim()];
-        let marginal = Marginal::new(from.family, from.parameters, from.workers);
+        let noise: Noise<E> = Noise::draw(from.family, PILOT, false, rng);
+        let points = from.family.sample(from.parameters, &noise, &SharedTape::off()).0;
+        let (points, z) = (wide(points.numbers()), wide(noise.z.numbers()));
+        let marginal = Marginal::new(from.family, from.parameters, from.workers, weighing);
         let mut taken_s = |components| {
             let before = left_s();
-            marginal.estimate(points, &[], components, rng);
+            marginal.estimate(&points, &z, components, rng);
             before - left_s()
         };
         // What does not grow with the components is left out by taking the difference of two efforts.
@@ -297,7 +298,7 @@ impl Evidence {
         let extra_s = (taken_s(3 * few) - once_s).max(0.0);
         let half_s = 0.5 * left_s();
         let block = ((half_s / draw_s) as usize).clamp(2, full.block);
-        let needed_s = extra_s * (block * full.components) as f64 / (pilot * 2 * few) as f64;
+        let needed_s = extra_s * (block * full.components) as f64 / (PILOT * 2 * few) as f64;
         let components = full.components as f64 * (half_s / needed_s.max(1e-9)).min(1.0);
         Some(Effort { block, components: (components as usize).max(few) })
     }
@@ -325,7 +326,7 @@ impl Evidence {
         let noise: Noise<E> = Noise::draw(family, block - others, false, rng);
         let mut u = wide(family.sample(parameters, &noise, &SharedTape::off()).0.numbers());
         u.extend(wider.iter().flat_map(|w| w.draw(others, rng)));
-        let marginal = Marginal::new(family, parameters, from.workers);
+        let marginal = Marginal::new(family, parameters, from.workers, deadline);
         let log_q = marginal.estimate(&u, &wide(noise.z.numbers()), components, rng).log_q;
         let other = wider.map(|w| w.log_density(&u).0);
         let before = self.log_weights.len();

@@ -20,6 +20,7 @@ use faer::{Accum, Mat, MatMut, MatRef, Side};
 use rand::{RngCore, SeedableRng};
 
 use super::family::{Family, Noise};
+use crate::inference::Deadline;
 use crate::inference::optimizer::Parameters;
 use crate::inference::tape::{Element, Pooled, SharedTape};
 use crate::inference::vector::log_sum_exp_parts;
@@ -29,6 +30,8 @@ use crate::random::{Stream, fill_std_normal};
 
 /// Pairs of `z` and `u` that the regression is fitted to, beyond ten per coefficient.
 const PAIRS: usize = 4000;
+/// Pairs that are added to its normal equations at once.
+const ROWS: usize = 1024;
 /// Factor on the standard deviations of the regression's residuals, so that the proposal's tails
 /// cover those of the exact conditional.
 const WIDEN: f64 = 1.1;
@@ -58,6 +61,8 @@ pub(super) struct Marginal<'a, E: Element> {
     pub(super) family: &'a Family,
     pub(super) parameters: &'a Parameters<E>,
     workers: &'a Workers,
+    /// After which no estimate comes to an end.
+    deadline: &'a Deadline,
     sigma: Vec<f64>,
     /// `log` of the normaliser of `N(·; ·, σ²)`.
     constant: f64,
@@ -68,14 +73,16 @@ impl<'a, E: Element> Marginal<'a, E> {
         family: &'a Family,
         parameters: &'a Parameters<E>,
         workers: &'a Workers,
+        deadline: &'a Deadline,
     ) -> Self {
         let sigma = family.sigma(parameters);
         let constant = -sigma.iter().map(|s| s.ln()).sum::<f64>() - half_log_2pi(sigma.len());
-        Marginal { family, parameters, workers, sigma, constant }
+        Marginal { family, parameters, workers, deadline, sigma, constant }
     }
 
     /// `log q` at the points `u: [S, D]`, the first of which were drawn with `z: [R, m]`, from `draws`
     /// components of the prior or, a point, as many proposals as cost no more than a twentieth of that.
+    /// What the deadline cuts short is of no use.
     pub(super) fn estimate(
         &self,
         u: &[f64],
@@ -160,6 +167,9 @@ impl<'a, E: Element> Marginal<'a, E> {
             .map(|(u, own)| (u, own.unwrap_or_default(), Stream::seed_from_u64(rng.next_u64())))
             .collect();
         let terms = self.workers.each(&mut parts, |(u, own, rng)| {
+            if self.deadline.refuses() {
+                return vec![(f64::NAN, f64::NAN); u.len() / d];
+            }
             let (proposed, log_r) = proposal.draw(u, own, draws + 1, rng);
             let centres = self.centres(&proposed);
             let each = |(k, z): (usize, &[f64])| {
@@ -192,8 +202,8 @@ impl<'a, E: Element> Marginal<'a, E> {
             .collect()
     }
 
-    /// Linear regression of `z` on `(1, u)` over simulated pairs; `None` where it is singular or would
-    /// take too much memory.
+    /// Linear regression of `z` on `(1, u)` over simulated pairs; `None` where it is singular, would take
+    /// too much memory, or comes too late.
     fn regress(&self, rng: &mut Stream) -> Option<Proposal> {
         let (d, m) = (self.sigma.len(), self.family.latent());
         let n = PAIRS + 10 * (d + 1);
@@ -205,8 +215,17 @@ impl<'a, E: Element> Marginal<'a, E> {
         let (u, z) = (u.numbers(), noise.z.numbers());
         let x = Mat::from_fn(n, d + 1, |i, j| if j == 0 { 1.0 } else { u[i * d + j - 1].f64() });
         let y = Mat::from_fn(n, m, |i, j| z[i * m + j].f64());
-        let gram = (x.transpose() * &x).llt(Side::Lower).ok()?;
-        let coefficients = gram.solve(x.transpose() * &y);
+        let (mut gram, mut along) = (Mat::zeros(d + 1, d + 1), Mat::zeros(d + 1, m));
+        for from in (0..n).step_by(ROWS) {
+            if self.deadline.refuses() {
+                return None;
+            }
+            let rows = ROWS.min(n - from);
+            let (x, y) = (x.subrows(from, rows), y.subrows(from, rows));
+            f64::product(gram.as_mut(), Accum::Add, x.transpose(), x);
+            f64::product(along.as_mut(), Accum::Add, x.transpose(), y);
+        }
+        let coefficients = gram.llt(Side::Lower).ok()?.solve(along);
         let residual = y - &x * &coefficients;
         let covariance = residual.transpose() * &residual * faer::Scale(WIDEN * WIDEN / n as f64);
         let factor = covariance.llt(Side::Lower).ok()?;
@@ -302,8 +321,8 @@ mod tests {
         let noise: Noise<f64> = Noise::draw(&family, 500, false, &mut rng);
         let (u, _) = family.sample(&parameters, &noise, &SharedTape::off());
         let (u, z) = (u.numbers(), noise.z.numbers());
-        let workers = Workers::new(2);
-        let marginal = Marginal::new(&family, &parameters, &workers);
+        let (workers, deadline) = (Workers::new(2), Deadline::never());
+        let marginal = Marginal::new(&family, &parameters, &workers, &deadline);
         // Latent dimension as large as D: A is √(1 − σ²) I, so u is standard normal.
         let exact: Vec<f64> =
             u.chunks_exact(d).map(|u| half_distance(u, &[0.0; 4]) - half_log_2pi(d)).collect();
@@ -327,8 +346,8 @@ mod tests {
         let noise: Noise<f64> = Noise::draw(&family, 200, false, &mut rng);
         let (u, _) = family.sample(&parameters, &noise, &SharedTape::off());
         let (u, z) = (u.numbers(), noise.z.numbers());
-        let workers = Workers::new(2);
-        let marginal = Marginal::new(&family, &parameters, &workers);
+        let (workers, deadline) = (Workers::new(2), Deadline::never());
+        let marginal = Marginal::new(&family, &parameters, &workers, &deadline);
         assert!(marginal.by_prior(u, z, 1000, &mut rng).own_share > 0.5);
         let estimate = marginal.estimate(u, z, 1000, &mut rng);
         assert!(estimate.own_share < 0.3, "{}", estimate.own_share);
