@@ -60,7 +60,9 @@ impl Fitted<'_> {
             return Err(InferenceError::NoTime);
         }
         let elbo = Some(weights::lower_bound(&pool.log_weights())).filter(|(e, _)| e.is_finite());
-        let fisher = fisher_divergence(density, self.proposal, &pool);
+        let fisher = (!weighing.passed())
+            .then(|| fisher_divergence(density, self.proposal, &pool))
+            .flatten();
         let (own, drawn) = (pool.quality(), pool.log_p.len());
         let mut stopped = false;
         let mut adapted = None;

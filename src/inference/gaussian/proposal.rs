@@ -61,7 +61,11 @@ impl Gaussian {
         let Some(l) = &self.factor else {
             return v.iter().zip(&self.sd).map(|(v, s)| v * s).collect();
         };
-        (0..d).map(|j| (j..d).map(|i| l[i * d + j] * v[i]).sum()).collect()
+        let mut pulled = vec![0.0; d];
+        for (i, v) in v.iter().enumerate() {
+            pulled[..=i].iter_mut().zip(&l[i * d..]).for_each(|(p, l)| *p += l * v);
+        }
+        pulled
     }
 
     /// `ξ = L⁻¹ (z − mean)` and `−Σ⁻¹ (z − mean)`.
