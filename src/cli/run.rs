@@ -208,8 +208,8 @@ const MOST_NUMBERS: usize = 20_000_000;
 /// Share of the time that is kept for predictions and files, where it is limited, and most of it; and how
 /// much longer than reading and compiling what is done with the data at the end may take: all for a machine that
 /// does other things too.
-const WRITING: f64 = 0.15;
-const MOST_WRITING: Duration = Duration::from_secs(1);
+const WRITING: f64 = 0.2;
+const MOST_WRITING: Duration = Duration::from_millis(1500);
 const DATA_AGAIN: u32 = 2;
 /// Why a group is missing that would have taken too long.
 const LATE: &str = "there was no time left (--max-seconds)";
