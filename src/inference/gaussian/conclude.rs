@@ -8,6 +8,7 @@ use crate::inference::deadline::timed;
 use crate::inference::examine::examine;
 use crate::inference::start::Gaussian;
 use crate::inference::train::{Stop, Training};
+use crate::inference::vector::all_finite;
 use crate::inference::weights::{self, POOLED_NUMBERS, Resample};
 use crate::inference::{
     Deadline, Fit, InferenceError, KhatKind, Monitor, Progress, Settings, Target, VerdictLevel,
@@ -60,9 +61,7 @@ impl Fitted<'_> {
             return Err(InferenceError::NoTime);
         }
         let elbo = Some(weights::lower_bound(&pool.log_weights())).filter(|(e, _)| e.is_finite());
-        let fisher = (!weighing.passed())
-            .then(|| fisher_divergence(density, self.proposal, &pool))
-            .flatten();
+        let fisher = fisher_divergence(weighed, self.proposal, &pool);
         let (own, drawn) = (pool.quality(), pool.log_p.len());
         let mut stopped = false;
         let mut adapted = None;
@@ -195,18 +194,21 @@ fn improve(
 }
 
 /// `E_q |Lᵀ (∇ log p − ∇ log q)|²` with `L Lᵀ` the covariance of the draws: the Fisher divergence in
-/// coordinates in which they have unit covariance.
+/// coordinates in which they have unit covariance; none where a score is infinite or comes too late.
 fn fisher_divergence(
     density: &dyn LogDensity<f64>,
     proposal: &dyn Proposal,
     pool: &Pool,
 ) -> Option<f64> {
     let d = density.dim();
-    let scale = Gaussian::of_draws(&pool.draws, d)?;
     let n = pool.log_p.len().min(FEWEST);
     let draws = &pool.draws[..n * d];
     let (mut log_p, mut score) = (vec![0.0; n], vec![0.0; n * d]);
     density.score(draws, &mut log_p, &mut score);
+    if !all_finite(&score) {
+        return None;
+    }
+    let scale = Gaussian::of_draws(&pool.draws, d)?;
     let (_, own) = proposal.log_density(draws);
     let gaps = score.chunks_exact(d).zip(own.chunks_exact(d));
     let total: f64 = gaps
