@@ -157,6 +157,7 @@ pub fn judge(
     };
     if resampled && trusted {
         Errors::of(parameters, &weights).judge(checks, effective, &parameters.names);
+        judge_squares(checks, log_weights, &weights, parameters);
     } else if trusted {
         Shifts::of(parameters, &weights).judge(checks, effective, &parameters.names);
     } else if resampled {
@@ -337,6 +338,39 @@ impl Errors {
     }
 }
 
+/// Adds to `checks` where the sum of weighted squares that makes up a standard deviation has so heavy a tail that
+/// so many draws are too few for it: its error cannot be told from the draws then.
+///
+/// The number of draws that a Pareto shape takes, `10^(1/(1 − k))`, is [vehtari2024, eq. 13], of products
+/// of weights and a function as of weights alone.
+fn judge_squares(checks: &mut Checks, log_weights: &[f64], weights: &[f64], of: &Scalars) {
+    let limit = 1.0 - (log_weights.len() as f64).log10().recip();
+    let (mut largest, mut at) = (f64::NEG_INFINITY, 0);
+    for j in 0..of.names.len() {
+        let column = || of.values.iter().skip(j).step_by(of.names.len());
+        let (mean, sd) = moments(column(), weights);
+        if is_fixed(mean, sd) {
+            continue;
+        }
+        let log_square = |(x, w): (&f64, &f64)| w + 2.0 * ((x - mean) / sd).abs().ln();
+        let khat = psis(&column().zip(log_weights).map(log_square).collect::<Vec<_>>()).khat;
+        if khat > largest {
+            (largest, at) = (khat, j);
+        }
+    }
+    if largest > limit {
+        checks.add(
+            VerdictLevel::Doubtful,
+            format!(
+                "The standard deviation of {} rests on few draws: Pareto k-hat of its weighted squares \
+                 is {largest:.2}, above {limit:.2} for {} draws.",
+                of.names[at],
+                log_weights.len()
+            ),
+        );
+    }
+}
+
 /// Whether a number does not vary but for rounding, as the corner of a Cholesky factor of correlations.
 fn is_fixed(mean: f64, sd: f64) -> bool {
     sd <= 1e-12 * mean.abs()
@@ -441,5 +475,30 @@ mod tests {
         // The corner of a Cholesky factor of correlations says nothing.
         assert_eq!(judged_as(1.2, Resample::Auto, |_| 1.0).0, Ok);
         assert_eq!(judged_as(1.2, Resample::Never, |_| 1.0).0, Ok);
+    }
+
+    #[test]
+    fn squares_with_a_heavy_tail_are_not_summed_in_silence() {
+        // Weights with a shape of 0.6 from a fit that is too narrow: with them what is bounded has an sd, and
+        // what grows fast has none that 8000 draws could tell.
+        let rests = |parameter: fn(f64) -> f64| {
+            let mut draws = vec![0.0; 8000];
+            crate::random::fill_std_normal(&mut crate::random::stream(4, "squares"), &mut draws);
+            let log_weights: Vec<f64> = draws.iter().map(|x| 0.3 * x * x).collect();
+            let weights: Vec<f64> =
+                psis(&log_weights).log_weights.iter().map(|w| w.exp()).collect();
+            let values = draws.iter().map(|x| parameter(*x)).collect();
+            let mut checks = Checks::new();
+            checks.add(VerdictLevel::Ok, "So far.");
+            judge_squares(
+                &mut checks,
+                &log_weights,
+                &weights,
+                &Scalars { names: vec!["x".into()], values },
+            );
+            checks.level()
+        };
+        assert_eq!(rests(f64::tanh), VerdictLevel::Ok);
+        assert_eq!(rests(|x| x * x * x), VerdictLevel::Doubtful);
     }
 }
