@@ -80,6 +80,10 @@ const LARGEST_ERROR: f64 = 0.05;
 /// The standard deviation of a heavy-tailed parameter is known less well from any number of draws; the
 /// weights may leave it the error that this many independent ones would.
 const INDEPENDENT: f64 = 4000.0;
+/// Share of what is allowed below which standard errors are small: more draws are not needed.
+const AMPLE: f64 = 0.6;
+/// Share of what is allowed up to which a standard error may go that is itself known badly.
+const CAUTIOUS: f64 = 0.75;
 /// Effective number of weighted draws below which they are not trusted to replace plain ones.
 const FEWEST_EFFECTIVE: f64 = 400.0;
 
@@ -267,7 +271,40 @@ pub(super) fn suffice(parameters: &Scalars, log_weights: &[f64], effective: f64)
         return false;
     }
     let errors = Errors::of(parameters, &weights);
-    errors.mean.0 <= 0.6 * LARGEST_ERROR && errors.excess <= 0.6
+    errors.mean.0 <= AMPLE * LARGEST_ERROR && errors.excess <= AMPLE
+}
+
+/// Standard errors that the weights leave in the moments of one parameter.
+struct StandardError {
+    /// Of the mean, in weighted standard deviations.
+    mean: f64,
+    /// Of the standard deviation, relative.
+    sd: f64,
+    /// That as a share of what is allowed of it.
+    excess: f64,
+}
+
+impl StandardError {
+    /// Those of a ratio of weighted sums, by the delta method [owen2013, sec. 9.2]; none where the parameter
+    /// does not vary.
+    fn of(of: &Scalars, parameter: usize, weights: &[f64]) -> Option<Self> {
+        let column = || of.values.iter().skip(parameter).step_by(of.names.len());
+        let (mean, sd) = moments(column(), weights);
+        if is_fixed(mean, sd) {
+            return None;
+        }
+        let (mut first, mut second, mut spread) = (0.0, 0.0, 0.0);
+        for (x, w) in column().zip(weights) {
+            let off = (x - mean) / sd;
+            let square = (off * off - 1.0).powi(2);
+            first += (w * off).powi(2);
+            second += w * w * square;
+            spread += w * square;
+        }
+        let error = 0.5 * second.sqrt();
+        let allowed = LARGEST_ERROR.max(0.5 * (spread / INDEPENDENT).sqrt());
+        Some(StandardError { mean: first.sqrt(), sd: error, excess: error / allowed })
+    }
 }
 
 /// The largest standard errors that the weights leave, and the parameters that have them.
@@ -281,30 +318,15 @@ struct Errors {
 }
 
 impl Errors {
-    /// Standard errors of a ratio of weighted sums, by the delta method [owen2013, sec. 9.2].
     fn of(of: &Scalars, weights: &[f64]) -> Errors {
         let mut errors = Errors { mean: (0.0, 0), sd: (0.0, 0), excess: 0.0 };
         for j in 0..of.names.len() {
-            let column = || of.values.iter().skip(j).step_by(of.names.len());
-            let (mean, sd) = moments(column(), weights);
-            if is_fixed(mean, sd) {
-                continue;
+            let Some(error) = StandardError::of(of, j, weights) else { continue };
+            if error.mean.is_nan() || error.mean > errors.mean.0 {
+                errors.mean = (error.mean, j);
             }
-            let (mut first, mut second, mut spread) = (0.0, 0.0, 0.0);
-            for (x, w) in column().zip(weights) {
-                let off = (x - mean) / sd;
-                let square = (off * off - 1.0).powi(2);
-                first += (w * off).powi(2);
-                second += w * w * square;
-                spread += w * square;
-            }
-            let (first, second) = (first.sqrt(), 0.5 * second.sqrt());
-            if first.is_nan() || first > errors.mean.0 {
-                errors.mean = (first, j);
-            }
-            let excess = second / LARGEST_ERROR.max(0.5 * (spread / INDEPENDENT).sqrt());
-            if excess.is_nan() || excess > errors.excess {
-                (errors.sd, errors.excess) = ((second, j), excess);
+            if error.excess.is_nan() || error.excess > errors.excess {
+                (errors.sd, errors.excess) = ((error.sd, j), error.excess);
             }
         }
         errors
@@ -338,34 +360,30 @@ impl Errors {
     }
 }
 
-/// Adds to `checks` where the sum of weighted squares that makes up a standard deviation has so heavy a tail that
-/// so many draws are too few for it: its error cannot be told from the draws then.
+/// Adds to `checks` where the squares that make up a standard deviation have, weighted, so heavy a tail that
+/// so many draws do not tell its standard error, unless that is small.
 ///
 /// The number of draws that a Pareto shape takes, `10^(1/(1 − k))`, is [vehtari2024, eq. 13], of products
 /// of weights and a function as of weights alone.
 fn judge_squares(checks: &mut Checks, log_weights: &[f64], weights: &[f64], of: &Scalars) {
     let limit = 1.0 - (log_weights.len() as f64).log10().recip();
-    let (mut largest, mut at) = (f64::NEG_INFINITY, 0);
-    for j in 0..of.names.len() {
+    let heavy = (0..of.names.len()).filter_map(|j| {
+        let error = StandardError::of(of, j, weights).filter(|e| e.excess > CAUTIOUS)?;
         let column = || of.values.iter().skip(j).step_by(of.names.len());
-        let (mean, sd) = moments(column(), weights);
-        if is_fixed(mean, sd) {
-            continue;
-        }
-        let log_square = |(x, w): (&f64, &f64)| w + 2.0 * ((x - mean) / sd).abs().ln();
+        let (mean, _) = moments(column(), weights);
+        let log_square = |(x, w): (&f64, &f64)| w + 2.0 * (x - mean).abs().ln();
         let khat = psis(&column().zip(log_weights).map(log_square).collect::<Vec<_>>()).khat;
-        if khat > largest {
-            (largest, at) = (khat, j);
-        }
-    }
-    if largest > limit {
+        (khat > limit).then_some((khat, error.sd, j))
+    });
+    if let Some((khat, error, j)) = heavy.max_by(|a, b| a.0.total_cmp(&b.0)) {
         checks.add(
             VerdictLevel::Doubtful,
             format!(
-                "The standard deviation of {} rests on few draws: Pareto k-hat of its weighted squares \
-                 is {largest:.2}, above {limit:.2} for {} draws.",
-                of.names[at],
-                log_weights.len()
+                "The standard deviation of {} rests on few draws: its weighted squares have a Pareto \
+                 k-hat of {khat:.2}, above {limit:.2}, so that its standard error of {:.1} % may be \
+                 too small.",
+                of.names[j],
+                100.0 * error
             ),
         );
     }

@@ -4,7 +4,7 @@
 //! inference methods are tested without the compiler.
 #![allow(clippy::print_stdout, reason = "tests say what they skip")]
 
-use ppl::density::{LogDensity, Residuals};
+use ppl::density::{LogDensity, Residuals, Scalars};
 use ppl::real::Real;
 
 const Y: [f64; 8] = [28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0];
@@ -53,6 +53,15 @@ impl<E: Real> LogDensity<E> for EightSchools {
             }
             g[MU] = E::of(g_mu);
             g[MU + 1] = E::of(g_tau);
+        }
+    }
+
+    fn parameters(&self, z: &[E]) -> Scalars {
+        let names = (0..8).map(|j| format!("theta_raw[{}]", j + 1));
+        let declared = |(j, x): (usize, &E)| if j % 10 == MU + 1 { x.f64().exp() } else { x.f64() };
+        Scalars {
+            names: names.chain(["mu".into(), "tau".into()]).collect(),
+            values: z.iter().enumerate().map(declared).collect(),
         }
     }
 
