@@ -36,7 +36,7 @@ pub trait Element: Real + Dtype {
         + Send
         + Sync;
 
-    /// This thread's device; one for all, because buffers are recycled within a device.
+    /// This thread's device.
     fn device() -> Self::Device;
 
     /// The target in this precision.
@@ -59,9 +59,9 @@ thread_local! {
     static CPU: Cpu = {
         // An error means that the global pool exists already; products then use that one.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(1).build_global();
-        let device = Cpu::default();
-        device.enable_cache();
-        device
+        // Without dfdx's cache of buffers: tensors go from thread to thread, and it is asked and taken from in
+        // two steps, between which another thread may empty it.
+        Cpu::default()
     };
     static POOL_F32: Pool<f32> = const { RefCell::new([const { Vec::new() }; usize::BITS as usize]) };
     static POOL_F64: Pool<f64> = const { RefCell::new([const { Vec::new() }; usize::BITS as usize]) };
@@ -278,17 +278,14 @@ pub fn backward<B: Backend>(loss: Scalar<B>) -> Result<Grads<B>, InferenceError>
         .map_err(|e| InferenceError::Breakdown(format!("gradients could not be computed: {e:?}")))
 }
 
-/// The device for tensors of type `E`, with its buffer cache on (allocation is a third of the time
-/// otherwise), and matrix products confined to one thread so that their bits depend on nothing else.
+/// The device for tensors of type `E`, with matrix products confined to one thread so that their bits depend
+/// on nothing else.
 #[must_use]
 pub fn device<E: Element>() -> E::Device {
     E::device()
 }
 
-/// A tensor with the given values, row-major, in a buffer from the device's cache.
-///
-/// dfdx's `tensor_from_vec` would adopt a buffer from outside, which joins the cache when the tensor is
-/// dropped: in a training loop the cache would grow without end.
+/// A tensor with the given values, row-major.
 pub fn tensor<E: Element, S: Shape>(
     values: &[E],
     shape: S,

@@ -57,12 +57,7 @@ pub trait Place<E: Element>: DfdxDevice<E> {
 }
 
 thread_local! {
-    static CPU: Cpu = {
-        use dfdx::prelude::Cache;
-        let device = Cpu::default();
-        device.enable_cache();
-        device
-    };
+    static CPU: Cpu = Cpu::default();
 }
 
 impl<E: Element> Place<E> for Cpu
