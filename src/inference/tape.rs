@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::thread::LocalKey;
 
 use dfdx::prelude::{
-    Backward, Cache, Cpu, Device as DfdxDevice, Dtype, Gradients, HasErr, Merge, OwnedTape,
-    PutTape, Rank0, Shape, SplitTape, Storage, Tape, Tensor, Trace, ZerosTensor,
+    Backward, Cpu, Device as DfdxDevice, Dtype, Gradients, HasErr, Merge, OwnedTape, PutTape,
+    Rank0, Shape, SplitTape, Storage, Tape, Tensor, Trace, ZerosTensor,
 };
 
 use faer::linalg::matmul::matmul;
@@ -31,7 +31,6 @@ use crate::real::Real as _;
 pub trait Element: Real + Dtype {
     /// Where tensors of this type live.
     type Device: DfdxDevice<Self>
-        + Cache
         + Storage<Self, Vec: DerefMut<Target = Vec<Self>> + Send + Sync>
         + Send
         + Sync;
