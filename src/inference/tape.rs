@@ -325,4 +325,17 @@ mod tests {
         }
         assert_eq!(gradients.get(&leaf).as_vec(), [8.0, 16.0]);
     }
+
+    #[test]
+    fn threads_share_the_tensors_of_a_device() {
+        let leaf = tensor(&[0.5_f64; 8], (8,));
+        let twice = |leaf: &Tensor<(usize,), f64, Cpu>| {
+            for _ in 0..20_000 {
+                assert_eq!((leaf.clone() * 2.0).as_vec(), [1.0; 8]);
+            }
+        };
+        std::thread::scope(|scope| {
+            (0..4).for_each(|_| drop(scope.spawn(|| twice(&leaf))));
+        });
+    }
 }
