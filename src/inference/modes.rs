@@ -3,10 +3,11 @@
 //! A fit of one of several modes passes every other check: its weights, its score identities and its
 //! chains know of nothing else. So the density is climbed from several dispersed points, and a maximum
 //! with a share of the posterior mass (by Laplace's approximation) that no draws show is reported. A
-//! search can miss modes, so finding none is weak evidence.
+//! search can miss modes, so finding none is weak evidence. A start looks for them too: from the one that an
+//! ascent happened to reach, no method leads to another.
 
 use faer::{Mat, Side};
-use rand::Rng;
+use rand::{Rng, RngCore};
 
 use super::assess::Checks;
 use super::lbfgs::{Objective, Point, maximise};
@@ -16,12 +17,17 @@ use crate::random::{fill_std_normal, stream};
 
 /// Climbs from Uniform(−2, 2) in each coordinate, and as many from widely around the draws.
 const STARTS: usize = 4;
+/// Climbs before there are draws: on lotka-volterra half of them reach the mode that has the mass.
+const PLACES: usize = 8;
 /// Evaluations a climb may take.
 const BUDGET: usize = 300;
 /// Dimension above which curvatures, and so the search, are too dear.
 const LARGEST: usize = 100;
 /// Share of the mass below which a missed mode does not matter.
 const LEAST_SHARE: f64 = 0.02;
+/// How many times the mass of a mode another must have for a start to move there: what is wrong by less may be
+/// Laplace's approximation.
+const MUCH_MORE: f64 = 100.0;
 
 /// A maximum of a log density and the curvature there.
 #[derive(Debug, Clone)]
@@ -124,6 +130,14 @@ impl Mode {
         })
     }
 
+    /// Standard deviation of each coordinate given all others, `[D]`.
+    pub(super) fn conditional_sd(&self) -> Vec<f64> {
+        let curvature = |j: usize| {
+            self.values.iter().enumerate().map(|(k, v)| v * self.vectors[(j, k)].powi(2)).sum()
+        };
+        self.scale.iter().enumerate().map(|(j, s)| s / f64::sqrt(curvature(j))).collect()
+    }
+
     /// `(z − mode)ᵀ C (z − mode)` with the curvature `C`.
     fn distance2(&self, z: &[f64]) -> f64 {
         let off: Vec<f64> =
@@ -171,6 +185,47 @@ impl Objective for Hill<'_> {
     }
 }
 
+/// The different modes above some points, in the order in which they are found, with steps in units of
+/// `scale: [D]`; `None` when the deadline comes first.
+fn climb_all(
+    density: &dyn LogDensity<f64>,
+    starts: impl IntoIterator<Item = Vec<f64>>,
+    scale: &[f64],
+    deadline: &Deadline,
+) -> Option<Vec<Mode>> {
+    let mut modes: Vec<Mode> = Vec::new();
+    for start in starts {
+        let mode = Mode::climb(density, start, scale, BUDGET);
+        if deadline.passed() {
+            return None;
+        }
+        let Ok(mode) = mode else { continue };
+        if modes.iter().all(|known| known.distance2(&mode.at) > 1e-2) {
+            modes.push(mode);
+        }
+    }
+    Some(modes)
+}
+
+/// The mode of most mass, if it has a hundred times that of the one above `mean: [D]`, the centre of a first
+/// fit with standard deviations `sd: [D]`. The others are above points of Uniform(−2, 2).
+pub(super) fn elsewhere(
+    density: &dyn LogDensity<f64>,
+    (mean, sd): (&[f64], &[f64]),
+    deadline: &Deadline,
+    mut rng: impl RngCore,
+) -> Option<Mode> {
+    let d = density.dim();
+    if d > LARGEST || density.estimate().is_some() {
+        return None;
+    }
+    let known = climb_all(density, [mean.to_vec()], sd, deadline)?.pop()?;
+    let starts = (0..PLACES).map(|_| (0..d).map(|_| rng.gen_range(-2.0..2.0)).collect());
+    let modes = climb_all(density, starts, sd, deadline)?;
+    let best = modes.into_iter().max_by(|a, b| a.log_mass.total_cmp(&b.log_mass))?;
+    (best.log_mass > known.log_mass + MUCH_MORE.ln()).then_some(best)
+}
+
 /// Adds to `checks` whether a mode with a share of the mass is missed by `draws: [S, D]`.
 ///
 /// Nothing is said where the deadline comes first. Modes are weighed against those that draws do visit; where none is visited, nothing is said.
@@ -190,7 +245,6 @@ pub(super) fn search(
         return;
     }
     let mut rng = stream(seed, "search for modes");
-    let mut modes: Vec<Mode> = Vec::new();
     // A draw is where the mode that the fit does know is found.
     let mut starts = vec![draws[..d].to_vec()];
     for _ in 0..STARTS {
@@ -200,16 +254,7 @@ pub(super) fn search(
         starts.push((0..d).map(|j| mean[j] + 5.0 * sd[j] * xi[j]).collect());
     }
     let tried = starts.len();
-    for start in starts {
-        let mode = Mode::climb(density, start, &sd, BUDGET);
-        if deadline.passed() {
-            return;
-        }
-        let Ok(mode) = mode else { continue };
-        if modes.iter().all(|known| known.distance2(&mode.at) > 1e-2) {
-            modes.push(mode);
-        }
-    }
+    let Some(modes) = climb_all(density, starts, &sd, deadline) else { return };
     let near = d as f64 + 4.0 * (2.0 * d as f64).sqrt();
     let visits = |mode: &Mode| {
         let inside = draws.chunks_exact(d).filter(|z| mode.distance2(z) <= near).count();
@@ -254,4 +299,69 @@ fn spread(draws: &[f64], d: usize) -> (Vec<f64>, Vec<f64>) {
     }
     sd.iter_mut().for_each(|s| *s = s.sqrt());
     (mean, sd)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::random::Stream;
+
+    /// Normals around 0 and 1.5, with standard deviations 1 and 0.1; the weights of both.
+    struct Two([f64; 2]);
+
+    const MEANS: [f64; 2] = [0.0, 1.5];
+    const SDS: [f64; 2] = [1.0, 0.1];
+
+    impl Two {
+        /// Density, and its first and second derivative, relative to the density.
+        fn at(&self, z: f64) -> [f64; 3] {
+            let mut sums = [0.0; 3];
+            for ((w, m), s) in self.0.iter().zip(MEANS).zip(SDS) {
+                let t = (z - m) / s;
+                let p = w / s * (-0.5 * t * t).exp();
+                sums[0] += p;
+                sums[1] -= p * t / s;
+                sums[2] += p * (t * t - 1.0) / (s * s);
+            }
+            [sums[0], sums[1] / sums[0], sums[2] / sums[0]]
+        }
+    }
+
+    impl LogDensity<f64> for Two {
+        fn dim(&self) -> usize {
+            1
+        }
+        fn log_density(&self, z: &[f64], log_p: &mut [f64]) {
+            z.iter().zip(log_p).for_each(|(z, l)| *l = self.at(*z)[0].ln());
+        }
+        fn score(&self, z: &[f64], log_p: &mut [f64], score: &mut [f64]) {
+            self.log_density(z, log_p);
+            z.iter().zip(score).for_each(|(z, s)| *s = self.at(*z)[1]);
+        }
+        fn hvp(&self, residuals: &Residuals<f64>, v: &[f64], out: &mut [f64]) {
+            for ((z, v), o) in residuals.points.iter().zip(v).zip(out) {
+                let [_, first, second] = self.at(*z);
+                *o = v * (second - first * first);
+            }
+        }
+    }
+
+    #[test]
+    fn a_start_moves_to_a_mode_of_far_more_mass_only() {
+        let rng: Stream = stream(1, "modes test");
+        let from = |weights, mean: f64| {
+            let q = (&[mean][..], &[1.0][..]);
+            elsewhere(&Two(weights), q, &Deadline::never(), rng.clone())
+        };
+        let mode = from([0.001, 0.999], 0.0).unwrap();
+        assert!((mode.at[0] - 1.5).abs() < 1e-3, "{:?}", mode.at);
+        assert!((mode.conditional_sd()[0] / 0.1 - 1.0).abs() < 1e-3);
+        assert!(
+            (mode.log_mass - (0.999_f64 * (2.0 * std::f64::consts::PI).sqrt()).ln()).abs() < 1e-3
+        );
+        // It is there already; and half of the mass is no reason to leave the other.
+        assert!(from([0.001, 0.999], 1.5).is_none());
+        assert!(from([0.5, 0.5], 0.0).is_none());
+    }
 }

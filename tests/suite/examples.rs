@@ -5,6 +5,7 @@ use std::process::Command;
 
 use ppl::data::DataSet;
 use ppl::driver::Session;
+use ppl::inference::{Settings, Silent, find};
 use ppl::posterior::Posterior;
 use serde_json::Value;
 
@@ -110,4 +111,15 @@ fn ionosphere_is_the_published_task() {
 fn sonar_is_the_published_task() {
     // The published file was rescaled and rounded to six digits, which standardising does not undo.
     agrees("sonar", "sonar", 1e-5);
+}
+
+#[test]
+fn a_fit_of_lotka_volterra_begins_at_the_mode_with_the_mass() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/lotka_volterra");
+    let posterior = compile(&folder);
+    let method = find("mean-field").unwrap();
+    let fit = method.fit(posterior.target(), &Settings::default(), &mut Silent).unwrap();
+    // By Laplace's approximation there, with importance weights; the other mode has e^-180.6.
+    let log_z = fit.log_z.unwrap().value;
+    assert!((log_z + 146.7).abs() < 0.3, "{log_z}: {:?}", fit.verdict);
 }

@@ -1,5 +1,7 @@
 //! Gaussian methods: right without tuning, honest when cut short, reproducible.
 
+use std::sync::Arc;
+
 use ppl::density::{LogDensity, Residuals};
 use ppl::inference::{Fit, Precision, Settings, Silent, VerdictLevel, find};
 
@@ -221,8 +223,10 @@ impl LogDensity<f64> for HalfLine {
 
 #[test]
 fn bad_starts_are_survived_or_explained() {
+    let density: Arc<dyn LogDensity<f64>> = Arc::new(HalfLine);
     let q = ppl::inference::gaussian::start_mean_field::<f64>(
-        &(std::sync::Arc::new(HalfLine) as _),
+        &density,
+        &density,
         &ppl::inference::gaussian::Config::start_of(&Settings::default()),
         None,
         "half line",

@@ -18,6 +18,7 @@ use crate::inference::assess::Checks;
 use crate::inference::deadline::timed;
 use crate::inference::history::History;
 use crate::inference::method::{RESAMPLE, option};
+use crate::inference::modes;
 use crate::inference::start::{self, Gaussian};
 use crate::inference::train::{Stop, Training};
 use crate::inference::weights::Resample;
@@ -166,7 +167,8 @@ fn batch(full: bool, d: usize) -> usize {
 }
 
 /// A first Gaussian fit to `density`, with all covariances: from the unit Gaussian, which is wide enough
-/// to see several modes, and where that does not get there from the start of `mean-field`.
+/// to see several modes, and again from a mode with far more mass, where there is one that it did not
+/// see; where it does not get there, from the start of `mean-field`.
 ///
 /// It is as far as it has come when the deadline comes.
 ///
@@ -189,10 +191,19 @@ pub fn batch_and_match(
             }
         }
         *rng = matching.rng;
-        if near || matching.arrived == UPDATES || deadline.passed() {
-            return Ok(matching.fit);
+        let fit = matching.fit;
+        if near || deadline.passed() {
+            return Ok(fit);
         }
-        from = Some(mean_field_start(density, deadline, rng)?);
+        if matching.arrived < UPDATES {
+            from = Some(mean_field_start(density, deadline, rng)?);
+            continue;
+        }
+        let mode = modes::elsewhere(density, (&fit.mean, &fit.sd), deadline, rng.clone());
+        from = mode.and_then(|mode| Gaussian::of_map(mode.at.clone(), &mode.map()));
+        if from.is_none() {
+            return Ok(fit);
+        }
     }
 }
 

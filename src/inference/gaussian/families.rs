@@ -151,7 +151,7 @@ impl Stage for Independent<'_> {
         let bridge = |seen: &Arc<dyn LogDensity<B::Number>>, coordinates: &Transport| {
             B::bridge(seen, settings, coordinates)
         };
-        let q = fit_mean_field::<B>(density, bridge, config, start, monitor)?;
+        let q = fit_mean_field::<B>(density, target.f64, bridge, config, start, monitor)?;
         Ok(Family {
             centre: q.mean.clone(),
             proposal: Box::new(Gaussian { mean: q.mean, sd: q.sd, factor: None }),
@@ -178,7 +178,7 @@ fn fit<E: Element>(
         deadline: config.deadline.share(1.0 / 3.0),
         ..config.clone()
     };
-    let start = start_mean_field(density, &first, given, "correlations-start", monitor)?;
+    let start = start_mean_field(density, exact, &first, given, "correlations-start", monitor)?;
     density.see(Part::Whole(&start.mean));
     exact.see(Part::Whole(&start.mean));
     let (density, exact) = (&timed(density, &config.deadline), &timed(exact, &config.deadline));

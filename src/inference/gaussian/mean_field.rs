@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ascent::{Rank, ascend};
 use super::config::Config;
-use super::warm_start::{WarmStart, warm_start};
+use super::warm_start::{WarmStart, highest, warm_start};
 use crate::density::{LogDensity, Part};
 use crate::inference::affine::Coordinates;
 use crate::inference::backend::Backend;
@@ -40,13 +40,14 @@ pub struct MeanField {
     pub training: Training,
 }
 
-/// Fits the mean-field Gaussian; `bridge` makes the density that is trained on, in the coordinates of the
-/// warm start.
+/// Fits the mean-field Gaussian to `density`, which `exact` is in double precision; `bridge` makes the density
+/// that is trained on, in the coordinates of the warm start.
 ///
 /// # Errors
 /// When the density is nowhere finite, or stays non-finite in training; what `bridge` fails with.
 pub fn fit_mean_field<B: Backend>(
     density: &Arc<dyn LogDensity<B::Number>>,
+    exact: &Arc<dyn LogDensity<f64>>,
     bridge: impl FnOnce(
         &Arc<dyn LogDensity<B::Number>>,
         &Transport,
@@ -66,9 +67,11 @@ pub fn fit_mean_field<B: Backend>(
         (None, Some(start)) => WarmStart {
             mean: start.mean.clone(),
             log_sd: start.sd.iter().map(|s| s.ln()).collect(),
+            value: f64::NAN,
             evaluations: 0,
         },
         (None, None) => {
+            let aside = rng.clone();
             let mut climb = |from: Option<&WarmStart>| {
                 let before = from.map_or(0, |s| s.evaluations);
                 let mut warm =
@@ -86,7 +89,7 @@ pub fn fit_mean_field<B: Backend>(
                 warm.evaluations += before;
                 Ok::<_, InferenceError>(warm)
             };
-            let mut warm = climb(None)?;
+            let mut warm = highest(&*timed(exact, &warming), &warming, aside, &mut climb)?;
             // The best Gaussian for a part of the data lies many of its standard deviations off that
             // for all of it, to which the part is now corrected.
             if density.estimate().is_some() && warm.evaluations < budget {
@@ -130,6 +133,7 @@ pub fn fit_mean_field<B: Backend>(
 /// As [`fit_mean_field`].
 pub fn start_mean_field<E: Element>(
     density: &Arc<dyn LogDensity<E>>,
+    exact: &Arc<dyn LogDensity<f64>>,
     config: &Config,
     given: Option<&Gaussian>,
     stage: &'static str,
@@ -140,7 +144,7 @@ pub fn start_mean_field<E: Element>(
         return Ok(MeanField { mean, sd, converged, divergence: None, iterations, training });
     }
     let bridge = |seen: &Arc<dyn LogDensity<E>>, c: &Transport| Ok(Bridge::new(&c.density(seen)));
-    let q = fit_mean_field::<E>(density, bridge, config, given, monitor)?;
+    let q = fit_mean_field::<E>(density, exact, bridge, config, given, monitor)?;
     if q.training.stop != Stop::Interrupted {
         checkpoint::offer(monitor, stage, true, || Start {
             mean: q.mean.clone(),

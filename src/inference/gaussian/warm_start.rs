@@ -4,6 +4,9 @@
 //! ordinary function (sample average approximation, [giordano2024]), which L-BFGS maximises without a
 //! learning rate, wherever and however narrow the posterior is. Its first metric is the natural one of
 //! the Gaussian family, `diag(σ², ½)`. Stochastic optimisation refines the result.
+//!
+//! A maximum of `F` may be at a mode that happens to be wide or near, so others are looked for
+//! ([`highest`]).
 
 use rand::{Rng, RngCore};
 use serde::{Deserialize, Serialize};
@@ -12,6 +15,7 @@ use crate::density::LogDensity;
 use crate::inference::InferenceError;
 use crate::inference::deadline::Deadline;
 use crate::inference::lbfgs::{Objective, Point, maximise};
+use crate::inference::modes;
 use crate::inference::start::Gaussian;
 use crate::real::Real;
 
@@ -29,6 +33,8 @@ const TRIES: usize = 100;
 pub(super) struct WarmStart {
     pub(super) mean: Vec<f64>,
     pub(super) log_sd: Vec<f64>,
+    /// The objective there; NaN for a start that is given.
+    pub(super) value: f64,
     /// Evaluations of the objective that were spent.
     pub(super) evaluations: usize,
 }
@@ -57,7 +63,32 @@ pub(super) fn warm_start<E: Real>(
     });
     let mut mean = ascent.point.at;
     let log_sd = mean.split_off(d);
-    Ok(WarmStart { mean, log_sd, evaluations: ascent.evaluations + 1 })
+    let value = ascent.point.value;
+    Ok(WarmStart { mean, log_sd, value, evaluations: ascent.evaluations + 1 })
+}
+
+/// What `climb` reaches by itself, or from another mode where a few climbs of the density find one of far more
+/// mass: the higher of the two. `rng` says where those begin.
+///
+/// # Errors
+/// As `climb`.
+pub(super) fn highest(
+    density: &dyn LogDensity<f64>,
+    deadline: &Deadline,
+    rng: impl RngCore,
+    mut climb: impl FnMut(Option<&WarmStart>) -> Result<WarmStart, InferenceError>,
+) -> Result<WarmStart, InferenceError> {
+    let first = climb(None)?;
+    let sd: Vec<f64> = first.log_sd.iter().map(|l| l.exp()).collect();
+    let Some(mode) = modes::elsewhere(density, (&first.mean, &sd), deadline, rng) else {
+        return Ok(first);
+    };
+    let log_sd = mode.conditional_sd().iter().map(|s| s.ln()).collect();
+    let WarmStart { value, evaluations, .. } = first;
+    let there = WarmStart { mean: mode.at, log_sd, value, evaluations };
+    let second = climb(Some(&there))?;
+    let evaluations = second.evaluations;
+    Ok(if second.value > first.value { second } else { WarmStart { evaluations, ..first } })
 }
 
 /// The mean-field Gaussian that a few hundred evaluations find, or as many as the deadline leaves.
@@ -67,9 +98,11 @@ pub(super) fn warm_start<E: Real>(
 pub(in crate::inference) fn mean_field_start(
     density: &dyn LogDensity<f64>,
     deadline: &Deadline,
-    rng: &mut impl RngCore,
+    rng: &mut (impl RngCore + Clone),
 ) -> Result<Gaussian, InferenceError> {
-    let warm = warm_start(density, None, FIRST_LOOK, rng, |_, _| !deadline.passed())?;
+    let warm = highest(density, deadline, rng.clone(), |from| {
+        warm_start(density, from, FIRST_LOOK, rng, |_, _| !deadline.passed())
+    })?;
     let sd = warm.log_sd.iter().map(|l| l.exp()).collect();
     Ok(Gaussian { mean: warm.mean, sd, factor: None })
 }

@@ -248,7 +248,7 @@ fn place<E: Element>(
         None => {
             let mut config = gaussian::Config::start_of(settings);
             config.deadline = settings.deadline.share(PLACING);
-            Start::from(start_mean_field(density, &config, None, "langevin-start", monitor)?)
+            Start::from(start_mean_field(density, exact, &config, None, "langevin-start", monitor)?)
         }
     };
     density.see(Part::Whole(&start.mean));
