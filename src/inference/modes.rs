@@ -302,7 +302,6 @@ fn spread(draws: &[f64], d: usize) -> (Vec<f64>, Vec<f64>) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::random::Stream;
