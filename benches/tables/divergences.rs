@@ -4,8 +4,8 @@
 //! `cargo bench --bench tables -- divergences --tasks banana --methods sivi-sm --seeds 1`
 //!
 //! A run's row replaces that of an earlier one of the same task, method, seed and iterations; with several
-//! numbers of `--iterations` the rows are accuracy over time. Network sizes are those of [yu2023]; everything
-//! else is a default but for what the section says.
+//! numbers of `--iterations` the rows are accuracy over time. Networks, and batches of the toys, are those of
+//! [yu2023]; everything else is a default but for what the section says.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -41,8 +41,8 @@ const COLUMNS: [&str; 9] = [
     "CPU s",
 ];
 
-/// Sizes of the networks in the literature, and draws to measure a fit by.
-const TOY: &str = "latent=3 hidden=50,50 critic-hidden=128,128";
+/// Sizes of networks and batches in the literature, and draws to measure a fit by.
+const TOY: &str = "latent=3 hidden=50,50 critic-hidden=128,128 grad-samples=500";
 const TOY_DRAWS: usize = 2_000_000;
 const REGRESSION: &str = "latent=10 hidden=100,100 critic-hidden=256,256";
 const REGRESSION_DRAWS: usize = 20_000;
@@ -218,7 +218,7 @@ fn compile(task: &Task) -> Result<Option<(Posterior, Option<Value>)>, String> {
 
 fn body(rows: &Rows) -> String {
     let mut text = format!(
-        "`cargo bench --bench tables -- divergences`: the network sizes of the literature ({TOY}; waveform: \
+        "`cargo bench --bench tables -- divergences`: the sizes of the literature ({TOY}; waveform: \
          {REGRESSION}), draws of the family itself, not resampled. KL(q‖p) of the toys from \
          {TOY_DRAWS} draws counted on a grid, in `f32`; waveform: of the Gaussians with the moments of the \
          draws and of 120,000 draws of HMC. Published: `sivi-sm` by its authors' code, 50,000 iterations \
