@@ -339,6 +339,7 @@ impl<'a> Parser<'a> {
                     "null" => Ok(Scalar::Missing),
                     "true" => Ok(Scalar::Int(1)),
                     "false" => Ok(Scalar::Int(0)),
+                    _ if word.ends_with(|c: char| c.is_ascii_digit()) => number(word, at),
                     _ => match non_finite(word) {
                         Some(x) => Ok(Scalar::Real(x)),
                         None => number(word, at),
@@ -353,9 +354,9 @@ impl<'a> Parser<'a> {
     /// Bytes of a number or bare word.
     fn word(&mut self) -> &'a str {
         let start = self.at;
-        while self.peek().is_some_and(|b| b.is_ascii_alphanumeric() || b"+-._".contains(&b)) {
-            self.at += 1;
-        }
+        let in_word = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.' | b'_');
+        let rest = &self.text.as_bytes()[start..];
+        self.at += rest.iter().position(|b| !in_word(b)).unwrap_or(rest.len());
         &self.text[start..self.at]
     }
 
@@ -453,10 +454,11 @@ fn number(word: &str, at: usize) -> Result<Scalar, Fault> {
     let bad = |message: &str| {
         Err(Fault::syntax(at, format!("`{}` is not a number{message}", shorten(word))))
     };
-    if digits.starts_with('.') || digits.ends_with('.') || digits.contains(".e") {
+    let digit = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+    if digits.starts_with('.') || digits.split_once('.').is_some_and(|(_, after)| !digit(after)) {
         return bad("; a digit must stand on both sides of the point");
     }
-    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+    if !digit(digits) {
         let plus = digits.starts_with('+');
         return bad(if plus { "; JSON has no leading `+`" } else { "" });
     }

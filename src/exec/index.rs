@@ -15,7 +15,11 @@ pub(super) fn strides(shape: &[usize]) -> Shape {
 pub(super) fn positions(shape: &[usize], offset: usize, strides: &[usize]) -> Vec<usize> {
     let mut out = vec![offset];
     for (&size, &stride) in shape.iter().zip(strides) {
-        out = out.iter().flat_map(|&base| (0..size).map(move |i| base + i * stride)).collect();
+        let mut next = Vec::with_capacity(out.len() * size);
+        for base in out {
+            next.extend((0..size).map(|i| base + i * stride));
+        }
+        out = next;
     }
     out
 }
