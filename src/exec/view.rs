@@ -118,50 +118,38 @@ impl View {
         out: &mut [E],
         to: usize,
     ) {
-        if from == to {
-            match &self.map {
-                Map::Contiguous(offset) => {
-                    let first = (offset + start) * from;
-                    out.copy_from_slice(&source[first..first + out.len()]);
-                }
-                _ if to == 1 => {
-                    for (i, o) in out.iter_mut().enumerate() {
-                        *o = source[self.at(start + i)];
-                    }
-                }
-                _ => {
-                    for (i, o) in out.chunks_exact_mut(to).enumerate() {
-                        let first = self.at(start + i) * from;
-                        o.copy_from_slice(&source[first..first + from]);
-                    }
-                }
+        match &self.map {
+            Map::Contiguous(offset) if from == to => {
+                let first = (offset + start) * from;
+                out.copy_from_slice(&source[first..first + out.len()]);
             }
-        } else {
+            _ if from == to => elements(out, to, |i, o| {
+                let first = self.at(start + i) * from;
+                o.copy_from_slice(&source[first..first + o.len()]);
+            }),
             // Uniform to varying.
-            match &self.map {
-                Map::Contiguous(offset) => spread(&source[offset + start..], out, to),
-                _ => {
-                    for (i, o) in out.chunks_exact_mut(to).enumerate() {
-                        o.fill(source[self.at(start + i)]);
-                    }
-                }
+            Map::Contiguous(offset) => {
+                let source = &source[offset + start..];
+                elements(out, to, |i, o| o.fill(source[i]));
             }
+            _ => elements(out, to, |i, o| o.fill(source[self.at(start + i)])),
         }
     }
 }
 
-/// Repeats each number `times` times.
-fn spread<E: Copy>(source: &[E], out: &mut [E], times: usize) {
-    /// Groups of a length that the compiler knows, for the few lanes that a chain has.
-    fn groups<E: Copy, const N: usize>(source: &[E], out: &mut [E]) {
-        for (o, &x) in out.as_chunks_mut::<N>().0.iter_mut().zip(source) {
-            *o = [x; N];
-        }
+/// Calls `write` with each element of `out` and its number; an element is `width` numbers. Lengths of the few
+/// lanes that a chain has are made known to the compiler.
+#[inline(always)]
+fn elements<E>(out: &mut [E], width: usize, write: impl Fn(usize, &mut [E])) {
+    fn groups<E, const N: usize>(out: &mut [E], write: impl Fn(usize, &mut [E])) {
+        out.as_chunks_mut::<N>().0.iter_mut().enumerate().for_each(|(i, o)| write(i, o));
     }
-    match times {
-        4 => groups::<E, 4>(source, out),
-        5 => groups::<E, 5>(source, out),
-        8 => groups::<E, 8>(source, out),
-        _ => out.chunks_exact_mut(times).zip(source).for_each(|(o, &x)| o.fill(x)),
+    match width {
+        1 => groups::<E, 1>(out, write),
+        4 => groups::<E, 4>(out, write),
+        5 => groups::<E, 5>(out, write),
+        8 => groups::<E, 8>(out, write),
+        16 => groups::<E, 16>(out, write),
+        _ => out.chunks_exact_mut(width).enumerate().for_each(|(i, o)| write(i, o)),
     }
 }

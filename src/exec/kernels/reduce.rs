@@ -27,26 +27,27 @@ impl<E: Element> WithSimd for Accumulate<'_, E> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Accumulate { data, acc } = self;
-        if acc.len() == 8 {
-            // One lane in eight partial sums, or eight lanes: kept in registers.
-            let mut sums = [E::zero(); 8];
+        /// Kept in registers, as many as the lanes of a chain, or one lane in eight partial sums.
+        #[inline(always)]
+        fn few<E: Element, const N: usize>(data: &[E], acc: &mut [E]) {
+            let (chunks, tail) = data.as_chunks::<N>();
+            let mut sums = [E::zero(); N];
             sums.copy_from_slice(acc);
-            let chunks = data.chunks_exact(8);
-            let tail = chunks.remainder();
             for chunk in chunks {
-                for i in 0..8 {
-                    sums[i] += chunk[i];
-                }
+                sums.iter_mut().zip(chunk).for_each(|(sum, &x)| *sum += x);
             }
-            for (sum, &x) in sums.iter_mut().zip(tail) {
-                *sum += x;
-            }
+            sums.iter_mut().zip(tail).for_each(|(sum, &x)| *sum += x);
             acc.copy_from_slice(&sums);
-        } else {
-            for chunk in data.chunks(acc.len()) {
-                for (sum, &x) in acc.iter_mut().zip(chunk) {
-                    *sum += x;
+        }
+        let Accumulate { data, acc } = self;
+        match acc.len() {
+            4 => few::<E, 4>(data, acc),
+            5 => few::<E, 5>(data, acc),
+            8 => few::<E, 8>(data, acc),
+            16 => few::<E, 16>(data, acc),
+            n => {
+                for chunk in data.chunks(n) {
+                    acc.iter_mut().zip(chunk).for_each(|(sum, &x)| *sum += x);
                 }
             }
         }
