@@ -21,7 +21,10 @@ use crate::inference::tape::Element;
 use crate::inference::train::{Stop, Training};
 use crate::inference::transport::Transport;
 use crate::inference::{InferenceError, Monitor, Progress};
-use crate::random::stream;
+use crate::random::{Stream, stream};
+
+/// Evaluations that one climb of the warm start may take.
+const CLIMB: usize = 1000;
 
 /// A fitted mean-field Gaussian.
 #[derive(Debug, Clone)]
@@ -59,7 +62,7 @@ pub fn fit_mean_field<B: Backend>(
     let d = density.dim();
     let warming = config.deadline.share(0.5);
     let mut rng = stream(config.seed, "mean-field warm start");
-    let budget = (config.iterations / 2).min(1000);
+    let budget = config.iterations / 2;
     let mut stopped = false;
     density.see(Part::Large);
     let warm = match (checkpoint::load(monitor, "mean-field-start")?, start) {
@@ -71,30 +74,28 @@ pub fn fit_mean_field<B: Backend>(
             evaluations: 0,
         },
         (None, None) => {
-            let aside = rng.clone();
-            let mut climb = |from: Option<&WarmStart>| {
-                let before = from.map_or(0, |s| s.evaluations);
-                let mut warm =
-                    warm_start(&**density, from, budget - before, &mut rng, |n, value| {
-                        let progress = Progress {
-                            phase: "warm start",
-                            done: before + n,
-                            total: budget,
-                            objective: Some(("elbo", value)),
-                            trend: None,
-                        };
-                        stopped = monitor.progress(progress).is_break();
-                        !stopped && !warming.passed()
-                    })?;
-                warm.evaluations += before;
-                Ok::<_, InferenceError>(warm)
+            let mut climb = |from: Option<&WarmStart>, left: usize, rng: &mut Stream| {
+                warm_start(&**density, from, left.min(CLIMB), rng, |n, value| {
+                    let progress = Progress {
+                        phase: "warm start",
+                        done: budget - left + n,
+                        total: budget,
+                        objective: Some(("elbo", value)),
+                        trend: None,
+                    };
+                    stopped = stopped || monitor.progress(progress).is_break();
+                    !stopped && !warming.passed()
+                })
             };
-            let mut warm = highest(&*timed(exact, &warming), &warming, aside, &mut climb)?;
+            let looking = timed(exact, &warming);
+            let mut warm = highest(&*looking, &warming, budget, &mut rng, &mut climb)?;
             // The best Gaussian for a part of the data lies many of its standard deviations off that
             // for all of it, to which the part is now corrected.
-            if density.estimate().is_some() && warm.evaluations < budget {
+            if density.estimate().is_some() && warm.evaluations < budget.min(CLIMB) {
                 density.see(Part::Whole(&warm.mean));
-                warm = climb(Some(&warm))?;
+                let before = warm.evaluations;
+                warm = climb(Some(&warm), budget.min(CLIMB) - before, &mut rng)?;
+                warm.evaluations += before;
             }
             if !stopped {
                 checkpoint::offer(monitor, "mean-field-start", true, || &warm);

@@ -5,10 +5,10 @@
 //! learning rate, wherever and however narrow the posterior is. Its first metric is the natural one of
 //! the Gaussian family, `diag(σ², ½)`. Stochastic optimisation refines the result.
 //!
-//! A maximum of `F` may be at a mode that happens to be wide or near, so others are looked for
-//! ([`highest`]).
+//! A maximum of `F` may be one of many, or at a mode that happens to be wide or near, so others are looked
+//! for ([`highest`]).
 
-use rand::{Rng, RngCore};
+use rand::{Rng, RngCore, SeedableRng};
 use serde::{Deserialize, Serialize};
 
 use crate::density::LogDensity;
@@ -17,6 +17,7 @@ use crate::inference::deadline::Deadline;
 use crate::inference::lbfgs::{Objective, Point, maximise};
 use crate::inference::modes;
 use crate::inference::start::Gaussian;
+use crate::random::Stream;
 use crate::real::Real;
 
 /// Pairs `±ξ` of the fixed draws.
@@ -67,28 +68,47 @@ pub(super) fn warm_start<E: Real>(
     Ok(WarmStart { mean, log_sd, value, evaluations: ascent.evaluations + 1 })
 }
 
-/// What `climb` reaches by itself, or from another mode where a few climbs of the density find one of far more
-/// mass: the higher of the two. `rng` says where those begin.
+/// The highest of what `climb` reaches by itself, by itself on other draws, and from a mode with far more mass
+/// where a few climbs of the density find one; `climb` is told where from, if anywhere, and how many of
+/// `budget` evaluations are left. Only its first call moves `rng`.
 ///
 /// # Errors
 /// As `climb`.
 pub(super) fn highest(
     density: &dyn LogDensity<f64>,
     deadline: &Deadline,
-    rng: impl RngCore,
-    mut climb: impl FnMut(Option<&WarmStart>) -> Result<WarmStart, InferenceError>,
+    budget: usize,
+    rng: &mut Stream,
+    mut climb: impl FnMut(Option<&WarmStart>, usize, &mut Stream) -> Result<WarmStart, InferenceError>,
 ) -> Result<WarmStart, InferenceError> {
-    let first = climb(None)?;
-    let sd: Vec<f64> = first.log_sd.iter().map(|l| l.exp()).collect();
-    let Some(mode) = modes::elsewhere(density, (&first.mean, &sd), deadline, rng) else {
-        return Ok(first);
+    let mut others = Stream::seed_from_u64(rng.clone().next_u64());
+    let mut best = climb(None, budget, rng)?;
+    if density.estimate().is_some() {
+        return Ok(best);
+    }
+    let mut spent = best.evaluations;
+    let mut try_from = |from: Option<&WarmStart>, best: &mut WarmStart| {
+        let left = budget.saturating_sub(spent);
+        if left == 0 || deadline.passed() {
+            return Ok(());
+        }
+        let other = climb(from, left, &mut others)?;
+        spent += other.evaluations;
+        // Values on different draws differ by chance.
+        if other.value > best.value + (density.dim() as f64).sqrt() {
+            *best = other;
+        }
+        best.evaluations = spent;
+        Ok::<_, InferenceError>(())
     };
-    let log_sd = mode.conditional_sd().iter().map(|s| s.ln()).collect();
-    let WarmStart { value, evaluations, .. } = first;
-    let there = WarmStart { mean: mode.at, log_sd, value, evaluations };
-    let second = climb(Some(&there))?;
-    let evaluations = second.evaluations;
-    Ok(if second.value > first.value { second } else { WarmStart { evaluations, ..first } })
+    try_from(None, &mut best)?;
+    let sd: Vec<f64> = best.log_sd.iter().map(|l| l.exp()).collect();
+    if let Some(mode) = modes::elsewhere(density, (&best.mean, &sd), deadline, rng.clone()) {
+        let log_sd = mode.conditional_sd().iter().map(|s| s.ln()).collect();
+        let there = WarmStart { mean: mode.at, log_sd, ..best.clone() };
+        try_from(Some(&there), &mut best)?;
+    }
+    Ok(best)
 }
 
 /// The mean-field Gaussian that a few hundred evaluations find, or as many as the deadline leaves.
@@ -98,10 +118,10 @@ pub(super) fn highest(
 pub(in crate::inference) fn mean_field_start(
     density: &dyn LogDensity<f64>,
     deadline: &Deadline,
-    rng: &mut (impl RngCore + Clone),
+    rng: &mut Stream,
 ) -> Result<Gaussian, InferenceError> {
-    let warm = highest(density, deadline, rng.clone(), |from| {
-        warm_start(density, from, FIRST_LOOK, rng, |_, _| !deadline.passed())
+    let warm = highest(density, deadline, 3 * FIRST_LOOK, rng, |from, left, rng| {
+        warm_start(density, from, left.min(FIRST_LOOK), rng, |_, _| !deadline.passed())
     })?;
     let sd = warm.log_sd.iter().map(|l| l.exp()).collect();
     Ok(Gaussian { mean: warm.mean, sd, factor: None })
