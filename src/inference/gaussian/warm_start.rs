@@ -73,7 +73,7 @@ pub(super) fn warm_start<E: Real>(
 /// `budget` evaluations are left. Only its first call moves `rng`.
 ///
 /// # Errors
-/// As `climb`.
+/// As the first `climb`.
 pub(super) fn highest(
     density: &dyn LogDensity<f64>,
     deadline: &Deadline,
@@ -90,23 +90,23 @@ pub(super) fn highest(
     let mut try_from = |from: Option<&WarmStart>, best: &mut WarmStart| {
         let left = budget.saturating_sub(spent);
         if left == 0 || deadline.passed() {
-            return Ok(());
+            return;
         }
-        let other = climb(from, left, &mut others)?;
+        // What cannot begin, or is cut short by the clock, is not a reason to lose the first.
+        let Ok(other) = climb(from, left, &mut others) else { return };
         spent += other.evaluations;
         // Values on different draws differ by chance.
         if other.value > best.value + (density.dim() as f64).sqrt() {
             *best = other;
         }
         best.evaluations = spent;
-        Ok::<_, InferenceError>(())
     };
-    try_from(None, &mut best)?;
+    try_from(None, &mut best);
     let sd: Vec<f64> = best.log_sd.iter().map(|l| l.exp()).collect();
     if let Some(mode) = modes::elsewhere(density, (&best.mean, &sd), deadline, rng.clone()) {
         let log_sd = mode.conditional_sd().iter().map(|s| s.ln()).collect();
         let there = WarmStart { mean: mode.at, log_sd, ..best.clone() };
-        try_from(Some(&there), &mut best)?;
+        try_from(Some(&there), &mut best);
     }
     Ok(best)
 }
